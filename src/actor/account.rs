@@ -1,0 +1,171 @@
+//! One provider account: the limits that its models share.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use actix::{Actor, Addr, Context, Handler, Recipient};
+
+use super::clock::Clock;
+use super::dispatcher::Dispatcher;
+use super::messages::{Allowed, Claim, Died, Hold, Join, Leave, Reopen, Signal, Who};
+use super::supervisor::Obituary;
+use super::timer::{HasTimer, Timer};
+use crate::config::ProviderSettings;
+use crate::core::pacer::Pacer;
+use crate::core::time::Time;
+
+/// Two of its models refused for their rate within this time: it is the account's rate, not theirs.
+const ESCALATE_WITHIN: Duration = Duration::from_secs(1);
+
+/// A dispatcher on this account.
+#[derive(Debug)]
+struct Member {
+    dispatcher: Addr<Dispatcher>,
+    slots: u32,
+    /// Refused for want of room, and not told yet that there is some again.
+    waiting: bool,
+}
+
+/// The account actor of one provider.
+///
+/// It grants claims while there is room and says so at once; a dispatcher that was refused hands its jobs back to
+/// their queue and is told, in turn, when there is room again. So nothing is reserved, hoarded or prefetched.
+pub(crate) struct AccountActor {
+    clock: Clock,
+    max_in_flight: Option<u32>,
+    pacer: Pacer,
+    members: BTreeMap<u64, Member>,
+    /// Who waits for room, the longest first.
+    line: VecDeque<u64>,
+    last_limited: Option<(u64, Time)>,
+    mean_cost: f64,
+    timer: Timer,
+    _obituary: Obituary,
+}
+
+impl AccountActor {
+    pub(crate) fn new(clock: Clock, settings: &ProviderSettings, supervisor: Recipient<Died>) -> Self {
+        Self {
+            clock,
+            max_in_flight: settings.max_in_flight,
+            pacer: Pacer::new(settings.rates, clock.now()),
+            members: BTreeMap::new(),
+            line: VecDeque::new(),
+            last_limited: None,
+            mean_cost: 1.0,
+            timer: Timer::default(),
+            _obituary: Obituary::new(supervisor, Who::Account { provider: settings.name.clone() }),
+        }
+    }
+
+    fn room(&self, now: Time) -> u32 {
+        let used: u32 = self.members.values().map(|member| member.slots).sum();
+        let slots = self.max_in_flight.map_or(u32::MAX, |max| max.saturating_sub(used));
+        slots.min(self.pacer.allowance(now, self.mean_cost))
+    }
+
+    /// Tells those who wait that there is room, one per free place, the longest waiting first.
+    fn turn(&mut self, now: Time, ctx: &mut Context<Self>) {
+        for _ in 0..self.room(now) {
+            let Some(first) = self.line.pop_front() else { break };
+            if let Some(member) = self.members.get_mut(&first) {
+                member.waiting = false;
+                member.dispatcher.do_send(Reopen);
+            }
+        }
+        let paced = Some(self.pacer.ready_at(now, self.mean_cost)).filter(|at| *at > now && !self.line.is_empty());
+        self.timer.set(ctx, now, paced, |actor, ctx| {
+            let now = actor.clock.now();
+            actor.turn(now, ctx);
+        });
+    }
+}
+
+impl Actor for AccountActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Join> for AccountActor {
+    type Result = ();
+
+    fn handle(&mut self, join: Join, _: &mut Self::Context) {
+        let member = Member { dispatcher: join.dispatcher, slots: 0, waiting: false };
+        self.members.insert(join.member, member);
+    }
+}
+
+impl Handler<Leave> for AccountActor {
+    type Result = ();
+
+    fn handle(&mut self, leave: Leave, ctx: &mut Self::Context) {
+        self.members.remove(&leave.member);
+        self.line.retain(|waiting| *waiting != leave.member);
+        self.turn(self.clock.now(), ctx);
+    }
+}
+
+impl Handler<Claim> for AccountActor {
+    type Result = ();
+
+    fn handle(&mut self, claim: Claim, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        let Some(member) = self.members.get_mut(&claim.member) else { return };
+        member.slots = claim.slots;
+        let mut allowed = 0;
+        for cost in &claim.costs {
+            if self.room(now) == 0 {
+                break;
+            }
+            let size = f64::from(cost.units());
+            self.mean_cost += 0.05 * (size - self.mean_cost);
+            self.pacer.take(now, size);
+            allowed += 1;
+            if let Some(member) = self.members.get_mut(&claim.member) {
+                member.slots += 1;
+            }
+        }
+        if let Some(member) = self.members.get_mut(&claim.member) {
+            member.dispatcher.do_send(Allowed { jobs: allowed });
+            if allowed < claim.costs.len() && !member.waiting {
+                member.waiting = true;
+                self.line.push_back(claim.member);
+            }
+        }
+        self.turn(now, ctx);
+    }
+}
+
+impl Handler<Signal> for AccountActor {
+    type Result = ();
+
+    fn handle(&mut self, signal: Signal, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        let Some(member) = self.members.get_mut(&signal.member) else { return };
+        member.slots = signal.slots;
+        if let Some((predicted, actual)) = signal.used {
+            self.pacer.reconcile(now, f64::from(predicted.units()), f64::from(actual.units()));
+        }
+        let mut hold = signal.hold;
+        if signal.rate_limited {
+            let escalates = |&(member, at): &(u64, Time)| member != signal.member && now.since(at) < ESCALATE_WITHIN;
+            if self.last_limited.as_ref().is_some_and(escalates) {
+                hold = hold.or(Some(ESCALATE_WITHIN));
+            }
+            self.last_limited = Some((signal.member, now));
+        }
+        if let Some(hold) = hold {
+            let until = now + hold;
+            self.pacer.hold(until);
+            for member in self.members.values() {
+                member.dispatcher.do_send(Hold { until });
+            }
+        }
+        self.turn(now, ctx);
+    }
+}
+
+impl HasTimer for AccountActor {
+    fn timer(&mut self) -> &mut Timer {
+        &mut self.timer
+    }
+}

@@ -1,0 +1,203 @@
+//! What the outside sees of a model: capacity snapshots.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::MessageResponse;
+use serde::{Deserialize, Serialize};
+
+use crate::core::estimate::Forecast;
+use crate::core::health::RouteState;
+use crate::core::time::Time;
+
+/// What a dispatcher tells its queue about itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct RouteView {
+    pub(crate) window: u32,
+    pub(crate) in_flight: u32,
+    pub(crate) state: RouteState,
+    pub(crate) hold_until: Time,
+    pub(crate) confirmed_down: bool,
+}
+
+impl RouteView {
+    pub(crate) const fn new() -> Self {
+        Self { window: 0, in_flight: 0, state: RouteState::Open, hold_until: Time::ZERO, confirmed_down: false }
+    }
+
+    /// Returns until when nothing can be sent; not after `now` where the route is usable.
+    pub(crate) fn closed_until(&self) -> Time {
+        match self.state {
+            RouteState::Closed { until } => until.max(self.hold_until),
+            _ => self.hold_until,
+        }
+    }
+}
+
+/// A model's health in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Latency within `healthy_latency` and not rising.
+    Healthy,
+    /// Latency above it or rising, or the queue growing.
+    Approaching,
+    /// Frequent timeouts, or a wait beyond `max_wait`.
+    Saturated,
+    /// No open route.
+    Unavailable,
+}
+
+/// Which way service times move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trend {
+    /// Recent ones are a quarter longer than before.
+    Rising,
+    /// Neither.
+    Steady,
+    /// Recent ones are a quarter shorter than before.
+    Falling,
+}
+
+/// Milliseconds: the median and the ninetieth percentile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Millis {
+    /// Median.
+    pub p50: u64,
+    /// Ninetieth percentile.
+    pub p90: u64,
+}
+
+impl Millis {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+    pub(crate) fn from_seconds(p50: f64, p90: f64) -> Self {
+        Self { p50: (p50 * 1e3).round() as u64, p90: (p90 * 1e3).round() as u64 }
+    }
+}
+
+impl From<Forecast> for Millis {
+    fn from(forecast: Forecast) -> Self {
+        Self::from_seconds(forecast.p50, forecast.p90)
+    }
+}
+
+/// Service times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Processing {
+    /// Median, milliseconds.
+    pub p50: u64,
+    /// Ninetieth percentile, milliseconds.
+    pub p90: u64,
+    /// Which way they move.
+    pub trend: Trend,
+}
+
+/// One route of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteCapacity {
+    /// Provider account.
+    pub provider: Arc<str>,
+    /// The model's name there.
+    pub model: Arc<str>,
+    /// `open`, `held`, `closed` or `probing`.
+    pub state: String,
+    /// Requests it may have in flight.
+    pub window: u32,
+    /// Requests it has in flight.
+    pub in_flight: u32,
+    /// Milliseconds until a hold or a closure ends; 0 without one.
+    pub hold_until_ms: u64,
+}
+
+/// What the calling tenant has and would wait.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantCapacity {
+    /// Its name.
+    pub tenant: Arc<str>,
+    /// Requests waiting.
+    pub queued: u32,
+    /// Requests in flight.
+    pub in_flight: u32,
+    /// Its weight.
+    pub weight: f64,
+    /// Its cap on flight, if it has one.
+    pub max_in_flight: Option<u32>,
+    /// Wait of a request submitted now.
+    pub estimated_wait_ms: Millis,
+}
+
+/// A live snapshot of one model, as `/v1/capacity` serves it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelCapacity {
+    /// The name callers use.
+    pub model: Arc<str>,
+    /// Health in one word.
+    pub status: Status,
+    /// Requests waiting.
+    pub queue_depth: usize,
+    /// Most that may wait.
+    pub queue_capacity: usize,
+    /// Tenants with something waiting or in flight.
+    pub active_tenants: usize,
+    /// Requests in flight over all routes.
+    pub in_flight: u32,
+    /// Requests that may be in flight over all routes.
+    pub window: u32,
+    /// Successes per second, over the last ten or so.
+    pub throughput_per_second: f64,
+    /// Wait of a request submitted now by a tenant without backlog.
+    pub estimated_wait_ms: Millis,
+    /// Service times.
+    pub processing_ms: Processing,
+    /// Its routes.
+    pub routes: Vec<RouteCapacity>,
+    /// The caller, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub you: Option<TenantCapacity>,
+}
+
+impl ModelCapacity {
+    pub(crate) fn new(model: Arc<str>, queue_capacity: usize) -> Self {
+        Self {
+            model,
+            status: Status::Healthy,
+            queue_depth: 0,
+            queue_capacity,
+            active_tenants: 0,
+            in_flight: 0,
+            window: 0,
+            throughput_per_second: 0.0,
+            estimated_wait_ms: Millis::default(),
+            processing_ms: Processing { p50: 0, p90: 0, trend: Trend::Steady },
+            routes: Vec::new(),
+            you: None,
+        }
+    }
+}
+
+/// Answer to an inquiry about one tenant.
+#[derive(Debug, Clone, Copy, MessageResponse)]
+pub(crate) struct TenantView {
+    pub(crate) queued: u32,
+    pub(crate) in_flight: u32,
+    pub(crate) wait: Forecast,
+}
+
+/// Names a route's state for people: a hold is more telling than "open".
+pub(crate) fn route_capacity(provider: &Arc<str>, model: &Arc<str>, view: &RouteView, now: Time) -> RouteCapacity {
+    let until = view.closed_until();
+    let state = if matches!(view.state, RouteState::Open) && until > now { "held" } else { view.state.as_str() };
+    let wait: Duration = until.since(now);
+    RouteCapacity {
+        provider: provider.clone(),
+        model: model.clone(),
+        state: state.to_owned(),
+        window: view.window,
+        in_flight: view.in_flight,
+        hold_until_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+    }
+}

@@ -1,0 +1,26 @@
+//! The one clock.
+
+use crate::core::time::Time;
+use tokio::time::Instant;
+
+/// Tells the engine's time; the only place that asks tokio for it, so that paused time works everywhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    origin: Instant,
+}
+
+impl Clock {
+    #[allow(clippy::disallowed_methods, reason = "this is the one clock")]
+    pub(crate) fn start() -> Self {
+        Self { origin: Instant::now() }
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "this is the one clock")]
+    pub(crate) fn now(self) -> Time {
+        Time::ZERO + Instant::now().saturating_duration_since(self.origin)
+    }
+
+    pub(crate) fn instant(self, time: Time) -> Instant {
+        self.origin + time.since(Time::ZERO)
+    }
+}

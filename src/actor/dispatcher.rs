@@ -1,0 +1,467 @@
+//! One route's dispatcher: paces itself by its gates, pulls jobs with credits, and learns from how they end.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::account::AccountActor;
+use super::capacity::RouteView;
+use super::clock::Clock;
+use super::error::Error;
+use super::lease::{Grant, Lease, Report, Route};
+use super::messages::{
+    Allowed, Assign, Claim, Died, Ended, Hold, Job, NewQueue, Reconfigure, Reopen, Settle, Signal, Stop, Update, Who,
+};
+use super::provider::Failure;
+use super::queue::QueueActor;
+use super::stats::Stats;
+use super::supervisor::Obituary;
+use super::timer::{HasTimer, Timer};
+use crate::config::ModelSettings;
+use crate::core::cost::Cost;
+use crate::core::health::Breaker;
+use crate::core::lease::Leases;
+use crate::core::outcome::Outcome;
+use crate::core::pacer::Pacer;
+use crate::core::slab::Key;
+use crate::core::time::Time;
+use crate::core::window::{Stamp, Window};
+
+/// A lease outlives its attempt's timeout by this much: the holder settles first, unless nobody polls it any more.
+const LEASE_GRACE: Duration = Duration::from_secs(5);
+/// A rate 429 without a retry-after holds the route for this long.
+const BLIND_HOLD: Duration = Duration::from_secs(1);
+
+/// What a lease stands for.
+#[derive(Debug)]
+struct Held {
+    queue: u32,
+    job: Key,
+    cost: Cost,
+    stamp: Stamp,
+    sent: Time,
+    attempt: u32,
+}
+
+/// The dispatcher actor of one route.
+pub(crate) struct Dispatcher {
+    clock: Clock,
+    index: usize,
+    generation: u32,
+    route: Arc<Route>,
+    settings: Arc<ModelSettings>,
+    stats: Arc<Stats>,
+    queue: Addr<QueueActor>,
+    /// Which life of the queue the running total of credits counts from.
+    queue_life: u32,
+    assigned: u64,
+    told: u64,
+    told_view: RouteView,
+    /// Whether more jobs waited when the last ones were assigned.
+    backlog: bool,
+    account: Addr<AccountActor>,
+    /// Its name at the account, new in each life.
+    member: u64,
+    /// Whether each job needs the account's leave.
+    account_limited: bool,
+    account_full: bool,
+    staged: VecDeque<Job>,
+    window: Window,
+    pacer: Pacer,
+    breaker: Breaker,
+    leases: Leases<Held>,
+    /// One clone per lease, over all lives of this dispatcher: a predecessor's calls still occupy the provider.
+    token: Arc<()>,
+    mean_cost: f64,
+    ended: Vec<Ended>,
+    random: StdRng,
+    timer: Timer,
+    _obituary: Obituary,
+}
+
+/// What a dispatcher is made of; the supervisor keeps it for the next life.
+#[derive(Debug, Clone)]
+pub(crate) struct Blueprint {
+    pub(crate) clock: Clock,
+    pub(crate) model: Arc<str>,
+    pub(crate) index: usize,
+    pub(crate) route: Arc<Route>,
+    pub(crate) settings: Arc<ModelSettings>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) token: Arc<()>,
+    pub(crate) account: Addr<AccountActor>,
+    pub(crate) account_limited: bool,
+    pub(crate) seed: u64,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(
+        blueprint: Blueprint,
+        generation: u32,
+        member: u64,
+        queue: (Addr<QueueActor>, u32),
+        remembered: Option<u32>,
+        supervisor: Recipient<Died>,
+    ) -> Self {
+        let Blueprint { clock, model, index, route, settings, stats, token, account, account_limited, seed } =
+            blueprint;
+        let window = match remembered {
+            Some(limit) => Window::remembered(settings.window, limit),
+            None => Window::new(settings.window),
+        };
+        Self {
+            clock,
+            index,
+            generation,
+            route,
+            settings,
+            stats,
+            queue: queue.0,
+            queue_life: queue.1,
+            assigned: 0,
+            told: 0,
+            told_view: RouteView::new(),
+            backlog: false,
+            account,
+            member,
+            account_limited,
+            account_full: false,
+            staged: VecDeque::new(),
+            window,
+            pacer: Pacer::default(),
+            breaker: Breaker::new(),
+            leases: Leases::new(),
+            token,
+            mean_cost: 1.0,
+            ended: Vec::new(),
+            random: StdRng::seed_from_u64(seed ^ u64::from(generation)),
+            timer: Timer::default(),
+            _obituary: Obituary::new(supervisor, Who::Dispatcher { model, route: index, generation }),
+        }
+    }
+
+    /// Returns the leases that an earlier life gave out and that have not ended.
+    fn ghosts(&self) -> u32 {
+        // The route's own clone of the token is no lease, nor is the blueprint's.
+        let out = Arc::strong_count(&self.token).saturating_sub(TOKEN_HOLDERS + self.leases.len());
+        u32::try_from(out).unwrap_or(u32::MAX)
+    }
+
+    fn in_flight(&self) -> u32 {
+        u32::try_from(self.leases.len()).unwrap_or(u32::MAX).saturating_add(self.ghosts())
+    }
+
+    /// Returns the slots of the account that this route uses, jobs that wait for its leave included.
+    fn slots(&self) -> u32 {
+        self.in_flight().saturating_add(u32::try_from(self.staged.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Tells the account that fewer slots are used than it allowed.
+    fn unclaim(&self) {
+        if self.account_limited {
+            let signal =
+                Signal { member: self.member, slots: self.slots(), used: None, rate_limited: false, hold: None };
+            self.account.do_send(signal);
+        }
+    }
+
+    /// Returns how many jobs may be sent now: the narrowest gate.
+    fn credits(&self, now: Time) -> u32 {
+        if self.account_full || !self.staged.is_empty() {
+            return 0;
+        }
+        self.window
+            .free()
+            .saturating_sub(self.ghosts())
+            .min(self.breaker.allowance(now).saturating_sub(self.in_flight()))
+            .min(self.pacer.allowance(now, self.mean_cost))
+    }
+
+    /// Tells the queue what has changed and sets the one timer. Every handler ends here.
+    fn turn(&mut self, now: Time, ctx: &mut Context<Self>) {
+        while let Some(held) = self.leases.expire(now) {
+            tracing::warn!(route = self.index, "a lease was neither settled nor dropped; its slot is taken back");
+            self.land(now, held, Report::ended(Outcome::Cancelled), None);
+        }
+        if let Some(change) = self.window.advance(now) {
+            self.stats.window_change(change.kind);
+        }
+        let limit = self.assigned + u64::from(self.credits(now));
+        let view = self.view();
+        if limit != self.told || view != self.told_view || !self.ended.is_empty() {
+            (self.told, self.told_view) = (limit, view);
+            self.queue.do_send(Update {
+                route: self.index,
+                generation: self.generation,
+                limit,
+                view,
+                ended: std::mem::take(&mut self.ended),
+            });
+        }
+        let paced = Some(self.pacer.ready_at(now, self.mean_cost)).filter(|at| *at > now);
+        let next = self.leases.poll_timeout().into_iter().chain(paced).chain(self.breaker.poll_timeout(now)).min();
+        self.timer.set(ctx, now, next, |actor, ctx| {
+            let now = actor.clock.now();
+            actor.turn(now, ctx);
+        });
+    }
+
+    fn view(&self) -> RouteView {
+        RouteView {
+            window: self.window.limit(),
+            in_flight: self.in_flight(),
+            state: self.breaker.state(self.clock.now()),
+            hold_until: self.pacer.hold_until(),
+            confirmed_down: self.breaker.confirmed_down(),
+        }
+    }
+
+    /// Sends one job: its caller gets a lease and makes the call.
+    fn dispatch(&mut self, now: Time, job: Job) {
+        let Job { key, cost, deadline, waiter } = job;
+        if deadline <= now {
+            let retry_after = Duration::from_secs(1);
+            let waited = now.since(waiter.admitted);
+            waiter.refuse(Error::QueueTimeout { waited, retry_after });
+            self.ended.push(Ended::Done { key, outcome: Outcome::Cancelled, cost: None, service: Duration::ZERO });
+            return self.unclaim();
+        }
+        if waiter.reply.is_closed() {
+            self.ended.push(Ended::Unsent { key, waiter });
+            return self.unclaim();
+        }
+        let size = f64::from(cost.units());
+        self.mean_cost += 0.05 * (size - self.mean_cost);
+        self.pacer.take(now, size);
+        let stamp = self.window.on_dispatch(now, size, self.backlog);
+        let attempt = waiter.attempts + 1;
+        let held = Held { queue: self.queue_life, job: key, cost, stamp, sent: now, attempt };
+        let lease_key = self.leases.issue(now + self.settings.timeout + LEASE_GRACE, held);
+        let lease = Lease {
+            route: self.route.clone(),
+            key: lease_key,
+            generation: self.generation,
+            token: Some(self.token.clone()),
+        };
+        let grant = Grant { lease, attempt, timeout: self.settings.timeout, sent: now };
+        // A caller that left in this instant drops the grant, and the lease in it settles as cancelled.
+        drop(waiter.reply.send(Ok(grant)));
+    }
+
+    /// Learns from one ended attempt and decides what becomes of its job.
+    fn land(&mut self, now: Time, held: Held, report: Report, retry: Option<super::lease::Waiter>) {
+        let Report { outcome, retry_after, account_wide, hints, cost } = report;
+        let service = now.since(held.sent);
+        let predicted = f64::from(held.cost.units());
+        self.stats.attempt(outcome);
+        let backlog = self.backlog && self.told == self.assigned;
+        if let Some(change) = self.window.on_settle(now, held.stamp, outcome, backlog) {
+            self.stats.window_change(change.kind);
+            tracing::debug!(
+                route = self.index,
+                kind = change.kind.as_str(),
+                from = change.from,
+                to = change.to,
+                "window"
+            );
+        }
+        let random = self.random.random::<f64>();
+        let was = self.breaker.allowance(now);
+        self.breaker.on_settle(now, held.sent, outcome, random);
+        if was > 1 && self.breaker.allowance(now) == 0 {
+            tracing::warn!(route = self.index, provider = %self.route.provider_name, "the route keeps failing and is closed");
+        }
+        self.pacer.observe(now, hints);
+        if let Some(actual) = cost {
+            self.pacer.reconcile(now, predicted, f64::from(actual.units()));
+        }
+        let hold = match outcome {
+            Outcome::RateLimited => Some(retry_after.unwrap_or(BLIND_HOLD)),
+            Outcome::Throttled | Outcome::Overloaded => retry_after,
+            _ => None,
+        };
+        if let Some(hold) = hold {
+            // Spread over a tenth more, never less than stated, so that replicas do not wake as one.
+            self.pacer.hold(now + hold + hold.mul_f64(0.1 * self.random.random::<f64>()));
+        }
+        if self.account_limited || outcome == Outcome::RateLimited {
+            self.account.do_send(Signal {
+                member: self.member,
+                slots: self.slots(),
+                used: cost.map(|actual| (held.cost, actual)),
+                rate_limited: outcome == Outcome::RateLimited,
+                hold: hold.filter(|_| account_wide),
+            });
+        }
+        if held.queue != self.queue_life {
+            // The queue that knew this job is no more; its caller submits it anew.
+            drop(retry);
+            return;
+        }
+        let key = held.job;
+        match retry {
+            Some(waiter) if outcome.is_retryable() && held.attempt < self.settings.max_attempts => {
+                let wait = self.settings.backoff.wait(held.attempt, self.random.random::<f64>());
+                self.ended.push(Ended::Retry { key, not_before: now + wait, service, waiter });
+            }
+            retry => {
+                if let Some(waiter) = retry {
+                    let retry_after = retry_after.unwrap_or(self.settings.backoff.base);
+                    let last = Box::new(Failure::new(outcome, "see the last attempt"));
+                    waiter.refuse(Error::RetriesExhausted { attempts: held.attempt, retry_after, last });
+                }
+                self.ended.push(Ended::Done { key, outcome, cost, service });
+            }
+        }
+    }
+}
+
+/// Who holds the token besides leases: this dispatcher and the supervisor's blueprint.
+const TOKEN_HOLDERS: usize = 2;
+
+impl Actor for Dispatcher {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let route = &self.route;
+        *route.dispatcher.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ctx.address());
+        // The first credits; the queue has been told of this dispatcher already.
+        self.turn(self.clock.now(), ctx);
+    }
+}
+
+impl Handler<Assign> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, assign: Assign, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        if assign.queue != self.queue_life {
+            // From a queue that is no more: dropping the jobs tells their callers to submit anew.
+            return;
+        }
+        self.assigned += assign.jobs.len() as u64;
+        self.backlog = assign.waiting > 0;
+        for job in assign.jobs {
+            if self.account_limited && !self.account_full {
+                self.staged.push_back(job);
+            } else if self.credits(now) > 0 {
+                self.dispatch(now, job);
+            } else {
+                // The window shrank while the job was on its way.
+                self.ended.push(Ended::Unsent { key: job.key, waiter: job.waiter });
+            }
+        }
+        if !self.staged.is_empty() {
+            let costs = self.staged.iter().map(|job| job.cost).collect();
+            self.account.do_send(Claim { member: self.member, slots: self.in_flight(), costs });
+        }
+        self.turn(now, ctx);
+    }
+}
+
+impl Handler<Allowed> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, allowed: Allowed, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        let staged = std::mem::take(&mut self.staged);
+        self.account_full = allowed.jobs < staged.len();
+        for (index, job) in staged.into_iter().enumerate() {
+            if index < allowed.jobs {
+                self.dispatch(now, job);
+            } else {
+                self.ended.push(Ended::Unsent { key: job.key, waiter: job.waiter });
+            }
+        }
+        if self.account_full {
+            self.unclaim();
+        }
+        self.turn(now, ctx);
+    }
+}
+
+impl Handler<Reopen> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: Reopen, ctx: &mut Self::Context) {
+        self.account_full = false;
+        self.turn(self.clock.now(), ctx);
+    }
+}
+
+impl Handler<Settle> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, settle: Settle, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        // A lease of an earlier life frees its slot by the token alone; its caller, if it wants to retry, finds the
+        // reply dropped and submits anew.
+        if settle.generation == self.generation
+            && let Some(held) = self.leases.settle(settle.key)
+        {
+            self.land(now, held, settle.report, settle.retry);
+        }
+        self.turn(now, ctx);
+    }
+}
+
+impl Handler<Hold> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, hold: Hold, ctx: &mut Self::Context) {
+        self.pacer.hold(hold.until);
+        self.turn(self.clock.now(), ctx);
+    }
+}
+
+impl Handler<NewQueue> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, new: NewQueue, ctx: &mut Self::Context) {
+        self.queue = new.queue;
+        self.queue_life = new.life;
+        (self.assigned, self.told, self.told_view) = (0, 0, RouteView::new());
+        // Jobs of the old queue: dropping them tells their callers to submit anew.
+        self.ended.clear();
+        self.staged.clear();
+        self.turn(self.clock.now(), ctx);
+    }
+}
+
+impl Handler<Reconfigure> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, Reconfigure(settings): Reconfigure, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        self.window.reconfigure(settings.window, now);
+        self.settings = settings;
+        self.turn(now, ctx);
+    }
+}
+
+impl Handler<Stop> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+impl HasTimer for Dispatcher {
+    fn timer(&mut self) -> &mut Timer {
+        &mut self.timer
+    }
+}
+
+#[cfg(test)]
+impl Handler<super::messages::Crash> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: super::messages::Crash, _: &mut Self::Context) {
+        panic!("a test asked for it");
+    }
+}

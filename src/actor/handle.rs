@@ -1,0 +1,354 @@
+//! The handle: starts an engine and speaks to it from any task of any runtime.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::{Actor, Addr, System};
+use tokio::sync::{oneshot, watch};
+
+use super::capacity::{Millis, ModelCapacity, TenantCapacity};
+use super::error::Error;
+use super::generate::{Call, Generate};
+use super::messages::{Ensure, Inspect, Shed, TopTenants};
+use super::provider::{Attempt, Failure, Reply};
+use super::registry::{Model, Shared};
+use super::run::{Receipt, Slot, Spec, Yield, run};
+use super::stats::Stats;
+use super::supervisor::{Apply, ProviderFactory, Supervisor};
+use crate::config::{Config, ConfigError, Settings, nearest};
+use crate::core::cost::Cost;
+use crate::task::{Request, Task, Usage};
+
+/// Longest model name that is looked up; longer ones are certainly not configured.
+const LONGEST_NAME: usize = 256;
+
+/// Why an engine did not start, or did not take a new configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A provider cannot be set up, or the change needs a restart.
+    #[error("{0}")]
+    Refused(String),
+    /// The engine's thread could not be started, or has stopped.
+    #[error("the scheduler's thread is not running: {0}")]
+    Thread(String),
+}
+
+/// What all clones of a handle share.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) shared: Arc<Shared>,
+    supervisor: Addr<Supervisor>,
+    /// The engine's own system; `None` where it runs on its starter's.
+    system: Option<System>,
+}
+
+impl Engine {
+    /// Finds a model; one that is not configured appears on first use where the configuration allows it.
+    pub(crate) async fn model(&self, name: &str) -> Result<Arc<Model>, Error> {
+        if let Some(model) = self.shared.model(name) {
+            return Ok(model);
+        }
+        let settings = self.shared.settings();
+        if settings.unknown_models.is_some() && !name.is_empty() && name.len() <= LONGEST_NAME {
+            self.supervisor.send(Ensure(name.into())).await.map_err(|_| Error::Stopped)?;
+            if let Some(model) = self.shared.model(name) {
+                return Ok(model);
+            }
+        }
+        let near = nearest(name, settings.models.keys().map(|name| &**name)).map(str::to_owned);
+        Err(Error::UnknownModel { model: name.chars().take(LONGEST_NAME).collect(), near })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn crash(&self, which: super::supervisor::CrashIn) {
+        self.supervisor.do_send(which);
+    }
+
+    pub(crate) fn stopped(&self) -> bool {
+        !self.supervisor.connected()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(system) = &self.system {
+            system.stop();
+        }
+    }
+}
+
+/// Builds and starts an engine.
+pub struct Builder {
+    config: Config,
+    factory: ProviderFactory,
+    seed: u64,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    pub(crate) fn new(config: Config, factory: ProviderFactory) -> Self {
+        Self { config, factory, seed: rand::random() }
+    }
+
+    /// Sets the seed of backoff jitter; default random.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Uses `factory` to make the clients of provider accounts, instead of those built in.
+    #[must_use]
+    pub fn providers(mut self, factory: ProviderFactory) -> Self {
+        self.factory = factory;
+        self
+    }
+
+    /// Starts the engine on a thread of its own; it stops when the last handle is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] where the configuration is wrong or a provider cannot be set up.
+    pub async fn start(self) -> Result<Fairflow, StartError> {
+        let settings = Arc::new(self.config.validate()?);
+        let (started, wait) = oneshot::channel();
+        let (factory, seed) = (self.factory, self.seed);
+        std::thread::Builder::new()
+            .name("fairflow".into())
+            .spawn(move || {
+                let runner = System::new();
+                let system = System::current();
+                let outcome = runner.block_on(begin(settings, factory, seed, Some(system)));
+                let runs = outcome.is_ok();
+                // If nobody waits any more, the handle is dropped here, and that stops the system.
+                drop(started.send(outcome));
+                if runs && let Err(error) = runner.run() {
+                    tracing::error!(%error, "the scheduler's thread ended");
+                }
+            })
+            .map_err(|error| StartError::Thread(error.to_string()))?;
+        wait.await.map_err(|_| StartError::Thread("it ended while starting".into()))?
+    }
+
+    /// Starts the engine on the actix system of the calling thread, for tests in paused time.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    ///
+    /// # Panics
+    ///
+    /// Outside an actix system.
+    pub async fn start_here(self) -> Result<Fairflow, StartError> {
+        let settings = Arc::new(self.config.validate()?);
+        begin(settings, self.factory, self.seed, None).await
+    }
+}
+
+async fn begin(
+    settings: Arc<Settings>,
+    factory: ProviderFactory,
+    seed: u64,
+    system: Option<System>,
+) -> Result<Fairflow, StartError> {
+    let shared = Arc::new(Shared::new(settings.clone()));
+    let supervisor = Supervisor::new(shared.clone(), factory, seed).start();
+    let applied = supervisor.send(Apply(settings)).await;
+    applied.map_err(|error| StartError::Thread(error.to_string()))?.map_err(StartError::Refused)?;
+    Ok(Fairflow { engine: Arc::new(Engine { shared, supervisor, system }) })
+}
+
+/// A handle to a running scheduler. Cheap to clone, works from any task of any tokio runtime.
+///
+/// The engine stops when the last clone is dropped; [`drain`](Self::drain) first to lose nothing.
+#[derive(Debug, Clone)]
+pub struct Fairflow {
+    pub(crate) engine: Arc<Engine>,
+}
+
+impl Fairflow {
+    /// Schedules a typed task; await it for its result.
+    pub fn generate<T: Task>(&self, task: T) -> Generate<T> {
+        Generate::new(self.clone(), task)
+    }
+
+    /// Schedules any async call to `model`: it becomes fair, paced and retried.
+    ///
+    /// The closure is run once per attempt. What its error means is read by [`Call::classify`]; without that, a
+    /// [`Failure`] means what it says and any other error is passed on and not retried.
+    pub fn call<F, Fut, T, E>(&self, model: impl Into<Arc<str>>, closure: F) -> Call<F, E>
+    where
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        Call::new(self.clone(), model.into(), closure)
+    }
+
+    /// Schedules a request as it is and returns the reply with the slot still held.
+    pub(crate) async fn dispatch(&self, spec: Spec, request: &Request) -> Result<(Reply, Settling, Receipt), Error> {
+        let engine = &*self.engine;
+        let model = engine.model(&spec.model).await?;
+        let ((answer, cost), slot, receipt) = run(engine, spec, |attempt| {
+            let provider = model
+                .routes
+                .iter()
+                .find(|route| route.provider_name == attempt.provider && route.upstream == attempt.upstream);
+            let provider = provider.map(|route| route.provider.clone());
+            async move {
+                let provider = provider
+                    .ok_or_else(|| Failure::new(crate::core::outcome::Outcome::Rejected, "the route is gone"))?;
+                let answer = provider.call(request, &attempt).await?;
+                let hints = answer.hints;
+                let accounts = (answer.cost, answer.usage);
+                Ok(Yield { value: (answer.reply, accounts), hints })
+            }
+        })
+        .await?;
+        Ok((answer, Settling { slot, cost: cost.0, usage: cost.1 }, receipt))
+    }
+
+    /// Returns the latest snapshot of every model, by name.
+    #[must_use]
+    pub fn capacity(&self) -> Vec<ModelCapacity> {
+        self.engine.shared.all_models().iter().map(|model| model.capacity.borrow().clone()).collect()
+    }
+
+    /// Returns the latest snapshot of a model, with what `tenant` has and would wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownModel`], or [`Error::Stopped`].
+    pub async fn capacity_of(&self, model: &str, tenant: Option<&str>) -> Result<ModelCapacity, Error> {
+        let shared = &self.engine.shared;
+        let unknown = || Error::UnknownModel { model: model.to_owned(), near: None };
+        let model = shared.model(model).ok_or_else(unknown)?;
+        let mut capacity = model.capacity.borrow().clone();
+        if let Some(tenant) = tenant {
+            let policy = shared.settings().policy(tenant);
+            let tenant: Arc<str> = tenant.into();
+            let inspect = Inspect { tenant: tenant.clone(), limits: policy.limits, class: policy.class };
+            let queue = model.queue().ok_or(Error::Stopped)?;
+            let view = queue.send(inspect).await.map_err(|_| Error::Stopped)?;
+            capacity.you = Some(TenantCapacity {
+                tenant,
+                queued: view.queued,
+                in_flight: view.in_flight,
+                weight: policy.limits.weight.value(),
+                max_in_flight: Some(policy.limits.max_in_flight).filter(|max| *max < u32::MAX),
+                estimated_wait_ms: Millis::from(view.wait),
+            });
+        }
+        Ok(capacity)
+    }
+
+    /// Follows a model's snapshots as they change, at most twenty a second.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownModel`] where no such model runs.
+    pub fn watch(&self, model: &str) -> Result<watch::Receiver<ModelCapacity>, Error> {
+        let found = self.engine.shared.model(model);
+        found
+            .map(|model| model.capacity.subscribe())
+            .ok_or_else(|| Error::UnknownModel { model: model.to_owned(), near: None })
+    }
+
+    /// Returns the counters of every model, by name.
+    #[must_use]
+    pub fn stats(&self) -> Vec<(Arc<str>, Arc<Stats>)> {
+        self.engine.shared.all_models().into_iter().map(|model| (model.name.clone(), model.stats.clone())).collect()
+    }
+
+    /// Returns up to `most` tenants of each model with what they have in flight and waiting, the largest first.
+    pub async fn tenants(&self, most: usize) -> Vec<(Arc<str>, Vec<(Arc<str>, u32, u32)>)> {
+        let mut all = Vec::new();
+        for model in self.engine.shared.all_models() {
+            let Some(queue) = model.queue() else { continue };
+            if let Ok(tenants) = queue.send(TopTenants { most }).await {
+                all.push((model.name.clone(), tenants.0));
+            }
+        }
+        all
+    }
+
+    /// Returns the settings in force.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        self.engine.shared.settings()
+    }
+
+    /// Takes over a new configuration; what was learned and what waits stays.
+    ///
+    /// Models and providers may be added, and limits, tenants and keys changed. Removing one, or changing where it is
+    /// reached, needs a restart.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], and nothing has changed.
+    pub async fn reload(&self, config: Config) -> Result<(), StartError> {
+        let new = config.validate()?;
+        let old = self.settings();
+        for (name, model) in &old.models {
+            match new.models.get(name) {
+                None => return Err(StartError::Refused(format!("models.{name:?}: removing a model needs a restart"))),
+                Some(changed) if changed.routes != model.routes => {
+                    return Err(StartError::Refused(format!("models.{name:?}.routes: a change needs a restart")));
+                }
+                Some(_) => {}
+            }
+        }
+        for name in old.providers.keys() {
+            if !new.providers.contains_key(name) {
+                return Err(StartError::Refused(format!("providers.{name:?}: removing a provider needs a restart")));
+            }
+        }
+        let applied = self.engine.supervisor.send(Apply(Arc::new(new))).await;
+        applied.map_err(|error| StartError::Thread(error.to_string()))?.map_err(StartError::Refused)
+    }
+
+    /// Says whether a drain is on.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.engine.shared.draining.load(Ordering::SeqCst)
+    }
+
+    /// Admits nothing more and waits until what was admitted has ended, at most for `timeout`.
+    ///
+    /// Returns whether everything ended in time; what still waits then is refused with [`Error::NoCapacity`].
+    pub async fn drain(&self, timeout: Duration) -> bool {
+        let shared = &self.engine.shared;
+        shared.draining.store(true, Ordering::SeqCst);
+        let in_time = tokio::time::timeout(timeout, shared.idle()).await.is_ok();
+        if !in_time {
+            for model in shared.all_models() {
+                model.send(Shed);
+            }
+        }
+        in_time
+    }
+}
+
+/// A slot whose answer is there, and what to account for it.
+#[derive(Debug)]
+pub(crate) struct Settling {
+    pub(crate) slot: Slot,
+    pub(crate) cost: Option<Cost>,
+    pub(crate) usage: Usage,
+}
+
+impl Settling {
+    pub(crate) fn done(self) {
+        self.slot.succeed(self.cost, self.usage);
+    }
+}

@@ -1,0 +1,192 @@
+//! The caller's side of a place in the queue and of a slot: both end by themselves when dropped.
+
+use std::sync::Arc;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix::Addr;
+use tokio::sync::oneshot;
+
+use super::dispatcher::Dispatcher;
+use super::error::Error;
+use super::messages::{Cancel, Settle};
+use super::provider::{Failure, Provider};
+use super::registry::Model;
+use crate::core::cost::Cost;
+use crate::core::outcome::Outcome;
+use crate::core::pacer::RateHints;
+use crate::core::slab::Key;
+use crate::core::time::Time;
+
+/// Counts the requests waiting for one model, from the edge: the bound that a mailbox does not have.
+#[derive(Debug, Default)]
+pub(crate) struct Gate(AtomicUsize);
+
+impl Gate {
+    /// Lets one more in, unless `capacity` wait already.
+    pub(crate) fn enter(self: &Arc<Self>, capacity: usize) -> Option<Permit> {
+        let entered = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < capacity).then_some(n + 1));
+        entered.is_ok().then(|| Permit(self.clone()))
+    }
+}
+
+/// One place behind a [`Gate`]; given back on drop.
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<Gate>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Where in the queue a request sits. The queue writes it, the caller hands it back to cancel: so cancelling needs no
+/// index of requests.
+#[derive(Debug, Default)]
+pub(crate) struct Seat(AtomicU64);
+
+impl Seat {
+    pub(crate) fn set(&self, key: Key) {
+        self.0.store(key.to_bits(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn key(&self) -> Option<Key> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            bits => Some(Key::from_bits(bits)),
+        }
+    }
+}
+
+/// The queue's side of a waiting request.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) reply: oneshot::Sender<Result<Grant, Error>>,
+    pub(crate) seat: Arc<Seat>,
+    /// Held while it waits for its first dispatch; a retry was admitted before.
+    pub(crate) permit: Option<Permit>,
+    /// Attempts made so far.
+    pub(crate) attempts: u32,
+    /// When it was first admitted.
+    pub(crate) admitted: Time,
+}
+
+impl Waiter {
+    pub(crate) fn refuse(self, error: Error) {
+        // A caller that is gone needs no answer.
+        drop(self.reply.send(Err(error)));
+    }
+}
+
+/// The caller's side of a waiting request. Dropping it frees the place at once.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    reply: oneshot::Receiver<Result<Grant, Error>>,
+    model: Arc<Model>,
+    seat: Arc<Seat>,
+    settled: bool,
+}
+
+impl Waiting {
+    pub(crate) fn new(model: Arc<Model>, permit: Option<Permit>, attempts: u32, admitted: Time) -> (Waiter, Self) {
+        let (sender, reply) = oneshot::channel();
+        let seat = Arc::new(Seat::default());
+        let waiter = Waiter { reply: sender, seat: seat.clone(), permit, attempts, admitted };
+        (waiter, Self { reply, model, seat, settled: false })
+    }
+
+    /// Waits for a slot, a refusal, or `None` when the actor that held the request is no more.
+    pub(crate) async fn granted(mut self) -> Option<Result<Grant, Error>> {
+        let answer = (&mut self.reply).await.ok();
+        self.settled = true;
+        answer
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.model.send(Cancel { seat: self.seat.clone() });
+        }
+    }
+}
+
+/// One way to reach a model, as callers see it.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) provider_name: Arc<str>,
+    pub(crate) upstream: Arc<str>,
+    pub(crate) provider: Arc<dyn Provider>,
+    /// Replaced when the dispatcher is restarted.
+    pub(crate) dispatcher: RwLock<Option<Addr<Dispatcher>>>,
+}
+
+/// A slot on a route: the caller may make one attempt.
+#[derive(Debug)]
+pub(crate) struct Grant {
+    pub(crate) lease: Lease,
+    pub(crate) attempt: u32,
+    pub(crate) timeout: Duration,
+    pub(crate) sent: Time,
+}
+
+/// How an attempt ended, as its dispatcher needs to know.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) outcome: Outcome,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) account_wide: bool,
+    pub(crate) hints: RateHints,
+    pub(crate) cost: Option<Cost>,
+}
+
+impl Report {
+    pub(crate) fn ended(outcome: Outcome) -> Self {
+        Self { outcome, retry_after: None, account_wide: false, hints: RateHints::default(), cost: None }
+    }
+
+    pub(crate) fn failed(failure: &Failure) -> Self {
+        Self {
+            retry_after: failure.retry_after,
+            account_wide: failure.account_wide,
+            hints: failure.hints,
+            ..Self::ended(failure.outcome)
+        }
+    }
+}
+
+/// The right to one dispatch. Settles exactly once: by [`settle`](Self::settle), or as cancelled on drop.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) route: Arc<Route>,
+    pub(crate) key: Key,
+    /// Which life of the dispatcher issued it.
+    pub(crate) generation: u32,
+    /// Counts the leases out over all lives of the dispatcher.
+    pub(crate) token: Option<Arc<()>>,
+}
+
+impl Lease {
+    /// Ends the attempt; `retry` asks for another one.
+    pub(crate) fn settle(mut self, report: Report, retry: Option<Waiter>) {
+        self.end(report, retry);
+    }
+
+    fn end(&mut self, report: Report, retry: Option<Waiter>) {
+        // The token goes first, so that the dispatcher never counts a slot that it is being told is free.
+        if self.token.take().is_none() {
+            return;
+        }
+        let dispatcher = self.route.dispatcher.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(dispatcher) = &*dispatcher {
+            dispatcher.do_send(Settle { key: self.key, generation: self.generation, report, retry });
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.end(Report::ended(Outcome::Cancelled), None);
+    }
+}

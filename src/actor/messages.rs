@@ -1,0 +1,230 @@
+//! What the actors say to each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Addr, Message, MessageResponse};
+
+use super::capacity::{RouteView, TenantView};
+use super::dispatcher::Dispatcher;
+use super::lease::{Report, Seat, Waiter};
+use crate::config::ModelSettings;
+use crate::core::cost::Cost;
+use crate::core::fair_queue::{Class, TenantLimits};
+use crate::core::outcome::Outcome;
+use crate::core::slab::Key;
+use crate::core::time::Time;
+
+/// Caller → queue: a request wants a slot.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Submit {
+    pub(crate) tenant: Arc<str>,
+    pub(crate) limits: TenantLimits,
+    pub(crate) class: Class,
+    pub(crate) cost: Cost,
+    pub(crate) deadline: Time,
+    pub(crate) waiter: Waiter,
+}
+
+/// Caller → queue: whoever waited there has gone.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Cancel {
+    pub(crate) seat: Arc<Seat>,
+}
+
+/// Queue → dispatcher: jobs for credits.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Assign {
+    pub(crate) queue: u32,
+    pub(crate) jobs: Vec<Job>,
+    /// How many wait behind them.
+    pub(crate) waiting: usize,
+}
+
+/// One job on its way.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) key: Key,
+    pub(crate) cost: Cost,
+    pub(crate) deadline: Time,
+    pub(crate) waiter: Waiter,
+}
+
+/// Caller → dispatcher: an attempt ended.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Settle {
+    pub(crate) key: Key,
+    pub(crate) generation: u32,
+    pub(crate) report: Report,
+    pub(crate) retry: Option<Waiter>,
+}
+
+/// Dispatcher → queue: its credits and state, and what became of jobs it was given.
+///
+/// Credits travel as a running total: the queue may have assigned `limit` jobs since this life of the dispatcher began.
+/// So a window that shrinks simply lowers the limit, and a lost or repeated message does no harm.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Update {
+    pub(crate) route: usize,
+    pub(crate) generation: u32,
+    pub(crate) limit: u64,
+    pub(crate) view: RouteView,
+    pub(crate) ended: Vec<Ended>,
+}
+
+/// What became of a job that a dispatcher was given.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It left the scheduler.
+    Done { key: Key, outcome: Outcome, cost: Option<Cost>, service: Duration },
+    /// It wants another attempt.
+    Retry { key: Key, not_before: Time, service: Duration, waiter: Waiter },
+    /// It was never sent and goes back to its place.
+    Unsent { key: Key, waiter: Waiter },
+}
+
+/// Dispatcher → account: jobs are about to be sent.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Claim {
+    pub(crate) member: u64,
+    /// Slots in use before these jobs.
+    pub(crate) slots: u32,
+    pub(crate) costs: Vec<Cost>,
+}
+
+/// Account → dispatcher: how many of the claimed jobs may go; when fewer, none more until [`Reopen`].
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Allowed {
+    pub(crate) jobs: usize,
+}
+
+/// Account → dispatcher: the account may have room again.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Reopen;
+
+/// Dispatcher → account: an attempt ended, or a claim was not used.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Signal {
+    pub(crate) member: u64,
+    /// Slots in use now: a state, not a difference, so that a lost message does no lasting harm.
+    pub(crate) slots: u32,
+    /// Cost as it was claimed and as it turned out.
+    pub(crate) used: Option<(Cost, Cost)>,
+    /// Whether the provider refused for a rate.
+    pub(crate) rate_limited: bool,
+    /// Where the provider spoke of the whole account, how long to stay away.
+    pub(crate) hold: Option<Duration>,
+}
+
+/// Account → dispatcher: nothing may be sent before then.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Hold {
+    pub(crate) until: Time,
+}
+
+/// Supervisor → account: a dispatcher that uses it, in its present life.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Join {
+    pub(crate) member: u64,
+    pub(crate) dispatcher: Addr<Dispatcher>,
+}
+
+/// Supervisor → account: that dispatcher is no more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Leave {
+    pub(crate) member: u64,
+}
+
+/// Supervisor → any actor: end.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Stop;
+
+/// Supervisor → queue: its dispatchers, each with its generation.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Wire {
+    pub(crate) routes: Vec<(Addr<Dispatcher>, u32)>,
+}
+
+/// Supervisor → dispatcher: there is a new queue; begin counting anew.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct NewQueue {
+    pub(crate) queue: Addr<super::queue::QueueActor>,
+    pub(crate) life: u32,
+}
+
+/// Supervisor → queue or dispatcher: new settings; what was learned stays.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Reconfigure(pub(crate) Arc<ModelSettings>);
+
+/// Handle → queue: answer everything that waits with `no_capacity`; the drain's time is up.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Shed;
+
+/// Gateway → queue: what a tenant has and would wait.
+#[derive(Debug, Message)]
+#[rtype(result = "TenantView")]
+pub(crate) struct Inspect {
+    pub(crate) tenant: Arc<str>,
+    pub(crate) limits: TenantLimits,
+    pub(crate) class: Class,
+}
+
+/// Gateway → queue: tenants by what they have in flight, the largest first.
+#[derive(Debug, Message)]
+#[rtype(result = "Tenants")]
+pub(crate) struct TopTenants {
+    pub(crate) most: usize,
+}
+
+/// Answer to [`TopTenants`]: name, waiting, in flight.
+#[derive(Debug, MessageResponse)]
+pub(crate) struct Tenants(pub(crate) Vec<(Arc<str>, u32, u32)>);
+
+/// Any actor, on its way out → supervisor.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Died(pub(crate) Who);
+
+/// Which actor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// A model's queue, in that life.
+    Queue { model: Arc<str>, generation: u32 },
+    /// A route's dispatcher, in that life.
+    Dispatcher { model: Arc<str>, route: usize, generation: u32 },
+    /// A provider's account.
+    Account { provider: Arc<str> },
+}
+
+/// Handle → supervisor: a model that is not configured is wanted; answers once it is registered.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Ensure(pub(crate) Arc<str>);
+
+/// Queue → supervisor: a model that appeared on first use has been idle for long.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Retire(pub(crate) Arc<str>);
+
+/// Test → any actor: panic while handling this.
+#[cfg(test)]
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Crash;

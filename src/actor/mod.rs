@@ -1,0 +1,27 @@
+//! Thin shells over core: actors that own its machines, and the handle that speaks to them.
+//!
+//! Each actor changes its state synchronously, in a handler, under the one clock. The queue orders and answers credits,
+//! a dispatcher paces one route, an account guards what routes share, the supervisor starts and restarts them all.
+//! `docs/ARCHITECTURE.md` draws the flow.
+
+mod account;
+pub mod capacity;
+mod clock;
+mod dispatcher;
+pub(crate) mod error;
+mod generate;
+pub(crate) mod handle;
+mod lease;
+mod messages;
+pub(crate) mod provider;
+mod queue;
+mod registry;
+pub(crate) mod run;
+pub mod stats;
+pub(crate) mod stream;
+pub(crate) mod supervisor;
+#[cfg(test)]
+mod tests;
+mod timer;
+
+pub use self::generate::{Call, Generate};

@@ -1,0 +1,194 @@
+//! What the scheduler knows of a provider: one call, and how it ended.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use tokio::time::Instant;
+
+use crate::core::cost::Cost;
+use crate::core::outcome::Outcome;
+use crate::core::pacer::RateHints;
+use crate::task::{Product, Request, TextDelta, Usage};
+
+/// A way to have generations made: one account at one service.
+///
+/// The scheduler decides when; a provider only carries out one attempt and says honestly how it ended. It must not
+/// retry by itself: a retry is scheduled work.
+///
+/// # Examples
+///
+/// ```
+/// use fairflow::provider::{Answer, Attempt, BoxFuture, Failure, Provider};
+/// use fairflow::task::{Product, Request, TextResult};
+///
+/// #[derive(Debug)]
+/// struct Echo;
+///
+/// impl Provider for Echo {
+///     fn call<'a>(&'a self, _: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>> {
+///         Box::pin(async move {
+///             let text = format!("attempt {} on {}", attempt.number(), attempt.upstream_model());
+///             Ok(Answer::product(Product::Text(TextResult { text, ..TextResult::default() })))
+///         })
+///     }
+/// }
+/// ```
+pub trait Provider: Send + Sync + fmt::Debug + 'static {
+    /// Carries out one attempt. Dropping the future must abandon the call.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] whose outcome is what the controllers learn from.
+    fn call<'a>(&'a self, request: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>>;
+}
+
+/// One dispatch of a request: the right to one call, until its deadline.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub(crate) number: u32,
+    pub(crate) deadline: Instant,
+    pub(crate) provider: Arc<str>,
+    pub(crate) upstream: Arc<str>,
+}
+
+impl Attempt {
+    /// Returns which attempt this is, from 1.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Returns when the attempt is abandoned.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Returns the name of the provider account the attempt goes to.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// Returns the model's name at the provider.
+    #[must_use]
+    pub fn upstream_model(&self) -> &str {
+        &self.upstream
+    }
+}
+
+/// What came back.
+pub enum Reply {
+    /// A typed product.
+    Product(Product),
+    /// The provider's own answer to a request that arrived in its dialect, verbatim.
+    Verbatim(Upstream),
+    /// A verbatim event stream, chunk by chunk.
+    Stream(BoxStream<'static, Result<Bytes, Failure>>),
+    /// A text, piece by piece.
+    Deltas(BoxStream<'static, Result<TextDelta, Failure>>),
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Product(product) => f.debug_tuple("Product").field(product).finish(),
+            Self::Verbatim(upstream) => f.debug_tuple("Verbatim").field(upstream).finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+            Self::Deltas(_) => f.write_str("Deltas"),
+        }
+    }
+}
+
+/// A successful attempt: the reply, and what it says about cost and rates.
+#[derive(Debug)]
+pub struct Answer {
+    /// The reply.
+    pub reply: Reply,
+    /// Tokens and price, where known already.
+    pub usage: Usage,
+    /// Actual cost in the task's units, where known; corrects what the tenant was charged.
+    pub cost: Option<Cost>,
+    /// What the response's headers say about rates.
+    pub hints: RateHints,
+}
+
+impl Answer {
+    /// Wraps a typed product, with its own usage.
+    #[must_use]
+    pub fn product(product: Product) -> Self {
+        let usage = product.usage();
+        Self { usage, ..Self::new(Reply::Product(product)) }
+    }
+
+    /// Wraps a reply of which nothing more is known.
+    #[must_use]
+    pub fn new(reply: Reply) -> Self {
+        Self { reply, usage: Usage::default(), cost: None, hints: RateHints::default() }
+    }
+}
+
+/// A provider's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// HTTP status.
+    pub status: u16,
+    /// Its `content-type`.
+    pub content_type: String,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// How an attempt failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// What the controllers learn.
+    pub outcome: Outcome,
+    /// For people; never holds a key.
+    pub message: String,
+    /// How long the provider said to stay away.
+    pub retry_after: Option<Duration>,
+    /// Whether it concerns the whole account, not just this model.
+    pub account_wide: bool,
+    /// Whether the attempt ran into its own timeout.
+    pub timed_out: bool,
+    /// What the response's headers say about rates.
+    pub hints: RateHints,
+    /// The provider's answer, to be passed through where the fault is the caller's.
+    pub upstream: Option<Upstream>,
+}
+
+impl Failure {
+    /// Builds a failure of an outcome.
+    #[must_use]
+    pub fn new(outcome: Outcome, message: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            message: message.into(),
+            retry_after: None,
+            account_wide: false,
+            timed_out: false,
+            hints: RateHints::default(),
+            upstream: None,
+        }
+    }
+
+    /// Adds how long to stay away.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

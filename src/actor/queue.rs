@@ -1,0 +1,441 @@
+//! One model's queue: admits, orders by fairness, and answers credits with jobs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorContext, Addr, Context, Handler, Recipient};
+
+use super::capacity::{Millis, ModelCapacity, Processing, RouteView, Status, TenantView, Trend, route_capacity};
+use super::clock::Clock;
+use super::dispatcher::Dispatcher;
+use super::error::Error;
+use super::lease::Waiter;
+use super::messages::{
+    Assign, Cancel, Died, Ended, Inspect, Job, Reconfigure, Retire, Shed, Stop, Submit, Tenants, TopTenants, Update,
+    Who, Wire,
+};
+use super::registry::Model;
+use super::supervisor::Obituary;
+use super::timer::Timer;
+use crate::config::ModelSettings;
+use crate::core::estimate::{Quantiles, Rate};
+use crate::core::fair_queue::{Class, FairQueue, TenantLimits};
+use crate::core::outcome::Outcome;
+use crate::core::retry::RetryBudget;
+use crate::core::time::Time;
+
+/// Snapshots follow changes at most this often: live to the eye, cheap under load.
+const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+/// A model that appeared on first use goes after this long without a request.
+const RETIRE_AFTER: Duration = Duration::from_secs(600);
+/// Relative change of the recent mean service time that counts as a trend.
+const TREND: f64 = 1.25;
+
+/// A dispatcher as its queue sees it.
+#[derive(Debug)]
+struct Seat {
+    dispatcher: Addr<Dispatcher>,
+    generation: u32,
+    /// Jobs assigned in this life of the dispatcher, and how many may be.
+    assigned: u64,
+    limit: u64,
+    view: RouteView,
+}
+
+/// The queue actor of one model.
+pub(crate) struct QueueActor {
+    clock: Clock,
+    model: Arc<Model>,
+    settings: Arc<ModelSettings>,
+    queue: FairQueue<Waiter>,
+    routes: Vec<Seat>,
+    budget: RetryBudget,
+    throughput: Rate,
+    service: Quantiles,
+    /// Mean service time in seconds, of the last ten or so and the last hundred or so.
+    recent: f64,
+    longer: f64,
+    /// Share of attempts that timed out or were overloaded, over the last fifty or so.
+    trouble: f64,
+    timer: Timer,
+    publish_at: Option<Time>,
+    last_publish: Time,
+    last_use: Time,
+    /// Present on a model that appeared on first use.
+    retire: Option<Recipient<Retire>>,
+    generation: u32,
+    _obituary: Obituary,
+}
+
+impl QueueActor {
+    pub(crate) fn new(
+        clock: Clock,
+        model: Arc<Model>,
+        generation: u32,
+        retire: Option<Recipient<Retire>>,
+        supervisor: Recipient<Died>,
+    ) -> Self {
+        let settings = model.settings();
+        let who = Who::Queue { model: model.name.clone(), generation };
+        Self {
+            clock,
+            queue: FairQueue::new(settings.queue),
+            routes: Vec::new(),
+            budget: RetryBudget::new(settings.retry_budget),
+            throughput: Rate::default(),
+            service: Quantiles::new(),
+            recent: 0.0,
+            longer: 0.0,
+            trouble: 0.0,
+            timer: Timer::default(),
+            publish_at: None,
+            last_publish: Time::ZERO,
+            last_use: clock.now(),
+            retire,
+            generation,
+            settings,
+            model,
+            _obituary: Obituary::new(supervisor, who),
+        }
+    }
+
+    /// Ends every handler: something has changed, and the next snapshot is due soon.
+    fn changed(&mut self, now: Time, ctx: &mut Context<Self>) {
+        if self.publish_at.is_none_or(|at| at > self.last_publish + PUBLISH_EVERY) {
+            self.publish_at = Some(now.max(self.last_publish + PUBLISH_EVERY));
+        }
+        self.turn(now, ctx);
+    }
+
+    /// Does what is due, answers credits, and sets the one timer.
+    fn turn(&mut self, now: Time, ctx: &mut Context<Self>) {
+        for waiter in self.queue.expire(now) {
+            let retry_after = self.drain_time();
+            let waited = now.since(waiter.admitted);
+            waiter.refuse(Error::QueueTimeout { waited, retry_after });
+        }
+        self.answer_credits(now);
+        if self.publish_at.is_some_and(|at| at <= now) {
+            self.publish(now);
+        }
+        let retire = self.retire.as_ref().map(|_| self.last_use + RETIRE_AFTER);
+        let unused = self.queue.is_empty() && self.queue.in_flight() == 0;
+        if unused
+            && retire.is_some_and(|at| at <= now)
+            && let Some(retire) = self.retire.take()
+        {
+            retire.do_send(Retire(self.model.name.clone()));
+        }
+        let next = self.queue.poll_timeout().into_iter().chain(self.publish_at).chain(retire.filter(|at| *at > now));
+        self.timer.set(ctx, now, next.min(), |actor, ctx| {
+            let now = actor.clock.now();
+            actor.turn(now, ctx);
+        });
+    }
+
+    /// Hands jobs to the routes that have credit, the most first: so a faster route serves more.
+    fn answer_credits(&mut self, now: Time) {
+        let mut batches: Vec<Vec<Job>> = Vec::new();
+        loop {
+            let open = |seat: &Seat| seat.limit.saturating_sub(seat.assigned);
+            let best = self.routes.iter().enumerate().max_by_key(|(_, seat)| open(seat));
+            let Some((index, _)) = best.filter(|(_, seat)| open(seat) > 0) else { break };
+            #[allow(clippy::cast_possible_truncation, reason = "a handful of routes")]
+            let Some(dispatch) = self.queue.pop(now, index as u32) else { break };
+            if dispatch.payload.reply.is_closed() {
+                // Its caller has gone, and the notice is still in the mailbox.
+                self.forget(now, dispatch.key, dispatch.payload);
+                continue;
+            }
+            self.model.stats.queue_wait.record(dispatch.waited);
+            batches.resize_with(self.routes.len(), Vec::new);
+            self.routes[index].assigned += 1;
+            batches[index].push(Job {
+                key: dispatch.key,
+                cost: dispatch.cost,
+                deadline: dispatch.deadline,
+                waiter: dispatch.payload,
+            });
+        }
+        let waiting = self.queue.len();
+        for (seat, jobs) in self.routes.iter().zip(batches).filter(|(_, jobs)| !jobs.is_empty()) {
+            seat.dispatcher.do_send(Assign { queue: self.generation, jobs, waiting });
+        }
+    }
+
+    /// Takes back a dispatched job whose caller has gone.
+    fn forget(&mut self, now: Time, key: crate::core::slab::Key, waiter: Waiter) {
+        if self.queue.give_back(now, key, waiter).is_ok() {
+            drop(self.queue.cancel(now, key));
+        }
+    }
+
+    fn drain_time(&self) -> Duration {
+        let rate = self.queue.drain_per_second().filter(|rate| *rate > 0.0);
+        rate.map_or(Duration::from_secs(1), |rate| Duration::from_secs_f64((1.0 / rate).clamp(0.001, 3_600.0)))
+    }
+
+    /// Returns when the next route opens, where all are closed for longer than a request may wait for it.
+    fn closed(&self, now: Time, deadline: Time) -> Option<Duration> {
+        let hopeless = |view: &RouteView| {
+            let until = view.closed_until();
+            until > now && (view.confirmed_down || until > deadline)
+        };
+        let all = !self.routes.is_empty() && self.routes.iter().all(|seat| hopeless(&seat.view));
+        let opens = self.routes.iter().map(|seat| seat.view.closed_until()).min();
+        opens.filter(|_| all).map(|opens| opens.since(now))
+    }
+
+    fn ended(&mut self, now: Time, ended: Ended) {
+        match ended {
+            Ended::Done { key, outcome, cost, service } => {
+                self.observe(now, outcome, service);
+                self.queue.complete(now, key, cost);
+            }
+            Ended::Retry { key, not_before, service, mut waiter } => {
+                self.observe(now, Outcome::Overloaded, Duration::ZERO);
+                let not_before = not_before.max(self.budget.reserve(now));
+                self.model.stats.set_retry_budget(self.budget.remaining());
+                waiter.seat.set(key);
+                waiter.permit = None;
+                if let Err(waiter) = self.queue.requeue(now, key, not_before, service, waiter) {
+                    waiter.refuse(Error::Stopped);
+                }
+            }
+            Ended::Unsent { key, waiter } => {
+                if waiter.reply.is_closed() {
+                    self.forget(now, key, waiter);
+                } else if let Err(waiter) = self.queue.give_back(now, key, waiter) {
+                    waiter.refuse(Error::Stopped);
+                }
+            }
+        }
+    }
+
+    fn observe(&mut self, now: Time, outcome: Outcome, service: Duration) {
+        let seconds = service.as_secs_f64();
+        let ewma = |mean: &mut f64, weight: f64, value: f64| *mean += weight * (value - *mean);
+        match outcome {
+            Outcome::Success => {
+                self.throughput.record(now);
+                self.service.record(seconds);
+                if self.longer == 0.0 {
+                    (self.recent, self.longer) = (seconds, seconds);
+                }
+                ewma(&mut self.recent, 0.1, seconds);
+                ewma(&mut self.longer, 0.01, seconds);
+                ewma(&mut self.trouble, 0.02, 0.0);
+            }
+            Outcome::Overloaded => ewma(&mut self.trouble, 0.02, 1.0),
+            _ => {}
+        }
+    }
+
+    fn publish(&mut self, now: Time) {
+        self.last_publish = now;
+        self.publish_at = None;
+        let snapshot = self.snapshot(now);
+        // A snapshot shows what time alone changes too: the end of a hold, the wait of what waits.
+        let waits = snapshot.queue_depth > 0 || snapshot.routes.iter().any(|route| route.hold_until_ms > 0);
+        if waits {
+            self.publish_at = Some(now + Duration::from_millis(500));
+        }
+        // Watchers that see no change are not woken.
+        self.model.capacity.send_if_modified(|last| {
+            let changed = *last != snapshot;
+            *last = snapshot;
+            changed
+        });
+    }
+
+    fn snapshot(&self, now: Time) -> ModelCapacity {
+        let wait = self.queue.wait("", &TenantLimits::default(), Class::Standard).unwrap_or_default();
+        let (p50, p90) = (self.service.quantile(0.5).unwrap_or(0.0), self.service.quantile(0.9).unwrap_or(0.0));
+        let trend = if self.recent > self.longer * TREND {
+            Trend::Rising
+        } else if self.recent * TREND < self.longer {
+            Trend::Falling
+        } else {
+            Trend::Steady
+        };
+        let views = || self.routes.iter().map(|seat| &seat.view);
+        let open = views().any(|view| view.closed_until() <= now);
+        let status = if !open {
+            Status::Unavailable
+        } else if self.trouble > 0.2 || wait.p90 > self.settings.max_wait.as_secs_f64() {
+            Status::Saturated
+        } else if trend == Trend::Rising || p90 > self.settings.healthy_latency.as_secs_f64() {
+            Status::Approaching
+        } else {
+            Status::Healthy
+        };
+        let routes = self.model.routes.iter().zip(views());
+        ModelCapacity {
+            model: self.model.name.clone(),
+            status,
+            queue_depth: self.queue.len(),
+            queue_capacity: self.settings.queue.capacity,
+            active_tenants: self.queue.active_tenants(),
+            in_flight: views().map(|view| view.in_flight).sum(),
+            window: views().map(|view| view.window).sum(),
+            throughput_per_second: (self.throughput.per_second(now) * 100.0).round() / 100.0,
+            estimated_wait_ms: Millis::from(wait),
+            processing_ms: {
+                let Millis { p50, p90 } = Millis::from_seconds(p50, p90);
+                Processing { p50, p90, trend }
+            },
+            routes: routes
+                .map(|(route, view)| route_capacity(&route.provider_name, &route.upstream, view, now))
+                .collect(),
+            you: None,
+        }
+    }
+}
+
+impl Actor for QueueActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Submit> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        self.last_use = now;
+        let Submit { tenant, limits, class, cost, deadline, waiter } = submit;
+        if let Some(retry_after) = self.closed(now, deadline) {
+            waiter.refuse(Error::NoCapacity { retry_after });
+        } else if !waiter.reply.is_closed() {
+            let seat = waiter.seat.clone();
+            let request = crate::core::fair_queue::Request { tenant, limits, class, cost, deadline, payload: waiter };
+            match self.queue.push(now, request) {
+                Ok(key) => {
+                    self.budget.deposit(now);
+                    seat.set(key);
+                }
+                Err((refusal, waiter)) => waiter.refuse(refusal.into()),
+            }
+        }
+        self.changed(now, ctx);
+    }
+}
+
+impl Handler<Cancel> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, cancel: Cancel, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        if let Some(key) = cancel.seat.key() {
+            drop(self.queue.cancel(now, key));
+        }
+        self.changed(now, ctx);
+    }
+}
+
+impl Handler<Update> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, update: Update, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        let Some(seat) = self.routes.get_mut(update.route) else { return };
+        if seat.generation != update.generation {
+            // From an earlier life: what it had was ended when the new one was wired.
+            return;
+        }
+        seat.limit = update.limit;
+        seat.view = update.view;
+        for ended in update.ended {
+            self.ended(now, ended);
+        }
+        self.changed(now, ctx);
+    }
+}
+
+impl Handler<Wire> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, wire: Wire, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        for (index, (dispatcher, generation)) in wire.routes.into_iter().enumerate() {
+            let seat = Seat { dispatcher, generation, assigned: 0, limit: 0, view: RouteView::new() };
+            match self.routes.get_mut(index) {
+                None => self.routes.push(seat),
+                Some(old) if old.generation != generation => {
+                    *old = seat;
+                    #[allow(clippy::cast_possible_truncation, reason = "a handful of routes")]
+                    self.queue.abandon(now, index as u32);
+                }
+                Some(_) => {}
+            }
+        }
+        self.changed(now, ctx);
+    }
+}
+
+impl Handler<Reconfigure> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Reconfigure(settings): Reconfigure, ctx: &mut Self::Context) {
+        self.queue.reconfigure(settings.queue);
+        self.budget.set_ratio(settings.retry_budget);
+        self.settings = settings;
+        self.changed(self.clock.now(), ctx);
+    }
+}
+
+impl Handler<Shed> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Shed, ctx: &mut Self::Context) {
+        // At the end of all time everything that waits has expired.
+        for waiter in self.queue.expire(Time::FAR) {
+            waiter.refuse(Error::NoCapacity { retry_after: Duration::from_secs(1) });
+        }
+        self.changed(self.clock.now(), ctx);
+    }
+}
+
+impl Handler<Inspect> for QueueActor {
+    type Result = TenantView;
+
+    fn handle(&mut self, inspect: Inspect, _: &mut Self::Context) -> TenantView {
+        let (queued, in_flight) = self.queue.tenant(&inspect.tenant);
+        let wait = self.queue.wait(&inspect.tenant, &inspect.limits, inspect.class).unwrap_or_default();
+        TenantView { queued, in_flight, wait }
+    }
+}
+
+impl Handler<TopTenants> for QueueActor {
+    type Result = Tenants;
+
+    fn handle(&mut self, top: TopTenants, _: &mut Self::Context) -> Tenants {
+        let mut tenants: Vec<_> =
+            self.queue.tenants().map(|(name, queued, flying)| (name.clone(), queued, flying)).collect();
+        tenants.sort_by(|a, b| (b.2, b.1, &a.0).cmp(&(a.2, a.1, &b.0)));
+        tenants.truncate(top.most);
+        Tenants(tenants)
+    }
+}
+
+impl Handler<Stop> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+#[cfg(test)]
+impl Handler<super::messages::Crash> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: super::messages::Crash, _: &mut Self::Context) {
+        panic!("a test asked for it");
+    }
+}
+
+impl super::timer::HasTimer for QueueActor {
+    fn timer(&mut self) -> &mut Timer {
+        &mut self.timer
+    }
+}

@@ -1,0 +1,148 @@
+//! Where a caller finds a model: a concurrent map from name to queue, shared by every handle.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use actix::dev::ToEnvelope;
+use actix::{Addr, Handler, Message};
+use dashmap::DashMap;
+use tokio::sync::{Notify, watch};
+
+use super::capacity::ModelCapacity;
+use super::clock::Clock;
+use super::lease::{Gate, Route};
+use super::queue::QueueActor;
+use super::stats::Stats;
+use crate::config::{ModelSettings, Settings};
+
+/// One model, as its callers and its actors share it. It outlives restarts of its actors.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) name: Arc<str>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) routes: Vec<Arc<Route>>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) capacity: watch::Sender<ModelCapacity>,
+    settings: RwLock<Arc<ModelSettings>>,
+    queue: RwLock<Option<Addr<QueueActor>>>,
+}
+
+impl Model {
+    pub(crate) fn new(settings: Arc<ModelSettings>, routes: Vec<Arc<Route>>) -> Self {
+        let capacity = ModelCapacity::new(settings.name.clone(), settings.queue.capacity);
+        Self {
+            name: settings.name.clone(),
+            gate: Arc::default(),
+            routes,
+            stats: Arc::default(),
+            capacity: watch::Sender::new(capacity),
+            settings: RwLock::new(settings),
+            queue: RwLock::new(None),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> Arc<ModelSettings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_settings(&self, settings: Arc<ModelSettings>) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    pub(crate) fn queue(&self) -> Option<Addr<QueueActor>> {
+        self.queue.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_queue(&self, queue: Addr<QueueActor>) {
+        *self.queue.write().unwrap_or_else(PoisonError::into_inner) = Some(queue);
+    }
+
+    /// Sends to the queue; a message to an actor that has just died is dropped, and with it whatever it carries.
+    pub(crate) fn send<M>(&self, message: M)
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        QueueActor: Handler<M>,
+        <QueueActor as actix::Actor>::Context: ToEnvelope<QueueActor, M>,
+    {
+        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = &*queue {
+            queue.do_send(message);
+        }
+    }
+}
+
+/// What all handles and actors of one engine share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) models: DashMap<Arc<str>, Arc<Model>>,
+    settings: RwLock<Arc<Settings>>,
+    pub(crate) draining: AtomicBool,
+    live: AtomicUsize,
+    idle: Notify,
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
+        Self {
+            clock: Clock::start(),
+            models: DashMap::new(),
+            settings: RwLock::new(settings),
+            draining: AtomicBool::new(false),
+            live: AtomicUsize::new(0),
+            idle: Notify::new(),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_settings(&self, settings: Arc<Settings>) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    pub(crate) fn model(&self, name: &str) -> Option<Arc<Model>> {
+        self.models.get(name).map(|entry| entry.value().clone())
+    }
+
+    /// Returns every model, by name.
+    pub(crate) fn all_models(&self) -> Vec<Arc<Model>> {
+        let mut models: Vec<_> = self.models.iter().map(|entry| entry.value().clone()).collect();
+        models.sort_by(|a, b| a.name.cmp(&b.name));
+        models
+    }
+
+    /// Counts a request in until the guard is dropped.
+    pub(crate) fn enter(self: &Arc<Self>) -> Live {
+        self.live.fetch_add(1, Ordering::SeqCst);
+        Live(self.clone())
+    }
+
+    /// Waits until no request is live.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let notified = self.idle.notified();
+            tokio::pin!(notified);
+            // Registered before the count is read, so that the last guard's notice cannot fall between.
+            notified.as_mut().enable();
+            if self.live.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// A request that a drain waits for.
+#[derive(Debug)]
+pub(crate) struct Live(Arc<Shared>);
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if self.0.live.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.idle.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The command line: arguments, exit status, and what is printed for people.
+//!
+//! Exit status is 0, 1 where the command failed, and 2 for usage or configuration.
+
+mod serve;
+
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, KeyHash};
+
+#[derive(Debug, Parser)]
+#[command(name = "fairflow", version, about = "A fair, self-tuning concurrency scheduler for AI generation")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway; without a config, on a simulated provider
+    Serve(serve::Options),
+    /// Validate a config and say what is wrong and where
+    Check {
+        /// The TOML file
+        file: PathBuf,
+    },
+    /// Read a key on stdin and print what goes into the config
+    HashKey,
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve(options) => serve::main(&options),
+        Command::Check { file } => check(&file),
+        Command::HashKey => hash_key(),
+    }
+}
+
+fn check(file: &Path) -> ExitCode {
+    match Config::from_path(file).and_then(|config| config.validate()) {
+        Ok(settings) => {
+            let (models, tenants) = (settings.models.len(), settings.tenants.len());
+            println!("{}: valid ({models} models, {tenants} tenants)", file.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{}:\n{error}", file.display());
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn hash_key() -> ExitCode {
+    let mut key = String::new();
+    match std::io::stdin().lock().read_line(&mut key) {
+        Ok(_) if !key.trim().is_empty() => {
+            println!("{}", KeyHash::of(key.trim()));
+            ExitCode::SUCCESS
+        }
+        Ok(_) => {
+            eprintln!("no key on stdin; try: printf %s \"$KEY\" | fairflow hash-key");
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            eprintln!("stdin cannot be read: {error}");
+            ExitCode::from(1)
+        }
+    }
+}

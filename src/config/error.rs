@@ -1,0 +1,80 @@
+//! What is wrong with a configuration, all of it at once.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// One value that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: `models."gpt-test".window.max`.
+    pub path: String,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.problem)
+    }
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is no TOML, or has a key or type that does not belong.
+    #[error("{0}")]
+    Syntax(String),
+    /// Values that contradict each other or are out of range.
+    #[error("{}", list(.0))]
+    Invalid(Vec<Problem>),
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Words a TOML error: line, key, what is wrong, and the nearest known key.
+///
+/// It never repeats a value near a key: a secret pasted in the wrong form must not end up in a log.
+pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
+    let at = error.span().map_or(0, |span| span.start.min(text.len()));
+    let (before, number) = (&text[..at], text[..at].matches('\n').count() + 1);
+    let line = text.lines().nth(number - 1).unwrap_or_default();
+    let key = line.split_once('=').map_or(line, |(key, _)| key).trim();
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let place = format!("line {number}, column {column}: {key}");
+    if key.contains("api_key") || key.contains("admin_key") || line.contains("value") {
+        let wanted = if key.contains("api_keys") {
+            "must be a list of hashes, each sha256: and 64 hex digits; run `fairflow hash-key`"
+        } else {
+            "must be { env = \"NAME\" }, { file = \"PATH\" } or { value = \"KEY\" }"
+        };
+        return format!("{place}: {wanted}");
+    }
+    let message = error.message();
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let unknown = quoted.next().filter(|_| message.starts_with("unknown"));
+    let near = unknown.and_then(|unknown| nearest(unknown, quoted.clone()));
+    let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    format!("{place}: {message}{hint}")
+}
+
+/// Returns the known word nearest to `word`, if any is near enough to be meant.
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(score, _)| *score > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

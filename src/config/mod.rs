@@ -1,0 +1,82 @@
+//! Configuration: the file as written, checked into what the engine runs on.
+//!
+//! [`Config`] is the TOML as a tree, every key optional; [`Config::validate`] turns it into [`Settings`] in the terms
+//! of core, or says everything that is wrong with it. So core never sees a bad value.
+
+mod error;
+mod schema;
+mod secret;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod units;
+mod validate;
+
+use std::path::Path;
+
+pub(crate) use self::error::nearest;
+pub use self::error::{ConfigError, Problem};
+pub use self::schema::{
+    AuthMode, Config, Defaults, ModelConfig, ProviderConfig, QueueConfig, RateConfig, RetryConfig, RouteConfig,
+    ServerConfig, SimConfig, TenantConfig, TierConfig, WindowConfig,
+};
+pub use self::secret::{KeyHash, KeySource};
+pub use self::settings::{
+    Endpoint, ModelSettings, ProviderKind, ProviderSettings, RouteSettings, Settings, TenantPolicy, UnknownModels,
+};
+pub use self::units::{Size, Span};
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Unreadable`], or [`ConfigError::Syntax`] with line, key and the nearest known key.
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::from_toml(&text)
+    }
+
+    /// Reads a configuration from TOML.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Syntax`] with line, key and the nearest known key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = fairflow::Config::from_toml("[defaults]\nqueue = { capactiy = 5 }").unwrap_err().to_string();
+    /// assert!(error.contains("did you mean `capacity`?"), "{error}");
+    /// ```
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError::Syntax(error::explain(text, &error)))
+    }
+
+    /// Returns the configuration that `fairflow serve` runs without a file: a simulated provider with a model of each
+    /// kind of task.
+    #[must_use]
+    pub fn demo() -> Self {
+        let sim = ProviderConfig {
+            kind: "sim".into(),
+            base_url: None,
+            api_key: None,
+            max_in_flight: None,
+            rate: None,
+            max_response: None,
+            sim: Some(SimConfig::default()),
+        };
+        let model = || ModelConfig {
+            routes: vec![RouteConfig { provider: "sim".into(), model: None }],
+            ..ModelConfig::default()
+        };
+        let models = ["sim-text", "sim-image", "sim-upscale", "sim-embedding", "sim-video", "sim-audio"];
+        Self {
+            providers: [("sim".to_owned(), sim)].into(),
+            models: models.into_iter().map(|name| (name.to_owned(), model())).collect(),
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! The file as it is written: every key, its unit and its default.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::secret::{KeyHash, KeySource};
+use super::units::{Size, Span};
+
+/// A whole configuration. Unknown keys are errors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Listening, authentication and limits of the gateway.
+    pub server: ServerConfig,
+    /// Provider accounts by name.
+    pub providers: BTreeMap<String, ProviderConfig>,
+    /// Models by the name callers use.
+    pub models: BTreeMap<String, ModelConfig>,
+    /// What a model or tenant does not say.
+    pub defaults: Defaults,
+    /// Named bundles of tenant limits.
+    pub tiers: BTreeMap<String, TierConfig>,
+    /// Tenants by name.
+    pub tenants: BTreeMap<String, TenantConfig>,
+}
+
+/// How callers are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    /// Anyone, on loopback only; the tenant is `x-fairflow-tenant`, else the bearer key.
+    #[default]
+    Open,
+    /// By API key; each tenant lists its keys.
+    Keys,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// Public address; default 127.0.0.1:8080.
+    pub listen: SocketAddr,
+    /// Admin address (dashboard, metrics, admin); default 127.0.0.1:8081.
+    pub admin_listen: SocketAddr,
+    /// Default `open`.
+    pub auth: AuthMode,
+    /// Key of the admin port; needed unless that port is on loopback.
+    pub admin_key: Option<KeySource>,
+    /// Largest request body; default 64MiB.
+    pub max_body: Size,
+    /// How long a drain may take; default 60s.
+    pub drain_timeout: Span,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            auth: AuthMode::Open,
+            admin_key: None,
+            max_body: Size(64 << 20),
+            drain_timeout: Span(std::time::Duration::from_secs(60)),
+        }
+    }
+}
+
+/// `[providers.NAME]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderConfig {
+    /// `openai`, `runware` or `sim`.
+    pub kind: String,
+    /// Where it answers; openai's ends in `/v1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// Key sent with each request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<KeySource>,
+    /// Most requests in flight over all models of the account; default no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+    /// Known rate limits of the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateConfig>,
+    /// Largest answer read, default 64MiB; a longer one is an error of the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_response: Option<Size>,
+    /// Only for `sim`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sim: Option<SimConfig>,
+}
+
+/// `rate = { … }`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateConfig {
+    /// Requests per minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<f64>,
+    /// Tokens (cost units) per minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<f64>,
+}
+
+/// How the simulated provider behaves: `sim = { … }`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimConfig {
+    /// Requests served at once; default 24.
+    pub capacity: u32,
+    /// Requests that may wait at the provider beyond that; default 0, so that one too many is a 429.
+    pub queue: u32,
+    /// Median service time of a request of cost `unit_cost`; default 400ms.
+    pub service: Span,
+    /// Sigma of the lognormal service time; default 0.5, 0 for none.
+    pub sigma: f64,
+    /// Cost that takes one `service`; 0, the default, when size does not matter.
+    pub unit_cost: u32,
+    /// Requests per minute before a rate 429; default no limit.
+    pub requests_per_minute: Option<f64>,
+    /// Sends `x-ratelimit-*` headers with the rate; default true.
+    pub headers: bool,
+    /// `retry-after` of its refusals; default none.
+    pub retry_after: Option<Span>,
+    /// Out of order from then …
+    pub outage_after: Option<Span>,
+    /// … for that long, answering 503.
+    pub outage_for: Option<Span>,
+    /// Share of requests that never answer, 0 to 1; default 0.
+    pub hang: f64,
+    /// Seed of its randomness; default 1.
+    pub seed: u64,
+}
+
+impl Default for SimConfig {
+    fn default() -> Self {
+        Self {
+            capacity: 24,
+            queue: 0,
+            service: Span(std::time::Duration::from_millis(400)),
+            sigma: 0.5,
+            unit_cost: 0,
+            requests_per_minute: None,
+            headers: true,
+            retry_after: None,
+            outage_after: None,
+            outage_for: None,
+            hang: 0.0,
+            seed: 1,
+        }
+    }
+}
+
+/// One way to reach a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteConfig {
+    /// Name under `[providers]`.
+    pub provider: String,
+    /// The model's name there; default the same as here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// `[models.NAME]`. What is left out comes from `[defaults]`, then from the default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// Where it can be had; at least one.
+    pub routes: Vec<RouteConfig>,
+    /// Bounds of the queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueConfig>,
+    /// Bounds of the window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowConfig>,
+    /// Attempts and backoff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryConfig>,
+    /// Longest one attempt may take; default 120s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// Service time (P90) up to which a model counts as healthy; default 30s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy_latency: Option<Span>,
+}
+
+/// `queue = { … }`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueueConfig {
+    /// Most requests waiting; default 10000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
+    /// Longest wait before dispatch; default 60s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_wait: Option<Span>,
+}
+
+/// `window = { … }`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct WindowConfig {
+    /// Requests in flight to begin with; default 4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial: Option<u32>,
+    /// Fewest in flight; default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<u32>,
+    /// Most in flight; default 256. Equal to `min` it pins the window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
+}
+
+/// `retry = { … }`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryConfig {
+    /// Attempts in all, the first included; default 4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// Upper end of the first backoff; default 1s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<Span>,
+    /// Upper end of any backoff; default 30s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<Span>,
+    /// Retries per request, 0 to 1; default 0.2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<f64>,
+}
+
+/// `[defaults]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Defaults {
+    /// Tier of tenants that name none, and of all in `auth = "open"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    /// Provider for models that are asked for but not configured; left out, those are an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_models: Option<String>,
+    /// Bounds of the queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueConfig>,
+    /// Bounds of the window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowConfig>,
+    /// Attempts and backoff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryConfig>,
+    /// Longest one attempt may take; default 120s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// Service time (P90) up to which a model counts as healthy; default 30s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy_latency: Option<Span>,
+}
+
+/// `[tiers.NAME]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct TierConfig {
+    /// Share relative to others, 0.001 to 1000; default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// Most urgent class its tenants may ask for, and the one they get when they do not ask; default standard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// Most requests in flight per tenant and model; default no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+    /// Most requests waiting per tenant and model; default no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_queued: Option<u32>,
+}
+
+/// `[tenants.NAME]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct TenantConfig {
+    /// Name under `[tiers]`; default that of `[defaults]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    /// Hashes of its keys, from `fairflow hash-key`.
+    pub api_keys: Vec<KeyHash>,
+    /// Slots guaranteed per model.
+    pub reserve: BTreeMap<String, u32>,
+}

@@ -1,0 +1,135 @@
+//! Keys: where they come from, and never where they could be read.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Where a provider's key is found. Its value never shows in `Debug`, logs or the admin API.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum KeySource {
+    /// An environment variable of that name.
+    Env(String),
+    /// The first line of a file.
+    File(PathBuf),
+    /// The key itself; better kept out of config files.
+    #[serde(serialize_with = "redacted")]
+    Value(String),
+}
+
+fn redacted<S: serde::Serializer>(_: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("[redacted]")
+}
+
+impl fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "env {name}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Value(_) => write!(f, "[redacted]"),
+        }
+    }
+}
+
+impl KeySource {
+    /// Reads the key.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the variable or file, never the key.
+    pub fn read(&self) -> Result<SecretString, String> {
+        let key = match self {
+            Self::Env(name) => std::env::var(name).map_err(|_| format!("environment variable {name} is not set"))?,
+            Self::File(path) => std::fs::read_to_string(path)
+                .map(|text| text.lines().next().unwrap_or_default().to_owned())
+                .map_err(|error| format!("{} cannot be read: {error}", path.display()))?,
+            Self::Value(key) => key.clone(),
+        };
+        let key = key.trim();
+        if key.is_empty() {
+            return Err(format!("the key from {self:?} is empty"));
+        }
+        if key.chars().any(|c| c.is_control() || !c.is_ascii()) {
+            return Err(format!("the key from {self:?} has characters that cannot stand in a header"));
+        }
+        Ok(SecretString::from(key))
+    }
+}
+
+/// SHA-256 of a tenant's key, as `fairflow hash-key` prints it: `sha256:` and 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyHash(pub [u8; 32]);
+
+impl KeyHash {
+    /// Hashes a key.
+    #[must_use]
+    pub fn of(key: &str) -> Self {
+        use sha2::{Digest, Sha256};
+        Self(Sha256::digest(key.as_bytes()).into())
+    }
+
+    /// Parses `sha256:` and 64 hex digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii())?;
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
+impl fmt::Display for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:[redacted]")
+    }
+}
+
+impl Serialize for KeyHash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        // The text may be a key pasted by mistake: it must not come back in the error.
+        Self::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom("an API key here is written as sha256: and 64 hex digits; run `fairflow hash-key`")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_never_shows() {
+        let source = KeySource::Value("sk-very-secret".into());
+        assert!(!format!("{source:?}").contains("secret"));
+        assert!(!serde_json::to_string(&source).expect("serialises").contains("secret"));
+        let error = KeySource::Value("se\ncret".into()).read().expect_err("a line break");
+        assert!(!error.contains("cret"), "{error}");
+    }
+
+    #[test]
+    fn hashes_are_printed_as_they_are_read() {
+        let hash = KeyHash::of("abc");
+        let text = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hash.to_string(), text);
+        assert_eq!(KeyHash::parse(text), Some(hash));
+        assert_eq!(KeyHash::parse("sha256:zz"), None);
+    }
+}

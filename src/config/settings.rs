@@ -1,0 +1,148 @@
+//! A configuration that was found valid, in the terms of core.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::schema::{ServerConfig, SimConfig};
+use super::secret::KeyHash;
+use crate::core::fair_queue::{Class, QueueLimits, TenantLimits};
+use crate::core::pacer::Rates;
+use crate::core::retry::Backoff;
+use crate::core::window::WindowConfig;
+
+/// What the engine runs on; made by [`Config::validate`](super::Config::validate).
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The gateway's own keys.
+    pub server: ServerConfig,
+    /// Key of the admin port, read.
+    pub admin_key: Option<SecretString>,
+    /// Provider accounts.
+    pub providers: BTreeMap<Arc<str>, ProviderSettings>,
+    /// Models by the name callers use.
+    pub models: BTreeMap<Arc<str>, Arc<ModelSettings>>,
+    /// What a model that is not configured gets, if it may be used at all.
+    pub unknown_models: Option<UnknownModels>,
+    /// Policy of tenants that are not named.
+    pub default_policy: TenantPolicy,
+    /// Policies of those that are.
+    pub tenants: HashMap<Arc<str>, TenantPolicy>,
+    /// Whose key it is.
+    pub keys: HashMap<KeyHash, Arc<str>>,
+}
+
+impl Settings {
+    /// Returns the policy of a tenant.
+    #[must_use]
+    pub fn policy(&self, tenant: &str) -> TenantPolicy {
+        self.tenants.get(tenant).copied().unwrap_or(self.default_policy)
+    }
+}
+
+/// One provider account.
+#[derive(Debug, Clone)]
+pub struct ProviderSettings {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How it is spoken to.
+    pub kind: ProviderKind,
+    /// Most requests in flight over all its models.
+    pub max_in_flight: Option<u32>,
+    /// Its known rates.
+    pub rates: Rates,
+}
+
+/// How a provider is spoken to.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ProviderKind {
+    /// OpenAI's API over HTTP.
+    OpenAi(Endpoint),
+    /// Runware's REST API.
+    Runware(Endpoint),
+    /// In process, simulated.
+    Sim(SimConfig),
+}
+
+/// Where an HTTP provider answers.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Without a slash at its end.
+    pub base_url: String,
+    /// Sent as a bearer token.
+    pub api_key: Option<SecretString>,
+    /// Largest answer read, in bytes.
+    pub max_response: usize,
+}
+
+/// One model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelSettings {
+    /// The name callers use.
+    pub name: Arc<str>,
+    /// Where it can be had.
+    pub routes: Vec<RouteSettings>,
+    /// Bounds of the queue.
+    pub queue: QueueLimits,
+    /// Longest wait before dispatch.
+    pub max_wait: Duration,
+    /// Bounds of each route's window.
+    pub window: WindowConfig,
+    /// Attempts in all, at least 1.
+    pub max_attempts: u32,
+    /// Waits between attempts.
+    pub backoff: Backoff,
+    /// Retries per request.
+    pub retry_budget: f64,
+    /// Longest one attempt may take.
+    pub timeout: Duration,
+    /// Service time (P90) up to which the model counts as healthy.
+    pub healthy_latency: Duration,
+}
+
+/// One way to reach a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteSettings {
+    /// Provider account.
+    pub provider: Arc<str>,
+    /// The model's name there.
+    pub model: Arc<str>,
+}
+
+/// What models get that are asked for but not configured.
+#[derive(Debug, Clone)]
+pub struct UnknownModels {
+    /// Where they go.
+    pub provider: Arc<str>,
+    /// Everything else, with no routes.
+    pub template: ModelSettings,
+}
+
+impl UnknownModels {
+    /// Returns the settings of a model of that name.
+    #[must_use]
+    pub fn model(&self, name: &Arc<str>) -> ModelSettings {
+        let route = RouteSettings { provider: self.provider.clone(), model: name.clone() };
+        ModelSettings { name: name.clone(), routes: vec![route], ..self.template.clone() }
+    }
+}
+
+/// What a tenant may do.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct TenantPolicy {
+    /// Weight and caps.
+    pub limits: TenantLimits,
+    /// Most urgent class it may ask for, and the one it gets when it does not ask.
+    pub class: Class,
+}
+
+impl TenantPolicy {
+    /// Returns the class for a request that asks for `wanted`: never more urgent than the tier's.
+    #[must_use]
+    pub fn class_for(&self, wanted: Option<Class>) -> Class {
+        wanted.map_or(self.class, |wanted| wanted.min(self.class))
+    }
+}

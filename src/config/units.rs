@@ -1,0 +1,51 @@
+//! Durations and sizes as people write them: "60s", "64MiB".
+
+use std::time::Duration;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A span of time, written like "500ms", "60s" or "2m".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl From<Duration> for Span {
+    fn from(span: Duration) -> Self {
+        Self(span)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map(Self).map_err(|error| {
+            D::Error::custom(format!("{text:?} is no duration ({error}); write it like \"500ms\", \"60s\" or \"2m\""))
+        })
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(self.0))
+    }
+}
+
+/// A size in bytes, written like "64MiB".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub usize);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let size: bytesize::ByteSize = text
+            .parse()
+            .map_err(|error| D::Error::custom(format!("{text:?} is no size ({error}); write it like \"64MiB\"")))?;
+        usize::try_from(size.as_u64()).map(Self).map_err(|_| D::Error::custom(format!("{text:?} is too large")))
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&bytesize::ByteSize::b(self.0 as u64).display().iec())
+    }
+}

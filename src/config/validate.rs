@@ -1,0 +1,334 @@
+//! From what is written to what may run: every problem found, none of them fatal to finding the next.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::error::{ConfigError, Problem, nearest};
+use super::schema::{AuthMode, Config, Defaults, ModelConfig, ProviderConfig, RateConfig, SimConfig, TierConfig};
+use super::secret::KeySource;
+use super::settings::{
+    Endpoint, ModelSettings, ProviderKind, ProviderSettings, RouteSettings, Settings, TenantPolicy, UnknownModels,
+};
+use super::units::Span;
+use crate::core::cost::Weight;
+use crate::core::fair_queue::{Class, QueueLimits, TenantLimits};
+use crate::core::pacer::Rates;
+use crate::core::retry::Backoff;
+use crate::core::window::WindowConfig;
+
+const KINDS: [&str; 3] = ["openai", "runware", "sim"];
+const DEFAULT_MAX_RESPONSE: usize = 64 << 20;
+
+/// Collects problems while the walk goes on.
+#[derive(Default)]
+struct Check(Vec<Problem>);
+
+impl Check {
+    fn problem(&mut self, path: impl Into<String>, problem: impl Into<String>) {
+        self.0.push(Problem { path: path.into(), problem: problem.into() });
+    }
+
+    /// Returns a whole number, or its default; zero is a problem.
+    fn count(&mut self, path: &str, value: Option<u32>, default: u32) -> u32 {
+        if value == Some(0) {
+            self.problem(path, "0 is out of range; at least 1, or leave it out");
+        }
+        value.filter(|value| *value > 0).unwrap_or(default)
+    }
+
+    fn span(&mut self, path: &str, value: Option<Span>, default: Duration) -> Duration {
+        if value.is_some_and(|span| span.0.is_zero()) {
+            self.problem(path, "0s is out of range; give a time above zero");
+        }
+        value.map_or(default, |span| span.0)
+    }
+
+    fn rate(&mut self, path: &str, value: Option<f64>) -> Option<f64> {
+        let value = value?;
+        if !value.is_finite() || value <= 0.0 {
+            self.problem(path, format!("{value} is no rate; give a number per minute above 0, or leave it out"));
+        }
+        Some(value)
+    }
+
+    fn fraction(&mut self, path: &str, value: f64) -> f64 {
+        if !(0.0..=1.0).contains(&value) {
+            self.problem(path, format!("{value} is out of range; give a number from 0 to 1"));
+        }
+        value
+    }
+
+    fn known<'a>(&mut self, path: &str, name: &str, table: &str, known: impl Iterator<Item = &'a str> + Clone) {
+        if known.clone().any(|candidate| candidate == name) {
+            return;
+        }
+        let hint = nearest(name, known)
+            .map_or_else(|| format!("define it as [{table}.{name:?}]"), |near| format!("did you mean {near:?}?"));
+        self.problem(path, format!("{name:?} is not among [{table}]; {hint}"));
+    }
+
+    fn key(&mut self, path: &str, source: Option<&KeySource>) -> Option<SecretString> {
+        source?.read().map_err(|error| self.problem(path, error)).ok()
+    }
+}
+
+impl Config {
+    /// Checks every value and turns the configuration into what the engine runs on.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] with every problem, each naming the key, the value and the remedy.
+    pub fn validate(&self) -> Result<Settings, ConfigError> {
+        let mut check = Check::default();
+        let providers: BTreeMap<Arc<str>, ProviderSettings> = self
+            .providers
+            .iter()
+            .map(|(name, raw)| (Arc::from(name.as_str()), provider(&mut check, name, raw)))
+            .collect();
+        let names = || self.providers.keys().map(String::as_str);
+        let models = self.models.iter().map(|(name, raw)| {
+            let path = format!("models.{name:?}");
+            if raw.routes.is_empty() {
+                check.problem(format!("{path}.routes"), "no route; give at least one { provider = \"…\" }");
+            }
+            for (index, route) in raw.routes.iter().enumerate() {
+                check.known(&format!("{path}.routes[{index}].provider"), &route.provider, "providers", names());
+            }
+            (Arc::from(name.as_str()), Arc::new(model(&mut check, &path, name, raw, &self.defaults)))
+        });
+        let models = models.collect();
+        if let Some(name) = &self.defaults.unknown_models {
+            check.known("defaults.unknown_models", name, "providers", names());
+        }
+        let template = model(&mut check, "defaults", "", &ModelConfig::default(), &self.defaults);
+        let unknown_models =
+            self.defaults.unknown_models.as_deref().map(|name| UnknownModels { provider: name.into(), template });
+
+        let tiers: BTreeMap<&str, TenantPolicy> =
+            self.tiers.iter().map(|(name, raw)| (name.as_str(), tier(&mut check, name, raw))).collect();
+        let mut policy = |path: &str, name: Option<&str>| {
+            let name = name?;
+            check.known(path, name, "tiers", tiers.keys().copied());
+            tiers.get(name).copied()
+        };
+        let default_policy = policy("defaults.tier", self.defaults.tier.as_deref()).unwrap_or_default();
+        let tenants = self.tenants.iter().map(|(name, raw)| {
+            let path = format!("tenants.{name:?}.tier");
+            (Arc::from(name.as_str()), policy(&path, raw.tier.as_deref()).unwrap_or(default_policy))
+        });
+        let tenants = tenants.collect();
+        let keys = self.check_keys(&mut check);
+        let admin_key = self.check_server(&mut check);
+        for (name, raw) in &self.tenants {
+            for model in raw.reserve.keys() {
+                let path = format!("tenants.{name:?}.reserve");
+                check.known(&path, model, "models", self.models.keys().map(String::as_str));
+            }
+        }
+        if !check.0.is_empty() {
+            return Err(ConfigError::Invalid(check.0));
+        }
+        Ok(Settings {
+            server: self.server.clone(),
+            admin_key,
+            providers,
+            models,
+            unknown_models,
+            default_policy,
+            tenants,
+            keys,
+        })
+    }
+
+    fn check_keys(&self, check: &mut Check) -> HashMap<super::KeyHash, Arc<str>> {
+        let mut keys: HashMap<super::KeyHash, Arc<str>> = HashMap::new();
+        for (name, raw) in &self.tenants {
+            for (index, hash) in raw.api_keys.iter().enumerate() {
+                if let Some(other) = keys.insert(*hash, name.as_str().into()) {
+                    let path = format!("tenants.{name:?}.api_keys[{index}]");
+                    check.problem(path, format!("the same key belongs to tenant {other:?}; a key names one tenant"));
+                }
+            }
+        }
+        if self.server.auth == AuthMode::Keys && keys.is_empty() {
+            check.problem(
+                "server.auth",
+                "\"keys\" without any tenants.*.api_keys lets nobody in; add one from `fairflow hash-key`",
+            );
+        }
+        keys
+    }
+
+    fn check_server(&self, check: &mut Check) -> Option<SecretString> {
+        let server = &self.server;
+        if server.max_body.0 == 0 {
+            check.problem("server.max_body", "0 is out of range; give a size like \"64MiB\"");
+        }
+        if server.auth == AuthMode::Open && !server.listen.ip().is_loopback() {
+            let problem = format!("\"open\" lets anyone in and {} is not loopback; set auth = \"keys\"", server.listen);
+            check.problem("server.auth", problem);
+        }
+        if server.listen == server.admin_listen && server.listen.port() != 0 {
+            check.problem(
+                "server.admin_listen",
+                format!("{} is the public address too; give the admin its own", server.listen),
+            );
+        }
+        if server.admin_key.is_none() && !server.admin_listen.ip().is_loopback() {
+            let problem = format!("needed because admin_listen {} is not loopback", server.admin_listen);
+            check.problem("server.admin_key", problem);
+        }
+        check.key("server.admin_key", server.admin_key.as_ref())
+    }
+}
+
+fn provider(check: &mut Check, name: &str, raw: &ProviderConfig) -> ProviderSettings {
+    let path = format!("providers.{name:?}");
+    if raw.sim.is_some() && raw.kind != "sim" {
+        check.problem(format!("{path}.sim"), format!("belongs to kind = \"sim\", not {:?}", raw.kind));
+    }
+    let kind = match raw.kind.as_str() {
+        "sim" => {
+            let sim = raw.sim.clone().unwrap_or_default();
+            check_sim(check, &format!("{path}.sim"), &sim);
+            ProviderKind::Sim(sim)
+        }
+        kind => {
+            if !KINDS.contains(&kind) {
+                let known = KINDS.join(", ");
+                let hint =
+                    nearest(kind, KINDS.into_iter()).map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+                check.problem(format!("{path}.kind"), format!("{kind:?} is not known here (known: {known}){hint}"));
+            }
+            let endpoint = Endpoint {
+                base_url: base_url(check, &path, raw.base_url.as_deref()),
+                api_key: check.key(&format!("{path}.api_key"), raw.api_key.as_ref()),
+                max_response: raw.max_response.map_or(DEFAULT_MAX_RESPONSE, |size| size.0),
+            };
+            if kind == "runware" { ProviderKind::Runware(endpoint) } else { ProviderKind::OpenAi(endpoint) }
+        }
+    };
+    let RateConfig { requests_per_minute, tokens_per_minute } =
+        raw.rate.unwrap_or(RateConfig { requests_per_minute: None, tokens_per_minute: None });
+    ProviderSettings {
+        name: name.into(),
+        kind,
+        max_in_flight: raw.max_in_flight.map(|n| check.count(&format!("{path}.max_in_flight"), Some(n), 1)),
+        rates: Rates {
+            requests_per_minute: check.rate(&format!("{path}.rate.requests_per_minute"), requests_per_minute),
+            tokens_per_minute: check.rate(&format!("{path}.rate.tokens_per_minute"), tokens_per_minute),
+        },
+    }
+}
+
+fn base_url(check: &mut Check, path: &str, url: Option<&str>) -> String {
+    let path = format!("{path}.base_url");
+    let Some(url) = url else {
+        check.problem(path, "is missing; give the provider's URL, like \"https://api.example.com/v1\"");
+        return String::new();
+    };
+    let valid = url.parse::<http::Uri>().ok().filter(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    if valid.is_none() {
+        check.problem(path, format!("{url:?} is no URL; it begins with http:// or https:// and names a host"));
+    }
+    url.trim_end_matches('/').to_owned()
+}
+
+fn check_sim(check: &mut Check, path: &str, sim: &SimConfig) {
+    check.count(&format!("{path}.capacity"), Some(sim.capacity), 1);
+    check.rate(&format!("{path}.requests_per_minute"), sim.requests_per_minute);
+    check.fraction(&format!("{path}.hang"), sim.hang);
+    if !(0.0..=3.0).contains(&sim.sigma) {
+        check.problem(format!("{path}.sigma"), format!("{} is out of range; give a number from 0 to 3", sim.sigma));
+    }
+}
+
+fn model(check: &mut Check, path: &str, name: &str, raw: &ModelConfig, defaults: &Defaults) -> ModelSettings {
+    // A key of a table falls back on its own: `queue = { capacity = 5 }` keeps the default max_wait.
+    let (queue, queue_default) = (raw.queue.unwrap_or_default(), defaults.queue.unwrap_or_default());
+    let (retry, retry_default) = (raw.retry.unwrap_or_default(), defaults.retry.unwrap_or_default());
+    let (window, window_default) = (raw.window.unwrap_or_default(), defaults.window.unwrap_or_default());
+    let at = |key: &str| format!("{path}.{key}");
+    let capacity = check.count(&at("queue.capacity"), queue.capacity.or(queue_default.capacity), 10_000);
+    let backoff = Backoff {
+        base: check.span(&at("retry.base"), retry.base.or(retry_default.base), Duration::from_secs(1)),
+        max: check.span(&at("retry.max"), retry.max.or(retry_default.max), Duration::from_secs(30)),
+    };
+    if backoff.base > backoff.max {
+        let problem = format!("{:?} is above retry.max {:?}", backoff.base, backoff.max);
+        check.problem(at("retry.base"), problem);
+    }
+    let route = |route: &super::schema::RouteConfig| RouteSettings {
+        provider: route.provider.as_str().into(),
+        model: route.model.as_deref().unwrap_or(name).into(),
+    };
+    ModelSettings {
+        name: name.into(),
+        routes: raw.routes.iter().map(route).collect(),
+        queue: QueueLimits { capacity: capacity as usize, class_weights: Class::ALL.map(Class::default_weight) },
+        max_wait: check.span(&at("queue.max_wait"), queue.max_wait.or(queue_default.max_wait), Duration::from_secs(60)),
+        window: check_window(
+            check,
+            &at("window"),
+            window.initial.or(window_default.initial),
+            window.min.or(window_default.min),
+            window.max.or(window_default.max),
+        ),
+        max_attempts: check.count(&at("retry.max_attempts"), retry.max_attempts.or(retry_default.max_attempts), 4),
+        backoff,
+        retry_budget: check.fraction(&at("retry.budget"), retry.budget.or(retry_default.budget).unwrap_or(0.2)),
+        timeout: check.span(&at("timeout"), raw.timeout.or(defaults.timeout), Duration::from_secs(120)),
+        healthy_latency: check.span(
+            &at("healthy_latency"),
+            raw.healthy_latency.or(defaults.healthy_latency),
+            Duration::from_secs(30),
+        ),
+    }
+}
+
+fn check_window(
+    check: &mut Check,
+    path: &str,
+    initial: Option<u32>,
+    min: Option<u32>,
+    max: Option<u32>,
+) -> WindowConfig {
+    let least = check.count(&format!("{path}.min"), min, 1);
+    let most = check.count(&format!("{path}.max"), max, 256.max(least));
+    if least > most {
+        check.problem(format!("{path}.min"), format!("{least} is above max {most}; give min ≤ max"));
+        return WindowConfig { initial: least, min: least, max: least };
+    }
+    let start = check.count(&format!("{path}.initial"), initial, 4.clamp(least, most));
+    if !(least..=most).contains(&start) {
+        check.problem(format!("{path}.initial"), format!("{start} is outside min {least} to max {most}"));
+    }
+    WindowConfig { initial: start.clamp(least, most), min: least, max: most }
+}
+
+fn tier(check: &mut Check, name: &str, raw: &TierConfig) -> TenantPolicy {
+    let path = format!("tiers.{name:?}");
+    let weight = raw.weight.map_or(Some(Weight::ONE), Weight::new).unwrap_or_else(|| {
+        let given = raw.weight.unwrap_or_default();
+        check.problem(format!("{path}.weight"), format!("{given} is out of range; give a number from 0.001 to 1000"));
+        Weight::ONE
+    });
+    let class = raw.class.as_deref().map_or(Some(Class::Standard), Class::parse).unwrap_or_else(|| {
+        let given = raw.class.as_deref().unwrap_or_default();
+        check.problem(format!("{path}.class"), format!("{given:?} is no class; interactive, standard or batch"));
+        Class::Standard
+    });
+    TenantPolicy {
+        limits: TenantLimits {
+            weight,
+            max_in_flight: check.count(&format!("{path}.max_in_flight"), raw.max_in_flight, u32::MAX),
+            max_queued: check.count(&format!("{path}.max_queued"), raw.max_queued, u32::MAX),
+        },
+        class,
+    }
+}

@@ -1,0 +1,58 @@
+//! What an operator may set about a window.
+
+use super::state::State;
+use super::{Change, ChangeKind, Window};
+use crate::core::time::Time;
+
+/// Bounds of one route's window, in requests in flight.
+///
+/// The values are validated by the caller: `1 <= min <= initial <= max`. Where
+/// they are not, the window clamps rather than fails. `min == max` pins it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowConfig {
+    /// Where a cold window starts. Default 4: small enough for any provider,
+    /// four doublings from 64.
+    pub initial: u32,
+    /// The window never goes below this, even in an outage. Default 1.
+    pub min: u32,
+    /// The window never goes above this. Default 256.
+    pub max: u32,
+}
+
+impl Default for WindowConfig {
+    fn default() -> Self {
+        Self { initial: 4, min: 1, max: 256 }
+    }
+}
+
+impl WindowConfig {
+    /// `limit` brought into `min..=max`.
+    pub(super) fn clamp(&self, limit: u32) -> u32 {
+        let min = self.min.max(1);
+        limit.clamp(min, self.max.max(min))
+    }
+
+    /// Whether the window may move at all.
+    pub(super) fn pinned(&self) -> bool {
+        self.min >= self.max
+    }
+}
+
+impl Window {
+    /// Takes new bounds. What was learned stays, clamped to them.
+    pub fn reconfigure(&mut self, config: WindowConfig, now: Time) -> Option<Change> {
+        self.config = config;
+        let from = self.limit;
+        let home = self.config.clamp(self.home());
+        self.bound = self.bound.map(|bound| config.clamp(bound));
+        match self.state {
+            State::SlowStart { .. } | State::Climb { .. } => self.limit = home,
+            _ => {
+                self.interval = 1;
+                let _moved = self.hold(now, home, ChangeKind::Reconfigured);
+            }
+        }
+        let to = self.limit;
+        (from != to).then_some(Change { kind: ChangeKind::Reconfigured, from, to })
+    }
+}

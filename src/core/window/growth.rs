@@ -1,0 +1,122 @@
+//! What a success does: grow, prove a probe, or feed a measurement.
+
+use super::octaves::Octaves;
+use super::state::State;
+use super::{Change, ChangeKind, Stamp, Window};
+use crate::core::time::Time;
+
+/// An up-contrast tries this multiple of the level …
+const UP: f64 = 1.25;
+
+/// … and where the last one paid, this one: steps double on success.
+const UP_AGAIN: f64 = 1.5;
+
+impl Window {
+    /// A request succeeded. `full`: the window was, and more was waiting.
+    pub(super) fn succeeded(&mut self, now: Time, stamp: Stamp, full: bool) -> Option<Change> {
+        let seconds = now.seconds_since(stamp.at).max(1e-9);
+        let size = f64::from(stamp.size);
+        let work = self.shape.relative(size);
+        self.shape.learn(size, seconds);
+        self.meter.success(work, full);
+        if stamp.epoch == self.epoch {
+            self.proven = true;
+            self.overloaded = false;
+        }
+        if self.config.pinned() {
+            return None;
+        }
+        // What was dispatched before the last cut says nothing about what is safe now.
+        let full = full && stamp.epoch == self.epoch;
+        let level = stamp.in_flight.midpoint(self.in_flight.saturating_add(1));
+        match self.state {
+            State::SlowStart { until, then } => {
+                self.octaves.add(stamp.at, level, seconds / work);
+                if let Some((knee, deep)) = self.octaves.knee() {
+                    return self.latency_hold(now, knee, deep);
+                }
+                full.then(|| self.slow_start(now, until, then)).flatten()
+            }
+            State::Climb { until, done } => {
+                self.octaves.add(stamp.at, level, seconds / work);
+                if let Some((knee, deep)) = self.octaves.knee() {
+                    return self.latency_hold(now, knee, deep);
+                }
+                full.then(|| self.climbed(now, until, done + 1)).flatten()
+            }
+            State::Hold { done } => self.held(now, done + u32::from(full)),
+            State::Probe { from, proven } => {
+                let counts = stamp.epoch == self.epoch && stamp.in_flight > from;
+                self.probed(now, from, proven + u32::from(counts))
+            }
+            State::Test(contrast) => self.tested(now, contrast, full),
+        }
+    }
+
+    fn slow_start(&mut self, now: Time, until: u32, then: u32) -> Option<Change> {
+        if self.limit < until.min(self.config.max) {
+            return self.set(self.limit + 1, ChangeKind::SlowStart);
+        }
+        if self.limit < then.min(self.config.max) {
+            self.climb(now, then);
+            return None;
+        }
+        self.interval = 1;
+        self.hold(now, self.limit, ChangeKind::SlowStart)
+    }
+
+    fn climbed(&mut self, now: Time, until: u32, done: u32) -> Option<Change> {
+        if self.limit >= until.min(self.config.max) {
+            self.interval = 1;
+            return self.hold(now, self.limit, ChangeKind::Grow);
+        }
+        let grow = done >= self.limit;
+        self.state = State::Climb { until, done: if grow { 0 } else { done } };
+        if grow { self.set(self.limit + 1, ChangeKind::Grow) } else { None }
+    }
+
+    /// A success while holding: watch the service time, and probe in time.
+    fn held(&mut self, now: Time, done: u32) -> Option<Change> {
+        self.state = State::Hold { done };
+        self.since_refusal = self.since_refusal.saturating_add(1);
+        self.held = self.held.saturating_add(1);
+        if let Some(change) = self.watched(now) {
+            return Some(change);
+        }
+        if matches!(self.state, State::Test(_)) || done < self.interval.saturating_mul(self.limit) {
+            return None;
+        }
+        let bound = self.bound.unwrap_or(u32::MAX);
+        if self.limit >= bound && self.limit < self.config.max {
+            self.state = State::Probe { from: self.limit, proven: 0 };
+            self.meter.begin(now, 0);
+            return self.set(self.limit + 1, ChangeKind::Probe);
+        }
+        let factor = if self.paid { UP_AGAIN } else { UP };
+        let up = (f64::from(self.limit) * factor).ceil() as u32;
+        let up = up.max(self.limit + 1).min(bound).min(self.config.max);
+        if up > self.limit && self.base.is_some_and(|base| self.precise(base)) {
+            return self.contrast(now, up);
+        }
+        None
+    }
+
+    /// A probe whose requests all succeed re-opens slow start: one success per
+    /// step, exponential per round trip, without the burst of a doubled step.
+    fn probed(&mut self, now: Time, from: u32, proven: u32) -> Option<Change> {
+        if proven < self.limit.saturating_sub(from) {
+            self.state = State::Probe { from, proven };
+            return None;
+        }
+        if std::mem::take(&mut self.recalled) {
+            // Not a refusing provider, or no longer full there: look at latency.
+            self.bound = None;
+            return self.hold(now, self.limit, ChangeKind::Probe);
+        }
+        self.bound = Some(self.limit);
+        self.octaves = Octaves::since(now);
+        self.state = State::SlowStart { until: self.config.max, then: self.config.max };
+        self.meter.begin(now, 0);
+        None
+    }
+}

@@ -1,0 +1,89 @@
+//! An idle window shrinks towards what was used lately.
+//!
+//! What was learned under load ages while nothing is sent (RFC 7661 for TCP): a
+//! full window sent at once after an hour of silence may meet another provider.
+//! So the limit halves per two 95th percentiles of service time without anything
+//! in flight, and returns by slow start, one success per step.
+
+use super::octaves::Octaves;
+use super::state::State;
+use super::{Change, ChangeKind, Window};
+use crate::core::time::Time;
+use std::time::Duration;
+
+/// Idle spans of this many P95 service times halve the window.
+const P95S_PER_HALVING: f64 = 2.0;
+
+/// More halvings than this at once change nothing: 2³² is more than any window.
+const MOST_HALVINGS: u32 = 32;
+
+/// Tracks idleness and the recent peak of use.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Idle {
+    /// Until when the route was busy, or up to when idleness was accounted for.
+    since: Time,
+    peak: u32,
+    previous: u32,
+    decayed: bool,
+}
+
+impl Idle {
+    /// Notes a dispatch that brings `in_flight` requests in flight.
+    pub(super) fn dispatched(&mut self, now: Time, in_flight: u32) {
+        if self.decayed {
+            self.previous = self.peak;
+            self.peak = 0;
+            self.decayed = false;
+        }
+        self.since = now;
+        self.peak = self.peak.max(in_flight);
+    }
+
+    /// Notes that something was in flight until now.
+    pub(super) fn busy(&mut self, now: Time) {
+        self.since = now;
+    }
+
+    /// The most in flight in this stretch of use and the one before.
+    pub(super) fn peak(&self) -> u32 {
+        self.peak.max(self.previous)
+    }
+
+    /// How often to halve now, for a P95 service time in seconds.
+    pub(super) fn halvings(&mut self, now: Time, p95: f64) -> u32 {
+        let span = P95S_PER_HALVING * p95;
+        if span <= 0.0 {
+            return 0;
+        }
+        let spans = (now.seconds_since(self.since) / span).floor();
+        if spans < 1.0 {
+            return 0;
+        }
+        self.decayed = true;
+        self.since += Duration::try_from_secs_f64(spans * span).unwrap_or(Duration::MAX);
+        (spans as u32).min(MOST_HALVINGS)
+    }
+}
+
+impl Window {
+    /// Applies what the passing of time alone changes: idle decay. May be called
+    /// at any time; [`on_dispatch`](Window::on_dispatch) does.
+    pub fn advance(&mut self, now: Time) -> Option<Change> {
+        if self.in_flight > 0 {
+            self.idle.busy(now);
+            return None;
+        }
+        let halvings = self.idle.halvings(now, self.shape.p95());
+        let floor = self.config.clamp(self.config.initial.max(self.idle.peak()));
+        let home = self.home();
+        let to = home.checked_shr(halvings).unwrap_or(0).max(floor);
+        if halvings == 0 || to >= home {
+            return None;
+        }
+        if !matches!(self.state, State::SlowStart { .. } | State::Climb { .. }) {
+            self.octaves = Octaves::since(now);
+            self.state = State::SlowStart { until: home, then: home };
+        }
+        self.set(to, ChangeKind::IdleDecay)
+    }
+}

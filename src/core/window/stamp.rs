@@ -1,0 +1,28 @@
+//! What is known about an attempt from its dispatch on.
+//!
+//! A sample is one attempt. Measuring around retries would turn the waiting
+//! between them into service time.
+
+use crate::core::time::Time;
+
+/// What a window remembers about one dispatch; hand it back to
+/// [`Window::on_settle`](super::Window::on_settle).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stamp {
+    pub(super) at: Time,
+    pub(super) size: f32,
+    pub(super) epoch: u32,
+    pub(super) in_flight: u32,
+}
+
+impl Stamp {
+    /// When it was dispatched.
+    pub fn at(&self) -> Time {
+        self.at
+    }
+
+    /// How many were in flight then, with itself.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+}

@@ -1,0 +1,178 @@
+//! Single moves of the window, by hand.
+
+use super::{ChangeKind, Phase, Stamp, Window, WindowConfig};
+use crate::core::outcome::Outcome;
+use crate::core::time::Time;
+
+const CONFIG: WindowConfig = WindowConfig { initial: 4, min: 1, max: 4096 };
+
+fn at(millis: u64) -> Time {
+    Time::from_nanos(millis * 1_000_000)
+}
+
+fn fill(window: &mut Window, now: Time) -> Vec<Stamp> {
+    let mut stamps = Vec::new();
+    while window.free() > 0 {
+        stamps.push(window.on_dispatch(now, 1.0, true));
+    }
+    stamps
+}
+
+/// Serves `rounds` windows of one second each, all at once.
+fn serve(window: &mut Window, start: u64, rounds: u64) -> u64 {
+    for round in 0..rounds {
+        for stamp in fill(window, at(start + round * 1000)) {
+            window.on_settle(at(start + round * 1000 + 1000), stamp, Outcome::Success, true);
+        }
+    }
+    start + rounds * 1000
+}
+
+#[test]
+fn slow_start_doubles_per_round_trip() {
+    let mut window = Window::new(CONFIG);
+    serve(&mut window, 0, 3);
+    assert_eq!(window.limit(), 32);
+    assert_eq!(window.phase(), Phase::SlowStart);
+}
+
+#[test]
+fn no_growth_without_demand() {
+    let mut window = Window::new(CONFIG);
+    for second in 0..50 {
+        let stamps: Vec<Stamp> = (0..4).map(|_| window.on_dispatch(at(second * 1000), 1.0, false)).collect();
+        for stamp in stamps {
+            window.on_settle(at(second * 1000 + 1000), stamp, Outcome::Success, false);
+        }
+    }
+    assert_eq!(window.limit(), 4);
+}
+
+#[test]
+fn a_burst_of_refusals_is_one_reading() {
+    let mut window = Window::remembered(CONFIG, 1030);
+    let stamps = fill(&mut window, at(0));
+    let mut changes = Vec::new();
+    // The provider admits 30; the answers to the others arrive in reverse.
+    for &stamp in stamps[30..].iter().rev() {
+        changes.extend(window.on_settle(at(1), stamp, Outcome::Throttled, true));
+    }
+    assert_eq!(window.limit(), 30);
+    assert_eq!(window.capacity(), Some(30));
+    assert_eq!(window.epoch(), 1);
+    assert!(changes.iter().all(|change| change.kind == ChangeKind::CapacityRead));
+}
+
+#[test]
+fn a_thousand_failures_are_one_cut() {
+    let mut window = Window::remembered(CONFIG, 1000);
+    let stamps = fill(&mut window, at(0));
+    let changes: Vec<_> =
+        stamps.iter().filter_map(|&stamp| window.on_settle(at(1), stamp, Outcome::Overloaded, true)).collect();
+    assert_eq!(changes.len(), 1);
+    assert_eq!((changes[0].kind, changes[0].from, changes[0].to), (ChangeKind::Overload, 1000, 700));
+}
+
+#[test]
+fn overload_that_outlasts_the_drain_halves() {
+    let mut window = Window::remembered(CONFIG, 100);
+    let mut limits = vec![];
+    for second in 0..4 {
+        for stamp in fill(&mut window, at(second * 1000)) {
+            window.on_settle(at(second * 1000 + 1), stamp, Outcome::Overloaded, true);
+        }
+        limits.push(window.limit());
+    }
+    assert_eq!(limits, [70, 35, 17, 8]);
+}
+
+#[test]
+fn a_cut_is_from_what_is_in_flight() {
+    let mut window = Window::remembered(CONFIG, 100);
+    let stamps: Vec<Stamp> = (0..10).map(|_| window.on_dispatch(at(0), 1.0, false)).collect();
+    window.on_settle(at(1), stamps[0], Outcome::Overloaded, false);
+    assert_eq!(window.limit(), 7);
+}
+
+#[test]
+fn rates_rejections_and_cancels_say_nothing() {
+    for outcome in [Outcome::RateLimited, Outcome::Rejected, Outcome::Cancelled] {
+        let mut window = Window::new(CONFIG);
+        for stamp in fill(&mut window, at(0)) {
+            assert_eq!(window.on_settle(at(5), stamp, outcome, true), None);
+        }
+        assert_eq!((window.limit(), window.in_flight(), window.epoch()), (4, 0, 0));
+    }
+}
+
+#[test]
+fn a_refused_probe_returns_and_doubles_the_interval() {
+    let mut window = Window::new(CONFIG);
+    let stamps = fill(&mut window, at(0));
+    window.on_settle(at(1), stamps[3], Outcome::Throttled, true);
+    assert_eq!((window.limit(), window.phase()), (3, Phase::Holding));
+    let mut now = 1000;
+    let mut waits = Vec::new();
+    let mut held = 0;
+    let mut running: std::collections::VecDeque<Stamp> = stamps[..3].iter().copied().collect();
+    while waits.len() < 4 {
+        now += 333;
+        if let Some(stamp) = running.pop_front() {
+            window.on_settle(at(now), stamp, Outcome::Success, true);
+            held += 1;
+        }
+        while window.free() > 0 {
+            let stamp = window.on_dispatch(at(now), 1.0, true);
+            if running.len() < 3 {
+                running.push_back(stamp);
+            } else {
+                let change = window.on_settle(at(now + 1), stamp, Outcome::Throttled, true);
+                assert_eq!(change.map(|change| change.kind), Some(ChangeKind::ProbeFailed));
+                waits.push(held / 3);
+                held = 0;
+            }
+        }
+    }
+    assert!(waits.windows(2).all(|pair| pair[1] >= pair[0] * 2 - 1), "{waits:?}");
+}
+
+#[test]
+fn pinned_never_moves() {
+    let mut window = Window::new(WindowConfig { initial: 7, min: 7, max: 7 });
+    for (second, outcome) in [Outcome::Success, Outcome::Throttled, Outcome::Overloaded].into_iter().enumerate() {
+        for stamp in fill(&mut window, at(second as u64 * 1000)) {
+            assert_eq!(window.on_settle(at(second as u64 * 1000 + 9), stamp, outcome, true), None);
+        }
+    }
+    assert_eq!((window.limit(), window.phase()), (7, Phase::Pinned));
+}
+
+#[test]
+fn idle_decays_to_recent_use_and_returns_by_slow_start() {
+    let mut window = Window::remembered(CONFIG, 64);
+    let stamps: Vec<Stamp> = (0..10).map(|_| window.on_dispatch(at(0), 1.0, false)).collect();
+    for stamp in stamps {
+        window.on_settle(at(1000), stamp, Outcome::Success, false);
+    }
+    assert_eq!(window.advance(at(2000)), None);
+    let change = window.advance(at(3100));
+    assert_eq!(change.map(|change| (change.kind, change.to)), Some((ChangeKind::IdleDecay, 32)));
+    window.advance(at(60_000));
+    assert_eq!(window.limit(), 10);
+    serve(&mut window, 60_000, 3);
+    assert_eq!(window.limit(), 64);
+}
+
+#[test]
+fn reload_keeps_what_was_learned() {
+    let mut window = Window::remembered(CONFIG, 64);
+    assert_eq!(window.reconfigure(WindowConfig { initial: 4, min: 2, max: 100 }, at(0)), None);
+    let change = window.reconfigure(WindowConfig { initial: 4, min: 2, max: 50 }, at(0));
+    assert_eq!(change.map(|change| (change.from, change.to)), Some((64, 50)));
+}
+
+#[test]
+fn it_is_small() {
+    assert!(size_of::<Window>() <= 1536, "{}", size_of::<Window>());
+    assert!(size_of::<Stamp>() <= 24, "{}", size_of::<Stamp>());
+}

@@ -1,0 +1,122 @@
+//! Runware's REST route: an array of tasks, each scheduled by itself.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::future::join_all;
+use serde_json::{Map, Value, json};
+
+use super::{auth, refusal};
+use crate::actor::provider::Reply;
+use crate::actor::run::Spec;
+use crate::task::Request;
+use crate::task::wire::runware::{RunwareTask, render};
+use crate::task::wire::{Malformed, Wire};
+use crate::{Class, Error, Fairflow};
+
+/// Most tasks in one array: each takes a place in the queue.
+const MOST_TASKS: usize = 64;
+
+type Items = Vec<Map<String, Value>>;
+
+pub(super) async fn tasks(request: HttpRequest, body: web::Bytes, fairflow: web::Data<Fairflow>) -> HttpResponse {
+    let id = refusal::request_id(&request);
+    let refuse = |error: &Error| refused(error, vec![describe(error, "", "")], &id);
+    let invalid = |field: &str, problem: &str| Error::InvalidRequest(Malformed::new(field, problem));
+    let tasks: Vec<Value> = match serde_json::from_slice(&body) {
+        Ok(Value::Array(tasks)) => tasks,
+        Ok(_) => return refuse(&invalid("body", "must be an array of tasks")),
+        Err(error) => return refuse(&invalid("body", &format!("must be a JSON array of tasks: {error}"))),
+    };
+    let is_authentication = |task: &Value| task.get("taskType") == Some(&json!("authentication"));
+    let key = tasks.iter().find(|task| is_authentication(task)).and_then(|task| task.get("apiKey")?.as_str());
+    let Ok(tenant) = auth::tenant(&request, &fairflow.settings(), key) else {
+        let error = json!({"code": "invalidApiKey", "message": "missing or unknown API key", "parameter": "apiKey"});
+        return refusal::begin(401, "invalid_key", None, &id)
+            .json(json!({"data": [], "errors": [error], "error": error}));
+    };
+    let wishes = match auth::wishes(&request) {
+        Ok(wishes) => wishes,
+        Err(malformed) => return refuse(&Error::InvalidRequest(malformed)),
+    };
+    let tasks: Vec<Value> = tasks.into_iter().filter(|task| !is_authentication(task)).collect();
+    if tasks.is_empty() || tasks.len() > MOST_TASKS {
+        return refuse(&invalid("body", &format!("must hold 1 to {MOST_TASKS} tasks")));
+    }
+    let runs = tasks.into_iter().map(|task| run(&fairflow, task, tenant.clone(), wishes));
+    let (mut data, mut errors, mut worst): (Items, Vec<Value>, Option<Error>) = (Vec::new(), Vec::new(), None);
+    for outcome in join_all(runs).await {
+        match outcome {
+            Ok(items) => data.extend(items),
+            Err((error, described)) => {
+                errors.push(described);
+                worst = Some(worst.filter(|worst| worst.status() >= error.status()).unwrap_or(error));
+            }
+        }
+    }
+    match worst {
+        Some(error) if data.is_empty() => refused(&error, errors, &id),
+        // An empty list of errors would make an SDK raise.
+        None => HttpResponse::Ok().insert_header(("x-request-id", id)).json(json!({"data": data})),
+        Some(_) => HttpResponse::Ok().insert_header(("x-request-id", id)).json(json!({"data": data, "errors": errors})),
+    }
+}
+
+async fn run(
+    fairflow: &Fairflow,
+    task: Value,
+    tenant: Arc<str>,
+    (class, max_wait): (Option<Class>, Option<std::time::Duration>),
+) -> Result<Items, (Error, Value)> {
+    let text = |name: &str| task.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (task_type, uuid) = (text("taskType"), text("taskUUID"));
+    let described = |error: Error| {
+        let value = describe(&error, &task_type, &uuid);
+        (error, value)
+    };
+    let sync = |task: &RunwareTask| match task.get("deliveryMethod").and_then(Value::as_str) {
+        None | Some("sync") => Ok(()),
+        Some(_) => Err(Malformed::new("deliveryMethod", "must be \"sync\": other methods are not served yet")),
+    };
+    let parsed = RunwareTask::parse(task.clone()).and_then(|task| sync(&task).map(|()| task));
+    let parsed = parsed.map_err(|malformed| described(Error::InvalidRequest(malformed)))?;
+    let spec = Spec { model: parsed.model().into(), tenant: Some(tenant), class, cost: parsed.cost(), max_wait };
+    let request = Request::Wire(Wire::Runware(parsed.clone()));
+    let (reply, settling, _) = fairflow.dispatch(spec, &request).await.map_err(described)?;
+    settling.done();
+    match reply {
+        Reply::Product(product) => Ok(render(product, &parsed)),
+        _ => Err(described(Error::Internal("the provider answered in another form".into()))),
+    }
+}
+
+/// Words an error as the SDKs understand it; it always names its task.
+fn describe(error: &Error, task_type: &str, uuid: &str) -> Value {
+    let (code, parameter) = match error {
+        Error::InvalidRequest(malformed) => ("invalidParameter", malformed.field.as_str()),
+        Error::UnknownModel { .. } => ("invalidModel", "model"),
+        Error::QueueTimeout { .. } => ("queueTimeout", ""),
+        Error::UpstreamTimeout { .. } => ("providerTimeout", ""),
+        error if error.status() == 429 => ("rateLimitExceeded", ""),
+        Error::Rejected(_) => ("invalidRequest", ""),
+        _ => ("serviceUnavailable", ""),
+    };
+    let mut described = json!({"code": code, "message": error.to_string(), "parameter": parameter, "type": "string",
+        "taskType": task_type, "taskUUID": uuid, "reason": error.reason()});
+    // A provider's own error object goes on as it is, with its task named.
+    if let Error::Rejected(failure) = error
+        && let Some(upstream) = &failure.upstream
+        && let Ok(body) = serde_json::from_slice::<Value>(&upstream.body)
+        && let Some(own) = body.pointer("/errors/0").filter(|own| own.is_object())
+    {
+        described = own.clone();
+        described["taskUUID"] = uuid.into();
+    }
+    described
+}
+
+fn refused(error: &Error, errors: Vec<Value>, id: &str) -> HttpResponse {
+    let message = error.to_string();
+    refusal::begin(error.status(), error.reason(), error.retry_after(), id)
+        .json(json!({"data": [], "errors": errors, "message": message}))
+}

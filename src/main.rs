@@ -1,0 +1,5 @@
+//! The `fairflow` command.
+
+fn main() -> std::process::ExitCode {
+    fairflow::cli::main()
+}

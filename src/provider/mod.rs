@@ -1,0 +1,62 @@
+//! Providers: each speaks one service's protocol and says honestly how an attempt ended.
+
+#[cfg(feature = "client")]
+mod headers;
+#[cfg(feature = "client")]
+mod http;
+#[cfg(feature = "openai")]
+mod openai;
+#[cfg(feature = "runware")]
+mod runware;
+mod sim;
+
+use std::sync::Arc;
+
+pub use futures_util::future::BoxFuture;
+
+pub use self::sim::Sim;
+use crate::actor::handle::{Builder, Fairflow};
+pub use crate::actor::provider::{Answer, Attempt, Failure, Provider, Reply, Upstream};
+use crate::config::{Config, ProviderKind, ProviderSettings};
+pub use crate::core::outcome::Outcome;
+pub use crate::core::pacer::{RateHint, RateHints};
+
+impl Fairflow {
+    /// Begins an engine with the providers built in.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use fairflow::task::TextInference;
+    /// use fairflow::{Config, Fairflow};
+    ///
+    /// let fairflow = Fairflow::builder(Config::demo()).start().await?;
+    /// let text = fairflow.generate(TextInference::new("sim-text", "hello")).tenant("acme").await?;
+    /// assert!(!text.text.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn builder(config: Config) -> Builder {
+        Builder::new(config, Arc::new(build))
+    }
+}
+
+/// Makes the client of a provider account.
+///
+/// # Errors
+///
+/// A sentence that says what is missing: a feature, or a TLS set-up that works.
+pub fn build(settings: &ProviderSettings) -> Result<Arc<dyn Provider>, String> {
+    match &settings.kind {
+        ProviderKind::Sim(sim) => Ok(Arc::new(Sim::new(sim.clone()))),
+        #[cfg(feature = "openai")]
+        ProviderKind::OpenAi(endpoint) => Ok(Arc::new(openai::OpenAi::new(endpoint)?)),
+        #[cfg(feature = "runware")]
+        ProviderKind::Runware(endpoint) => Ok(Arc::new(runware::Runware::new(endpoint)?)),
+        #[allow(unreachable_patterns, reason = "reachable where a feature is off")]
+        other => Err(format!("{other:?} needs a feature that this build lacks")),
+    }
+}

@@ -1,0 +1,118 @@
+//! Images from a prompt.
+
+use serde_json::{Map, Value};
+
+use super::{Product, Task, Usage, Work};
+use crate::core::cost::Cost;
+
+/// Pixels of one cost unit per step: a quarter of a megapixel (512 × 512).
+const UNIT_PIXELS: u64 = 512 * 512;
+/// Steps assumed where the request names none.
+const DEFAULT_STEPS: u64 = 28;
+
+/// Predicts the cost of images: count × steps × quarter-megapixels, at least one each.
+pub(crate) fn image_cost(count: u64, steps: Option<u64>, width: u64, height: u64) -> Cost {
+    let area = width.saturating_mul(height).div_ceil(UNIT_PIXELS).max(1);
+    Cost::new(count.max(1).saturating_mul(steps.unwrap_or(DEFAULT_STEPS).max(1)).saturating_mul(area))
+}
+
+/// Image inference: one prompt, one or more images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageInference {
+    pub(crate) model: String,
+    pub(crate) prompt: String,
+    pub(crate) width: u64,
+    pub(crate) height: u64,
+    pub(crate) steps: Option<u64>,
+    pub(crate) count: u64,
+    pub(crate) extra: Map<String, Value>,
+}
+
+impl ImageInference {
+    /// Asks for one image of 1024 × 1024 pixels.
+    #[must_use]
+    pub fn new(model: impl Into<String>, prompt: impl Into<String>) -> Self {
+        Self {
+            model: model.into(),
+            prompt: prompt.into(),
+            width: 1024,
+            height: 1024,
+            steps: None,
+            count: 1,
+            extra: Map::new(),
+        }
+    }
+
+    /// Sets width and height in pixels.
+    #[must_use]
+    pub fn size(mut self, width: u64, height: u64) -> Self {
+        (self.width, self.height) = (width, height);
+        self
+    }
+
+    /// Sets the number of inference steps; left out, the model's own default.
+    #[must_use]
+    pub fn steps(mut self, steps: u64) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+
+    /// Sets how many images are wanted; default 1.
+    #[must_use]
+    pub fn count(mut self, count: u64) -> Self {
+        self.count = count;
+        self
+    }
+
+    /// Sets any other parameter, under the name the provider knows.
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.into(), value.into());
+        self
+    }
+}
+
+/// One image: where it is, or itself.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Image {
+    /// The provider's id, where it gives one.
+    pub id: Option<String>,
+    /// Where the image can be fetched.
+    pub url: Option<String>,
+    /// The image, base64.
+    pub base64: Option<String>,
+    /// Seed that makes it again.
+    pub seed: Option<u64>,
+}
+
+/// The images of one task.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ImageResult {
+    /// As many as were asked for, unless the provider delivered fewer.
+    pub images: Vec<Image>,
+    /// Price, where known.
+    pub usage: Usage,
+}
+
+impl Task for ImageInference {
+    type Output = ImageResult;
+
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    fn cost(&self) -> Cost {
+        image_cost(self.count, self.steps, self.width, self.height)
+    }
+
+    fn into_work(self) -> Work {
+        Work::Image(self)
+    }
+
+    fn output(product: Product) -> Result<ImageResult, Product> {
+        match product {
+            Product::Image(result) => Ok(result),
+            other => Err(other),
+        }
+    }
+}

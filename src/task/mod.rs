@@ -1,0 +1,130 @@
+//! Typed generation messages and what comes back.
+//!
+//! A [`Task`] is what an embedder writes; a [`Request`] is what a provider is asked to do. A request that arrived over
+//! the wire keeps its original form: a provider of the same dialect forwards it verbatim, any other reads it as typed
+//! [`Work`]. So nothing is parsed or copied beyond what deciding needs.
+
+mod embedding;
+mod image;
+mod product;
+mod raw;
+mod text;
+mod upscale;
+pub mod wire;
+
+pub use self::embedding::{Embedding, EmbeddingResult};
+pub use self::image::{Image, ImageInference, ImageResult};
+pub use self::product::{Product, Usage};
+pub use self::raw::{RawResult, RawTask};
+pub use self::text::{Message, TextDelta, TextInference, TextResult};
+pub use self::upscale::ImageUpscale;
+use self::wire::{Malformed, Wire};
+use crate::core::cost::Cost;
+
+/// A typed generation: what [`Fairflow::generate`](crate::Fairflow::generate) takes.
+///
+/// # Examples
+///
+/// ```
+/// use fairflow::task::{ImageInference, Task};
+///
+/// let task = ImageInference::new("runware:101@1", "a red fox at dawn").size(512, 512).steps(20).count(2);
+/// assert_eq!(task.model(), "runware:101@1");
+/// // count × steps × quarter-megapixels
+/// assert_eq!(task.cost().units(), 40);
+/// ```
+pub trait Task: Send + 'static {
+    /// What the task produces.
+    type Output;
+
+    /// Returns the model that is to do it, by its configured name.
+    fn model(&self) -> &str;
+
+    /// Returns the predicted work, in the units of this kind of task.
+    fn cost(&self) -> Cost;
+
+    /// Turns the task into what providers understand.
+    fn into_work(self) -> Work;
+
+    /// Reads the task's own output from what a provider made.
+    ///
+    /// # Errors
+    ///
+    /// The product, when it is of another kind.
+    fn output(product: Product) -> Result<Self::Output, Product>;
+}
+
+/// The kinds of generation that are typed.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Work {
+    /// Text from messages.
+    Text(TextInference),
+    /// Images from a prompt.
+    Image(ImageInference),
+    /// A larger image from a small one.
+    Upscale(ImageUpscale),
+    /// Vectors from texts.
+    Embedding(Embedding),
+    /// Anything else, in Runware's form.
+    Raw(RawTask),
+}
+
+impl Work {
+    /// Returns the name of the kind, as used in metrics and errors.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Image(_) => "image",
+            Self::Upscale(_) => "upscale",
+            Self::Embedding(_) => "embedding",
+            Self::Raw(task) => task.task_type(),
+        }
+    }
+
+    /// Returns the predicted cost.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        match self {
+            Self::Text(task) => task.cost(),
+            Self::Image(task) => task.cost(),
+            Self::Upscale(task) => task.cost(),
+            Self::Embedding(task) => task.cost(),
+            Self::Raw(task) => task.cost(),
+        }
+    }
+}
+
+/// What a provider is asked to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// A typed task of an embedder.
+    Typed(Work),
+    /// A request that arrived over the wire, in its own form.
+    Wire(Wire),
+}
+
+impl Request {
+    /// Reads the request as typed work.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] names the field of a wire request that cannot be read.
+    pub fn work(&self) -> Result<Work, Malformed> {
+        match self {
+            Self::Typed(work) => Ok(work.clone()),
+            Self::Wire(wire) => wire.work(),
+        }
+    }
+
+    /// Says whether the answer is wanted piece by piece.
+    #[must_use]
+    pub fn wants_stream(&self) -> bool {
+        match self {
+            Self::Typed(Work::Text(task)) => task.stream,
+            Self::Typed(_) => false,
+            Self::Wire(wire) => wire.wants_stream(),
+        }
+    }
+}

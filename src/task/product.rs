@@ -1,0 +1,56 @@
+//! What a provider made, in typed form.
+
+use serde_json::{Map, Value};
+
+use super::{EmbeddingResult, ImageResult, RawResult, TextResult};
+
+/// What a generation used, as far as the provider said.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Usage {
+    /// Tokens read.
+    pub input_tokens: Option<u64>,
+    /// Tokens written.
+    pub output_tokens: Option<u64>,
+    /// Price in US dollars.
+    pub dollars: Option<f64>,
+}
+
+impl Usage {
+    /// Reads `{"prompt_tokens", "completion_tokens"}` (OpenAI) or `{"promptTokens", "completionTokens"}` (Runware).
+    #[must_use]
+    pub fn from_json(usage: &Map<String, Value>) -> Self {
+        let read = |names: [&str; 3]| names.into_iter().find_map(|name| usage.get(name)?.as_u64());
+        Self {
+            input_tokens: read(["prompt_tokens", "input_tokens", "promptTokens"]),
+            output_tokens: read(["completion_tokens", "output_tokens", "completionTokens"]),
+            dollars: None,
+        }
+    }
+}
+
+/// A finished generation.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Product {
+    /// Of a text task.
+    Text(TextResult),
+    /// Of an image or upscale task.
+    Image(ImageResult),
+    /// Of an embedding task.
+    Embedding(EmbeddingResult),
+    /// Of any other task.
+    Raw(RawResult),
+}
+
+impl Product {
+    /// Returns what the generation used.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        match self {
+            Self::Text(result) => result.usage,
+            Self::Image(result) => result.usage,
+            Self::Embedding(result) => result.usage,
+            Self::Raw(result) => result.usage,
+        }
+    }
+}

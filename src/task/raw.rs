@@ -1,0 +1,69 @@
+//! Any task in Runware's form: what is not typed here still goes through the scheduler.
+
+use serde_json::{Map, Value};
+
+use super::{Product, Task, Usage, Work};
+use crate::core::cost::Cost;
+
+/// One task object, as Runware's API takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawTask {
+    pub(crate) body: Map<String, Value>,
+}
+
+impl RawTask {
+    /// Builds a task of a type for a model, e.g. `videoInference`.
+    #[must_use]
+    pub fn new(task_type: impl Into<String>, model: impl Into<String>) -> Self {
+        let mut body = Map::new();
+        body.insert("taskType".into(), Value::String(task_type.into()));
+        body.insert("model".into(), Value::String(model.into()));
+        Self { body }
+    }
+
+    /// Sets a field.
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.body.insert(name.into(), value.into());
+        self
+    }
+
+    /// Returns the task's type; empty when it has none.
+    #[must_use]
+    pub fn task_type(&self) -> &str {
+        self.body.get("taskType").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// The result objects, as the provider sent them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RawResult {
+    /// One object per result.
+    pub items: Vec<Map<String, Value>>,
+    /// Price, where known.
+    pub usage: Usage,
+}
+
+impl Task for RawTask {
+    type Output = RawResult;
+
+    fn model(&self) -> &str {
+        self.body.get("model").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn cost(&self) -> Cost {
+        let number = |name| self.body.get(name).and_then(Value::as_u64);
+        Cost::new(number("numberResults").unwrap_or(1).saturating_mul(number("duration").unwrap_or(1)))
+    }
+
+    fn into_work(self) -> Work {
+        Work::Raw(self)
+    }
+
+    fn output(product: Product) -> Result<RawResult, Product> {
+        match product {
+            Product::Raw(result) => Ok(result),
+            other => Err(other),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Text from messages.
+
+use serde_json::{Map, Value};
+
+use super::{Product, Task, Usage, Work};
+use crate::core::cost::Cost;
+
+/// Output tokens expected of a request that sets no limit.
+const EXPECTED_OUTPUT: u64 = 256;
+/// An output token costs a decoding step where an input token shares one pass: the published weight of 2.
+const OUTPUT_WEIGHT: u64 = 2;
+/// Bytes per token of ordinary text.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// Predicts the cost of text in tokens: input + 2 × expected output.
+pub(crate) fn text_cost(input_bytes: u64, max_output: Option<u64>) -> Cost {
+    let output = max_output.unwrap_or(EXPECTED_OUTPUT);
+    Cost::new((input_bytes / BYTES_PER_TOKEN).saturating_add(output.saturating_mul(OUTPUT_WEIGHT)))
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// `system`, `user`, `assistant`, …
+    pub role: String,
+    /// Text, or a provider's list of content parts.
+    pub content: Value,
+}
+
+/// Text inference: a conversation to be continued.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextInference {
+    pub(crate) model: String,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) max_tokens: Option<u64>,
+    pub(crate) stream: bool,
+    pub(crate) extra: Map<String, Value>,
+}
+
+impl TextInference {
+    /// Starts a conversation with one user message.
+    #[must_use]
+    pub fn new(model: impl Into<String>, prompt: impl Into<String>) -> Self {
+        let messages = vec![Message { role: "user".into(), content: Value::String(prompt.into()) }];
+        Self { model: model.into(), messages, max_tokens: None, stream: false, extra: Map::new() }
+    }
+
+    /// Appends a message.
+    #[must_use]
+    pub fn message(mut self, role: impl Into<String>, text: impl Into<String>) -> Self {
+        self.messages.push(Message { role: role.into(), content: Value::String(text.into()) });
+        self
+    }
+
+    /// Limits the output, in tokens; also sharpens the predicted cost.
+    #[must_use]
+    pub fn max_tokens(mut self, tokens: u64) -> Self {
+        self.max_tokens = Some(tokens);
+        self
+    }
+
+    /// Sets any other parameter, under the name the provider knows.
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.into(), value.into());
+        self
+    }
+}
+
+/// The text, and why it ended.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TextResult {
+    /// The generated text.
+    pub text: String,
+    /// `stop`, `length`, … as the provider says.
+    pub finish_reason: Option<String>,
+    /// Tokens and price.
+    pub usage: Usage,
+}
+
+/// One piece of a streamed text.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TextDelta {
+    /// Text that follows what came before.
+    pub text: String,
+    /// Present on the last piece that carries text or on one after it.
+    pub finish_reason: Option<String>,
+    /// Present once, at the end, where the provider tells.
+    pub usage: Option<Usage>,
+}
+
+impl Task for TextInference {
+    type Output = TextResult;
+
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    fn cost(&self) -> Cost {
+        let bytes = self.messages.iter().map(|message| content_bytes(&message.content)).sum();
+        text_cost(bytes, self.max_tokens)
+    }
+
+    fn into_work(self) -> Work {
+        Work::Text(self)
+    }
+
+    fn output(product: Product) -> Result<TextResult, Product> {
+        match product {
+            Product::Text(result) => Ok(result),
+            other => Err(other),
+        }
+    }
+}
+
+fn content_bytes(content: &Value) -> u64 {
+    match content {
+        Value::String(text) => text.len() as u64,
+        Value::Array(parts) => parts.iter().filter_map(|part| part.get("text")).map(content_bytes).sum(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cost_is_input_plus_twice_the_expected_output() {
+        let task = TextInference::new("m", "x".repeat(400));
+        assert_eq!(task.cost().units(), 100 + 512);
+        assert_eq!(task.max_tokens(50).cost().units(), 100 + 100);
+    }
+}

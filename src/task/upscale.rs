@@ -1,0 +1,62 @@
+//! A larger image from a small one.
+
+use serde_json::{Map, Value};
+
+use super::{ImageResult, Product, Task, Work};
+use crate::core::cost::Cost;
+
+/// Bytes of base64 input per cost unit: about a 64-pixel photograph as PNG. The pixels are not known without
+/// decoding, and compressed size follows them closely enough to tell small from large.
+const UNIT_BYTES: u64 = 10_000;
+
+/// Upscaling of one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageUpscale {
+    pub(crate) model: String,
+    pub(crate) image: String,
+    pub(crate) factor: u64,
+    pub(crate) extra: Map<String, Value>,
+}
+
+impl ImageUpscale {
+    /// Upscales `image` (base64, data URI, URL or a provider's id) by `factor`.
+    #[must_use]
+    pub fn new(model: impl Into<String>, image: impl Into<String>, factor: u64) -> Self {
+        Self { model: model.into(), image: image.into(), factor, extra: Map::new() }
+    }
+
+    /// Sets any other parameter, under the name the provider knows.
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.into(), value.into());
+        self
+    }
+}
+
+/// Predicts the cost of upscaling an image given inline; a reference costs one unit.
+pub(crate) fn upscale_cost(image_bytes: u64) -> Cost {
+    Cost::new(image_bytes.div_ceil(UNIT_BYTES))
+}
+
+impl Task for ImageUpscale {
+    type Output = ImageResult;
+
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    fn cost(&self) -> Cost {
+        upscale_cost(self.image.len() as u64)
+    }
+
+    fn into_work(self) -> Work {
+        Work::Upscale(self)
+    }
+
+    fn output(product: Product) -> Result<ImageResult, Product> {
+        match product {
+            Product::Image(result) => Ok(result),
+            other => Err(other),
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! OpenAI's shapes: chat completions, embeddings and image generations.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::Malformed;
+use crate::core::cost::Cost;
+use crate::task::image::image_cost;
+use crate::task::text::text_cost;
+use crate::task::{
+    Embedding, EmbeddingResult, Image, ImageInference, ImageResult, Message, Product, TextDelta, TextInference,
+    TextResult, Usage, Work,
+};
+
+/// The endpoints that generate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `POST /chat/completions`.
+    Chat,
+    /// `POST /embeddings`.
+    Embeddings,
+    /// `POST /images/generations`.
+    Images,
+}
+
+impl Endpoint {
+    /// Returns the path below the base URL, which ends in `/v1` by custom.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/chat/completions",
+            Self::Embeddings => "/embeddings",
+            Self::Images => "/images/generations",
+        }
+    }
+
+    /// Returns the field without which there is nothing to generate from.
+    const fn input(self) -> &'static str {
+        match self {
+            Self::Chat => "messages",
+            Self::Embeddings => "input",
+            Self::Images => "prompt",
+        }
+    }
+}
+
+/// A body for an OpenAI endpoint, with what scheduling needs to know of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenAiRequest {
+    /// Where it goes.
+    pub endpoint: Endpoint,
+    /// The body as it came.
+    pub body: Bytes,
+    /// The model asked for.
+    pub model: String,
+    /// Whether server-sent events are wanted.
+    pub stream: bool,
+    /// Predicted cost.
+    pub cost: Cost,
+    /// Where the model's JSON string stands in the body.
+    model_at: (usize, usize),
+}
+
+/// The fields that decide; all others are skipped, not parsed.
+#[derive(Deserialize)]
+struct Peek<'a> {
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    messages: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    prompt: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stream: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_completion_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    n: Option<&'a RawValue>,
+    #[serde(borrow)]
+    size: Option<&'a RawValue>,
+}
+
+impl OpenAiRequest {
+    /// Reads what scheduling needs from a body.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] names the field: no JSON object, no model, nothing to generate from, or a number that is none.
+    pub fn parse(endpoint: Endpoint, body: Bytes) -> Result<Self, Malformed> {
+        let peek: Peek<'_> = serde_json::from_slice(&body)
+            .map_err(|error| Malformed::new("body", format!("must be a JSON object: {error}")))?;
+        let raw_model = peek.model.ok_or_else(|| Malformed::new("model", "is missing; name a configured model"))?;
+        let model: String = serde_json::from_str(raw_model.get())
+            .map_err(|_| Malformed::new("model", format!("must be a string, not {}", short(raw_model.get()))))?;
+        if model.is_empty() {
+            return Err(Malformed::new("model", "is empty; name a configured model"));
+        }
+        let stream = match peek.stream.map(RawValue::get) {
+            None | Some("false" | "null") => false,
+            Some("true") => true,
+            Some(other) => {
+                return Err(Malformed::new("stream", format!("must be true or false, not {}", short(other))));
+            }
+        };
+        let input = match endpoint {
+            Endpoint::Chat => peek.messages,
+            Endpoint::Embeddings => peek.input,
+            Endpoint::Images => peek.prompt,
+        };
+        let input = check_input(endpoint, input)?;
+        let limit =
+            whole("max_completion_tokens", peek.max_completion_tokens)?.or(whole("max_tokens", peek.max_tokens)?);
+        let count = whole("n", peek.n)?.unwrap_or(1);
+        let cost = match endpoint {
+            Endpoint::Chat => text_cost(input, limit),
+            Endpoint::Embeddings => text_cost(input, Some(0)),
+            Endpoint::Images => {
+                let (width, height) = parse_size(peek.size.map(RawValue::get))?.unwrap_or((1024, 1024));
+                image_cost(count, None, width, height)
+            }
+        };
+        let start = raw_model.get().as_ptr() as usize - body.as_ptr() as usize;
+        let model_at = (start, start + raw_model.get().len());
+        Ok(Self { endpoint, model, stream, cost, model_at, body })
+    }
+
+    /// Returns the body with the model's name replaced by `upstream`, copying only where they differ.
+    #[must_use]
+    pub fn body_for(&self, upstream: &str) -> Bytes {
+        if self.model == upstream {
+            return self.body.clone();
+        }
+        let name = Value::String(upstream.to_owned()).to_string();
+        let (start, end) = self.model_at;
+        Bytes::from([&self.body[..start], name.as_bytes(), &self.body[end..]].concat())
+    }
+
+    /// Returns a top-level field of the body.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<Value> {
+        serde_json::from_slice::<Map<String, Value>>(&self.body).ok()?.remove(name)
+    }
+
+    /// Reads the body as typed work.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] names the field that cannot be read.
+    pub fn work(&self) -> Result<Work, Malformed> {
+        let mut body: Map<String, Value> = serde_json::from_slice(&self.body)
+            .map_err(|error| Malformed::new("body", format!("must be a JSON object: {error}")))?;
+        body.remove("model");
+        body.remove("stream");
+        let model = self.model.clone();
+        match self.endpoint {
+            Endpoint::Chat => {
+                let messages = parse_messages(body.remove("messages").as_ref())?;
+                let limit = body.remove("max_completion_tokens").or_else(|| body.remove("max_tokens"));
+                let max_tokens = limit.and_then(|limit| limit.as_u64());
+                body.remove("stream_options");
+                Ok(Work::Text(TextInference { model, messages, max_tokens, stream: self.stream, extra: body }))
+            }
+            Endpoint::Embeddings => {
+                let inputs = match body.remove("input") {
+                    Some(Value::String(text)) => vec![text],
+                    Some(Value::Array(items)) => items
+                        .into_iter()
+                        .map(|item| match item {
+                            Value::String(text) => Ok(text),
+                            _ => Err(Malformed::new("input", "must hold strings where this provider serves the model")),
+                        })
+                        .collect::<Result<_, _>>()?,
+                    _ => return Err(Malformed::new("input", "must be a string or an array of strings")),
+                };
+                Ok(Work::Embedding(Embedding {
+                    model,
+                    inputs,
+                    dimensions: body.get("dimensions").and_then(Value::as_u64),
+                }))
+            }
+            Endpoint::Images => {
+                let size = body.remove("size").map(|size| size.to_string());
+                let (width, height) = parse_size(size.as_deref())?.unwrap_or((1024, 1024));
+                let prompt = body.remove("prompt").and_then(|prompt| prompt.as_str().map(str::to_owned));
+                let prompt = prompt.ok_or_else(|| Malformed::new("prompt", "must be a string"))?;
+                let count = body.remove("n").and_then(|n| n.as_u64()).unwrap_or(1);
+                Ok(Work::Image(ImageInference { model, prompt, width, height, steps: None, count, extra: body }))
+            }
+        }
+    }
+}
+
+/// Checks that there is something to generate from and returns its length in bytes.
+fn check_input(endpoint: Endpoint, input: Option<&RawValue>) -> Result<u64, Malformed> {
+    let field = endpoint.input();
+    let raw = input.ok_or_else(|| Malformed::new(field, "is missing"))?.get();
+    let empty_array = raw.starts_with('[') && raw[1..].trim_start().starts_with(']');
+    let well_typed = match endpoint {
+        Endpoint::Chat => raw.starts_with('['),
+        Endpoint::Embeddings => raw.starts_with('[') || raw.starts_with('"'),
+        Endpoint::Images => raw.starts_with('"'),
+    };
+    if !well_typed {
+        let wanted = match endpoint {
+            Endpoint::Chat => "an array of messages",
+            Endpoint::Embeddings => "a string or an array",
+            Endpoint::Images => "a string",
+        };
+        return Err(Malformed::new(field, format!("must be {wanted}, not {}", short(raw))));
+    }
+    if empty_array || raw == "\"\"" {
+        return Err(Malformed::new(field, "is empty; there is nothing to generate from"));
+    }
+    Ok(raw.len() as u64)
+}
+
+pub(super) fn parse_messages(messages: Option<&Value>) -> Result<Vec<Message>, Malformed> {
+    let items = messages.and_then(Value::as_array).filter(|items| !items.is_empty());
+    let items = items.ok_or_else(|| Malformed::new("messages", "must be a non-empty array of messages"))?;
+    items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| {
+            let role = item.get("role").and_then(Value::as_str);
+            let role = role.ok_or_else(|| Malformed::new(format!("messages[{index}].role"), "must be a string"))?;
+            Ok(Message { role: role.to_owned(), content: item.get("content").cloned().unwrap_or(Value::Null) })
+        })
+        .collect()
+}
+
+fn whole(field: &str, raw: Option<&RawValue>) -> Result<Option<u64>, Malformed> {
+    match raw.map(RawValue::get) {
+        None | Some("null") => Ok(None),
+        Some(text) => match text.parse::<u64>() {
+            Ok(value) if value > 0 => Ok(Some(value)),
+            _ => Err(Malformed::new(field, format!("must be a whole number above 0, not {}", short(text)))),
+        },
+    }
+}
+
+fn parse_size(raw: Option<&str>) -> Result<Option<(u64, u64)>, Malformed> {
+    let Some(raw) = raw.filter(|raw| *raw != "null" && *raw != "\"auto\"") else { return Ok(None) };
+    let text = raw.trim_matches('"');
+    let pair = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    match pair {
+        Some((width, height)) if width > 0 && height > 0 => Ok(Some((width, height))),
+        _ => Err(Malformed::new("size", format!("must be WIDTHxHEIGHT in pixels or auto, not {}", short(raw)))),
+    }
+}
+
+/// Cuts a value that goes into an error message.
+fn short(text: &str) -> String {
+    let mut cut: String = text.chars().take(40).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    cut
+}
+
+/// Writes typed work for an upstream model; `None` where OpenAI has no such endpoint.
+#[must_use]
+pub fn encode(work: &Work, upstream: &str) -> Option<(Endpoint, Value)> {
+    match work {
+        Work::Text(task) => {
+            let messages: Vec<Value> =
+                task.messages.iter().map(|m| json!({"role": m.role, "content": m.content})).collect();
+            let mut body = task.extra.clone();
+            body.insert("model".into(), upstream.into());
+            body.insert("messages".into(), messages.into());
+            if let Some(limit) = task.max_tokens {
+                body.insert("max_tokens".into(), limit.into());
+            }
+            if task.stream {
+                body.insert("stream".into(), true.into());
+                body.insert("stream_options".into(), json!({"include_usage": true}));
+            }
+            Some((Endpoint::Chat, Value::Object(body)))
+        }
+        Work::Image(task) => {
+            let mut body = task.extra.clone();
+            body.insert("model".into(), upstream.into());
+            body.insert("prompt".into(), task.prompt.clone().into());
+            body.insert("size".into(), format!("{}x{}", task.width, task.height).into());
+            body.insert("n".into(), task.count.into());
+            Some((Endpoint::Images, Value::Object(body)))
+        }
+        Work::Embedding(task) => {
+            let mut body = json!({"model": upstream, "input": task.inputs, "encoding_format": "base64"});
+            if let Some(dimensions) = task.dimensions {
+                body["dimensions"] = dimensions.into();
+            }
+            Some((Endpoint::Embeddings, body))
+        }
+        Work::Upscale(_) | Work::Raw(_) => None,
+    }
+}
+
+/// Reads an endpoint's answer.
+///
+/// # Errors
+///
+/// [`Malformed`] names what is missing.
+pub fn decode(endpoint: Endpoint, body: &[u8]) -> Result<Product, Malformed> {
+    let body: Value =
+        serde_json::from_slice(body).map_err(|error| Malformed::new("answer", format!("is not JSON: {error}")))?;
+    let usage = body.get("usage").and_then(Value::as_object).map(Usage::from_json).unwrap_or_default();
+    let items = |field: &str| {
+        body.get(field).and_then(Value::as_array).ok_or_else(|| Malformed::new(field, "is missing from the answer"))
+    };
+    match endpoint {
+        Endpoint::Chat => {
+            let choices = items("choices")?;
+            let choice = choices.first().ok_or_else(|| Malformed::new("choices", "is empty"))?;
+            let text = choice.pointer("/message/content").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let finish_reason = choice.get("finish_reason").and_then(Value::as_str).map(str::to_owned);
+            Ok(Product::Text(TextResult { text, finish_reason, usage }))
+        }
+        Endpoint::Images => {
+            let text = |item: &Value, name: &str| item.get(name).and_then(Value::as_str).map(str::to_owned);
+            let images = items("data")?
+                .iter()
+                .map(|item| Image { url: text(item, "url"), base64: text(item, "b64_json"), ..Image::default() })
+                .collect();
+            Ok(Product::Image(ImageResult { images, usage }))
+        }
+        Endpoint::Embeddings => {
+            let vectors = items("data")?.iter().map(decode_vector).collect::<Result<_, _>>()?;
+            Ok(Product::Embedding(EmbeddingResult { vectors, usage }))
+        }
+    }
+}
+
+fn decode_vector(item: &Value) -> Result<Vec<f32>, Malformed> {
+    let wrong = || Malformed::new("data[].embedding", "is neither numbers nor base64 of little-endian f32");
+    match item.get("embedding") {
+        #[allow(clippy::cast_possible_truncation, reason = "embeddings are f32 by definition")]
+        Some(Value::Array(numbers)) => numbers.iter().map(|n| n.as_f64().map(|n| n as f32).ok_or_else(wrong)).collect(),
+        Some(Value::String(text)) => {
+            let bytes = STANDARD.decode(text).map_err(|_| wrong())?;
+            let words = bytes.chunks_exact(4);
+            if !words.remainder().is_empty() {
+                return Err(wrong());
+            }
+            Ok(words.map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// What an answer is labelled with: the model the caller named, an id and the Unix second.
+#[derive(Debug, Clone, Copy)]
+pub struct Label<'a> {
+    /// The model as the caller named it.
+    pub model: &'a str,
+    /// Id of the answer.
+    pub id: &'a str,
+    /// Unix time in seconds.
+    pub created: u64,
+}
+
+/// Writes a product as OpenAI's endpoints answer.
+#[must_use]
+pub fn render(product: &Product, label: Label<'_>, base64: bool) -> Value {
+    match product {
+        Product::Text(result) => json!({
+            "id": label.id, "object": "chat.completion", "created": label.created, "model": label.model,
+            "choices": [{
+                "index": 0, "logprobs": null,
+                "message": {"role": "assistant", "content": result.text, "refusal": null},
+                "finish_reason": result.finish_reason.as_deref().unwrap_or("stop"),
+            }],
+            "usage": usage(result.usage),
+        }),
+        Product::Image(result) => {
+            let data: Vec<Value> = result
+                .images
+                .iter()
+                .map(|image| match (&image.url, &image.base64) {
+                    (Some(url), _) => json!({"url": url}),
+                    (None, base64) => json!({"b64_json": base64}),
+                })
+                .collect();
+            json!({"created": label.created, "data": data})
+        }
+        Product::Embedding(result) => {
+            let data: Vec<Value> = result
+                .vectors
+                .iter()
+                .enumerate()
+                .map(|(index, vector)| {
+                    let embedding: Value = if base64 {
+                        STANDARD.encode(vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()).into()
+                    } else {
+                        vector.iter().map(|x| Value::from(*x)).collect()
+                    };
+                    json!({"object": "embedding", "index": index, "embedding": embedding})
+                })
+                .collect();
+            let tokens = result.usage.input_tokens.unwrap_or(0);
+            let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens});
+            json!({"object": "list", "data": data, "model": label.model, "usage": usage})
+        }
+        Product::Raw(result) => json!({"data": result.items}),
+    }
+}
+
+fn usage(usage: Usage) -> Value {
+    let (input, output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
+    json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input.saturating_add(output)})
+}
+
+/// Writes one piece of a streamed text as the payload of a server-sent event.
+#[must_use]
+pub fn render_delta(delta: &TextDelta, label: Label<'_>, include_usage: bool) -> Option<Value> {
+    let mut choices = Vec::new();
+    if !delta.text.is_empty() || delta.finish_reason.is_some() {
+        let content =
+            if delta.text.is_empty() { json!({}) } else { json!({"role": "assistant", "content": delta.text}) };
+        choices.push(json!({"index": 0, "delta": content, "finish_reason": delta.finish_reason}));
+    }
+    let told = delta.usage.filter(|_| include_usage).map(usage);
+    if choices.is_empty() && told.is_none() {
+        return None;
+    }
+    Some(json!({
+        "id": label.id, "object": "chat.completion.chunk", "created": label.created, "model": label.model,
+        "choices": choices, "usage": told,
+    }))
+}
+
+/// Reads one event of a streamed chat completion; `None` for `[DONE]`.
+///
+/// # Errors
+///
+/// [`Malformed`] carries the provider's message where the event is an error.
+pub fn decode_delta(event: &str) -> Result<Option<TextDelta>, Malformed> {
+    if event.trim() == "[DONE]" {
+        return Ok(None);
+    }
+    let event: Value =
+        serde_json::from_str(event).map_err(|error| Malformed::new("event", format!("is not JSON: {error}")))?;
+    if let Some(error) = event.get("error") {
+        let message = error.get("message").and_then(Value::as_str).unwrap_or("the provider broke off");
+        return Err(Malformed::new("stream", message));
+    }
+    let choice = event.pointer("/choices/0");
+    let text = choice.and_then(|c| c.pointer("/delta/content")).and_then(Value::as_str).unwrap_or_default();
+    let finish_reason = choice.and_then(|c| c.get("finish_reason")).and_then(Value::as_str).map(str::to_owned);
+    let usage = event.get("usage").and_then(Value::as_object).map(Usage::from_json);
+    Ok(Some(TextDelta { text: text.to_owned(), finish_reason, usage }))
+}

@@ -1,0 +1,328 @@
+//! Runware's shapes: arrays of task objects, answered by `data` or `errors`.
+
+use serde_json::{Map, Value, json};
+
+use super::Malformed;
+use super::openai::parse_messages;
+use crate::core::cost::Cost;
+use crate::task::image::image_cost;
+use crate::task::text::text_cost;
+use crate::task::upscale::upscale_cost;
+use crate::task::{
+    Image, ImageInference, ImageResult, ImageUpscale, Product, RawResult, RawTask, Task, TextDelta, TextInference,
+    TextResult, Usage, Work,
+};
+
+/// One task object, checked as far as scheduling needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunwareTask {
+    body: Map<String, Value>,
+    cost: Cost,
+}
+
+impl RunwareTask {
+    /// Checks a task object.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] names the field: not an object, no `taskType`, no `model`, or a number that is none.
+    pub fn parse(task: Value) -> Result<Self, Malformed> {
+        let Value::Object(body) = task else {
+            return Err(Malformed::new("task", "must be an object with taskType, taskUUID and model"));
+        };
+        for field in ["taskType", "model"] {
+            match body.get(field) {
+                Some(Value::String(text)) if !text.is_empty() => {}
+                None => return Err(Malformed::new(field, "is missing")),
+                Some(_) => return Err(Malformed::new(field, "must be a non-empty string")),
+            }
+        }
+        if body.get("taskUUID").is_some_and(|uuid| !uuid.is_string()) {
+            return Err(Malformed::new("taskUUID", "must be a string"));
+        }
+        let cost = cost(&body)?;
+        Ok(Self { body, cost })
+    }
+
+    /// Returns the task's type.
+    #[must_use]
+    pub fn task_type(&self) -> &str {
+        self.text("taskType")
+    }
+
+    /// Returns the task's id; empty when it has none.
+    #[must_use]
+    pub fn uuid(&self) -> &str {
+        self.text("taskUUID")
+    }
+
+    /// Returns the model asked for.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        self.text("model")
+    }
+
+    /// Returns the predicted cost.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// Says whether the answer is wanted as a stream of text.
+    #[must_use]
+    pub fn wants_stream(&self) -> bool {
+        self.text("deliveryMethod") == "stream"
+    }
+
+    /// Returns a field of the task.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.body.get(name)
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.body.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Returns the object with the model's name replaced by `upstream`.
+    #[must_use]
+    pub fn body_for(&self, upstream: &str) -> Map<String, Value> {
+        let mut body = self.body.clone();
+        body.insert("model".into(), upstream.into());
+        body
+    }
+
+    /// Reads the task as typed work.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] names the field that cannot be read.
+    pub fn work(&self) -> Result<Work, Malformed> {
+        let mut body = self.body.clone();
+        let model = self.model().to_owned();
+        let stream = self.wants_stream();
+        let task_type = self.task_type().to_owned();
+        let known = ["imageInference", "textInference", "imageUpscale", "upscale"];
+        if !known.contains(&task_type.as_str()) {
+            return Ok(Work::Raw(RawTask { body }));
+        }
+        for field in ["taskType", "taskUUID", "model", "deliveryMethod", "includeCost", "includeUsage", "webhookURL"] {
+            body.remove(field);
+        }
+        let mut take = |name: &str| body.remove(name);
+        match task_type.as_str() {
+            "imageInference" => {
+                let prompt = take("positivePrompt").and_then(|prompt| prompt.as_str().map(str::to_owned));
+                let prompt = prompt.ok_or_else(|| Malformed::new("positivePrompt", "must be a string"))?;
+                let mut number = |name: &str| take(name).and_then(|value| value.as_u64());
+                let (width, height) = (number("width").unwrap_or(1024), number("height").unwrap_or(1024));
+                let (steps, count) = (number("steps"), number("numberResults").unwrap_or(1));
+                Ok(Work::Image(ImageInference { model, prompt, width, height, steps, count, extra: body }))
+            }
+            "textInference" => {
+                let messages = parse_messages(take("messages").as_ref())?;
+                let max_tokens = take("maxTokens").and_then(|limit| limit.as_u64());
+                Ok(Work::Text(TextInference { model, messages, max_tokens, stream, extra: body }))
+            }
+            _ => {
+                let image = take("inputImage").and_then(|image| image.as_str().map(str::to_owned));
+                let image = image.ok_or_else(|| Malformed::new("inputImage", "must be base64, a data URI or a URL"))?;
+                let factor = take("upscaleFactor").and_then(|factor| factor.as_u64()).unwrap_or(2);
+                Ok(Work::Upscale(ImageUpscale { model, image, factor, extra: body }))
+            }
+        }
+    }
+}
+
+/// Predicts the cost of a task object.
+fn cost(body: &Map<String, Value>) -> Result<Cost, Malformed> {
+    let number = |name: &str| match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_u64() {
+            Some(value) if value > 0 => Ok(Some(value)),
+            _ => Err(Malformed::new(name, format!("must be a whole number above 0, not {value}"))),
+        },
+    };
+    let length =
+        |name: &str| body.get(name).map_or(0, |value| value.as_str().map_or_else(|| value.to_string().len(), str::len));
+    Ok(match body.get("taskType").and_then(Value::as_str).unwrap_or_default() {
+        "imageInference" => image_cost(
+            number("numberResults")?.unwrap_or(1),
+            number("steps")?,
+            number("width")?.unwrap_or(1024),
+            number("height")?.unwrap_or(1024),
+        ),
+        "textInference" => text_cost(length("messages") as u64, number("maxTokens")?),
+        "imageUpscale" | "upscale" => upscale_cost(length("inputImage") as u64),
+        _ => RawTask { body: body.clone() }.cost(),
+    })
+}
+
+/// Writes typed work as a task object for an upstream model; `None` where Runware has no such task.
+#[must_use]
+pub fn encode(work: &Work, upstream: &str, uuid: &str) -> Option<Map<String, Value>> {
+    let (task_type, mut body) = match work {
+        Work::Image(task) => {
+            let mut body = task.extra.clone();
+            body.insert("positivePrompt".into(), task.prompt.clone().into());
+            body.insert("width".into(), task.width.into());
+            body.insert("height".into(), task.height.into());
+            body.insert("numberResults".into(), task.count.into());
+            if let Some(steps) = task.steps {
+                body.insert("steps".into(), steps.into());
+            }
+            // OpenAI's callers name the form of the answer, which Runware calls otherwise.
+            if body.remove("response_format").is_some_and(|format| format == "b64_json") {
+                body.insert("outputType".into(), "base64Data".into());
+            }
+            ("imageInference", body)
+        }
+        Work::Text(task) => {
+            let mut body = task.extra.clone();
+            let messages: Vec<Value> =
+                task.messages.iter().map(|m| json!({"role": m.role, "content": m.content})).collect();
+            body.insert("messages".into(), messages.into());
+            if let Some(limit) = task.max_tokens {
+                body.insert("maxTokens".into(), limit.into());
+            }
+            body.insert("includeUsage".into(), true.into());
+            ("textInference", body)
+        }
+        Work::Upscale(task) => {
+            let mut body = task.extra.clone();
+            body.insert("inputImage".into(), task.image.clone().into());
+            body.insert("upscaleFactor".into(), task.factor.into());
+            ("imageUpscale", body)
+        }
+        Work::Raw(task) => (task.task_type(), task.body.clone()),
+        Work::Embedding(_) => return None,
+    };
+    let stream = matches!(work, Work::Text(task) if task.stream);
+    body.insert("taskType".into(), task_type.into());
+    body.insert("taskUUID".into(), uuid.into());
+    body.insert("model".into(), upstream.into());
+    body.insert("includeCost".into(), true.into());
+    body.entry("deliveryMethod").or_insert_with(|| if stream { "stream" } else { "sync" }.into());
+    Some(body)
+}
+
+/// Returns what result objects say was used.
+#[must_use]
+pub fn usage(items: &[Map<String, Value>]) -> Usage {
+    let told = items.iter().find_map(|item| item.get("usage")?.as_object()).map(Usage::from_json);
+    let costs: Vec<f64> = items.iter().filter_map(|item| item.get("cost")?.as_f64()).collect();
+    let dollars = (!costs.is_empty()).then(|| costs.iter().sum());
+    Usage { dollars, ..told.unwrap_or_default() }
+}
+
+/// Reads result objects as the product of `work`.
+#[must_use]
+pub fn decode(work: &Work, items: Vec<Map<String, Value>>) -> Product {
+    let usage = usage(&items);
+    let text = |item: &Map<String, Value>, name: &str| item.get(name).and_then(Value::as_str).map(str::to_owned);
+    match work {
+        Work::Image(_) | Work::Upscale(_) => {
+            let images = items.iter().map(|item| Image {
+                id: text(item, "imageUUID"),
+                url: text(item, "imageURL"),
+                base64: text(item, "imageBase64Data"),
+                seed: item.get("seed").and_then(Value::as_u64),
+            });
+            Product::Image(ImageResult { images: images.collect(), usage })
+        }
+        Work::Text(_) => {
+            let first = items.first();
+            Product::Text(TextResult {
+                text: first.and_then(|item| text(item, "text")).unwrap_or_default(),
+                finish_reason: first.and_then(|item| text(item, "finishReason")),
+                usage,
+            })
+        }
+        Work::Embedding(_) | Work::Raw(_) => Product::Raw(RawResult { items, usage }),
+    }
+}
+
+/// Writes a product as the result objects of `task`.
+#[must_use]
+pub fn render(product: Product, task: &RunwareTask) -> Vec<Map<String, Value>> {
+    let usage = product.usage();
+    let mut items: Vec<Map<String, Value>> = match product {
+        Product::Image(result) => result
+            .images
+            .into_iter()
+            .map(|image| {
+                let mut item = Map::new();
+                // Sync image results need an imageUUID, or the SDKs drop them.
+                let id = image.id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+                item.insert("imageUUID".into(), id.into());
+                let named = [("imageURL", image.url), ("imageBase64Data", image.base64)];
+                item.extend(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))));
+                item.extend(image.seed.map(|seed| ("seed".to_owned(), seed.into())));
+                item
+            })
+            .collect(),
+        Product::Text(result) => {
+            let mut item = Map::new();
+            item.insert("text".into(), result.text.into());
+            item.insert("finishReason".into(), result.finish_reason.unwrap_or_else(|| "stop".into()).into());
+            item.insert("usage".into(), usage_json(usage));
+            vec![item]
+        }
+        Product::Embedding(result) => {
+            vec![Map::from_iter([("embeddings".to_owned(), json!(result.vectors))])]
+        }
+        Product::Raw(result) => result.items,
+    };
+    let each = items.len().max(1) as f64;
+    for item in &mut items {
+        item.insert("taskType".into(), task.task_type().into());
+        item.insert("taskUUID".into(), task.uuid().into());
+        if let Some(dollars) = usage.dollars
+            && task.get("includeCost") == Some(&Value::Bool(true))
+        {
+            item.insert("cost".into(), (dollars / each).into());
+        }
+    }
+    items
+}
+
+fn usage_json(usage: Usage) -> Value {
+    let (input, output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
+    json!({"promptTokens": input, "completionTokens": output, "totalTokens": input.saturating_add(output)})
+}
+
+/// Writes one piece of a streamed text as the payload of a server-sent event.
+#[must_use]
+pub fn render_delta(delta: &TextDelta, task: &RunwareTask) -> Value {
+    let mut event = json!({"taskType": task.task_type(), "taskUUID": task.uuid(), "delta": {"text": delta.text}});
+    if let Some(reason) = &delta.finish_reason {
+        event["finishReason"] = reason.clone().into();
+    }
+    if let Some(usage) = delta.usage {
+        event["usage"] = usage_json(usage);
+    }
+    event
+}
+
+/// Reads one event of a streamed text inference; `None` for `[DONE]`.
+///
+/// # Errors
+///
+/// [`Malformed`] carries the provider's message where the event is an error.
+pub fn decode_delta(event: &str) -> Result<Option<TextDelta>, Malformed> {
+    if event.trim() == "[DONE]" {
+        return Ok(None);
+    }
+    let event: Value =
+        serde_json::from_str(event).map_err(|error| Malformed::new("event", format!("is not JSON: {error}")))?;
+    if let Some(error) = event.pointer("/errors/0") {
+        let message = error.get("message").and_then(Value::as_str).unwrap_or("the provider broke off");
+        return Err(Malformed::new("stream", message));
+    }
+    let text = event.pointer("/delta/text").and_then(Value::as_str).unwrap_or_default();
+    Ok(Some(TextDelta {
+        text: text.to_owned(),
+        finish_reason: event.get("finishReason").and_then(Value::as_str).map(str::to_owned),
+        usage: event.get("usage").and_then(Value::as_object).map(Usage::from_json),
+    }))
+}

@@ -1,0 +1,126 @@
+//! What holds whatever a provider answers, and in whatever order.
+
+use fairflow::core::outcome::Outcome;
+use fairflow::core::time::Time;
+use fairflow::core::window::{Stamp, Window, WindowConfig};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use std::time::Duration;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Dispatch {
+        size: f64,
+        demand: bool,
+    },
+    Settle {
+        index: usize,
+        outcome: Outcome,
+        demand: bool,
+    },
+    /// Settles all that is in flight with one outcome.
+    Flush(Outcome),
+    Advance,
+    Reconfigure(WindowConfig),
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        6 => Just(Outcome::Success),
+        1 => Just(Outcome::Throttled),
+        1 => Just(Outcome::RateLimited),
+        1 => Just(Outcome::Overloaded),
+        1 => Just(Outcome::Rejected),
+        1 => Just(Outcome::Cancelled),
+    ]
+}
+
+fn config() -> impl Strategy<Value = WindowConfig> {
+    (1u32..20, 0u32..20, 0u32..300).prop_map(|(min, initial, max)| WindowConfig {
+        min,
+        initial: min + initial,
+        max: min + initial + max,
+    })
+}
+
+fn step() -> impl Strategy<Value = (u64, Step)> {
+    let step = prop_oneof![
+        12 => (0.1f64..9.0, prop::bool::weighted(0.8)).prop_map(|(size, demand)| Step::Dispatch { size, demand }),
+        10 => (any::<usize>(), outcome(), prop::bool::weighted(0.8))
+            .prop_map(|(index, outcome, demand)| Step::Settle { index, outcome, demand }),
+        1 => outcome().prop_map(Step::Flush),
+        1 => Just(Step::Advance),
+        1 => config().prop_map(Step::Reconfigure),
+    ];
+    (prop_oneof![9 => 0u64..500, 1 => 0u64..100_000], step)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() })]
+
+    #[test]
+    fn invariants(config in config(), steps in prop::collection::vec(step(), 1..600)) {
+        let mut config = config;
+        let mut window = Window::new(config);
+        let mut now = Time::ZERO;
+        let mut open: Vec<Stamp> = Vec::new();
+        for (millis, step) in steps {
+            now += Duration::from_millis(millis);
+            let epoch = window.epoch();
+            match step {
+                Step::Dispatch { size, demand } => open.push(window.on_dispatch(now, size, demand)),
+                Step::Settle { index, outcome, demand } if !open.is_empty() => {
+                    let stamp = open.swap_remove(index % open.len());
+                    let before = window.limit();
+                    let change = window.on_settle(now, stamp, outcome, demand);
+                    let (from, to) = change.map_or((before, before), |change| (change.from, change.to));
+                    prop_assert_eq!(from, before);
+                    prop_assert_eq!(to, window.limit());
+                    if matches!(outcome, Outcome::RateLimited | Outcome::Rejected | Outcome::Cancelled) {
+                        prop_assert_eq!(window.limit(), before);
+                    }
+                }
+                Step::Settle { .. } => {}
+                Step::Flush(outcome) => {
+                    let count = open.len();
+                    let changes = open.drain(..).filter_map(|stamp| window.on_settle(now, stamp, outcome, true)).collect::<Vec<_>>();
+                    if outcome == Outcome::Overloaded {
+                        prop_assert!(changes.len() <= 1, "{} cuts of {} failures", changes.len(), count);
+                    }
+                    if matches!(outcome, Outcome::Overloaded | Outcome::Throttled) {
+                        prop_assert!(window.epoch() - epoch <= 1);
+                    }
+                }
+                Step::Advance => { window.advance(now); }
+                Step::Reconfigure(new) => { config = new; window.reconfigure(new, now); }
+            }
+            prop_assert_eq!(window.in_flight() as usize, open.len());
+            prop_assert_eq!(window.free(), window.limit().saturating_sub(window.in_flight()));
+            prop_assert!((config.min..=config.max).contains(&window.limit()));
+            prop_assert!(window.epoch() - epoch <= 1);
+        }
+    }
+
+    /// The same inputs give the same window.
+    #[test]
+    fn deterministic(config in config(), steps in prop::collection::vec(step(), 1..200)) {
+        let trace = |steps: &[(u64, Step)]| {
+            let mut window = Window::new(config);
+            let (mut now, mut open, mut limits) = (Time::ZERO, Vec::new(), Vec::new());
+            for (millis, step) in steps {
+                now += Duration::from_millis(*millis);
+                match step {
+                    Step::Dispatch { size, demand } => open.push(window.on_dispatch(now, *size, *demand)),
+                    Step::Settle { index, outcome, demand } if !open.is_empty() => {
+                        let stamp = open.swap_remove(index % open.len());
+                        window.on_settle(now, stamp, *outcome, *demand);
+                    }
+                    _ => { window.advance(now); }
+                }
+                limits.push(window.limit());
+            }
+            limits
+        };
+        prop_assert_eq!(trace(&steps), trace(&steps));
+    }
+}
