@@ -3,6 +3,8 @@
 //!
 //! No test depends on how long something takes: logs show order, tokio's paused clock shows time.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::let_underscore_must_use, reason = "a test")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};

@@ -1,8 +1,10 @@
 //! Providers: each speaks one service's protocol and says honestly how an attempt ended.
 
-#[cfg(feature = "client")]
+#[cfg(any(feature = "openai", feature = "runware"))]
+mod common;
+#[cfg(any(feature = "openai", feature = "runware"))]
 mod headers;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "openai", feature = "runware"))]
 mod http;
 #[cfg(feature = "openai")]
 mod openai;

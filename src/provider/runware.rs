@@ -3,9 +3,9 @@
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
 
+use super::common::{deltas, read_work, unreadable};
 use super::headers::hints;
 use super::http::{Http, chunks, classify};
-use super::openai::{deltas, read_work, unreadable};
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream};
 use crate::config::Endpoint;
 use crate::task::wire::runware::{decode, decode_delta, encode, usage};

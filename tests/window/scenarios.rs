@@ -3,6 +3,8 @@
 //! `cargo test --test window_scenarios --release -- --nocapture` prints the tables. `SEEDS=15`
 //! takes more seeds, `TRACE=name` prints every change of the first seed.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::let_underscore_must_use, reason = "a test")]
+
 mod bench;
 
 use bench::provider::{Spec, Steps};

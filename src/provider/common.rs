@@ -1,0 +1,66 @@
+//! What the HTTP providers share: reading requests of another dialect, and answers that stream.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt};
+
+use super::{Failure, Outcome};
+use crate::task::wire::Malformed;
+use crate::task::wire::sse::Events;
+use crate::task::{Request, TextDelta, Work};
+
+/// Reads a wire request of another dialect.
+pub(super) fn read_work(request: &Request) -> Result<Work, Failure> {
+    request.work().map_err(|error| Failure::new(Outcome::Rejected, error.to_string()))
+}
+
+/// A 2xx that cannot be read: the provider is not well, and another attempt may be.
+pub(super) fn unreadable(error: &Malformed) -> Failure {
+    Failure::new(Outcome::Overloaded, format!("the provider's answer cannot be read: {error}"))
+}
+
+/// Cuts an event stream into pieces of text; it ends at `[DONE]`, at its end, or with the first error.
+pub(super) fn deltas(
+    chunks: BoxStream<'static, Result<Bytes, Failure>>,
+    decode: fn(&str) -> Result<Option<TextDelta>, Malformed>,
+) -> BoxStream<'static, Result<TextDelta, Failure>> {
+    struct State {
+        chunks: BoxStream<'static, Result<Bytes, Failure>>,
+        events: Events,
+        ready: VecDeque<TextDelta>,
+        ended: bool,
+    }
+    let state = State { chunks, events: Events::default(), ready: VecDeque::new(), ended: false };
+    futures_util::stream::unfold(state, move |mut state| async move {
+        loop {
+            if let Some(delta) = state.ready.pop_front() {
+                return Some((Ok(delta), state));
+            }
+            if state.ended {
+                return None;
+            }
+            let step = match state.chunks.next().await {
+                None => {
+                    state.ended = true;
+                    continue;
+                }
+                Some(chunk) => chunk.and_then(|chunk| state.events.push(&chunk).map_err(|error| unreadable(&error))),
+            };
+            let read = step.and_then(|()| {
+                while let Some(event) = state.events.next_event() {
+                    match decode(&event).map_err(|error| unreadable(&error))? {
+                        Some(delta) => state.ready.push_back(delta),
+                        None => state.ended = true,
+                    }
+                }
+                Ok(())
+            });
+            if let Err(failure) = read {
+                state.ended = true;
+                return Some((Err(failure), state));
+            }
+        }
+    })
+    .boxed()
+}
