@@ -43,9 +43,7 @@ impl Http {
             .no_proxy()
             .tcp_nodelay(true)
             .pool_idle_timeout(Duration::from_secs(60));
-        if endpoint.base_url.starts_with("https") {
-            builder = builder.tls_backend_preconfigured(tls()?);
-        }
+        builder = builder.tls_backend_preconfigured(tls(endpoint.base_url.starts_with("https"))?);
         let client = builder.build().map_err(|error| format!("no HTTP client: {error}"))?;
         Ok(Self { client, base_url: endpoint.base_url.as_str().into(), max_response: endpoint.max_response })
     }
@@ -81,13 +79,16 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-fn tls() -> Result<rustls::ClientConfig, String> {
+/// Sets up TLS without touching the process-wide default; an account without `https` trusts nobody.
+fn tls(https: bool) -> Result<rustls::ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(BuilderVerifierExt::with_platform_verifier)
-        .map_err(|error| format!("TLS cannot be set up: {error}; are root certificates installed?"))?;
-    Ok(config.with_no_client_auth())
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let failed = |error| format!("TLS cannot be set up: {error}; are root certificates installed?");
+    let config = config.map_err(failed)?;
+    if !https {
+        return Ok(config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
+    }
+    Ok(config.with_platform_verifier().map_err(failed)?.with_no_client_auth())
 }
 
 /// Returns the response's chunks; a break in the middle is an item.

@@ -32,6 +32,11 @@ use super::time::Time;
 
 /// Ratio of actual to predicted wait assumed for the P90 before any was seen.
 const UNTRIED_P90: f64 = 2.0;
+/// How far a forecast may be corrected, downward and upward, for the median and the P90. A ratio outside belongs to a
+/// prediction made in another situation (the first of a burst), and believing it would refuse everybody: those refused
+/// never wait, so the error would never heal.
+const CORRECTION_P50: (f64, f64) = (0.5, 2.0);
+const CORRECTION_P90: (f64, f64) = (1.0, 4.0);
 /// Observed forecasts before their error is believed.
 const FORECASTS_ENOUGH: f32 = 20.0;
 /// A retry-after when nothing is known of the drain rate yet.
@@ -217,8 +222,13 @@ impl<P> FairQueue<P> {
         let own = (f64::from(queued) + 0.5) * mean / self.flows.share_of(class, limits.weight, queued > 0);
         let raw = own.min(self.waiting_cost as f64) / rate;
         let tried = self.forecast_error.weight() >= FORECASTS_ENOUGH;
-        let scale = |q, untried| if tried { self.forecast_error.quantile(q).unwrap_or(untried) } else { untried };
-        Some((raw, Forecast { p50: raw * scale(0.5, 1.0), p90: raw * scale(0.9, UNTRIED_P90) }))
+        let scale = |q, untried: f64, (least, most): (f64, f64)| {
+            let seen = self.forecast_error.quantile(q).filter(|_| tried);
+            seen.map_or(untried, |ratio| ratio.clamp(least, most))
+        };
+        let p50 = raw * scale(0.5, 1.0, CORRECTION_P50);
+        let p90 = raw * scale(0.9, UNTRIED_P90, CORRECTION_P90);
+        Some((raw, Forecast { p50, p90: p90.max(p50) }))
     }
 
     /// Takes the job that is next by fairness, or `None` when no job may run now.
