@@ -3,7 +3,7 @@
 //!
 //! `FAIRFLOW_LOAD_SECONDS=60 cargo test --release --test closed_loop -- --nocapture` is the campaign; the default is
 //! short, with wider bands, because the cold start weighs more.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::let_underscore_must_use, reason = "a test")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};

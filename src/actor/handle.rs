@@ -120,6 +120,9 @@ impl Builder {
     ///
     /// [`StartError`] where the configuration is wrong or a provider cannot be set up.
     pub async fn start(self) -> Result<Fairflow, StartError> {
+        if self.config.tenants.values().any(|tenant| !tenant.reserve.is_empty()) {
+            tracing::warn!("tenants.*.reserve is read but not enforced by this version");
+        }
         let settings = Arc::new(self.config.validate()?);
         let (started, wait) = oneshot::channel();
         let (factory, seed) = (self.factory, self.seed);

@@ -2,6 +2,7 @@
 //!
 //! Exit status is 0, 1 where the command failed, and 2 for usage or configuration.
 
+pub mod replay;
 mod serve;
 
 use std::io::BufRead;
@@ -23,6 +24,8 @@ struct Arguments {
 enum Command {
     /// Run the gateway; without a config, on a simulated provider
     Serve(serve::Options),
+    /// Play a trace of real arrivals into an embedded scheduler on a simulated provider; table and report
+    Replay(replay::Options),
     /// Validate a config and say what is wrong and where
     Check {
         /// The TOML file
@@ -37,6 +40,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(options) => serve::main(&options),
+        Command::Replay(options) => replay::main(&options),
         Command::Check { file } => check(&file),
         Command::HashKey => hash_key(),
     }

@@ -1,0 +1,244 @@
+//! The report of a replay: one HTML file with figures, plots and tables that needs nothing beside it.
+
+use plotters::style::RGBColor;
+
+use super::{
+    plots::{self, Plot, PlotError},
+    record::Replay,
+    summary::{Quantiles, Summary, summarize},
+    table,
+};
+
+const STYLE: &str = include_str!("report.css");
+
+/// Why a report could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// A plot could not be drawn.
+    #[error("cannot draw the plot of {plot}: {source}")]
+    Plot {
+        /// Which one.
+        plot: &'static str,
+        /// What the plotting library said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Renders the report. Whatever comes from the trace or the command line is escaped; there are no scripts and nothing
+/// is loaded.
+///
+/// # Errors
+///
+/// When a plot cannot be drawn. No replay is known for which that happens: one without requests or samples has a
+/// report too.
+pub fn html(replay: &Replay) -> Result<String, ReportError> {
+    let failed = |plot| move |source: PlotError| ReportError::Plot { plot, source };
+    let summary = summarize(replay);
+    let mut page = head(replay);
+    page += &headline(&summary);
+    page += &section(&plots::load(replay).map_err(failed("load"))?);
+    page += &section(&plots::latency(replay).map_err(failed("latency"))?);
+    for plot in plots::windows(replay).map_err(failed("windows"))? {
+        page += &section(&plot);
+    }
+    page += &section(&plots::tenants(&summary).map_err(failed("tenants"))?);
+    page += &rows("Tenants in numbers", &table::tenant_rows(&summary));
+    page += &rows("How requests ended", &table::outcome_rows(&summary));
+    page += &rows("All figures", &table::figures(&summary));
+    page += "<footer>Made by fairflow. Quantiles are by nearest rank; latency is that of successes.</footer></main></body></html>\n";
+    Ok(page)
+}
+
+/// Text as HTML shows it: markup in it has no effect.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            '\'' => escaped += "&#39;",
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+fn head(replay: &Replay) -> String {
+    let title = escape(if replay.title.is_empty() { "Replay" } else { &replay.title });
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>{title} – fairflow</title><style>\n{STYLE}</style></head><body><main>\n\
+         <header><p class=\"brand\">fairflow replay</p><h1>{title}</h1>"
+    );
+    if !replay.command.is_empty() {
+        page += &format!("<code>{}</code>", escape(&replay.command));
+    }
+    let speed = if replay.speed.is_finite() && replay.speed > 0.0 && replay.speed != 1.0 {
+        format!("Replayed at {} times its own speed. ", table::number(replay.speed))
+    } else {
+        String::new()
+    };
+    page += &format!("<p class=\"note\">{speed}{}</p></header>\n", escape(&replay.note));
+    page
+}
+
+/// The figures that most people came for.
+fn headline(summary: &Summary) -> String {
+    let quantile = |q: &Option<Quantiles>, of: fn(&Quantiles) -> f64| {
+        q.as_ref().map_or("–".to_owned(), |q| table::milliseconds(of(q)))
+    };
+    let part = if summary.requests > 0 { summary.succeeded as f64 / summary.requests as f64 } else { 0.0 };
+    let fairness = summary.fairness.jain.map_or("–".to_owned(), |jain| format!("{jain:.3}"));
+    let competed = match summary.fairness.jain {
+        Some(_) => format!(
+            "Jain, {} tenants in {} of contention",
+            table::thousands(summary.fairness.tenants as f64),
+            table::seconds(summary.fairness.contended)
+        ),
+        None => "tenants never competed".to_owned(),
+    };
+    let count = |count: usize| table::thousands(count as f64);
+    let figures = [
+        (
+            "Goodput",
+            unit(&table::number(summary.goodput), "requests/s"),
+            format!("{} cost/s over {}", table::number(summary.goodput_cost), table::seconds(summary.span)),
+        ),
+        (
+            "Succeeded",
+            table::percent(part),
+            format!(
+                "{} of {}; {} refused, {} failed",
+                count(summary.succeeded),
+                count(summary.requests),
+                count(summary.refused),
+                count(summary.failed)
+            ),
+        ),
+        (
+            "Latency P50",
+            spaced(&quantile(&summary.total, |q| q.p50)),
+            format!("P90 {}", quantile(&summary.total, |q| q.p90)),
+        ),
+        (
+            "Latency P99",
+            spaced(&quantile(&summary.total, |q| q.p99)),
+            format!("{} attempts per success", table::number(summary.attempts_per_success)),
+        ),
+        (
+            "Queue wait P99",
+            spaced(&quantile(&summary.wait, |q| q.p99)),
+            format!("P50 {}", quantile(&summary.wait, |q| q.p50)),
+        ),
+        ("Fairness", fairness, competed),
+    ];
+    let mut page = String::from("<div class=\"figures\">");
+    for (name, value, more) in figures {
+        page += &format!(
+            "<div class=\"figure\"><div class=\"name\">{name}</div><div class=\"value\">{value}</div>\
+             <div class=\"more\">{}</div></div>",
+            escape(&more)
+        );
+    }
+    page + "</div>\n"
+}
+
+/// A value and its unit, the unit set smaller.
+fn unit(value: &str, unit: &str) -> String {
+    format!("{} <small>{}</small>", escape(value), escape(unit))
+}
+
+/// Like [`unit()`], of `12.3 s`.
+fn spaced(text: &str) -> String {
+    text.split_once(' ').map_or_else(|| escape(text), |(value, name)| unit(value, name))
+}
+
+fn section(plot: &Plot) -> String {
+    let mut page =
+        format!("<section><h2>{}</h2><p class=\"caption\">{}</p>", escape(&plot.title), escape(&plot.caption));
+    page += "<div class=\"legend\">";
+    for (RGBColor(red, green, blue), name) in &plot.legend {
+        page += &format!("<span><i style=\"background:#{red:02x}{green:02x}{blue:02x}\"></i>{}</span>", escape(name));
+    }
+    page += "</div><div class=\"scroll\">";
+    for svg in &plot.svg {
+        page += svg;
+    }
+    page + "</div></section>\n"
+}
+
+/// A table under a heading; its first row is the header.
+fn rows(title: &str, rows: &[Vec<String>]) -> String {
+    let [header, body @ ..] = rows else { return String::new() };
+    let cells = |row: &[String], tag: &str| {
+        row.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(&table::short(cell)))).collect::<String>()
+    };
+    let mut page = format!(
+        "<section><h2>{title}</h2><div class=\"scroll\"><table><thead><tr>{}</tr></thead><tbody>",
+        cells(header, "th")
+    );
+    for row in body {
+        page += &format!("<tr>{}</tr>", cells(row, "td"));
+    }
+    page + "</tbody></table></div></section>\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::record::{Record, Sample},
+        *,
+    };
+
+    #[test]
+    fn whatever_comes_from_a_trace_is_escaped() {
+        let evil = "<script>alert('x')</script>\"&";
+        let record = Record {
+            tenant: evil.to_owned(),
+            arrived: 0.0,
+            queue_ms: 1.0,
+            upstream_ms: 1.0,
+            total_ms: 2.0,
+            attempts: 1,
+            status: 500,
+            reason: Some(evil.to_owned()),
+            cost: 1.0,
+        };
+        let page = html(&Replay {
+            title: evil.to_owned(),
+            command: evil.to_owned(),
+            note: evil.to_owned(),
+            speed: 600.0,
+            records: vec![record],
+            samples: vec![Sample { t: 0.0, model: evil.to_owned(), window: 1.0, in_flight: 1, queued: 0 }],
+        })
+        .unwrap();
+        assert!(!page.contains("<script"), "{page}");
+        assert!(page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;"));
+        assert!(page.contains("Replayed at 600 times"));
+    }
+
+    #[test]
+    fn a_report_of_nothing_is_a_report() {
+        let page = html(&Replay::default()).unwrap();
+        assert!(page.contains("<h1>Replay</h1>") && page.contains("tenants never competed"));
+        assert!(!page.contains("NaN"));
+        // The name space of SVG is the only address in it: nothing is loaded.
+        assert_eq!(page.matches("http").count(), page.matches("xmlns=\"http://www.w3.org/2000/svg\"").count());
+        assert_eq!(page.matches("<section>").count(), page.matches("</section>").count());
+    }
+
+    /// Writes a made-up report where `FAIRFLOW_REPORT` says, to be looked at.
+    #[test]
+    fn a_report_can_be_looked_at() {
+        let Some(path) = std::env::var_os("FAIRFLOW_REPORT") else {
+            println!("skipped: FAIRFLOW_REPORT names no file to write");
+            return;
+        };
+        std::fs::write(path, html(&super::super::demo::replay()).unwrap()).unwrap();
+    }
+}

@@ -1,0 +1,79 @@
+//! What can be wrong with a trace, and what to do about it.
+
+use super::MAX_ARRIVALS;
+
+/// Why a trace could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TraceError {
+    /// The file, or a member of the archive, cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file, with the archive's member if it is in one.
+        path: String,
+        /// What the system or the decoder said.
+        source: std::io::Error,
+    },
+    /// No known format begins like this.
+    #[error(
+        "{path} is no trace that fairflow understands: it begins with `{found}`. Understood are\n  \
+         - a CSV of GenTD26 image requests (gmt_create, groupId, num_images_per_prompt, …)\n  \
+         - a CSV of Azure LLM inference (TIMESTAMP, ContextTokens, GeneratedTokens)\n  \
+         - ServeGen clients: a .tar.xz, or a directory, of chunk-N-trace.csv"
+    )]
+    Unknown {
+        /// The file.
+        path: String,
+        /// Its first characters.
+        found: String,
+    },
+    /// A field holds what it must not.
+    #[error("{path}, line {line}: {field} is `{value}`, {remedy}")]
+    Value {
+        /// The file, with the archive's member if it is in one.
+        path: String,
+        /// Counted from 1, the header included; of a data set's JSON always 1.
+        line: u64,
+        /// The column.
+        field: String,
+        /// What stands there, cut to a readable length.
+        value: String,
+        /// What should stand there.
+        remedy: &'static str,
+    },
+    /// A line is no row of the table.
+    #[error("{path}, line {line}: {problem}; repair or remove the line")]
+    Row {
+        /// The file, with the archive's member if it is in one.
+        path: String,
+        /// Counted from 1, the header included.
+        line: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Nothing to replay.
+    #[error("no arrivals in {path}: {remedy}")]
+    Empty {
+        /// The file.
+        path: String,
+        /// What to change.
+        remedy: &'static str,
+    },
+    /// More than memory should hold.
+    #[error(
+        "{path} has about {expected} arrivals in this window, a replay holds at most {MAX_ARRIVALS}: shorten the duration \
+         or set a limit"
+    )]
+    TooMany {
+        /// The file.
+        path: String,
+        /// How many there would be; at least so many when the file was not read to its end.
+        expected: u64,
+    },
+    /// The options ask for nothing.
+    #[error("{problem}")]
+    Options {
+        /// Which one, and why.
+        problem: &'static str,
+    },
+}

@@ -1,0 +1,189 @@
+//! Traces: who asked for what, and when.
+//!
+//! [`load`] recognises the format by what the file holds, not by its name, and gives the arrivals of the window that
+//! [`Options`] cut out of it, in order.
+
+mod azure;
+mod error;
+mod gentd26;
+mod row;
+mod servegen;
+mod shape;
+
+use std::{
+    fmt,
+    fs::File,
+    io::{BufRead, BufReader, Read, Seek},
+    path::Path,
+    time::Duration,
+};
+
+pub use error::TraceError;
+
+/// The most arrivals a replay holds in memory (about 120 bytes each).
+pub(crate) const MAX_ARRIVALS: usize = 5_000_000;
+
+/// One request of a trace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrival {
+    /// When it arrives, counted from the first arrival of the window.
+    pub at: Duration,
+    /// Who asked.
+    pub tenant: String,
+    /// The trace's own name of the model; empty when the trace names none.
+    pub model: String,
+    /// What was asked for.
+    pub size: Size,
+}
+
+/// How much work a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Size {
+    /// Image generation.
+    Image {
+        /// Images to make, at least 1.
+        images: u32,
+        /// Denoising steps of each, at least 1.
+        steps: u32,
+        /// Length of the prompt and the negative prompt together.
+        prompt_chars: u32,
+        /// Service time that the trace measured, in seconds; 0 when unknown.
+        seconds: f64,
+    },
+    /// Text generation.
+    Text {
+        /// Tokens of the prompt.
+        input_tokens: u32,
+        /// Tokens generated, at least 1.
+        output_tokens: u32,
+    },
+}
+
+/// Which part of a trace to replay, and how its blanks are filled.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// How many tenants there shall be. Traces without tenants are spread over so many (default 20); of traces with
+    /// tenants the busiest so many are kept and the others folded into them (default: all as they are).
+    pub tenants: Option<usize>,
+    /// Seed of everything that is drawn: the same seed and window give the same arrivals.
+    pub seed: u64,
+    /// Keep only the first so many arrivals of the window.
+    pub limit: Option<usize>,
+    /// Where the window starts, counted from the trace's beginning.
+    pub start: Duration,
+    /// How long the window is; to the trace's end when absent (fitted processes: one hour).
+    pub duration: Option<Duration>,
+}
+
+impl Options {
+    /// The instant at which the window ends, if it does.
+    fn end(&self) -> Option<Duration> {
+        self.duration.map(|duration| self.start.saturating_add(duration))
+    }
+
+    fn validate(&self) -> Result<(), TraceError> {
+        let problem = if self.tenants == Some(0) {
+            "tenants is 0: a replay needs at least one tenant"
+        } else if self.limit == Some(0) {
+            "limit is 0: nothing would be replayed"
+        } else if self.duration == Some(Duration::ZERO) {
+            "duration is 0: the window holds no arrival"
+        } else {
+            return Ok(());
+        };
+        Err(TraceError::Options { problem })
+    }
+}
+
+/// The formats that are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Image requests of Alibaba's cluster-trace-v2026-GenAI (GenTD26), CSV.
+    Gentd26,
+    /// Microsoft Azure's LLM inference traces, CSV.
+    Azure,
+    /// ServeGen's fitted clients: a `.tar.xz` or a directory of `chunk-N-trace.csv`.
+    ServeGen,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gentd26 => "GenTD26 image requests",
+            Self::Azure => "Azure LLM inference",
+            Self::ServeGen => "ServeGen clients",
+        })
+    }
+}
+
+/// The arrivals of one replay.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    /// The file's name.
+    pub name: String,
+    /// Its format.
+    pub kind: Kind,
+    /// Sorted by `at`, never empty; the first arrives at 0.
+    pub arrivals: Vec<Arrival>,
+    /// The rules that made arrivals of the file (who the tenants are, what was cut or filled in), as sentences.
+    pub note: String,
+}
+
+/// Loads the arrivals of `path`.
+///
+/// # Errors
+///
+/// When the file cannot be read, has no format that is understood, holds a bad value (the error names its line), has
+/// no arrival in the window, or more than fit in memory; and when `options` ask for nothing.
+pub fn load(path: &Path, options: &Options) -> Result<Trace, TraceError> {
+    options.validate()?;
+    let source = path.display().to_string();
+    let read_error = |error| TraceError::Read { path: source.clone(), source: error };
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+
+    if path.is_dir() {
+        let (arrivals, note) = servegen::from_directory(path, options)?;
+        return Ok(Trace { name, kind: Kind::ServeGen, arrivals, note });
+    }
+    let mut reader = BufReader::new(File::open(path).map_err(read_error)?);
+    let kind = recognise(&mut reader, &source)?;
+    reader.rewind().map_err(read_error)?;
+    let (arrivals, note) = match kind {
+        Kind::Gentd26 => gentd26::read(reader, &source, options)?,
+        Kind::Azure => azure::read(reader, &source, options)?,
+        Kind::ServeGen => servegen::from_archive(reader, &source, options)?,
+    };
+    Ok(Trace { name, kind, arrivals, note })
+}
+
+/// Tells the format by the first bytes: an xz stream, or a header line that holds a format's columns.
+fn recognise(reader: &mut impl BufRead, source: &str) -> Result<Kind, TraceError> {
+    const XZ: &[u8] = b"\xFD7zXZ\0";
+    const LONGEST_HEADER: u64 = 4096;
+    let read_error = |error| TraceError::Read { path: source.to_owned(), source: error };
+
+    let mut line = Vec::new();
+    reader.take(LONGEST_HEADER).read_until(b'\n', &mut line).map_err(read_error)?;
+    if line.starts_with(XZ) {
+        return Ok(Kind::ServeGen);
+    }
+    let text = String::from_utf8_lossy(&line);
+    let text = text.trim_start_matches('\u{feff}').trim_end();
+    let columns: Vec<&str> = text.split(',').map(str::trim).collect();
+    let all = |wanted: &[&str]| wanted.iter().all(|column| columns.contains(column));
+    if all(&gentd26::COLUMNS) {
+        Ok(Kind::Gentd26)
+    } else if all(&azure::COLUMNS) {
+        Ok(Kind::Azure)
+    } else if line.is_empty() {
+        Err(TraceError::Empty { path: source.to_owned(), remedy: "the file is empty" })
+    } else {
+        let found = text.chars().take(60).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        Err(TraceError::Unknown { path: source.to_owned(), found })
+    }
+}
+
+#[cfg(test)]
+mod tests;
