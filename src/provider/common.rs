@@ -1,4 +1,4 @@
-//! What the HTTP providers share: reading requests of another dialect, and answers that stream.
+//! What the HTTP providers share: answers that stream, and answers that cannot be read.
 
 use std::collections::VecDeque;
 
@@ -6,14 +6,9 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 
 use super::{Failure, Outcome};
+use crate::task::TextDelta;
 use crate::task::wire::Malformed;
 use crate::task::wire::sse::Events;
-use crate::task::{Request, TextDelta, Work};
-
-/// Reads a wire request of another dialect.
-pub(super) fn read_work(request: &Request) -> Result<Work, Failure> {
-    request.work().map_err(|error| Failure::new(Outcome::Rejected, error.to_string()))
-}
 
 /// A 2xx that cannot be read: the provider is not well, and another attempt may be.
 pub(super) fn unreadable(error: &Malformed) -> Failure {

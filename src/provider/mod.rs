@@ -22,6 +22,7 @@ pub use crate::actor::provider::{Answer, Attempt, Failure, Provider, Reply, Upst
 use crate::config::{Config, ProviderKind, ProviderSettings};
 pub use crate::core::outcome::Outcome;
 pub use crate::core::pacer::{RateHint, RateHints};
+use crate::task::{Request, Work};
 
 impl Fairflow {
     /// Begins an engine with the providers built in.
@@ -61,4 +62,9 @@ pub fn build(settings: &ProviderSettings) -> Result<Arc<dyn Provider>, String> {
         #[allow(unreachable_patterns, reason = "reachable where a feature is off")]
         other => Err(format!("{other:?} needs a feature that this build lacks")),
     }
+}
+
+/// Reads a request as typed work; one that cannot be read is its caller's fault.
+fn read_work(request: &Request) -> Result<Work, Failure> {
+    request.work().map_err(|error| Failure::new(Outcome::Rejected, error.to_string()))
 }

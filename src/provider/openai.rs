@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::common::{deltas, read_work, unreadable};
+use super::common::{deltas, unreadable};
 use super::headers::hints;
 use super::http::{Http, chunks};
-use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream};
+use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream, read_work};
 use crate::actor::stream::text_cost;
 use crate::config::Endpoint;
 use crate::core::cost::Cost;

@@ -3,10 +3,10 @@
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
 
-use super::common::{deltas, read_work, unreadable};
+use super::common::{deltas, unreadable};
 use super::headers::hints;
 use super::http::{Http, chunks, classify};
-use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream};
+use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream, read_work};
 use crate::config::Endpoint;
 use crate::task::wire::runware::{decode, decode_delta, encode, usage};
 use crate::task::wire::{Malformed, Wire};

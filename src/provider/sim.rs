@@ -117,7 +117,7 @@ impl Provider for Sim {
     fn call<'a>(&'a self, request: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>> {
         Box::pin(async move {
             let hints = self.admit()?;
-            let work = request.work().map_err(|error| Failure::new(Outcome::Rejected, error.to_string()))?;
+            let work = super::read_work(request)?;
             let Ok(place) = self.places.clone().try_acquire_owned() else {
                 let failure = Failure::new(Outcome::Throttled, "the simulated provider is at its concurrency limit");
                 return Err(Failure { retry_after: self.config.retry_after.map(|wait| wait.0), hints, ..failure });

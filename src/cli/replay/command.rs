@@ -36,8 +36,9 @@ pub(in crate::cli) struct Options {
 }
 
 pub(in crate::cli) fn main(options: &Options) -> ExitCode {
-    if !options.speed.is_finite() || options.speed <= 0.0 {
-        eprintln!("--speed {} is out of range; give a number above 0", options.speed);
+    // The lower end keeps the longest trace within what a time can hold.
+    if !(0.001..=1e6).contains(&options.speed) {
+        eprintln!("--speed {} is out of range; give a number from 0.001 to 1000000", options.speed);
         return ExitCode::from(2);
     }
     let spread = trace::Options {
