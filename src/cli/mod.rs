@@ -24,7 +24,7 @@ struct Arguments {
 enum Command {
     /// Run the gateway; without a config, on a simulated provider
     Serve(serve::Options),
-    /// Play a trace of real arrivals into an embedded scheduler on a simulated provider; table and report
+    /// Play a trace of real arrivals through a gateway, or an embedded scheduler on a simulated provider
     Replay(replay::Options),
     /// Validate a config and say what is wrong and where
     Check {
@@ -75,5 +75,15 @@ fn hash_key() -> ExitCode {
             eprintln!("stdin cannot be read: {error}");
             ExitCode::from(1)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Arguments::command().debug_assert();
     }
 }

@@ -35,16 +35,7 @@ impl Http {
         if let Some(key) = &endpoint.api_key {
             headers.insert(AUTHORIZATION, bearer(key)?);
         }
-        let mut builder = Client::builder()
-            .default_headers(headers)
-            .connect_timeout(CONNECT_TIMEOUT)
-            // A redirect would carry the key to wherever it points.
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .tcp_nodelay(true)
-            .pool_idle_timeout(Duration::from_secs(60));
-        builder = builder.tls_backend_preconfigured(tls(endpoint.base_url.starts_with("https"))?);
-        let client = builder.build().map_err(|error| format!("no HTTP client: {error}"))?;
+        let client = client(&endpoint.base_url, headers)?;
         Ok(Self { client, base_url: endpoint.base_url.as_str().into(), max_response: endpoint.max_response })
     }
 
@@ -72,7 +63,31 @@ impl Http {
     }
 }
 
-fn bearer(key: &SecretString) -> Result<HeaderValue, String> {
+/// Builds a client for the addresses below one base URL; `headers` go with every request.
+///
+/// # Errors
+///
+/// A sentence, when TLS cannot be set up.
+pub(crate) fn client(base_url: &str, headers: HeaderMap) -> Result<Client, String> {
+    Client::builder()
+        .default_headers(headers)
+        .connect_timeout(CONNECT_TIMEOUT)
+        // A redirect would carry the key to wherever it points.
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .tcp_nodelay(true)
+        .pool_idle_timeout(Duration::from_secs(60))
+        .tls_backend_preconfigured(tls(base_url.starts_with("https"))?)
+        .build()
+        .map_err(|error| format!("no HTTP client: {error}"))
+}
+
+/// Writes a key as the header that carries it, marked as sensitive.
+///
+/// # Errors
+///
+/// A sentence, when the key cannot stand in a header.
+pub(crate) fn bearer(key: &SecretString) -> Result<HeaderValue, String> {
     let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))
         .map_err(|_| "the key has characters that cannot stand in a header".to_owned())?;
     value.set_sensitive(true);

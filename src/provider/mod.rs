@@ -4,8 +4,8 @@
 mod common;
 #[cfg(any(feature = "openai", feature = "runware"))]
 mod headers;
-#[cfg(any(feature = "openai", feature = "runware"))]
-mod http;
+#[cfg(feature = "client")]
+pub(crate) mod http;
 #[cfg(feature = "openai")]
 mod openai;
 #[cfg(feature = "runware")]

@@ -14,6 +14,7 @@ use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, RateHint, Ra
 use crate::config::SimConfig;
 use crate::core::pacer::{Pacer, Rates};
 use crate::core::time::Time;
+use crate::task::Task as _;
 use crate::task::{
     EmbeddingResult, Image, ImageResult, Product, RawResult, Request, TextDelta, TextResult, Usage, Work,
 };

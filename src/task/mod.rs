@@ -82,10 +82,23 @@ impl Work {
             Self::Raw(task) => task.task_type(),
         }
     }
+}
 
-    /// Returns the predicted cost.
-    #[must_use]
-    pub fn cost(&self) -> Cost {
+/// Work whose kind is known only at run time; its output is whatever was made.
+impl Task for Work {
+    type Output = Product;
+
+    fn model(&self) -> &str {
+        match self {
+            Self::Text(task) => task.model(),
+            Self::Image(task) => task.model(),
+            Self::Upscale(task) => task.model(),
+            Self::Embedding(task) => task.model(),
+            Self::Raw(task) => task.model(),
+        }
+    }
+
+    fn cost(&self) -> Cost {
         match self {
             Self::Text(task) => task.cost(),
             Self::Image(task) => task.cost(),
@@ -93,6 +106,14 @@ impl Work {
             Self::Embedding(task) => task.cost(),
             Self::Raw(task) => task.cost(),
         }
+    }
+
+    fn into_work(self) -> Work {
+        self
+    }
+
+    fn output(product: Product) -> Result<Product, Product> {
+        Ok(product)
     }
 }
 

@@ -4,14 +4,25 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
+use super::ask::{self, Ask};
 use super::record::Replay;
+use super::target::{Embedded, Gateway, Target};
 use super::{drive, report, summary, trace};
-use crate::{Config, Fairflow};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Options {
     /// A trace of arrivals; its format is recognised
     trace: PathBuf,
+    /// A gateway to send it through, like http://127.0.0.1:8080 [default: a scheduler in this process, on `sim`]
+    #[arg(long, env = "FAIRFLOW_TARGET")]
+    target: Option<String>,
+    /// Key for the gateway; one with open auth takes the trace's tenants without
+    #[arg(long, env = "FAIRFLOW_API_KEY", hide_env_values = true, requires = "target")]
+    api_key: Option<SecretString>,
+    #[command(flatten)]
+    ask: ask::Options,
     /// How many times faster than it was
     #[arg(long, default_value_t = 1.0, env = "FAIRFLOW_SPEED")]
     speed: f64,
@@ -55,7 +66,14 @@ pub(in crate::cli) fn main(options: &Options) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(options, &trace) {
+    let ask = match Ask::new(&options.ask, &trace) {
+        Ok(ask) => ask,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(options, &trace, &ask) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -64,17 +82,19 @@ pub(in crate::cli) fn main(options: &Options) -> ExitCode {
     }
 }
 
-fn run(options: &Options, trace: &trace::Trace) -> Result<(), Box<dyn std::error::Error>> {
+fn run(options: &Options, trace: &trace::Trace, ask: &Ask) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (records, samples) = runtime.block_on(async {
-        let fairflow = Fairflow::builder(Config::demo()).seed(options.seed).start().await?;
-        Ok::<_, crate::StartError>(drive::drive(&fairflow, trace, options.speed).await)
+        let target = match &options.target {
+            Some(url) => Target::Gateway(Gateway::connect(url, options.api_key.as_ref(), &ask.model).await?),
+            None => Target::Embedded(Embedded::start(options.seed, &ask.model).await?),
+        };
+        Ok::<_, Box<dyn std::error::Error>>(drive::drive(&target, ask, trace, options.speed).await)
     })?;
-    let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
     let replay = Replay {
         title: trace.name.clone(),
-        command: format!("fairflow {command}"),
-        note: trace.note.clone(),
+        command: command_line(),
+        note: format!("{} {}", trace.note, ask.note()),
         speed: options.speed,
         records,
         samples,
@@ -85,4 +105,19 @@ fn run(options: &Options, trace: &trace::Trace) -> Result<(), Box<dyn std::error
     std::fs::write(&path, report::html(&replay)?)?;
     println!("report: {}", path.display());
     Ok(())
+}
+
+/// Returns what was typed, for the report; a key stays out of it.
+fn command_line() -> String {
+    let mut words = vec!["fairflow".to_owned()];
+    let mut hide = false;
+    for word in std::env::args().skip(1) {
+        words.push(match word.split_once('=') {
+            _ if std::mem::take(&mut hide) => "…".to_owned(),
+            Some(("--api-key", _)) => "--api-key=…".to_owned(),
+            _ => word.clone(),
+        });
+        hide = word == "--api-key";
+    }
+    words.join(" ")
 }

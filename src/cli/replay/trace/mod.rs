@@ -60,6 +60,16 @@ pub enum Size {
     },
 }
 
+impl Size {
+    /// How much work it is, to compare requests of one trace: image-steps, or tokens with those generated twice.
+    pub fn work(self) -> f64 {
+        match self {
+            Self::Image { images, steps, .. } => f64::from(images) * f64::from(steps),
+            Self::Text { input_tokens, output_tokens } => f64::from(input_tokens) + 2.0 * f64::from(output_tokens),
+        }
+    }
+}
+
 /// Which part of a trace to replay, and how its blanks are filled.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
