@@ -12,7 +12,7 @@ use crate::actor::run::Spec;
 use crate::task::Request;
 use crate::task::wire::runware::{RunwareTask, render};
 use crate::task::wire::{Malformed, Wire};
-use crate::{Class, Error, Fairflow};
+use crate::{Class, Error, Fairflow, Receipt};
 
 /// Most tasks in one array: each takes a place in the queue.
 const MOST_TASKS: usize = 64;
@@ -45,21 +45,36 @@ pub(super) async fn tasks(request: HttpRequest, body: web::Bytes, fairflow: web:
     }
     let runs = tasks.into_iter().map(|task| run(&fairflow, task, tenant.clone(), wishes));
     let (mut data, mut errors, mut worst): (Items, Vec<Value>, Option<Error>) = (Vec::new(), Vec::new(), None);
+    let mut receipt: Option<Receipt> = None;
     for outcome in join_all(runs).await {
         match outcome {
-            Ok(items) => data.extend(items),
+            Ok((items, one)) => {
+                data.extend(items);
+                receipt = Some(receipt.map_or(one.clone(), |all| together(all, one)));
+            }
             Err((error, described)) => {
                 errors.push(described);
                 worst = Some(worst.filter(|worst| worst.status() >= error.status()).unwrap_or(error));
             }
         }
     }
+    let mut response = HttpResponse::Ok();
+    if let Some(receipt) = receipt {
+        refusal::receipt(&mut response, &receipt, &id);
+    }
     match worst {
         Some(error) if data.is_empty() => refused(&error, errors, &id),
         // An empty list of errors would make an SDK raise.
-        None => HttpResponse::Ok().insert_header(("x-request-id", id)).json(json!({"data": data})),
-        Some(_) => HttpResponse::Ok().insert_header(("x-request-id", id)).json(json!({"data": data, "errors": errors})),
+        None => response.json(json!({"data": data})),
+        Some(_) => response.json(json!({"data": data, "errors": errors})),
     }
+}
+
+/// One receipt for tasks that were answered together: the longest times, all attempts, the slowest's route.
+fn together(all: Receipt, one: Receipt) -> Receipt {
+    let (queued, attempts) = (all.queued.max(one.queued), all.attempts + one.attempts);
+    let slowest = if one.upstream > all.upstream { one } else { all };
+    Receipt { queued, attempts, ..slowest }
 }
 
 async fn run(
@@ -67,7 +82,7 @@ async fn run(
     task: Value,
     tenant: Arc<str>,
     (class, max_wait): (Option<Class>, Option<std::time::Duration>),
-) -> Result<Items, (Error, Value)> {
+) -> Result<(Items, Receipt), (Error, Value)> {
     let text = |name: &str| task.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (task_type, uuid) = (text("taskType"), text("taskUUID"));
     let described = |error: Error| {
@@ -82,10 +97,10 @@ async fn run(
     let parsed = parsed.map_err(|malformed| described(Error::InvalidRequest(malformed)))?;
     let spec = Spec { model: parsed.model().into(), tenant: Some(tenant), class, cost: parsed.cost(), max_wait };
     let request = Request::Wire(Wire::Runware(parsed.clone()));
-    let (reply, settling, _) = fairflow.dispatch(spec, &request).await.map_err(described)?;
+    let (reply, settling, receipt) = fairflow.dispatch(spec, &request).await.map_err(described)?;
     settling.done();
     match reply {
-        Reply::Product(product) => Ok(render(product, &parsed)),
+        Reply::Product(product) => Ok((render(product, &parsed), receipt)),
         _ => Err(described(Error::Internal("the provider answered in another form".into()))),
     }
 }
