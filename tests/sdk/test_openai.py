@@ -1,0 +1,195 @@
+"""The `openai` package against a gateway whose providers are themselves reached over HTTP.
+
+Two gateways stand in a row. The far one simulates generation; the near one, which the SDK talks to, reaches it once as
+an `openai` and once as a `runware` provider, so that every answer has crossed both dialects' adapters.
+"""
+
+import concurrent.futures
+import struct
+import unittest
+
+import openai
+
+from gateway import SIM, Gateway
+
+NEAR = """
+[server]
+auth = "keys"
+[providers.oai]
+kind = "openai"
+base_url = "{url}"
+[providers.rw]
+kind = "runware"
+base_url = "{url}"
+[providers.gone]
+kind = "openai"
+base_url = "http://127.0.0.1:9/v1"
+[models.chat-oai]
+routes = [{{ provider = "oai", model = "sim-text" }}]
+[models.chat-rw]
+routes = [{{ provider = "rw", model = "sim-text" }}]
+[models.image-oai]
+routes = [{{ provider = "oai", model = "sim-image" }}]
+[models.image-rw]
+routes = [{{ provider = "rw", model = "sim-image" }}]
+[models.embed]
+routes = [{{ provider = "oai", model = "sim-embedding" }}]
+[models.embed-rw]
+routes = [{{ provider = "rw", model = "sim-embedding" }}]
+[models.lost]
+routes = [{{ provider = "oai", model = "no-such-model" }}]
+[models.gone]
+routes = [{{ provider = "gone" }}]
+queue = {{ max_wait = "1s" }}
+retry = {{ max_attempts = 2, base = "50ms", max = "100ms" }}
+[models.full]
+routes = [{{ provider = "oai", model = "sim-text" }}]
+queue = {{ capacity = 1 }}
+window = {{ min = 1, max = 1, initial = 1 }}
+[tenants.acme]
+api_keys = ["{hash}"]
+"""
+
+KEY = "a-key-of-acme"
+
+
+def hash_of(key):
+    import subprocess
+
+    from gateway import BINARY
+
+    return subprocess.run([BINARY, "hash-key"], input=key, capture_output=True, text=True, check=True).stdout.strip().strip('"')
+
+
+class OpenAi(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.far = Gateway(SIM)
+        cls.addClassCleanup(cls.far.stop)
+        cls.near = Gateway(NEAR.format(url=cls.far.url, hash=hash_of(KEY)))
+        cls.addClassCleanup(cls.near.stop)
+        cls.client = openai.OpenAI(base_url=cls.near.url, api_key=KEY, timeout=20, max_retries=0)
+
+    def messages(self):
+        return [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Tell me of foxes at dawn."}]
+
+    def test_chat(self):
+        for model in ("chat-oai", "chat-rw"):
+            with self.subTest(model):
+                raw = self.client.chat.completions.with_raw_response.create(
+                    model=model, messages=self.messages(), max_tokens=12
+                )
+                answer = raw.parse()
+                self.assertTrue(answer.choices[0].message.content)
+                self.assertIn(answer.choices[0].finish_reason, ("stop", "length"))
+                self.assertGreater(answer.usage.completion_tokens, 0)
+                self.assertEqual(raw.headers["x-fairflow-attempts"], "1")
+                self.assertTrue(raw.headers["x-request-id"])
+
+    def test_chat_streamed(self):
+        for model in ("chat-oai", "chat-rw"):
+            with self.subTest(model):
+                stream = self.client.chat.completions.create(
+                    model=model,
+                    messages=self.messages(),
+                    max_tokens=12,
+                    stream=True,
+                    stream_options={"include_usage": True},
+                )
+                text, reasons, usage = "", [], None
+                for chunk in stream:
+                    for choice in chunk.choices:
+                        text += choice.delta.content or ""
+                        reasons += [choice.finish_reason] if choice.finish_reason else []
+                    usage = chunk.usage or usage
+                self.assertTrue(text.strip())
+                self.assertEqual(len(reasons), 1)
+                self.assertGreater(usage.completion_tokens, 0)
+
+    def test_a_stream_left_half_way_frees_its_slot(self):
+        for _ in range(8):
+            with self.client.chat.completions.create(
+                model="chat-oai", messages=self.messages(), max_tokens=500, stream=True
+            ) as stream:
+                next(iter(stream))
+        # With a slot leaked each time, the window would be used up and this would never be served.
+        self.assertTrue(self.client.chat.completions.create(model="chat-oai", messages=self.messages()).choices)
+
+    def test_images(self):
+        for model in ("image-oai", "image-rw"):
+            with self.subTest(model):
+                by_url = self.client.images.generate(model=model, prompt="a red fox", n=2, size="512x512")
+                self.assertEqual(len(by_url.data), 2)
+                self.assertTrue(all(image.url for image in by_url.data))
+
+    def test_images_inline(self):
+        for model in ("image-oai", "image-rw"):
+            with self.subTest(model):
+                inline = self.client.images.generate(
+                    model=model, prompt="a red fox", size="512x512", response_format="b64_json"
+                )
+                self.assertTrue(inline.data[0].b64_json)
+
+    def test_embeddings(self):
+        # The SDK asks for base64 and decodes it; as floats it must be the same.
+        packed = self.client.embeddings.create(model="embed", input=["one", "two"])
+        plain = self.client.embeddings.create(model="embed", input=["one", "two"], encoding_format="float")
+        self.assertEqual([item.index for item in packed.data], [0, 1])
+        for a, b in zip(packed.data, plain.data):
+            single = [struct.unpack("<f", struct.pack("<f", x))[0] for x in b.embedding]
+            self.assertEqual(len(a.embedding), len(single))
+            for x, y in zip(a.embedding, single):
+                self.assertAlmostEqual(x, y, places=6)
+
+    def test_models(self):
+        self.assertIn("chat-rw", [model.id for model in self.client.models.list()])
+
+    def test_what_a_provider_cannot_do_is_the_callers_error(self):
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.embeddings.create(model="embed-rw", input="one")
+        self.assertIn("embedding", str(caught.exception))
+
+    def test_errors_as_the_sdk_knows_them(self):
+        create = self.client.chat.completions.create
+        with self.assertRaises(openai.NotFoundError) as caught:
+            create(model="nobody", messages=self.messages())
+        self.assertEqual(caught.exception.code, "unknown_model")
+        with self.assertRaises(openai.NotFoundError):
+            create(model="lost", messages=self.messages())
+        with self.assertRaises(openai.BadRequestError) as caught:
+            create(model="chat-oai", messages="hello")
+        self.assertEqual(caught.exception.param, "messages")
+        stranger = self.client.with_options(api_key="wrong")
+        with self.assertRaises(openai.AuthenticationError) as caught:
+            stranger.chat.completions.create(model="chat-oai", messages=self.messages())
+        self.assertEqual(caught.exception.code, "invalid_api_key")
+        with self.assertRaises(openai.InternalServerError) as caught:
+            create(model="gone", messages=self.messages())
+        self.assertIn(caught.exception.status_code, (503, 504))
+        self.assertIn("x-fairflow-reason", caught.exception.response.headers)
+
+    def test_a_full_queue_is_a_rate_limit_error_that_says_when(self):
+        def one(_):
+            try:
+                return self.client.chat.completions.create(model="full", messages=self.messages())
+            except openai.RateLimitError as error:
+                return error
+
+        with concurrent.futures.ThreadPoolExecutor(32) as pool:
+            answers = list(pool.map(one, range(32)))
+        refused = [answer for answer in answers if isinstance(answer, openai.RateLimitError)]
+        self.assertTrue(refused)
+        self.assertLess(len(refused), len(answers))
+        for error in refused:
+            self.assertGreaterEqual(int(error.response.headers["retry-after"]), 1)
+            self.assertEqual(error.response.headers["x-fairflow-reason"], "queue_full")
+
+    def test_the_sdks_own_retries_get_through_a_full_queue(self):
+        patient = self.client.with_options(max_retries=5)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            calls = pool.map(lambda _: patient.chat.completions.create(model="full", messages=self.messages()), range(4))
+            self.assertEqual(len([answer for answer in calls if answer.choices]), 4)
+
+
+if __name__ == "__main__":
+    unittest.main()
