@@ -44,7 +44,7 @@ pub(crate) struct AccountActor {
 }
 
 impl AccountActor {
-    pub(crate) fn new(clock: Clock, settings: &ProviderSettings, supervisor: Recipient<Died>) -> Self {
+    pub(crate) fn new(clock: Clock, settings: &ProviderSettings, generation: u32, supervisor: Recipient<Died>) -> Self {
         Self {
             clock,
             max_in_flight: settings.max_in_flight,
@@ -54,7 +54,7 @@ impl AccountActor {
             last_limited: None,
             mean_cost: 1.0,
             timer: Timer::default(),
-            _obituary: Obituary::new(supervisor, Who::Account { provider: settings.name.clone() }),
+            _obituary: Obituary::new(supervisor, Who::Account { provider: settings.name.clone(), generation }),
         }
     }
 

@@ -11,7 +11,7 @@ use super::capacity::{Millis, ModelCapacity, TenantCapacity};
 use super::error::Error;
 use super::generate::{Call, Generate};
 use super::messages::{Ensure, Inspect, Shed, TopTenants};
-use super::provider::{Attempt, Failure, Reply};
+use super::provider::{Answer, Attempt, Reply};
 use super::registry::{Model, Shared};
 use super::run::{Receipt, Slot, Spec, Yield, run};
 use super::stats::Stats;
@@ -201,24 +201,14 @@ impl Fairflow {
     /// Schedules a request as it is and returns the reply with the slot still held.
     pub(crate) async fn dispatch(&self, spec: Spec, request: &Request) -> Result<(Reply, Settling, Receipt), Error> {
         let engine = &*self.engine;
-        let model = engine.model(&spec.model).await?;
-        let ((answer, cost), slot, receipt) = run(engine, spec, |attempt| {
-            let provider = model
-                .routes
-                .iter()
-                .find(|route| route.provider_name == attempt.provider && route.upstream == attempt.upstream);
-            let provider = provider.map(|route| route.provider.clone());
-            async move {
-                let provider = provider
-                    .ok_or_else(|| Failure::new(crate::core::outcome::Outcome::Rejected, "the route is gone"))?;
-                let answer = provider.call(request, &attempt).await?;
-                let hints = answer.hints;
-                let accounts = (answer.cost, answer.usage);
-                Ok(Yield { value: (answer.reply, accounts), hints })
-            }
+        let (answer, slot, receipt) = run(engine, spec, |attempt| async move {
+            let answer = attempt.client.call(request, &attempt).await?;
+            let hints = answer.hints;
+            Ok(Yield { value: answer, hints })
         })
         .await?;
-        Ok((answer, Settling { slot, cost: cost.0, usage: cost.1 }, receipt))
+        let Answer { reply, cost, usage, .. } = answer;
+        Ok((reply, Settling { slot, cost, usage }, receipt))
     }
 
     /// Returns the latest snapshot of every model, by name.
@@ -293,29 +283,15 @@ impl Fairflow {
 
     /// Takes over a new configuration; what was learned and what waits stays.
     ///
-    /// Models and providers may be added, and limits, tenants and keys changed. Removing one, or changing where it is
-    /// reached, needs a restart.
+    /// Everything but `[server]` may change. A model that is gone is no longer offered; what waits for it is served
+    /// yet. A route that is gone, or whose provider is reached otherwise, gets no more jobs: attempts under way there go
+    /// on, and one that fails then is submitted anew.
     ///
     /// # Errors
     ///
     /// [`StartError`], and nothing has changed.
     pub async fn reload(&self, config: Config) -> Result<(), StartError> {
         let new = config.validate()?;
-        let old = self.settings();
-        for (name, model) in &old.models {
-            match new.models.get(name) {
-                None => return Err(StartError::Refused(format!("models.{name:?}: removing a model needs a restart"))),
-                Some(changed) if changed.routes != model.routes => {
-                    return Err(StartError::Refused(format!("models.{name:?}.routes: a change needs a restart")));
-                }
-                Some(_) => {}
-            }
-        }
-        for name in old.providers.keys() {
-            if !new.providers.contains_key(name) {
-                return Err(StartError::Refused(format!("providers.{name:?}: removing a provider needs a restart")));
-            }
-        }
         let applied = self.engine.supervisor.send(Apply(Arc::new(new))).await;
         applied.map_err(|error| StartError::Thread(error.to_string()))?.map_err(StartError::Refused)
     }

@@ -7,7 +7,8 @@ use actix::{Addr, Message, MessageResponse};
 
 use super::capacity::{RouteView, TenantView};
 use super::dispatcher::Dispatcher;
-use super::lease::{Report, Seat, Waiter};
+use super::lease::{Report, Route, Seat, Waiter};
+use super::registry::Model;
 use crate::config::ModelSettings;
 use crate::core::cost::Cost;
 use crate::core::fair_queue::{Class, TenantLimits};
@@ -152,12 +153,25 @@ pub(crate) struct Leave {
 #[rtype(result = "()")]
 pub(crate) struct Stop;
 
-/// Supervisor → queue: its dispatchers, each with its generation.
+/// Supervisor → queue: its dispatchers, in the order of their routes.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Wire {
-    pub(crate) routes: Vec<(Addr<Dispatcher>, u32)>,
+    pub(crate) routes: Vec<Wired>,
 }
+
+/// One dispatcher of a queue, in its present life.
+#[derive(Debug)]
+pub(crate) struct Wired {
+    pub(crate) dispatcher: Addr<Dispatcher>,
+    pub(crate) generation: u32,
+    pub(crate) route: Arc<Route>,
+}
+
+/// Supervisor → queue: the model is no longer offered; serve what waits, then [`Retire`].
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Withdraw;
 
 /// Supervisor → dispatcher: there is a new queue; begin counting anew.
 #[derive(Debug, Message)]
@@ -209,8 +223,8 @@ pub(crate) enum Who {
     Queue { model: Arc<str>, generation: u32 },
     /// A route's dispatcher, in that life.
     Dispatcher { model: Arc<str>, route: usize, generation: u32 },
-    /// A provider's account.
-    Account { provider: Arc<str> },
+    /// A provider's account, in that life.
+    Account { provider: Arc<str>, generation: u32 },
 }
 
 /// Handle → supervisor: a model that is not configured is wanted; answers once it is registered.
@@ -218,10 +232,11 @@ pub(crate) enum Who {
 #[rtype(result = "()")]
 pub(crate) struct Ensure(pub(crate) Arc<str>);
 
-/// Queue → supervisor: a model that appeared on first use has been idle for long.
+/// Queue → supervisor: a model that was withdrawn has nothing left to do, or one that appeared on first use has been
+/// idle for long.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct Retire(pub(crate) Arc<str>);
+pub(crate) struct Retire(pub(crate) Arc<Model>);
 
 /// Test → any actor: panic while handling this.
 #[cfg(test)]

@@ -53,6 +53,8 @@ pub struct Attempt {
     pub(crate) deadline: Instant,
     pub(crate) provider: Arc<str>,
     pub(crate) upstream: Arc<str>,
+    /// Carries it out, where the caller has no client of its own.
+    pub(crate) client: Arc<dyn Provider>,
 }
 
 impl Attempt {

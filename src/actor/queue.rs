@@ -9,13 +9,13 @@ use super::capacity::{Millis, ModelCapacity, Processing, RouteView, Status, Tena
 use super::clock::Clock;
 use super::dispatcher::Dispatcher;
 use super::error::Error;
-use super::lease::Waiter;
+use super::lease::{Route, Waiter};
 use super::messages::{
-    Assign, Cancel, Died, Ended, Inspect, Job, Reconfigure, Retire, Shed, Stop, Submit, Tenants, TopTenants, Update,
-    Who, Wire,
+    Assign, Cancel, Ended, Inspect, Job, Reconfigure, Retire, Shed, Stop, Submit, Tenants, TopTenants, Update, Who,
+    Wire, Wired, Withdraw,
 };
 use super::registry::Model;
-use super::supervisor::Obituary;
+use super::supervisor::{Obituary, Supervisor};
 use super::timer::Timer;
 use crate::config::ModelSettings;
 use crate::core::estimate::{Quantiles, Rate};
@@ -36,6 +36,7 @@ const TREND: f64 = 1.25;
 struct Seat {
     dispatcher: Addr<Dispatcher>,
     generation: u32,
+    route: Arc<Route>,
     /// Jobs assigned in this life of the dispatcher, and how many may be.
     assigned: u64,
     limit: u64,
@@ -61,8 +62,9 @@ pub(crate) struct QueueActor {
     publish_at: Option<Time>,
     last_publish: Time,
     last_use: Time,
-    /// Present on a model that appeared on first use.
-    retire: Option<Recipient<Retire>>,
+    /// How long the model stays without a request: for ever, for a while, or not at all.
+    retire_after: Option<Duration>,
+    supervisor: Recipient<Retire>,
     generation: u32,
     _obituary: Obituary,
 }
@@ -72,8 +74,8 @@ impl QueueActor {
         clock: Clock,
         model: Arc<Model>,
         generation: u32,
-        retire: Option<Recipient<Retire>>,
-        supervisor: Recipient<Died>,
+        on_demand: bool,
+        supervisor: &Addr<Supervisor>,
     ) -> Self {
         let settings = model.settings();
         let who = Who::Queue { model: model.name.clone(), generation };
@@ -91,11 +93,12 @@ impl QueueActor {
             publish_at: None,
             last_publish: Time::ZERO,
             last_use: clock.now(),
-            retire,
+            retire_after: on_demand.then_some(RETIRE_AFTER),
+            supervisor: supervisor.clone().recipient(),
             generation,
             settings,
             model,
-            _obituary: Obituary::new(supervisor, who),
+            _obituary: Obituary::new(supervisor.clone().recipient(), who),
         }
     }
 
@@ -118,13 +121,11 @@ impl QueueActor {
         if self.publish_at.is_some_and(|at| at <= now) {
             self.publish(now);
         }
-        let retire = self.retire.as_ref().map(|_| self.last_use + RETIRE_AFTER);
+        let retire = self.retire_after.map(|after| self.last_use + after);
         let unused = self.queue.is_empty() && self.queue.in_flight() == 0;
-        if unused
-            && retire.is_some_and(|at| at <= now)
-            && let Some(retire) = self.retire.take()
-        {
-            retire.do_send(Retire(self.model.name.clone()));
+        if unused && retire.is_some_and(|at| at <= now) {
+            self.retire_after = None;
+            self.supervisor.do_send(Retire(self.model.clone()));
         }
         let next = self.queue.poll_timeout().into_iter().chain(self.publish_at).chain(retire.filter(|at| *at > now));
         self.timer.set(ctx, now, next.min(), |actor, ctx| {
@@ -161,6 +162,12 @@ impl QueueActor {
         for (seat, jobs) in self.routes.iter().zip(batches).filter(|(_, jobs)| !jobs.is_empty()) {
             seat.dispatcher.do_send(Assign { queue: self.generation, jobs, waiting });
         }
+    }
+
+    /// Ends the jobs of a dispatcher that is no more.
+    fn abandon(&mut self, now: Time, route: usize) {
+        #[allow(clippy::cast_possible_truncation, reason = "a handful of routes")]
+        self.queue.abandon(now, route as u32);
     }
 
     /// Takes back a dispatched job whose caller has gone.
@@ -269,7 +276,6 @@ impl QueueActor {
         } else {
             Status::Healthy
         };
-        let routes = self.model.routes.iter().zip(views());
         ModelCapacity {
             model: self.model.name.clone(),
             status,
@@ -284,8 +290,10 @@ impl QueueActor {
                 let Millis { p50, p90 } = Millis::from_seconds(p50, p90);
                 Processing { p50, p90, trend }
             },
-            routes: routes
-                .map(|(route, view)| route_capacity(&route.provider_name, &route.upstream, view, now))
+            routes: self
+                .routes
+                .iter()
+                .map(|seat| route_capacity(&seat.route.provider_name, &seat.route.upstream, &seat.view, now))
                 .collect(),
             you: None,
         }
@@ -356,19 +364,32 @@ impl Handler<Wire> for QueueActor {
 
     fn handle(&mut self, wire: Wire, ctx: &mut Self::Context) {
         let now = self.clock.now();
-        for (index, (dispatcher, generation)) in wire.routes.into_iter().enumerate() {
-            let seat = Seat { dispatcher, generation, assigned: 0, limit: 0, view: RouteView::new() };
+        let routes = wire.routes.len();
+        for (index, Wired { dispatcher, generation, route }) in wire.routes.into_iter().enumerate() {
+            let seat = Seat { dispatcher, generation, route, assigned: 0, limit: 0, view: RouteView::new() };
             match self.routes.get_mut(index) {
                 None => self.routes.push(seat),
                 Some(old) if old.generation != generation => {
                     *old = seat;
-                    #[allow(clippy::cast_possible_truncation, reason = "a handful of routes")]
-                    self.queue.abandon(now, index as u32);
+                    self.abandon(now, index);
                 }
                 Some(_) => {}
             }
         }
+        for index in routes..self.routes.len() {
+            self.abandon(now, index);
+        }
+        self.routes.truncate(routes);
         self.changed(now, ctx);
+    }
+}
+
+impl Handler<Withdraw> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Withdraw, ctx: &mut Self::Context) {
+        self.retire_after = Some(Duration::ZERO);
+        self.changed(self.clock.now(), ctx);
     }
 }
 

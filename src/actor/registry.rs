@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use super::capacity::ModelCapacity;
 use super::clock::Clock;
-use super::lease::{Gate, Route};
+use super::lease::Gate;
 use super::queue::QueueActor;
 use super::stats::Stats;
 use crate::config::{ModelSettings, Settings};
@@ -20,7 +20,6 @@ use crate::config::{ModelSettings, Settings};
 pub(crate) struct Model {
     pub(crate) name: Arc<str>,
     pub(crate) gate: Arc<Gate>,
-    pub(crate) routes: Vec<Arc<Route>>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) capacity: watch::Sender<ModelCapacity>,
     settings: RwLock<Arc<ModelSettings>>,
@@ -28,12 +27,11 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(settings: Arc<ModelSettings>, routes: Vec<Arc<Route>>) -> Self {
+    pub(crate) fn new(settings: Arc<ModelSettings>) -> Self {
         let capacity = ModelCapacity::new(settings.name.clone(), settings.queue.capacity);
         Self {
             name: settings.name.clone(),
             gate: Arc::default(),
-            routes,
             stats: Arc::default(),
             capacity: watch::Sender::new(capacity),
             settings: RwLock::new(settings),

@@ -143,6 +143,7 @@ where
             deadline: shared.clock.instant(sent + timeout),
             provider: route.provider_name.clone(),
             upstream: route.upstream.clone(),
+            client: route.provider.clone(),
         };
         let deadline = attempt.deadline;
         // The call is made inside what is caught: an adapter may panic before it returns its future.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::schema::{ServerConfig, SimConfig};
 use super::secret::KeyHash;
@@ -43,7 +43,7 @@ impl Settings {
 }
 
 /// One provider account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProviderSettings {
     /// Its name.
     pub name: Arc<str>,
@@ -56,7 +56,7 @@ pub struct ProviderSettings {
 }
 
 /// How a provider is spoken to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ProviderKind {
     /// OpenAI's API over HTTP.
@@ -76,6 +76,13 @@ pub struct Endpoint {
     pub api_key: Option<SecretString>,
     /// Largest answer read, in bytes.
     pub max_response: usize,
+}
+
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Self) -> bool {
+        let key = |endpoint: &Self| endpoint.api_key.as_ref().map(|key| key.expose_secret().to_owned());
+        (&self.base_url, key(self), self.max_response) == (&other.base_url, key(other), other.max_response)
+    }
 }
 
 /// One model.
@@ -113,7 +120,7 @@ pub struct RouteSettings {
 }
 
 /// What models get that are asked for but not configured.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnknownModels {
     /// Where they go.
     pub provider: Arc<str>,

@@ -1,5 +1,7 @@
 //! Owns, starts, watches and restarts the others.
 
+mod apply;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -9,12 +11,11 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 
 use super::account::AccountActor;
 use super::dispatcher::{Blueprint, Dispatcher};
-use super::lease::Route;
-use super::messages::{Died, Ensure, Join, Leave, NewQueue, Reconfigure, Retire, Stop, Who, Wire};
+use super::messages::{Died, Ensure, Join, Leave, NewQueue, Retire, Stop, Who, Wire, Wired};
 use super::provider::Provider;
 use super::queue::QueueActor;
 use super::registry::{Model, Shared};
-use crate::config::{ModelSettings, ProviderSettings, Settings};
+use crate::config::{ProviderSettings, Settings};
 
 /// Makes the client of a provider account.
 pub type ProviderFactory = Arc<dyn Fn(&ProviderSettings) -> Result<Arc<dyn Provider>, String> + Send + Sync>;
@@ -45,16 +46,39 @@ impl Drop for Obituary {
 
 struct AccountEntry {
     address: Addr<AccountActor>,
+    generation: u32,
     provider: Arc<dyn Provider>,
     settings: ProviderSettings,
     restarts: u32,
 }
 
+impl AccountEntry {
+    /// Says whether jobs need the account's leave.
+    fn is_limited(&self) -> bool {
+        let rates = self.settings.rates;
+        self.settings.max_in_flight.is_some()
+            || rates.requests_per_minute.is_some()
+            || rates.tokens_per_minute.is_some()
+    }
+}
+
 struct DispatcherEntry {
     address: Addr<Dispatcher>,
+    /// Unique among all dispatchers that ever were.
     generation: u32,
-    member: u64,
     blueprint: Blueprint,
+}
+
+impl DispatcherEntry {
+    fn member(&self) -> u64 {
+        self.generation.into()
+    }
+
+    /// Ends it; attempts under way go on.
+    fn stop(&self) {
+        self.blueprint.account.do_send(Leave { member: self.member() });
+        self.address.do_send(Stop);
+    }
 }
 
 struct ModelEntry {
@@ -72,7 +96,10 @@ pub(crate) struct Supervisor {
     factory: ProviderFactory,
     accounts: BTreeMap<Arc<str>, AccountEntry>,
     models: BTreeMap<Arc<str>, ModelEntry>,
-    next_member: u64,
+    /// No longer offered, and serving what waits yet.
+    leaving: Vec<ModelEntry>,
+    /// Numbers the lives of all actors, so that a late notice of death never names another.
+    births: u32,
     seed: u64,
 }
 
@@ -84,106 +111,30 @@ impl fmt::Debug for Supervisor {
 
 impl Supervisor {
     pub(crate) fn new(shared: Arc<Shared>, factory: ProviderFactory, seed: u64) -> Self {
-        Self { shared, factory, accounts: BTreeMap::new(), models: BTreeMap::new(), next_member: 0, seed }
+        let (accounts, models, leaving) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { shared, factory, accounts, models, leaving, births: 0, seed }
     }
 
-    /// Starts what the settings name and is not running; what runs gets its new parameters.
-    fn apply(&mut self, settings: &Arc<Settings>, ctx: &mut Context<Self>) -> Result<(), String> {
-        // Everything that can fail comes first, so that a refused change changes nothing.
-        let mut made = BTreeMap::new();
-        for (name, provider) in &settings.providers {
-            if !self.accounts.contains_key(name) {
-                let client = (self.factory)(provider).map_err(|error| format!("providers.{name:?}: {error}"))?;
-                made.insert(name.clone(), client);
-            }
-        }
-        for (name, provider) in made {
-            let settings = settings.providers[&name].clone();
-            let address = AccountActor::new(self.shared.clock, &settings, ctx.address().recipient()).start();
-            self.accounts.insert(name, AccountEntry { address, provider, settings, restarts: 0 });
-        }
-        self.shared.set_settings(settings.clone());
-        for (name, model) in &settings.models {
-            match self.models.get_mut(name) {
-                Some(entry) => {
-                    entry.model.set_settings(model.clone());
-                    entry.queue.do_send(Reconfigure(model.clone()));
-                    for dispatcher in &mut entry.dispatchers {
-                        dispatcher.blueprint.settings = model.clone();
-                        dispatcher.address.do_send(Reconfigure(model.clone()));
-                    }
-                }
-                None => self.start_model(model.clone(), false, ctx),
-            }
-        }
-        Ok(())
-    }
-
-    fn start_model(&mut self, settings: Arc<ModelSettings>, on_demand: bool, ctx: &mut Context<Self>) {
-        let accounts = settings.routes.iter().filter_map(|route| Some((route, self.accounts.get(&route.provider)?)));
-        let routes: Vec<Arc<Route>> = accounts
-            .map(|(route, account)| {
-                Arc::new(Route {
-                    provider_name: route.provider.clone(),
-                    upstream: route.model.clone(),
-                    provider: account.provider.clone(),
-                    dispatcher: std::sync::RwLock::new(None),
-                })
-            })
-            .collect();
-        let model = Arc::new(Model::new(settings.clone(), routes));
-        let name = model.name.clone();
-        let queue = self.start_queue(&model, 0, on_demand, ctx);
-        let mut entry =
-            ModelEntry { model: model.clone(), queue, life: 0, dispatchers: Vec::new(), on_demand, restarts: 0 };
-        for (index, route) in model.routes.iter().enumerate() {
-            let Some(account) = self.accounts.get(&route.provider_name) else { continue };
-            let rates = account.settings.rates;
-            let limited = account.settings.max_in_flight.is_some()
-                || rates.requests_per_minute.is_some()
-                || rates.tokens_per_minute.is_some();
-            self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let blueprint = Blueprint {
-                clock: self.shared.clock,
-                model: name.clone(),
-                index,
-                route: route.clone(),
-                settings: settings.clone(),
-                stats: model.stats.clone(),
-                token: Arc::new(()),
-                account: account.address.clone(),
-                account_limited: limited,
-                seed: self.seed,
-            };
-            let dispatcher = self.start_dispatcher(blueprint, 0, (&entry.queue, 0), None, ctx);
-            entry.dispatchers.push(dispatcher);
-        }
-        entry.wire();
-        model.set_queue(entry.queue.clone());
-        self.shared.models.insert(name.clone(), model);
-        self.models.insert(name, entry);
-    }
-
-    fn start_queue(&self, model: &Arc<Model>, life: u32, on_demand: bool, ctx: &mut Context<Self>) -> Addr<QueueActor> {
-        let retire = on_demand.then(|| ctx.address().recipient());
-        QueueActor::new(self.shared.clock, model.clone(), life, retire, ctx.address().recipient()).start()
+    fn start_queue(&mut self, model: &Arc<Model>, on_demand: bool, ctx: &mut Context<Self>) -> (Addr<QueueActor>, u32) {
+        let life = self.birth();
+        let queue = QueueActor::new(self.shared.clock, model.clone(), life, on_demand, &ctx.address()).start();
+        (queue, life)
     }
 
     fn start_dispatcher(
         &mut self,
         blueprint: Blueprint,
-        generation: u32,
         (queue, life): (&Addr<QueueActor>, u32),
         remembered: Option<u32>,
         ctx: &mut Context<Self>,
     ) -> DispatcherEntry {
-        self.next_member += 1;
-        let member = self.next_member;
+        let generation = self.birth();
+        let member = generation.into();
         let obituary = ctx.address().recipient();
         let queue = (queue.clone(), life);
         let address = Dispatcher::new(blueprint.clone(), generation, member, queue, remembered, obituary).start();
         blueprint.account.do_send(Join { member, dispatcher: address.clone() });
-        DispatcherEntry { address, generation, member, blueprint }
+        DispatcherEntry { address, generation, blueprint }
     }
 
     /// Gives a dead actor a new life. Its jobs' callers find their replies dropped and submit anew.
@@ -191,8 +142,8 @@ impl Supervisor {
         match who {
             Who::Queue { model, generation } => {
                 let Some(entry) = self.models.get(model).filter(|entry| entry.life == *generation) else { return };
-                let life = generation + 1;
-                let queue = self.start_queue(&entry.model, life, entry.on_demand, ctx);
+                let (shared, on_demand) = (entry.model.clone(), entry.on_demand);
+                let (queue, life) = self.start_queue(&shared, on_demand, ctx);
                 let Some(entry) = self.models.get_mut(model) else { return };
                 entry.queue = queue.clone();
                 entry.life = life;
@@ -205,26 +156,25 @@ impl Supervisor {
             Who::Dispatcher { model, route, generation } => {
                 let Some(entry) = self.models.get(model) else { return };
                 let Some(dead) = entry.dispatchers.get(*route).filter(|d| d.generation == *generation) else { return };
-                let (blueprint, member) = (dead.blueprint.clone(), dead.member);
+                let (blueprint, member) = (dead.blueprint.clone(), dead.member());
                 let (queue, life) = (entry.queue.clone(), entry.life);
                 // The last snapshot remembers the window that was learned.
                 let capacity = entry.model.capacity.borrow();
                 let remembered = capacity.routes.get(*route).map(|route| route.window).filter(|window| *window > 0);
                 drop(capacity);
                 blueprint.account.do_send(Leave { member });
-                let next = generation + 1;
-                let dispatcher = self.start_dispatcher(blueprint, next, (&queue, life), remembered, ctx);
+                let dispatcher = self.start_dispatcher(blueprint, (&queue, life), remembered, ctx);
                 let Some(entry) = self.models.get_mut(model) else { return };
                 entry.dispatchers[*route] = dispatcher;
                 entry.wire();
             }
-            Who::Account { provider } => {
-                let Some(account) = self.accounts.get_mut(provider) else { return };
-                let address =
-                    AccountActor::new(self.shared.clock, &account.settings, ctx.address().recipient()).start();
-                account.address = address.clone();
+            Who::Account { provider, generation } => {
+                let Some(account) = self.accounts.get(provider).filter(|a| a.generation == *generation) else { return };
+                let (settings, client, restarts) =
+                    (account.settings.clone(), account.provider.clone(), account.restarts);
+                let address = self.start_account(settings, client, restarts, ctx);
                 // Each of its dispatchers is replaced too: they hold the dead address.
-                for entry in self.models.values_mut() {
+                for entry in self.models.values_mut().chain(&mut self.leaving) {
                     for dispatcher in &mut entry.dispatchers {
                         if &dispatcher.blueprint.route.provider_name == provider {
                             dispatcher.blueprint.account = address.clone();
@@ -235,12 +185,38 @@ impl Supervisor {
             }
         }
     }
+
+    fn start_account(
+        &mut self,
+        settings: ProviderSettings,
+        provider: Arc<dyn Provider>,
+        restarts: u32,
+        ctx: &mut Context<Self>,
+    ) -> Addr<AccountActor> {
+        let generation = self.birth();
+        let supervisor = ctx.address().recipient();
+        let address = AccountActor::new(self.shared.clock, &settings, generation, supervisor).start();
+        let name = settings.name.clone();
+        let entry = AccountEntry { address: address.clone(), generation, provider, settings, restarts };
+        self.accounts.insert(name, entry);
+        address
+    }
 }
 
 impl ModelEntry {
     fn wire(&self) {
-        let routes = self.dispatchers.iter().map(|d| (d.address.clone(), d.generation)).collect();
-        self.queue.do_send(Wire { routes });
+        let wired = |entry: &DispatcherEntry| Wired {
+            dispatcher: entry.address.clone(),
+            generation: entry.generation,
+            route: entry.blueprint.route.clone(),
+        };
+        self.queue.do_send(Wire { routes: self.dispatchers.iter().map(wired).collect() });
+    }
+
+    /// Ends it.
+    fn stop(self) {
+        self.queue.do_send(Stop);
+        self.dispatchers.iter().for_each(DispatcherEntry::stop);
     }
 }
 
@@ -270,7 +246,7 @@ impl Handler<Ensure> for Supervisor {
             return;
         }
         if let Some(unknown) = &self.shared.settings().unknown_models {
-            self.start_model(Arc::new(unknown.model(&name)), true, ctx);
+            self.start_model(&Arc::new(unknown.model(&name)), true, ctx);
         }
     }
 }
@@ -278,13 +254,14 @@ impl Handler<Ensure> for Supervisor {
 impl Handler<Retire> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Retire(name): Retire, _: &mut Self::Context) {
-        self.shared.models.remove(&name);
-        let Some(entry) = self.models.remove(&name) else { return };
-        entry.queue.do_send(Stop);
-        for dispatcher in entry.dispatchers {
-            dispatcher.blueprint.account.do_send(Leave { member: dispatcher.member });
-            dispatcher.address.do_send(Stop);
+    fn handle(&mut self, Retire(model): Retire, _: &mut Self::Context) {
+        let is_it = |entry: &ModelEntry| Arc::ptr_eq(&entry.model, &model);
+        if let Some(index) = self.leaving.iter().position(is_it) {
+            return self.leaving.swap_remove(index).stop();
+        }
+        if self.models.get(&model.name).is_some_and(is_it) {
+            self.shared.models.remove(&model.name);
+            self.models.remove(&model.name).into_iter().for_each(ModelEntry::stop);
         }
     }
 }
@@ -294,13 +271,18 @@ impl Handler<Died> for Supervisor {
 
     fn handle(&mut self, Died(who): Died, ctx: &mut Self::Context) {
         if !self.knows(&who) {
+            // One that was withdrawn is not worth another life: its callers hear that the model is gone.
+            let is_it = |entry: &ModelEntry| matches!(&who, Who::Queue { generation, .. } if entry.life == *generation);
+            if let Some(index) = self.leaving.iter().position(is_it) {
+                self.leaving.swap_remove(index).stop();
+            }
             return;
         }
         let restarts = match &who {
             Who::Queue { model, .. } | Who::Dispatcher { model, .. } => {
                 self.models.get_mut(model).map(|m| &mut m.restarts)
             }
-            Who::Account { provider } => self.accounts.get_mut(provider).map(|account| &mut account.restarts),
+            Who::Account { provider, .. } => self.accounts.get_mut(provider).map(|account| &mut account.restarts),
         };
         let restarts = restarts.map_or(0, |restarts| {
             *restarts += 1;
@@ -316,6 +298,11 @@ impl Handler<Died> for Supervisor {
 }
 
 impl Supervisor {
+    fn birth(&mut self) -> u32 {
+        self.births += 1;
+        self.births
+    }
+
     /// Says whether the one that died was still in service; one that was stopped or replaced is not mourned.
     fn knows(&self, who: &Who) -> bool {
         match who {
@@ -324,7 +311,9 @@ impl Supervisor {
                 let entry = self.models.get(model).and_then(|entry| entry.dispatchers.get(*route));
                 entry.is_some_and(|dispatcher| dispatcher.generation == *generation)
             }
-            Who::Account { provider } => self.accounts.contains_key(provider),
+            Who::Account { provider, generation } => {
+                self.accounts.get(provider).is_some_and(|entry| entry.generation == *generation)
+            }
         }
     }
 }

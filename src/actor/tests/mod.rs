@@ -1,13 +1,15 @@
 //! The actors end to end, in process: fairness, retries, crashes, cancels. Every test ends with nothing in flight.
 
+mod reload;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::error::Error;
-use super::handle::Fairflow;
-use super::provider::Failure;
-use super::supervisor::CrashIn;
+use crate::actor::error::Error;
+use crate::actor::handle::Fairflow;
+use crate::actor::provider::Failure;
+use crate::actor::supervisor::CrashIn;
 use crate::config::{Config, SimConfig, Span};
 use crate::core::outcome::Outcome;
 use crate::task::TextInference;

@@ -1,0 +1,162 @@
+//! Takes settings over: starts what is new, changes what runs, withdraws what is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, RwLock};
+
+use actix::{Addr, Context};
+
+use super::{DispatcherEntry, ModelEntry, Supervisor};
+use crate::actor::dispatcher::Blueprint;
+use crate::actor::lease::Route;
+use crate::actor::messages::{Reconfigure, Withdraw};
+use crate::actor::queue::QueueActor;
+use crate::actor::registry::Model;
+use crate::config::{ModelSettings, RouteSettings, Settings};
+
+impl Supervisor {
+    /// Runs on these settings from here on.
+    pub(super) fn apply(&mut self, settings: &Arc<Settings>, ctx: &mut Context<Self>) -> Result<(), String> {
+        // Everything that can fail comes first, so that a refused change changes nothing.
+        let mut clients = BTreeMap::new();
+        for (name, provider) in &settings.providers {
+            if self.accounts.get(name).is_none_or(|account| account.settings != *provider) {
+                let client = (self.factory)(provider).map_err(|error| format!("providers.{name:?}: {error}"))?;
+                clients.insert(name.clone(), client);
+            }
+        }
+        let changed: BTreeSet<Arc<str>> = clients.keys().cloned().collect();
+        for (name, client) in clients {
+            self.start_account(settings.providers[&name].clone(), client, 0, ctx);
+        }
+        let before = self.shared.settings();
+        self.shared.set_settings(settings.clone());
+        self.withdraw(&before, settings, &changed);
+        for (name, model) in &settings.models {
+            match self.models.remove(name) {
+                Some(entry) => {
+                    let entry = self.change_model(entry, model, &changed, ctx);
+                    self.models.insert(name.clone(), entry);
+                }
+                None => self.start_model(model, false, ctx),
+            }
+        }
+        // An account ends when the last dispatcher that knows it does.
+        self.accounts.retain(|name, _| settings.providers.contains_key(name));
+        Ok(())
+    }
+
+    /// Offers no longer what the settings do not name. Models of first use go where what they were made from changed.
+    fn withdraw(&mut self, before: &Settings, settings: &Settings, changed: &BTreeSet<Arc<str>>) {
+        let same = before.unknown_models == settings.unknown_models
+            && settings.unknown_models.as_ref().is_none_or(|unknown| !changed.contains(&unknown.provider));
+        let stays = |name: &Arc<str>, entry: &ModelEntry| match settings.models.contains_key(name) {
+            true => !entry.on_demand,
+            false => entry.on_demand && same,
+        };
+        let gone: Vec<_> = self.models.iter().filter(|(name, entry)| !stays(name, entry)).collect();
+        let gone: Vec<Arc<str>> = gone.into_iter().map(|(name, _)| name.clone()).collect();
+        for name in gone {
+            self.shared.models.remove(&name);
+            if let Some(entry) = self.models.remove(&name) {
+                entry.queue.do_send(Withdraw);
+                self.leaving.push(entry);
+            }
+        }
+    }
+
+    /// Gives a model that runs its new settings; its queue and what waits there stay.
+    fn change_model(
+        &mut self,
+        mut entry: ModelEntry,
+        settings: &Arc<ModelSettings>,
+        changed: &BTreeSet<Arc<str>>,
+        ctx: &mut Context<Self>,
+    ) -> ModelEntry {
+        entry.model.set_settings(settings.clone());
+        entry.queue.do_send(Reconfigure(settings.clone()));
+        let windows = entry.model.capacity.borrow().routes.clone();
+        let mut old: Vec<Option<DispatcherEntry>> = entry.dispatchers.drain(..).map(Some).collect();
+        let is_at = |route: &RouteSettings, old: &Option<DispatcherEntry>| {
+            let old = old.as_ref().map(|old| &old.blueprint.route);
+            old.is_some_and(|old| old.provider_name == route.provider && old.upstream == route.model)
+        };
+        let mut rewired = old.len() != settings.routes.len();
+        for (index, route) in settings.routes.iter().enumerate() {
+            let found = old.iter().position(|old| is_at(route, old));
+            let known = found.and_then(|place| Some((place, old[place].take()?)));
+            let next = match known {
+                Some((place, mut same)) if place == index && !changed.contains(&route.provider) => {
+                    same.blueprint.settings = settings.clone();
+                    same.address.do_send(Reconfigure(settings.clone()));
+                    Some(same)
+                }
+                known => {
+                    rewired = true;
+                    let window = known.as_ref().and_then(|(place, _)| windows.get(*place)).map(|view| view.window);
+                    let token = known.map(|(_, dispatcher)| {
+                        dispatcher.stop();
+                        // Attempts under way there still occupy the provider.
+                        dispatcher.blueprint.token.clone()
+                    });
+                    self.start_route(&entry.model, index, route, (&entry.queue, entry.life), (window, token), ctx)
+                }
+            };
+            entry.dispatchers.extend(next);
+        }
+        old.iter().flatten().for_each(DispatcherEntry::stop);
+        if rewired {
+            entry.wire();
+        }
+        entry
+    }
+
+    pub(super) fn start_model(&mut self, settings: &Arc<ModelSettings>, on_demand: bool, ctx: &mut Context<Self>) {
+        let model = Arc::new(Model::new(settings.clone()));
+        let name = model.name.clone();
+        let (queue, life) = self.start_queue(&model, on_demand, ctx);
+        let mut entry =
+            ModelEntry { model: model.clone(), queue, life, dispatchers: Vec::new(), on_demand, restarts: 0 };
+        for (index, route) in settings.routes.iter().enumerate() {
+            let dispatcher = self.start_route(&model, index, route, (&entry.queue, life), (None, None), ctx);
+            entry.dispatchers.extend(dispatcher);
+        }
+        entry.wire();
+        model.set_queue(entry.queue.clone());
+        self.shared.models.insert(name.clone(), model);
+        self.models.insert(name, entry);
+    }
+
+    /// Starts the dispatcher of a route, with the window and the leases of an earlier one where there was one.
+    fn start_route(
+        &mut self,
+        model: &Model,
+        index: usize,
+        route: &RouteSettings,
+        queue: (&Addr<QueueActor>, u32),
+        (window, token): (Option<u32>, Option<Arc<()>>),
+        ctx: &mut Context<Self>,
+    ) -> Option<DispatcherEntry> {
+        // The settings were validated: a route names a provider that there is.
+        let account = self.accounts.get(&route.provider)?;
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let blueprint = Blueprint {
+            clock: self.shared.clock,
+            model: model.name.clone(),
+            index,
+            route: Arc::new(Route {
+                provider_name: route.provider.clone(),
+                upstream: route.model.clone(),
+                provider: account.provider.clone(),
+                dispatcher: RwLock::new(None),
+            }),
+            settings: model.settings(),
+            stats: model.stats.clone(),
+            token: token.unwrap_or_default(),
+            account: account.address.clone(),
+            account_limited: account.is_limited(),
+            seed: self.seed,
+        };
+        let window = window.filter(|window| *window > 0);
+        Some(self.start_dispatcher(blueprint, queue, window, ctx))
+    }
+}

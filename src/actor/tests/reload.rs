@@ -1,0 +1,96 @@
+//! Changes of the configuration while requests wait and are under way: none is lost.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::{at_rest, config, engine};
+use crate::actor::error::Error;
+use crate::actor::handle::Fairflow;
+use crate::config::{Config, RouteConfig};
+use crate::task::TextInference;
+
+/// Submits `count` requests and waits until some are under way.
+async fn submit(fairflow: &Fairflow, model: &str, count: usize) -> Vec<JoinHandle<Result<(), Error>>> {
+    let calls = (0..count).map(|_| {
+        let call = fairflow.generate(TextInference::new(model, "hi"));
+        tokio::spawn(async move { call.await.map(drop) })
+    });
+    let calls = calls.collect();
+    let mut capacity = fairflow.watch(model).expect("known");
+    capacity.wait_for(|now| now.in_flight > 0 && now.queue_depth > 0).await.expect("runs");
+    calls
+}
+
+async fn all_served(calls: Vec<JoinHandle<Result<(), Error>>>) {
+    for call in calls {
+        call.await.expect("no panic").expect("served");
+    }
+}
+
+fn two_providers() -> Config {
+    let mut config = config(|sim| sim.capacity = 4);
+    let other = config.providers["sim"].clone();
+    config.providers.insert("other".into(), other);
+    config
+}
+
+#[tokio::test]
+async fn a_model_that_goes_serves_what_waits_and_takes_nothing_more() {
+    let fairflow = engine(config(|sim| sim.capacity = 4)).await;
+    let calls = submit(&fairflow, "sim-text", 60).await;
+    let mut without = config(|sim| sim.capacity = 4);
+    without.models.remove("sim-text");
+    fairflow.reload(without).await.expect("valid");
+    let late = fairflow.generate(TextInference::new("sim-text", "hi")).await;
+    assert!(matches!(late, Err(Error::UnknownModel { .. })), "{late:?}");
+    all_served(calls).await;
+    // It may come back at once, under the same name, while the old one is leaving.
+    fairflow.reload(config(|sim| sim.capacity = 4)).await.expect("valid");
+    fairflow.generate(TextInference::new("sim-text", "hi")).await.expect("served");
+    at_rest(&fairflow, "sim-text").await;
+}
+
+#[tokio::test]
+async fn routes_come_and_go_and_what_waits_goes_on() {
+    let fairflow = engine(two_providers()).await;
+    let calls = submit(&fairflow, "sim-text", 120).await;
+    let mut moved = two_providers();
+    let to = |provider: &str| RouteConfig { provider: provider.into(), model: None };
+    moved.models.get_mut("sim-text").expect("known").routes = vec![to("other"), to("sim")];
+    fairflow.reload(moved.clone()).await.expect("valid");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    moved.models.get_mut("sim-text").expect("known").routes = vec![to("other")];
+    fairflow.reload(moved).await.expect("valid");
+    all_served(calls).await;
+    at_rest(&fairflow, "sim-text").await;
+    let capacity = fairflow.capacity_of("sim-text", None).await.expect("known");
+    assert_eq!(capacity.routes.iter().map(|route| &*route.provider).collect::<Vec<_>>(), ["other"]);
+}
+
+#[tokio::test]
+async fn a_provider_reached_otherwise_keeps_the_window_that_was_learned() {
+    let fairflow = engine(config(|sim| sim.capacity = 64)).await;
+    all_served(submit(&fairflow, "sim-text", 300).await).await;
+    let window = |fairflow: &Fairflow| fairflow.capacity().iter().find(|m| &*m.model == "sim-text").map(|m| m.window);
+    let learned = window(&fairflow).expect("known");
+    assert!(learned > 8, "{learned}");
+    let calls = submit(&fairflow, "sim-text", 100).await;
+    let mut limited = config(|sim| sim.capacity = 64);
+    limited.providers.get_mut("sim").expect("known").max_in_flight = Some(learned);
+    fairflow.reload(limited).await.expect("valid");
+    all_served(calls).await;
+    at_rest(&fairflow, "sim-text").await;
+    assert!(window(&fairflow).expect("known") >= learned / 2, "{:?} after {learned}", window(&fairflow));
+}
+
+#[tokio::test]
+async fn a_refused_change_changes_nothing() {
+    let fairflow = engine(two_providers()).await;
+    let mut wrong = config(|_| {});
+    wrong.models.clear();
+    wrong.providers.get_mut("sim").expect("known").max_in_flight = Some(0);
+    let refused = fairflow.reload(wrong).await.expect_err("zero").to_string();
+    assert!(refused.contains("max_in_flight"), "{refused}");
+    fairflow.generate(TextInference::new("sim-text", "hi")).await.expect("still served");
+}
