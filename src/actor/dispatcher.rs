@@ -14,7 +14,8 @@ use super::clock::Clock;
 use super::error::Error;
 use super::lease::{Grant, Lease, Report, Route};
 use super::messages::{
-    Allowed, Assign, Claim, Died, Ended, Hold, Job, NewQueue, Reconfigure, Reopen, Settle, Signal, Stop, Update, Who,
+    Allowed, Assign, Claim, Died, Ended, Hold, Job, NewQueue, Reconfigure, Recount, Reopen, Settle, Signal, Stop,
+    Update, Who,
 };
 use super::provider::Failure;
 use super::queue::QueueActor;
@@ -393,6 +394,15 @@ impl Handler<Reopen> for Dispatcher {
     }
 }
 
+impl Handler<Recount> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: Recount, ctx: &mut Self::Context) {
+        self.unclaim();
+        self.turn(self.clock.now(), ctx);
+    }
+}
+
 impl Handler<Settle> for Dispatcher {
     type Result = ();
 
@@ -404,6 +414,9 @@ impl Handler<Settle> for Dispatcher {
             && let Some(held) = self.leases.settle(settle.key)
         {
             self.land(now, held, settle.report, settle.retry);
+        } else {
+            // The account was told of that slot too.
+            self.unclaim();
         }
         self.turn(now, ctx);
     }

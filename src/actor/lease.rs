@@ -118,9 +118,12 @@ pub(crate) struct Route {
     pub(crate) provider_name: Arc<str>,
     pub(crate) upstream: Arc<str>,
     pub(crate) provider: Arc<dyn Provider>,
-    /// Replaced when the dispatcher is restarted.
-    pub(crate) dispatcher: RwLock<Option<Addr<Dispatcher>>>,
+    pub(crate) dispatcher: Door,
 }
+
+/// Where leases are settled: the address of a route's dispatcher in its present life. Leases of earlier lives, and of
+/// the same route reached otherwise, come here too: their end frees a slot.
+pub(crate) type Door = Arc<RwLock<Option<Addr<Dispatcher>>>>;
 
 /// A slot on a route: the caller may make one attempt.
 #[derive(Debug)]

@@ -133,6 +133,11 @@ pub(crate) struct Hold {
     pub(crate) until: Time,
 }
 
+/// Supervisor → dispatcher: an earlier one of its route is gone; slots that it seemed to hold are free.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Recount;
+
 /// Supervisor → account: a dispatcher that uses it, in its present life.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

@@ -1,13 +1,13 @@
 //! Takes settings over: starts what is new, changes what runs, withdraws what is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use actix::{Addr, Context};
 
 use super::{DispatcherEntry, ModelEntry, Supervisor};
 use crate::actor::dispatcher::Blueprint;
-use crate::actor::lease::Route;
+use crate::actor::lease::{Door, Route};
 use crate::actor::messages::{Reconfigure, Withdraw};
 use crate::actor::queue::QueueActor;
 use crate::actor::registry::Model;
@@ -93,12 +93,12 @@ impl Supervisor {
                 known => {
                     rewired = true;
                     let window = known.as_ref().and_then(|(place, _)| windows.get(*place)).map(|view| view.window);
-                    let token = known.map(|(_, dispatcher)| {
+                    let slots = known.map(|(_, dispatcher)| {
                         dispatcher.stop();
-                        // Attempts under way there still occupy the provider.
-                        dispatcher.blueprint.token.clone()
+                        // Attempts under way there still occupy the provider, and say here when they end.
+                        (dispatcher.blueprint.token.clone(), dispatcher.blueprint.route.dispatcher.clone())
                     });
-                    self.start_route(&entry.model, index, route, (&entry.queue, entry.life), (window, token), ctx)
+                    self.start_route(&entry.model, index, route, (&entry.queue, entry.life), (window, slots), ctx)
                 }
             };
             entry.dispatchers.extend(next);
@@ -133,12 +133,13 @@ impl Supervisor {
         index: usize,
         route: &RouteSettings,
         queue: (&Addr<QueueActor>, u32),
-        (window, token): (Option<u32>, Option<Arc<()>>),
+        (window, slots): (Option<u32>, Option<(Arc<()>, Door)>),
         ctx: &mut Context<Self>,
     ) -> Option<DispatcherEntry> {
         // The settings were validated: a route names a provider that there is.
         let account = self.accounts.get(&route.provider)?;
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (token, door) = slots.unwrap_or_default();
         let blueprint = Blueprint {
             clock: self.shared.clock,
             model: model.name.clone(),
@@ -147,11 +148,11 @@ impl Supervisor {
                 provider_name: route.provider.clone(),
                 upstream: route.model.clone(),
                 provider: account.provider.clone(),
-                dispatcher: RwLock::new(None),
+                dispatcher: door,
             }),
             settings: model.settings(),
             stats: model.stats.clone(),
-            token: token.unwrap_or_default(),
+            token,
             account: account.address.clone(),
             account_limited: account.is_limited(),
             seed: self.seed,

@@ -11,7 +11,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 
 use super::account::AccountActor;
 use super::dispatcher::{Blueprint, Dispatcher};
-use super::messages::{Died, Ensure, Join, Leave, NewQueue, Retire, Stop, Who, Wire, Wired};
+use super::messages::{Died, Ensure, Join, Leave, NewQueue, Recount, Retire, Stop, Who, Wire, Wired};
 use super::provider::Provider;
 use super::queue::QueueActor;
 use super::registry::{Model, Shared};
@@ -271,6 +271,10 @@ impl Handler<Died> for Supervisor {
 
     fn handle(&mut self, Died(who): Died, ctx: &mut Self::Context) {
         if !self.knows(&who) {
+            if let Who::Dispatcher { model, .. } = &who {
+                let heirs = self.models.get(model).into_iter().flat_map(|entry| &entry.dispatchers);
+                heirs.for_each(|heir| heir.address.do_send(Recount));
+            }
             // One that was withdrawn is not worth another life: its callers hear that the model is gone.
             let is_it = |entry: &ModelEntry| matches!(&who, Who::Queue { generation, .. } if entry.life == *generation);
             if let Some(index) = self.leaving.iter().position(is_it) {

@@ -18,7 +18,8 @@ async fn submit(fairflow: &Fairflow, model: &str, count: usize) -> Vec<JoinHandl
     });
     let calls = calls.collect();
     let mut capacity = fairflow.watch(model).expect("known");
-    capacity.wait_for(|now| now.in_flight > 0 && now.queue_depth > 0).await.expect("runs");
+    let under_way = capacity.wait_for(|now| now.in_flight > 0 && now.queue_depth > 0);
+    tokio::time::timeout(Duration::from_secs(30), under_way).await.expect("a snapshot shows it").expect("runs");
     calls
 }
 
@@ -71,11 +72,11 @@ async fn routes_come_and_go_and_what_waits_goes_on() {
 #[tokio::test]
 async fn a_provider_reached_otherwise_keeps_the_window_that_was_learned() {
     let fairflow = engine(config(|sim| sim.capacity = 64)).await;
-    all_served(submit(&fairflow, "sim-text", 300).await).await;
+    all_served(submit(&fairflow, "sim-text", 1_000).await).await;
     let window = |fairflow: &Fairflow| fairflow.capacity().iter().find(|m| &*m.model == "sim-text").map(|m| m.window);
     let learned = window(&fairflow).expect("known");
     assert!(learned > 8, "{learned}");
-    let calls = submit(&fairflow, "sim-text", 100).await;
+    let calls = submit(&fairflow, "sim-text", 1_500).await;
     let mut limited = config(|sim| sim.capacity = 64);
     limited.providers.get_mut("sim").expect("known").max_in_flight = Some(learned);
     fairflow.reload(limited).await.expect("valid");
