@@ -11,6 +11,7 @@ use super::account::AccountActor;
 use super::dispatcher::{Blueprint, Dispatcher};
 use super::lease::Route;
 use super::messages::{Died, Ensure, Join, Leave, NewQueue, Reconfigure, Retire, Stop, Who, Wire};
+use super::operator::Override;
 use super::provider::Provider;
 use super::queue::QueueActor;
 use super::registry::{Model, Shared};
@@ -50,18 +51,19 @@ struct AccountEntry {
     restarts: u32,
 }
 
-struct DispatcherEntry {
-    address: Addr<Dispatcher>,
+pub(super) struct DispatcherEntry {
+    pub(super) address: Addr<Dispatcher>,
     generation: u32,
     member: u64,
-    blueprint: Blueprint,
+    pub(super) blueprint: Blueprint,
 }
 
-struct ModelEntry {
-    model: Arc<Model>,
+pub(super) struct ModelEntry {
+    pub(super) model: Arc<Model>,
     queue: Addr<QueueActor>,
     life: u32,
-    dispatchers: Vec<DispatcherEntry>,
+    pub(super) dispatchers: Vec<DispatcherEntry>,
+    pub(super) operator: Override,
     on_demand: bool,
     restarts: u32,
 }
@@ -71,7 +73,7 @@ pub(crate) struct Supervisor {
     shared: Arc<Shared>,
     factory: ProviderFactory,
     accounts: BTreeMap<Arc<str>, AccountEntry>,
-    models: BTreeMap<Arc<str>, ModelEntry>,
+    pub(super) models: BTreeMap<Arc<str>, ModelEntry>,
     next_member: u64,
     seed: u64,
 }
@@ -108,10 +110,7 @@ impl Supervisor {
                 Some(entry) => {
                     entry.model.set_settings(model.clone());
                     entry.queue.do_send(Reconfigure(model.clone()));
-                    for dispatcher in &mut entry.dispatchers {
-                        dispatcher.blueprint.settings = model.clone();
-                        dispatcher.address.do_send(Reconfigure(model.clone()));
-                    }
+                    entry.reconfigure_dispatchers();
                 }
                 None => self.start_model(model.clone(), false, ctx),
             }
@@ -134,8 +133,9 @@ impl Supervisor {
         let model = Arc::new(Model::new(settings.clone(), routes));
         let name = model.name.clone();
         let queue = self.start_queue(&model, 0, on_demand, ctx);
+        let (dispatchers, operator) = (Vec::new(), Override::default());
         let mut entry =
-            ModelEntry { model: model.clone(), queue, life: 0, dispatchers: Vec::new(), on_demand, restarts: 0 };
+            ModelEntry { model: model.clone(), queue, life: 0, dispatchers, operator, on_demand, restarts: 0 };
         for (index, route) in model.routes.iter().enumerate() {
             let Some(account) = self.accounts.get(&route.provider_name) else { continue };
             let rates = account.settings.rates;

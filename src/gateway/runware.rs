@@ -2,121 +2,147 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 
-use super::{auth, refusal};
+use super::refusal::{self, Refusal};
+use super::state::Gateway;
+use super::{auth, body, idempotency};
 use crate::actor::provider::Reply;
-use crate::actor::run::Spec;
+use crate::actor::run::{Receipt, Spec};
 use crate::task::Request;
 use crate::task::wire::runware::{RunwareTask, render};
 use crate::task::wire::{Malformed, Wire};
-use crate::{Class, Error, Fairflow};
+use crate::{Error, Fairflow};
 
 /// Most tasks in one array: each takes a place in the queue.
 const MOST_TASKS: usize = 64;
 
 type Items = Vec<Map<String, Value>>;
 
-pub(super) async fn tasks(request: HttpRequest, body: web::Bytes, fairflow: web::Data<Fairflow>) -> HttpResponse {
+pub(super) async fn tasks(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
     let id = refusal::request_id(&request);
-    let refuse = |error: &Error| refused(error, vec![describe(error, "", "")], &id);
-    let invalid = |field: &str, problem: &str| Error::InvalidRequest(Malformed::new(field, problem));
-    let tasks: Vec<Value> = match serde_json::from_slice(&body) {
-        Ok(Value::Array(tasks)) => tasks,
-        Ok(_) => return refuse(&invalid("body", "must be an array of tasks")),
-        Err(error) => return refuse(&invalid("body", &format!("must be a JSON array of tasks: {error}"))),
+    let limit = gateway.fairflow.settings().server.max_body.0;
+    let body = match body::read(&request, payload, limit).await {
+        Ok(body) => body,
+        Err(refusal) => return refuse(&gateway, &refusal, &[], &id),
     };
-    let is_authentication = |task: &Value| task.get("taskType") == Some(&json!("authentication"));
-    let key = tasks.iter().find(|task| is_authentication(task)).and_then(|task| task.get("apiKey")?.as_str());
-    let Ok(tenant) = auth::tenant(&request, &fairflow.settings(), key) else {
-        let error = json!({"code": "invalidApiKey", "message": "missing or unknown API key", "parameter": "apiKey"});
-        return refusal::begin(401, "invalid_key", None, &id)
-            .json(json!({"data": [], "errors": [error], "error": error}));
+    let tasks = match parse(&body) {
+        Ok(tasks) => tasks,
+        Err(refusal) => return refuse(&gateway, &refusal, &[], &id),
     };
-    let wishes = match auth::wishes(&request) {
-        Ok(wishes) => wishes,
-        Err(malformed) => return refuse(&Error::InvalidRequest(malformed)),
-    };
-    let tasks: Vec<Value> = tasks.into_iter().filter(|task| !is_authentication(task)).collect();
-    if tasks.is_empty() || tasks.len() > MOST_TASKS {
-        return refuse(&invalid("body", &format!("must hold 1 to {MOST_TASKS} tasks")));
+    let answered = respond(&request, &gateway, &body, &tasks, &id).await;
+    answered.unwrap_or_else(|refusal| refuse(&gateway, &refusal, &tasks, &id))
+}
+
+fn parse(body: &Bytes) -> Result<Vec<Value>, Refusal> {
+    let invalid = |problem: String| Refusal::from(Malformed::new("body", problem));
+    match serde_json::from_slice(body) {
+        Ok(Value::Array(tasks)) if !tasks.is_empty() && tasks.len() <= MOST_TASKS => Ok(tasks),
+        Ok(Value::Array(tasks)) => Err(invalid(format!("must hold 1 to {MOST_TASKS} tasks, not {}", tasks.len()))),
+        Ok(_) => Err(invalid("must be an array of tasks".into())),
+        Err(error) => Err(invalid(format!("must be a JSON array of tasks: {error}"))),
     }
-    let runs = tasks.into_iter().map(|task| run(&fairflow, task, tenant.clone(), wishes));
-    let (mut data, mut errors, mut worst): (Items, Vec<Value>, Option<Error>) = (Vec::new(), Vec::new(), None);
-    for outcome in join_all(runs).await {
+}
+
+/// Refuses a whole array; every task that can be told is told by its own error.
+fn refuse(gateway: &Gateway, refusal: &Refusal, tasks: &[Value], id: &str) -> HttpResponse {
+    gateway.count(refusal);
+    let named: Vec<Value> = tasks
+        .iter()
+        .filter(|task| !is_authentication(task) && task.is_object())
+        .map(|task| refusal.runware_error(&text(task, "taskType"), &text(task, "taskUUID")))
+        .collect();
+    let errors = if named.is_empty() { vec![refusal.runware_error("", "")] } else { named };
+    refusal.runware(&errors, id)
+}
+
+fn is_authentication(task: &Value) -> bool {
+    task.get("taskType").is_some_and(|kind| kind == "authentication")
+}
+
+fn text(task: &Value, name: &str) -> String {
+    task.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+async fn respond(
+    request: &HttpRequest,
+    gateway: &Gateway,
+    body: &Bytes,
+    tasks: &[Value],
+    id: &str,
+) -> Result<HttpResponse, Refusal> {
+    let key = tasks.iter().find(|task| is_authentication(task)).and_then(|task| task.get("apiKey")?.as_str());
+    let tenant = auth::tenant(request, &gateway.fairflow.settings(), key)?;
+    let wishes = auth::wishes(request)?;
+    let work: Vec<&Value> = tasks.iter().filter(|task| !is_authentication(task)).collect();
+    if work.is_empty() {
+        return Err(Malformed::new("body", "holds no task but the authentication").into());
+    }
+    let generated = async {
+        let runs = work.into_iter().map(|task| run(&gateway.fairflow, task, tenant.clone(), wishes));
+        gather(gateway, join_all(runs).await, id)
+    };
+    idempotency::once(gateway, request, &tenant, body, id, generated).await
+}
+
+/// Makes one answer of the tasks' outcomes.
+fn gather(gateway: &Gateway, outcomes: Vec<Result<(Items, Receipt), (Refusal, Value)>>, id: &str) -> HttpResponse {
+    let (mut data, mut errors): (Items, Vec<Value>) = (Vec::new(), Vec::new());
+    let (mut worst, mut only): (Option<Refusal>, Option<Receipt>) = (None, None);
+    let alone = outcomes.len() == 1;
+    for outcome in outcomes {
         match outcome {
-            Ok(items) => data.extend(items),
-            Err((error, described)) => {
-                errors.push(described);
-                worst = Some(worst.filter(|worst| worst.status() >= error.status()).unwrap_or(error));
+            Ok((items, receipt)) => {
+                data.extend(items);
+                only = Some(receipt).filter(|_| alone);
+            }
+            Err((refusal, error)) => {
+                gateway.count(&refusal);
+                errors.push(error);
+                worst = Some(worst.filter(|worst| worst.status >= refusal.status).unwrap_or(refusal));
             }
         }
     }
-    match worst {
-        Some(error) if data.is_empty() => refused(&error, errors, &id),
-        // An empty list of errors would make an SDK raise.
-        None => HttpResponse::Ok().insert_header(("x-request-id", id)).json(json!({"data": data})),
-        Some(_) => HttpResponse::Ok().insert_header(("x-request-id", id)).json(json!({"data": data, "errors": errors})),
+    if let Some(refusal) = worst.filter(|_| data.is_empty()) {
+        return refusal.runware(&errors, id);
     }
+    let mut response = HttpResponse::Ok();
+    response.insert_header(("x-request-id", id));
+    if let Some(receipt) = only {
+        refusal::receipt(&mut response, &receipt);
+    }
+    // An empty list of errors would make an SDK raise.
+    response.json(if errors.is_empty() { json!({"data": data}) } else { json!({"data": data, "errors": errors}) })
 }
 
 async fn run(
     fairflow: &Fairflow,
-    task: Value,
+    task: &Value,
     tenant: Arc<str>,
-    (class, max_wait): (Option<Class>, Option<std::time::Duration>),
-) -> Result<Items, (Error, Value)> {
-    let text = |name: &str| task.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (task_type, uuid) = (text("taskType"), text("taskUUID"));
-    let described = |error: Error| {
-        let value = describe(&error, &task_type, &uuid);
-        (error, value)
+    wishes: auth::Wishes,
+) -> Result<(Items, Receipt), (Refusal, Value)> {
+    let described = |refusal: Refusal| {
+        let error = refusal.runware_error(&text(task, "taskType"), &text(task, "taskUUID"));
+        (refusal, error)
     };
     let sync = |task: &RunwareTask| match task.get("deliveryMethod").and_then(Value::as_str) {
         None | Some("sync") => Ok(()),
         Some(_) => Err(Malformed::new("deliveryMethod", "must be \"sync\": other methods are not served yet")),
     };
     let parsed = RunwareTask::parse(task.clone()).and_then(|task| sync(&task).map(|()| task));
-    let parsed = parsed.map_err(|malformed| described(Error::InvalidRequest(malformed)))?;
+    let parsed = parsed.map_err(|malformed| described(malformed.into()))?;
+    let auth::Wishes { class, max_wait } = wishes;
     let spec = Spec { model: parsed.model().into(), tenant: Some(tenant), class, cost: parsed.cost(), max_wait };
     let request = Request::Wire(Wire::Runware(parsed.clone()));
-    let (reply, settling, _) = fairflow.dispatch(spec, &request).await.map_err(described)?;
+    let dispatched = fairflow.dispatch(spec, &request).await;
+    let (reply, settling, receipt) = dispatched.map_err(|error| described(error.into()))?;
     settling.done();
     match reply {
-        Reply::Product(product) => Ok(render(product, &parsed)),
-        _ => Err(described(Error::Internal("the provider answered in another form".into()))),
+        Reply::Product(product) => Ok((render(product, &parsed), receipt)),
+        _ => Err(described(Error::Internal("the provider answered in another form".into()).into())),
     }
-}
-
-/// Words an error as the SDKs understand it; it always names its task.
-fn describe(error: &Error, task_type: &str, uuid: &str) -> Value {
-    let (code, parameter) = match error {
-        Error::InvalidRequest(malformed) => ("invalidParameter", malformed.field.as_str()),
-        Error::UnknownModel { .. } => ("invalidModel", "model"),
-        Error::QueueTimeout { .. } => ("queueTimeout", ""),
-        Error::UpstreamTimeout { .. } => ("providerTimeout", ""),
-        error if error.status() == 429 => ("rateLimitExceeded", ""),
-        Error::Rejected(_) => ("invalidRequest", ""),
-        _ => ("serviceUnavailable", ""),
-    };
-    let mut described = json!({"code": code, "message": error.to_string(), "parameter": parameter, "type": "string",
-        "taskType": task_type, "taskUUID": uuid, "reason": error.reason()});
-    // A provider's own error object goes on as it is, with its task named.
-    if let Error::Rejected(failure) = error
-        && let Some(upstream) = &failure.upstream
-        && let Ok(body) = serde_json::from_slice::<Value>(&upstream.body)
-        && let Some(own) = body.pointer("/errors/0").filter(|own| own.is_object())
-    {
-        described = own.clone();
-        described["taskUUID"] = uuid.into();
-    }
-    described
-}
-
-fn refused(error: &Error, errors: Vec<Value>, id: &str) -> HttpResponse {
-    let message = error.to_string();
-    refusal::begin(error.status(), error.reason(), error.retry_after(), id)
-        .json(json!({"data": [], "errors": errors, "message": message}))
 }
