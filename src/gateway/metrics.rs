@@ -38,6 +38,9 @@ pub(super) async fn metrics(request: HttpRequest, gateway: Data<Gateway>) -> Htt
     }
 }
 
+/// A model and its tenants, each with what it has waiting and in flight, the largest first.
+type ModelTenants<N> = (N, Vec<(N, u32, u32)>);
+
 /// The text as it grows.
 struct Page(String);
 
@@ -151,7 +154,7 @@ impl Page {
     }
 
     /// Writes each tenant's share of what is in flight.
-    fn tenants<N: AsRef<str>>(&mut self, models: &[(N, Vec<(N, u32, u32)>)]) -> fmt::Result {
+    fn tenants<N: AsRef<str>>(&mut self, models: &[ModelTenants<N>]) -> fmt::Result {
         self.family("fairflow_tenant_share", "gauge", "Share of a model's requests in flight, 0 to 1.")?;
         for (model, tenants) in models {
             let flying = |tenants: &[(N, u32, u32)]| tenants.iter().map(|tenant| u64::from(tenant.2)).sum::<u64>();

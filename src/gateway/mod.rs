@@ -45,6 +45,8 @@ pub async fn serve(config: Config, ready: impl FnOnce(SocketAddr, SocketAddr)) -
     let public = {
         let gateway = gateway.clone();
         HttpServer::new(move || App::new().app_data(gateway.clone()).configure(routes::serve_public))
+            // A caller that hangs up closes its half first: what it waits for is given up then, not when it is written.
+            .h1_allow_half_closed(false)
             .bind(server.listen)?
     };
     let admin = {

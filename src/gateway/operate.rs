@@ -1,18 +1,20 @@
 //! The admin port's actions, and the health endpoints of both ports.
 
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::refusal::{Refusal, request_id};
 use super::state::Gateway;
-use super::{auth, openai};
+use super::{auth, body, openai};
 use crate::operator::Action;
 use crate::task::wire::Malformed;
 
 /// Largest window that can be pinned: no provider serves more at once on one route.
 const LARGEST_WINDOW: u32 = 100_000;
+/// Longest order read, in bytes.
+const LONGEST_ORDER: usize = 64 * 1024;
 
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().body("ok")
@@ -81,10 +83,11 @@ impl Order {
 pub(super) async fn model(
     request: HttpRequest,
     model: Path<String>,
-    body: Bytes,
+    payload: Payload,
     gateway: Data<Gateway>,
 ) -> HttpResponse {
     guarded(&request, &gateway, async || {
+        let body = body::read(&request, payload, LONGEST_ORDER).await?;
         let example = "must be like {\"action\": \"pin\", \"window\": 8}";
         let order: Order =
             serde_json::from_slice(&body).map_err(|error| Malformed::new("body", format!("{example}: {error}")))?;

@@ -51,7 +51,13 @@ impl Lab {
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let app = move || App::new().app_data(data.clone()).default_service(web::to(complete));
-                let server = HttpServer::new(app).workers(1).disable_signals().listen(listener).unwrap().run();
+                let server = HttpServer::new(app)
+                    .workers(1)
+                    .disable_signals()
+                    .h1_allow_half_closed(false)
+                    .listen(listener)
+                    .unwrap()
+                    .run();
                 tell.send(server.handle()).unwrap();
                 server.await
             })
@@ -93,6 +99,7 @@ async fn complete(body: web::Bytes, seen: web::Data<Arc<Seen>>) -> HttpResponse 
         "hang" => return std::future::pending().await,
         "down" => return HttpResponse::ServiceUnavailable().body("{}"),
         "bad" => return HttpResponse::BadRequest().content_type("application/json").body(BAD),
+        "quick" => tokio::time::sleep(Duration::from_millis(20)).await,
         "slow" => tokio::time::sleep(Duration::from_millis(400)).await,
         "drip" => {
             let tick = |n: u32| async move {
@@ -112,7 +119,10 @@ async fn complete(body: web::Bytes, seen: web::Data<Arc<Seen>>) -> HttpResponse 
         }
         "broken" => {
             let items = [Ok(Bytes::from_static(b"data: {\"choices\"")), Err(std::io::Error::other("gone"))];
-            let chunks = futures_util::stream::iter(items);
+            let chunks = futures_util::stream::iter(items).then(|item| async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                item
+            });
             return HttpResponse::Ok().content_type("text/event-stream").streaming(chunks);
         }
         _ => {}

@@ -104,6 +104,8 @@ async fn a_drain_ends_the_process_when_all_is_answered() {
     while lab.seen.busy.load(Ordering::SeqCst) == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    let feed = http.get(format!("{}/v1/capacity", gateway.public)).header("accept", "text/event-stream");
+    let _feed = feed.send().await.unwrap();
     gateway.terminate();
     assert_eq!(call.await.unwrap(), 200, "what was admitted is finished");
     assert!(gateway.ended().await, "exit status 0");

@@ -70,6 +70,11 @@ async fn occupy(
     panic!("{model}: never {wanted:?}");
 }
 
+async fn queued(gateway: &Gateway, model: &str) -> u64 {
+    let answer = read(client().get(format!("{}/v1/capacity/{model}", gateway.public)).send().await.unwrap()).await;
+    answer["models"][0]["queueDepth"].as_u64().unwrap()
+}
+
 #[tokio::test]
 async fn every_refusal_says_why_and_when_to_come_back() {
     let lab = Lab::start();
@@ -81,7 +86,7 @@ async fn every_refusal_says_why_and_when_to_come_back() {
             ("hang-tenant", one),
             ("hang-queue", &format!("{one}\nqueue = {{ max_wait = \"150ms\" }}")),
             ("hang-upstream", "timeout = \"100ms\"\nretry = { max_attempts = 1 }"),
-            ("slow-late", one),
+            ("quick-late", one),
             ("down", "retry = { max_attempts = 2, base = \"10ms\", max = \"20ms\", budget = 1.0 }"),
             ("bad", ""),
         ],
@@ -100,16 +105,20 @@ async fn every_refusal_says_why_and_when_to_come_back() {
     refused(&gateway, "hang-queue", (504, "queue_timeout", "queueTimeout"), true, &[]).await;
     refused(&gateway, "hang-upstream", (504, "upstream_timeout", "providerTimeout"), false, &[]).await;
 
-    // Two answers teach it how long one takes; then five that wait are more than 20 ms.
-    for _ in 0..2 {
-        assert_eq!(post(&gateway, CHAT, &chat("slow-late"), &[]).await.status(), 200);
+    // Thirty answers teach it how long one takes; then a hundred that wait are more than 20 ms.
+    let crowd = |size: usize| {
+        let url = format!("{}{CHAT}", gateway.public);
+        let http = client();
+        let send = move |_| tokio::spawn(http.post(&url).body(chat("quick-late").to_string()).send());
+        (0..size).map(send).collect::<Vec<_>>()
+    };
+    for served in crowd(30) {
+        assert_eq!(served.await.unwrap().unwrap().status(), 200);
     }
-    let mut crowd = vec![occupy(&gateway, "slow-late", "a", (1, 0)).await];
-    for n in 1..5 {
-        crowd.push(occupy(&gateway, "slow-late", "a", (1, n)).await);
-    }
+    let _crowd = crowd(100);
+    while queued(&gateway, "quick-late").await < 80 {}
     let hurry = [("x-fairflow-max-wait", "20")];
-    refused(&gateway, "slow-late", (429, "deadline_unreachable", "rateLimitExceeded"), true, &hurry).await;
+    refused(&gateway, "quick-late", (429, "deadline_unreachable", "rateLimitExceeded"), true, &hurry).await;
 
     refused(&gateway, "down", (503, "retries_exhausted", "serviceUnavailable"), true, &[]).await;
     for _ in 0..50 {

@@ -90,6 +90,7 @@ async fn a_stream_that_breaks_says_so() {
     let gateway = lab.gateway("", &[("broken", "")]);
     let text = post(&gateway, CHAT, &streamed("broken"), &[]).await.text().await.unwrap();
     let events: Vec<&str> = text.split("\n\n").collect();
+    assert!(events.len() > 2, "{text:?}");
     assert!(events[1].starts_with("data: {\"error\":{") && events[1].contains("upstream_error"), "{text}");
     assert_eq!(events[2], "data: [DONE]");
     gateway.at_rest("broken").await;
