@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
+use actix_web::HttpResponse;
 use actix_web::web::Data;
-use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{LocalBoxStream, StreamExt, once};
@@ -62,14 +62,10 @@ pub(super) async fn respond(
                 settling.done();
                 return Ok(response.content_type(upstream.content_type).body(upstream.body));
             }
-            Ok(finish(response, writer.events(reply, settling)))
+            Ok(response.streaming(writer.events(reply, settling)))
         }
-        Err(_) => Ok(finish(response, wait(waiting, writer, keep_alive))),
+        Err(_) => Ok(response.streaming(wait(waiting, writer, keep_alive))),
     }
-}
-
-fn finish(mut response: HttpResponseBuilder, events: Events) -> HttpResponse {
-    response.streaming(events)
 }
 
 /// Sends comments until the request is served, then its events, or its refusal as an event.
