@@ -44,6 +44,7 @@ pub mod task;
 pub use actor::capacity;
 pub use actor::error::Error;
 pub use actor::handle::{Builder, Fairflow, StartError};
+pub use actor::operator;
 pub use actor::run::Receipt;
 pub use actor::stats;
 pub use actor::supervisor::ProviderFactory;

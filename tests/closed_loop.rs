@@ -5,10 +5,10 @@
 //! short, with wider bands, because the cold start weighs more.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::let_underscore_must_use, reason = "a test")]
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,6 +16,8 @@ use std::time::Duration;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use rand::RngExt;
 use tokio::time::Instant;
+
+use support::{Gateway, client};
 
 const CAP: usize = 24;
 const MEAN_SECONDS: f64 = 0.4;
@@ -82,43 +84,15 @@ fn lab() -> (Arc<Lab>, u16) {
     (lab, port)
 }
 
-/// A gateway process, ended with the test.
-struct Gateway(Child, String, std::path::PathBuf);
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = (self.0.kill(), self.0.wait(), std::fs::remove_file(&self.2));
-    }
-}
-
 fn gateway(provider: u16) -> Gateway {
-    let config = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[providers.lab]\nkind = \"openai\"\n\
-         base_url = \"http://127.0.0.1:{provider}/v1\"\n[models.m]\nroutes = [{{ provider = \"lab\" }}]\n"
-    );
-    let path = std::env::temp_dir().join(format!("fairflow-{}-{provider}.toml", std::process::id()));
-    std::fs::write(&path, config).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_fairflow"))
-        .args(["serve", "--config"])
-        .arg(&path)
-        .env("RUST_LOG", "warn")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let first = lines.next().unwrap().unwrap();
-    let url = first.split_whitespace().nth(1).unwrap().to_owned();
-    // Read on, or what it prints next would find a closed pipe.
-    std::thread::spawn(move || lines.for_each(drop));
-    Gateway(child, url, path)
+    let base_url = format!("http://127.0.0.1:{provider}/v1");
+    let provider = format!("[providers.lab]\nkind = \"openai\"\nbase_url = \"{base_url}\"");
+    Gateway::start("", &format!("{provider}\n[models.m]\nroutes = [{{ provider = \"lab\" }}]\n"))
 }
 
 /// Runs closed-loop clients, `clients[tenant]` of each tenant, and returns each tenant's latencies and the statuses.
 async fn drive(url: &str, clients: &[usize], seconds: f64) -> (Vec<Vec<f64>>, BTreeMap<u16, u64>) {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let tls = tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
-    let http = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls).build().unwrap();
+    let http = client();
     let latencies = Arc::new(Mutex::new(vec![Vec::new(); clients.len()]));
     let statuses = Arc::new(Mutex::new(BTreeMap::new()));
     let end = Instant::now() + Duration::from_secs_f64(seconds);
@@ -126,7 +100,7 @@ async fn drive(url: &str, clients: &[usize], seconds: f64) -> (Vec<Vec<f64>>, BT
     for (tenant, count) in clients.iter().enumerate() {
         for _ in 0..*count {
             let (http, latencies, statuses) = (http.clone(), latencies.clone(), statuses.clone());
-            let url = format!("{url}/chat/completions");
+            let url = format!("{url}/v1/chat/completions");
             tasks.push(tokio::spawn(async move {
                 while Instant::now() < end {
                     let began = Instant::now();
@@ -134,7 +108,6 @@ async fn drive(url: &str, clients: &[usize], seconds: f64) -> (Vec<Vec<f64>>, BT
                         .post(&url)
                         .header("x-fairflow-tenant", format!("t{tenant}"))
                         .body(r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hello"}]}"#)
-                        .timeout(Duration::from_secs(60))
                         .send()
                         .await;
                     let status = sent.map_or(0, |response| response.status().as_u16());
@@ -170,7 +143,7 @@ async fn twenty_tenants_share_a_capped_provider_and_see_no_refusal() {
     let (seconds, long) = seconds();
     let (lab, port) = lab();
     let gateway = gateway(port);
-    let (latencies, statuses) = drive(&gateway.1, &[10; 20], seconds).await;
+    let (latencies, statuses) = drive(&gateway.public, &[10; 20], seconds).await;
     let counts: Vec<f64> = latencies.iter().map(|tenant| tenant.len() as f64).collect();
     let (sum, squares): (f64, f64) = (counts.iter().sum(), counts.iter().map(|n| n * n).sum());
     let jain = sum * sum / (counts.len() as f64 * squares);
@@ -195,11 +168,11 @@ async fn a_flood_does_not_slow_small_tenants_much() {
     let alone = {
         let (_lab, port) = lab();
         let gateway = gateway(port);
-        drive(&gateway.1, &[0, 2, 2, 8], seconds).await.0
+        drive(&gateway.public, &[0, 2, 2, 8], seconds).await.0
     };
     let (_lab, port) = lab();
     let gateway = gateway(port);
-    let (beside, statuses) = drive(&gateway.1, &[150, 2, 2, 8], seconds).await;
+    let (beside, statuses) = drive(&gateway.public, &[150, 2, 2, 8], seconds).await;
     assert_eq!(statuses.keys().copied().collect::<Vec<_>>(), [200], "{statuses:?}");
     for tenant in 1..4 {
         let (alone, beside) = (p99(&alone[tenant]), p99(&beside[tenant]));

@@ -18,11 +18,13 @@ pub(crate) struct RouteView {
     pub(crate) state: RouteState,
     pub(crate) hold_until: Time,
     pub(crate) confirmed_down: bool,
+    pub(crate) paused: bool,
 }
 
 impl RouteView {
     pub(crate) const fn new() -> Self {
-        Self { window: 0, in_flight: 0, state: RouteState::Open, hold_until: Time::ZERO, confirmed_down: false }
+        let (state, hold_until) = (RouteState::Open, Time::ZERO);
+        Self { window: 0, in_flight: 0, state, hold_until, confirmed_down: false, paused: false }
     }
 
     /// Returns until when nothing can be sent; not after `now` where the route is usable.
@@ -101,7 +103,7 @@ pub struct RouteCapacity {
     pub provider: Arc<str>,
     /// The model's name there.
     pub model: Arc<str>,
-    /// `open`, `held`, `closed` or `probing`.
+    /// `open`, `held`, `closed` or `probing`; `paused` where an operator has stopped it.
     pub state: String,
     /// Requests it may have in flight.
     pub window: u32,
@@ -190,7 +192,11 @@ pub(crate) struct TenantView {
 /// Names a route's state for people: a hold is more telling than "open".
 pub(crate) fn route_capacity(provider: &Arc<str>, model: &Arc<str>, view: &RouteView, now: Time) -> RouteCapacity {
     let until = view.closed_until();
-    let state = if matches!(view.state, RouteState::Open) && until > now { "held" } else { view.state.as_str() };
+    let state = match view.state {
+        _ if view.paused => "paused",
+        RouteState::Open if until > now => "held",
+        state => state.as_str(),
+    };
     let wait: Duration = until.since(now);
     RouteCapacity {
         provider: provider.clone(),

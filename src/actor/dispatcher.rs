@@ -172,7 +172,7 @@ impl Dispatcher {
 
     /// Returns how many jobs may be sent now: the narrowest gate.
     fn credits(&self, now: Time) -> u32 {
-        if self.account_full || !self.staged.is_empty() {
+        if self.settings.paused || self.account_full || !self.staged.is_empty() {
             return 0;
         }
         self.window
@@ -218,6 +218,7 @@ impl Dispatcher {
             state: self.breaker.state(self.clock.now()),
             hold_until: self.pacer.hold_until(),
             confirmed_down: self.breaker.confirmed_down(),
+            paused: self.settings.paused,
         }
     }
 

@@ -11,6 +11,7 @@ use super::capacity::{Millis, ModelCapacity, TenantCapacity};
 use super::error::Error;
 use super::generate::{Call, Generate};
 use super::messages::{Ensure, Inspect, Shed, TopTenants};
+use super::operator::{Action, Operate, Override};
 use super::provider::{Answer, Attempt, Reply};
 use super::registry::{Model, Shared};
 use super::run::{Receipt, Slot, Spec, Yield, run};
@@ -18,6 +19,8 @@ use super::stats::Stats;
 use super::supervisor::{Apply, ProviderFactory, Supervisor};
 use crate::config::{Config, ConfigError, Settings, nearest};
 use crate::core::cost::Cost;
+#[cfg(feature = "gateway")]
+use crate::core::time::Time;
 use crate::task::{Request, Task, Usage};
 
 /// Longest model name that is looked up; longer ones are certainly not configured.
@@ -211,6 +214,12 @@ impl Fairflow {
         Ok((reply, Settling { slot, cost, usage }, receipt))
     }
 
+    /// Returns the engine's time.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn now(&self) -> Time {
+        self.engine.shared.clock.now()
+    }
+
     /// Returns the latest snapshot of every model, by name.
     #[must_use]
     pub fn capacity(&self) -> Vec<ModelCapacity> {
@@ -294,6 +303,18 @@ impl Fairflow {
         let new = config.validate()?;
         let applied = self.engine.supervisor.send(Apply(Arc::new(new))).await;
         applied.map_err(|error| StartError::Thread(error.to_string()))?.map_err(StartError::Refused)
+    }
+
+    /// Carries out an operator's wish about a model and returns what is in force then, until it is undone: a reload
+    /// does not touch it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownModel`] where no such model runs, or [`Error::Stopped`].
+    pub async fn operate(&self, model: &str, action: Action) -> Result<Override, Error> {
+        let operate = Operate { model: model.into(), action };
+        let answer = self.engine.supervisor.send(operate).await.map_err(|_| Error::Stopped)?;
+        answer.ok_or_else(|| Error::UnknownModel { model: model.to_owned(), near: None })
     }
 
     /// Says whether a drain is on.

@@ -13,6 +13,7 @@ mod generate;
 pub(crate) mod handle;
 mod lease;
 mod messages;
+pub mod operator;
 pub(crate) mod provider;
 mod queue;
 mod registry;

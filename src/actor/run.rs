@@ -83,7 +83,7 @@ impl Slot {
         let now = self.shared.clock.now();
         self.tally.stats.service.record(now.since(self.sent));
         self.tally.stats.sojourn.record(now.since(self.admitted));
-        self.tally.stats.tokens(usage.input_tokens, usage.output_tokens);
+        self.tally.stats.count_tokens(usage.input_tokens, usage.output_tokens);
         self.tally.end("success");
         if let Some(lease) = self.lease.take() {
             lease.settle(Report { cost, hints: self.hints, ..Report::ended(Outcome::Success) }, None);

@@ -11,27 +11,66 @@ use crate::core::window::ChangeKind;
 pub const BOUNDS: [f64; 16] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 
-/// A histogram of durations.
-#[derive(Debug, Default)]
+/// Upper bounds of the token histograms, those that OpenTelemetry advises for `gen_ai.client.token.usage`.
+pub const TOKEN_BOUNDS: [f64; 14] = [
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1_024.0,
+    4_096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
+
+/// A histogram of durations in seconds, or of tokens.
+#[derive(Debug)]
 pub struct Histogram {
-    buckets: [AtomicU64; BOUNDS.len() + 1],
-    sum_nanos: AtomicU64,
+    bounds: &'static [f64],
+    buckets: Box<[AtomicU64]>,
+    /// In parts of the unit: nanoseconds, or tokens.
+    sum: AtomicU64,
+    parts: f64,
 }
 
 impl Histogram {
-    pub(crate) fn record(&self, span: Duration) {
-        let seconds = span.as_secs_f64();
-        let bucket = BOUNDS.partition_point(|bound| *bound < seconds);
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.sum_nanos.fetch_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    fn new(bounds: &'static [f64], parts: f64) -> Self {
+        let buckets = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        Self { bounds, buckets, sum: AtomicU64::new(0), parts }
     }
 
-    /// Returns the sum in seconds and the count per bucket; the last bucket is everything above the highest bound.
+    fn durations() -> Self {
+        Self::new(&BOUNDS, 1e9)
+    }
+
+    pub(crate) fn record(&self, span: Duration) {
+        self.add(span.as_secs_f64(), u64::try_from(span.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    fn add(&self, value: f64, parts: u64) {
+        let bucket = self.bounds.partition_point(|bound| *bound < value);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(parts, Ordering::Relaxed);
+    }
+
+    /// Returns the upper bounds of its buckets; one more bucket holds everything above the highest.
+    #[must_use]
+    pub fn bounds(&self) -> &'static [f64] {
+        self.bounds
+    }
+
+    /// Returns the sum in its unit and the count per bucket; the last bucket is everything above the highest bound.
     #[must_use]
     pub fn read(&self) -> (f64, Vec<u64>) {
         let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
         #[allow(clippy::cast_precision_loss, reason = "a metric")]
-        let sum = self.sum_nanos.load(Ordering::Relaxed) as f64 / 1e9;
+        let sum = self.sum.load(Ordering::Relaxed) as f64 / self.parts;
         (sum, counts)
     }
 }
@@ -54,13 +93,13 @@ pub const REQUEST_OUTCOMES: [&str; 13] = [
 ];
 
 /// Counters of one model.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stats {
     requests: [AtomicU64; REQUEST_OUTCOMES.len()],
     attempts: [AtomicU64; Outcome::ALL.len()],
     window_changes: [AtomicU64; ChangeKind::ALL.len()],
-    /// Tokens read and written.
-    tokens: [AtomicU64; 2],
+    /// Tokens read, and tokens written, per success whose provider told.
+    pub tokens: [Histogram; 2],
     /// Room in the retry budget, in thousandths of a retry.
     retry_budget: AtomicU64,
     /// Admission to dispatch, per dispatch.
@@ -69,6 +108,21 @@ pub struct Stats {
     pub service: Histogram,
     /// Admission to answer, of successes.
     pub sojourn: Histogram,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            requests: Default::default(),
+            attempts: Default::default(),
+            window_changes: Default::default(),
+            tokens: std::array::from_fn(|_| Histogram::new(&TOKEN_BOUNDS, 1.0)),
+            retry_budget: AtomicU64::new(0),
+            queue_wait: Histogram::durations(),
+            service: Histogram::durations(),
+            sojourn: Histogram::durations(),
+        }
+    }
 }
 
 impl Stats {
@@ -86,9 +140,12 @@ impl Stats {
         self.window_changes[kind.index()].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn tokens(&self, input: Option<u64>, output: Option<u64>) {
-        for (counter, tokens) in self.tokens.iter().zip([input, output]) {
-            counter.fetch_add(tokens.unwrap_or(0), Ordering::Relaxed);
+    #[allow(clippy::cast_precision_loss, reason = "finds a bucket; the sum is exact")]
+    pub(crate) fn count_tokens(&self, input: Option<u64>, output: Option<u64>) {
+        for (histogram, tokens) in self.tokens.iter().zip([input, output]) {
+            if let Some(tokens) = tokens {
+                histogram.add(tokens as f64, tokens);
+            }
         }
     }
 
@@ -110,12 +167,6 @@ impl Stats {
     /// Returns how often windows changed, by kind.
     pub fn window_changes(&self) -> impl Iterator<Item = (ChangeKind, u64)> {
         ChangeKind::ALL.into_iter().zip(&self.window_changes).map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
-    }
-
-    /// Returns the tokens read and written so far.
-    #[must_use]
-    pub fn token_totals(&self) -> [u64; 2] {
-        [&self.tokens[0], &self.tokens[1]].map(|counter| counter.load(Ordering::Relaxed))
     }
 
     /// Returns how many retries the budget has room for.

@@ -11,38 +11,41 @@ use futures_util::stream::{BoxStream, StreamExt};
 use super::handle::Settling;
 use super::provider::Failure;
 use crate::core::cost::Cost;
+#[cfg(feature = "gateway")]
+use crate::task::wire::usage::UsageFinder;
 use crate::task::{TextDelta, Usage};
 
-/// A stream with the slot that serves it.
-struct Held<T> {
+/// A stream with the slot that serves it; `usage` finds in an item what the generation used.
+struct Held<T, F> {
     inner: BoxStream<'static, Result<T, Failure>>,
     /// Taken when the stream ends; dropped with the stream otherwise, which counts as cancelled.
     settling: Option<Settling>,
-    usage: fn(&T) -> Option<Usage>,
+    usage: F,
 }
 
-impl<T> Stream for Held<T> {
+impl<T, F: FnMut(&T) -> Option<Usage> + Unpin> Stream for Held<T, F> {
     type Item = Result<T, Failure>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.settling.is_none() {
             return Poll::Ready(None);
         }
-        let item = ready!(self.inner.poll_next_unpin(cx));
+        let this = &mut *self;
+        let item = ready!(this.inner.poll_next_unpin(cx));
         match &item {
             Some(Ok(item)) => {
-                if let (Some(usage), Some(settling)) = ((self.usage)(item), &mut self.settling) {
+                if let (Some(usage), Some(settling)) = ((this.usage)(item), &mut this.settling) {
                     settling.usage = usage;
                     settling.cost = text_cost(usage);
                 }
             }
             Some(Err(failure)) => {
-                if let Some(settling) = self.settling.take() {
+                if let Some(settling) = this.settling.take() {
                     settling.slot.fail(failure);
                 }
             }
             None => {
-                if let Some(settling) = self.settling.take() {
+                if let Some(settling) = this.settling.take() {
                     settling.done();
                 }
             }
@@ -62,14 +65,15 @@ pub(crate) fn hold_deltas(
     inner: BoxStream<'static, Result<TextDelta, Failure>>,
     settling: Settling,
 ) -> BoxStream<'static, Result<TextDelta, Failure>> {
-    Box::pin(Held { inner, settling: Some(settling), usage: |delta| delta.usage })
+    Box::pin(Held { inner, settling: Some(settling), usage: |delta: &TextDelta| delta.usage })
 }
 
-/// Holds the slot of a verbatim stream until it ends.
+/// Holds the slot of a chat that is streamed verbatim until it ends; what it used is read as it passes.
 #[cfg(feature = "gateway")]
-pub(crate) fn hold_bytes(
+pub(crate) fn hold_chat(
     inner: BoxStream<'static, Result<Bytes, Failure>>,
     settling: Settling,
 ) -> BoxStream<'static, Result<Bytes, Failure>> {
-    Box::pin(Held { inner, settling: Some(settling), usage: |_| None })
+    let mut finder = UsageFinder::default();
+    Box::pin(Held { inner, settling: Some(settling), usage: move |chunk: &Bytes| finder.push(chunk) })
 }

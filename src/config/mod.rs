@@ -3,6 +3,7 @@
 //! [`Config`] is the TOML as a tree, every key optional; [`Config::validate`] turns it into [`Settings`] in the terms
 //! of core, or says everything that is wrong with it. So core never sees a bad value.
 
+mod effective;
 mod error;
 mod schema;
 mod secret;

@@ -53,6 +53,9 @@ pub struct ServerConfig {
     pub max_body: Size,
     /// How long a drain may take; default 60s.
     pub drain_timeout: Span,
+    /// How long an event stream may say nothing before a comment keeps it alive; a streamed request that waits longer
+    /// for its first piece begins its answer then. Default 5s.
+    pub keep_alive: Span,
 }
 
 impl Default for ServerConfig {
@@ -64,6 +67,7 @@ impl Default for ServerConfig {
             admin_key: None,
             max_body: Size(64 << 20),
             drain_timeout: Span(std::time::Duration::from_secs(60)),
+            keep_alive: Span(std::time::Duration::from_secs(5)),
         }
     }
 }

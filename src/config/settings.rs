@@ -108,6 +108,8 @@ pub struct ModelSettings {
     pub timeout: Duration,
     /// Service time (P90) up to which the model counts as healthy.
     pub healthy_latency: Duration,
+    /// Whether nothing is dispatched: an operator's doing, no key of the file.
+    pub paused: bool,
 }
 
 /// One way to reach a model.

@@ -167,6 +167,7 @@ impl Config {
         if server.max_body.0 == 0 {
             check.problem("server.max_body", "0 is out of range; give a size like \"64MiB\"");
         }
+        check.span("server.keep_alive", Some(server.keep_alive), server.keep_alive.0);
         if server.auth == AuthMode::Open && !server.listen.ip().is_loopback() {
             let problem = format!("\"open\" lets anyone in and {} is not loopback; set auth = \"keys\"", server.listen);
             check.problem("server.auth", problem);
@@ -288,6 +289,7 @@ fn model(check: &mut Check, path: &str, name: &str, raw: &ModelConfig, defaults:
             raw.healthy_latency.or(defaults.healthy_latency),
             Duration::from_secs(30),
         ),
+        paused: false,
     }
 }
 

@@ -1,11 +1,17 @@
-//! Who is asking.
+//! Who is asking, and what they wish.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpRequest;
+use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
+use super::refusal::Refusal;
+use super::state::Gateway;
+use crate::Class;
 use crate::config::{AuthMode, KeyHash, Settings};
+use crate::task::wire::Malformed;
 
 /// Names longer than this are cut: they come from outside and are kept per tenant.
 const LONGEST_TENANT: usize = 128;
@@ -14,14 +20,17 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
     request.headers().get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty())
 }
 
+fn bearer(request: &HttpRequest) -> Option<&str> {
+    header(request, "authorization").and_then(|text| text.strip_prefix("Bearer ")).map(str::trim)
+}
+
 /// Returns the tenant of a request; `key` is one given in the body, which goes before the header.
 ///
 /// # Errors
 ///
-/// `()` where a key is needed and is missing or unknown.
-pub(super) fn tenant(request: &HttpRequest, settings: &Settings, key: Option<&str>) -> Result<Arc<str>, ()> {
-    let bearer = header(request, "authorization").and_then(|text| text.strip_prefix("Bearer "));
-    let key = key.or(bearer).map(str::trim);
+/// A refusal where a key is needed and is missing or unknown.
+pub(super) fn tenant(request: &HttpRequest, settings: &Settings, key: Option<&str>) -> Result<Arc<str>, Refusal> {
+    let key = key.map(str::trim).or_else(|| bearer(request));
     match settings.server.auth {
         AuthMode::Open => {
             let named = header(request, "x-fairflow-tenant").map(|name| name.chars().take(LONGEST_TENANT).collect());
@@ -30,34 +39,60 @@ pub(super) fn tenant(request: &HttpRequest, settings: &Settings, key: Option<&st
             Ok(named.or_else(hashed).unwrap_or_else(|| "default".to_owned()).into())
         }
         AuthMode::Keys => {
-            let given = KeyHash::of(key.ok_or(())?);
+            let given = KeyHash::of(key.ok_or_else(Refusal::invalid_key)?);
             // The map finds a candidate by hash of the key's SHA-256; the comparison itself takes constant time.
-            let found = settings.keys.get_key_value(&given).ok_or(())?;
-            if bool::from(found.0.0.ct_eq(&given.0)) { Ok(found.1.clone()) } else { Err(()) }
+            let found = settings.keys.get_key_value(&given).ok_or_else(Refusal::invalid_key)?;
+            if bool::from(found.0.0.ct_eq(&given.0)) { Ok(found.1.clone()) } else { Err(Refusal::invalid_key()) }
         }
     }
+}
+
+/// Checks the key of the admin port, which it asks for unless it is on loopback and none is configured.
+///
+/// # Errors
+///
+/// A refusal where the key is missing or wrong.
+pub(super) fn admin(request: &HttpRequest, gateway: &Gateway) -> Result<(), Refusal> {
+    let settings = gateway.fairflow.settings();
+    let allowed = match &settings.admin_key {
+        None => gateway.admin_on_loopback,
+        // Hashed first, so that not even its length shows in the time it takes.
+        Some(key) => {
+            bearer(request).is_some_and(|given| KeyHash::of(given).0.ct_eq(&KeyHash::of(key.expose_secret()).0).into())
+        }
+    };
+    if allowed { Ok(()) } else { Err(Refusal::invalid_key()) }
+}
+
+/// What a caller asks of the scheduler beside the generation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wishes {
+    pub(super) class: Option<Class>,
+    pub(super) max_wait: Option<Duration>,
 }
 
 /// Reads `x-fairflow-class` and `x-fairflow-max-wait`.
 ///
 /// # Errors
 ///
-/// The header's name and what it must be.
-pub(super) fn wishes(
-    request: &HttpRequest,
-) -> Result<(Option<crate::Class>, Option<std::time::Duration>), crate::task::wire::Malformed> {
-    use crate::task::wire::Malformed;
-    let class = header(request, "x-fairflow-class")
-        .map(|name| {
-            crate::Class::parse(name)
-                .ok_or_else(|| Malformed::new("x-fairflow-class", "must be interactive, standard or batch"))
-        })
-        .transpose()?;
-    let wait = header(request, "x-fairflow-max-wait")
-        .map(|text| {
-            let wrong = || Malformed::new("x-fairflow-max-wait", "must be whole milliseconds above 0");
-            text.parse::<u64>().ok().filter(|ms| *ms > 0).map(std::time::Duration::from_millis).ok_or_else(wrong)
-        })
-        .transpose()?;
-    Ok((class, wait))
+/// A refusal that names the header, its value, and what it must be.
+pub(super) fn wishes(request: &HttpRequest) -> Result<Wishes, Refusal> {
+    Ok(Wishes {
+        class: wish(request, "x-fairflow-class", "interactive, standard or batch", Class::parse)?,
+        max_wait: wish(request, "x-fairflow-max-wait", "whole milliseconds above 0", |text| {
+            text.parse().ok().filter(|ms| *ms > 0).map(Duration::from_millis)
+        })?,
+    })
+}
+
+fn wish<T>(request: &HttpRequest, name: &str, is: &str, read: fn(&str) -> Option<T>) -> Result<Option<T>, Refusal> {
+    let Some(value) = request.headers().get(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    match read(text.trim()) {
+        Some(wish) => Ok(Some(wish)),
+        None => {
+            let given: String = text.chars().take(40).collect();
+            Err(Malformed::new(name, format!("must be {is}, not {given:?}")).into())
+        }
+    }
 }

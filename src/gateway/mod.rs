@@ -1,14 +1,22 @@
 //! The HTTP gateway: OpenAI's and Runware's routes in front of the scheduler.
 
-mod admin;
 mod auth;
+mod body;
+mod capacity;
+mod event_stream;
+mod feed;
+mod idempotency;
+mod metrics;
 mod openai;
+mod operate;
 mod refusal;
+mod routes;
 mod runware;
+mod state;
 
 use std::net::SocketAddr;
 
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpServer, web};
 
 use crate::config::Config;
 use crate::{Fairflow, StartError};
@@ -33,38 +41,19 @@ pub enum ServeError {
 pub async fn serve(config: Config, ready: impl FnOnce(SocketAddr, SocketAddr)) -> Result<(), ServeError> {
     let fairflow = Fairflow::builder(config).start().await?;
     let server = fairflow.settings().server.clone();
-    let limit = server.max_body.0;
+    let gateway = web::Data::new(state::Gateway::new(fairflow, server.admin_listen.ip().is_loopback()));
     let public = {
-        let fairflow = fairflow.clone();
-        HttpServer::new(move || {
-            App::new()
-                .app_data(web::Data::new(fairflow.clone()))
-                .app_data(web::PayloadConfig::new(limit))
-                .route("/v1/chat/completions", web::post().to(openai::chat))
-                .route("/v1/embeddings", web::post().to(openai::embeddings))
-                .route("/v1/images/generations", web::post().to(openai::images))
-                .route("/v1/models", web::get().to(openai::models))
-                .route("/v1", web::post().to(runware::tasks))
-                .route("/", web::post().to(runware::tasks))
-                .route("/v1/capacity", web::get().to(admin::capacity))
-                .route("/v1/capacity/{model:.*}", web::get().to(admin::capacity_of))
-                .route("/health/live", web::get().to(|| async { HttpResponse::Ok().body("ok") }))
-                .route("/health/ready", web::get().to(admin::ready))
-        })
-        .bind(server.listen)?
+        let gateway = gateway.clone();
+        HttpServer::new(move || App::new().app_data(gateway.clone()).configure(routes::serve_public))
+            // A caller that hangs up closes its half first: what it waits for is given up then, not when it is written.
+            .h1_allow_half_closed(false)
+            .bind(server.listen)?
     };
     let admin = {
-        let fairflow = fairflow.clone();
-        HttpServer::new(move || {
-            App::new()
-                .app_data(web::Data::new(fairflow.clone()))
-                .route("/metrics", web::get().to(admin::metrics))
-                .route("/admin/drain", web::post().to(admin::drain))
-                .route("/health/live", web::get().to(|| async { HttpResponse::Ok().body("ok") }))
-                .route("/health/ready", web::get().to(admin::ready))
-        })
-        .workers(1)
-        .bind(server.admin_listen)?
+        let gateway = gateway.clone();
+        HttpServer::new(move || App::new().app_data(gateway.clone()).configure(routes::serve_admin))
+            .workers(1)
+            .bind(server.admin_listen)?
     };
     let address = |addresses: Vec<SocketAddr>, asked: SocketAddr| addresses.first().copied().unwrap_or(asked);
     ready(address(public.addrs(), server.listen), address(admin.addrs(), server.admin_listen));
@@ -75,7 +64,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(SocketAddr, SocketAddr)) -
     actix_web::rt::spawn(async move {
         signal().await;
         tracing::info!("draining: nothing more is admitted");
-        let in_time = fairflow.drain(server.drain_timeout.0).await;
+        let in_time = gateway.drain(server.drain_timeout.0).await;
         tracing::info!(in_time, "drained");
         handles.0.stop(true).await;
         handles.1.stop(false).await;

@@ -1,90 +1,113 @@
 //! OpenAI's routes.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use actix_web::{HttpRequest, HttpResponse, web};
-use bytes::Bytes;
-use futures_util::StreamExt;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::{auth, refusal};
+use super::refusal::{self, Refusal};
+use super::state::Gateway;
+use super::{auth, body, event_stream, idempotency};
 use crate::actor::provider::Reply;
 use crate::actor::run::Spec;
-use crate::actor::stream::{hold_bytes, hold_deltas};
 use crate::task::Request;
 use crate::task::wire::Wire;
-use crate::task::wire::openai::{Endpoint, Label, OpenAiRequest, render, render_delta};
-use crate::{Error, Fairflow};
+use crate::task::wire::openai::{Endpoint, Label, OpenAiRequest, render};
 
-pub(super) async fn chat(request: HttpRequest, body: web::Bytes, fairflow: web::Data<Fairflow>) -> HttpResponse {
-    answer(Endpoint::Chat, request, body, &fairflow).await
+pub(super) async fn chat(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
+    answer(Endpoint::Chat, &request, payload, &gateway).await
 }
 
-pub(super) async fn embeddings(request: HttpRequest, body: web::Bytes, fairflow: web::Data<Fairflow>) -> HttpResponse {
-    answer(Endpoint::Embeddings, request, body, &fairflow).await
+pub(super) async fn embeddings(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
+    answer(Endpoint::Embeddings, &request, payload, &gateway).await
 }
 
-pub(super) async fn images(request: HttpRequest, body: web::Bytes, fairflow: web::Data<Fairflow>) -> HttpResponse {
-    answer(Endpoint::Images, request, body, &fairflow).await
+pub(super) async fn images(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
+    answer(Endpoint::Images, &request, payload, &gateway).await
 }
 
-pub(super) async fn models(request: HttpRequest, fairflow: web::Data<Fairflow>) -> HttpResponse {
-    let settings = fairflow.settings();
-    if auth::tenant(&request, &settings, None).is_err() {
-        return refusal::openai_key(&refusal::request_id(&request));
+pub(super) async fn models(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
+    let id = refusal::request_id(&request);
+    let settings = gateway.fairflow.settings();
+    if let Err(refusal) = auth::tenant(&request, &settings, None) {
+        return refuse(&gateway, &refusal, &id);
     }
     let model = |name| json!({"id": name, "object": "model", "created": 0, "owned_by": "fairflow"});
     let data: Vec<_> = settings.models.keys().map(model).collect();
-    HttpResponse::Ok().json(json!({"object": "list", "data": data}))
+    HttpResponse::Ok().insert_header(("x-request-id", id)).json(json!({"object": "list", "data": data}))
 }
 
-async fn answer(endpoint: Endpoint, request: HttpRequest, body: Bytes, fairflow: &Fairflow) -> HttpResponse {
-    let id = refusal::request_id(&request);
-    let Ok(tenant) = auth::tenant(&request, &fairflow.settings(), None) else { return refusal::openai_key(&id) };
-    let parsed = OpenAiRequest::parse(endpoint, body).and_then(|parsed| Ok((parsed, auth::wishes(&request)?)));
-    let (parsed, (class, max_wait)) = match parsed {
-        Ok(parsed) => parsed,
-        Err(malformed) => return refusal::openai(&Error::InvalidRequest(malformed), &id),
+/// Counts a refusal and words it.
+pub(super) fn refuse(gateway: &Gateway, refusal: &Refusal, id: &str) -> HttpResponse {
+    gateway.count(refusal);
+    refusal.openai(id)
+}
+
+async fn answer(endpoint: Endpoint, request: &HttpRequest, payload: Payload, gateway: &Data<Gateway>) -> HttpResponse {
+    let id = refusal::request_id(request);
+    let generated = respond(endpoint, request, payload, gateway, &id).await;
+    generated.unwrap_or_else(|refusal| refuse(gateway, &refusal, &id))
+}
+
+async fn respond(
+    endpoint: Endpoint,
+    request: &HttpRequest,
+    payload: Payload,
+    gateway: &Data<Gateway>,
+    id: &str,
+) -> Result<HttpResponse, Refusal> {
+    let settings = gateway.fairflow.settings();
+    let tenant = auth::tenant(request, &settings, None)?;
+    let auth::Wishes { class, max_wait } = auth::wishes(request)?;
+    let body = body::read(request, payload, settings.server.max_body.0).await?;
+    let parsed = OpenAiRequest::parse(endpoint, body.clone())?;
+    let model = Arc::from(parsed.model.as_str());
+    let spec = Spec { model, tenant: Some(tenant.clone()), class, cost: parsed.cost, max_wait };
+    if parsed.stream && endpoint == Endpoint::Chat {
+        return event_stream::respond(gateway, spec, Wire::OpenAi(parsed), id, settings.server.keep_alive.0).await;
+    }
+    let generated = async {
+        let generated = generate(gateway, spec, parsed, id).await;
+        generated.unwrap_or_else(|refusal| refuse(gateway, &refusal, id))
     };
-    let model = parsed.model.clone();
-    let spec = Spec { model: model.as_str().into(), tenant: Some(tenant), class, cost: parsed.cost, max_wait };
-    let work = Request::Wire(Wire::OpenAi(parsed.clone()));
-    let (reply, settling, receipt) = match fairflow.dispatch(spec, &work).await {
-        Ok(done) => done,
-        Err(error) => return refusal::openai(&error, &id),
-    };
+    idempotency::once(gateway, request, &tenant, &body, id, generated).await
+}
+
+async fn generate(gateway: &Gateway, spec: Spec, parsed: OpenAiRequest, id: &str) -> Result<HttpResponse, Refusal> {
+    let (model, base64) = (parsed.model.clone(), wants_base64(&parsed));
+    let work = Request::Wire(Wire::OpenAi(parsed));
+    let (reply, settling, receipt) = gateway.fairflow.dispatch(spec, &work).await?;
     let mut response = HttpResponse::Ok();
-    refusal::receipt(&mut response, &receipt, &id);
-    let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    response.insert_header(("x-request-id", id));
+    refusal::receipt(&mut response, &receipt);
     match reply {
         Reply::Verbatim(upstream) => {
             settling.done();
-            response.content_type(upstream.content_type).body(upstream.body)
+            Ok(response.content_type(upstream.content_type).body(upstream.body))
         }
         Reply::Product(product) => {
             settling.done();
-            let base64 = parsed.field("encoding_format").is_some_and(|format| format == "base64");
-            response.json(render(&product, Label { model: &model, id: &format!("chatcmpl-{id}"), created }, base64))
+            let label = Label { model: &model, id: &answer_id(id), created: unix_time() };
+            Ok(response.json(render(&product, label, base64)))
         }
-        Reply::Stream(chunks) => response.content_type("text/event-stream").streaming(hold_bytes(chunks, settling)),
-        Reply::Deltas(deltas) => {
-            let options = parsed.field("stream_options");
-            let with_usage = options.is_some_and(|options| options.get("include_usage") == Some(&json!(true)));
-            let label_id = format!("chatcmpl-{id}");
-            let events = hold_deltas(deltas, settling).filter_map(move |delta| {
-                let label = Label { model: &model, id: &label_id, created };
-                let event = match delta {
-                    Ok(delta) => render_delta(&delta, label, with_usage),
-                    Err(failure) => Some(json!({"error": {
-                        "message": failure.message, "type": "server_error", "param": null, "code": "upstream_error",
-                    }})),
-                };
-                std::future::ready(
-                    event.map(|event| Ok::<_, actix_web::Error>(Bytes::from(format!("data: {event}\n\n")))),
-                )
-            });
-            let done = futures_util::stream::once(async { Ok(Bytes::from_static(b"data: [DONE]\n\n")) });
-            response.content_type("text/event-stream").streaming(events.chain(done))
+        Reply::Stream(_) | Reply::Deltas(_) => {
+            Err(crate::Error::Internal("the provider streamed what was not to be streamed".into()).into())
         }
     }
+}
+
+fn wants_base64(request: &OpenAiRequest) -> bool {
+    request.endpoint == Endpoint::Embeddings
+        && request.field("encoding_format").is_some_and(|format| format == "base64")
+}
+
+/// Returns the id of a generated answer.
+pub(super) fn answer_id(id: &str) -> String {
+    format!("chatcmpl-{id}")
+}
+
+pub(super) fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

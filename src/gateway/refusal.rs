@@ -1,63 +1,169 @@
-//! Refusals and receipts as headers and bodies.
+//! Refusals and receipts as headers and bodies, in either dialect.
 
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::provider::Upstream;
+use crate::task::wire::Malformed;
 use crate::{Error, Receipt};
+
+/// Longest request id that is echoed.
+const LONGEST_ID: usize = 128;
+
+/// Why a request gets no generation: the scheduler's error, or what the gateway found wrong before.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    /// As `x-fairflow-reason` says it.
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    /// The field or header at fault.
+    pub(super) param: Option<String>,
+    pub(super) retry_after: Option<Duration>,
+    /// The provider's own words, which pass through.
+    pub(super) upstream: Option<Upstream>,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let (status, reason, message, retry_after) =
+            (error.status(), error.reason(), error.to_string(), error.retry_after());
+        let param = match &error {
+            Error::InvalidRequest(malformed) => Some(malformed.field.clone()),
+            Error::UnknownModel { .. } => Some("model".to_owned()),
+            _ => None,
+        };
+        let upstream = if let Error::Rejected(failure) = error { failure.upstream } else { None };
+        Self { status, reason, message, param, retry_after, upstream }
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Error::InvalidRequest(malformed).into()
+    }
+}
+
+impl Refusal {
+    fn new(status: u16, reason: &'static str, message: impl Into<String>, param: Option<&str>) -> Self {
+        let param = param.map(str::to_owned);
+        Self { status, reason, message: message.into(), param, retry_after: None, upstream: None }
+    }
+
+    pub(super) fn invalid_key() -> Self {
+        Self::new(401, "invalid_key", "missing or unknown API key; send authorization: Bearer KEY", None)
+    }
+
+    pub(super) fn body_too_large(limit: usize) -> Self {
+        let size = bytesize::ByteSize::b(limit as u64).display().iec();
+        Self::new(413, "body_too_large", format!("`body` is larger than the {size} allowed; send less"), Some("body"))
+    }
+
+    /// A key that came before with another body. Not 409: the SDKs would send it again.
+    pub(super) fn key_reused() -> Self {
+        let message = "invalid request: `idempotency-key` was used for another request; use a new key for each";
+        Self::new(422, "invalid_request", message, Some("idempotency-key"))
+    }
+
+    pub(super) fn unknown_path(request: &HttpRequest) -> Self {
+        let message = format!("no such path: {}; GET /openapi.json lists those there are", request.path());
+        Self::new(404, "invalid_request", message, None)
+    }
+
+    pub(super) fn wrong_method(request: &HttpRequest, allowed: &str) -> Self {
+        let message = format!("{} does not take {}; use {allowed}", request.path(), request.method());
+        Self::new(405, "invalid_request", message, None)
+    }
+
+    /// Begins the response, with id, reason and retry-after.
+    pub(super) fn begin(&self, id: &str) -> HttpResponseBuilder {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = HttpResponse::build(status);
+        response.insert_header(("x-request-id", id)).insert_header(("x-fairflow-reason", self.reason));
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, at least one: a zero would be read as "at once".
+            response.insert_header(("retry-after", wait.as_secs_f64().ceil().max(1.0).to_string()));
+            response.insert_header(("retry-after-ms", wait.as_millis().max(1).to_string()));
+        }
+        if self.status == 413 {
+            // The rest of the body is not read, so nothing can follow it.
+            response.force_close();
+        }
+        response
+    }
+
+    /// Answers in OpenAI's shape; a provider's own refusal passes through untouched.
+    pub(super) fn openai(&self, id: &str) -> HttpResponse {
+        let mut response = self.begin(id);
+        match &self.upstream {
+            Some(upstream) => response.content_type(upstream.content_type.as_str()).body(upstream.body.clone()),
+            None => response.json(self.openai_body()),
+        }
+    }
+
+    /// Words the refusal in OpenAI's shape.
+    pub(super) fn openai_body(&self) -> Value {
+        let kind = match self.status {
+            429 => "rate_limit_error",
+            400..=499 => "invalid_request_error",
+            _ => "server_error",
+        };
+        let code = if self.reason == "invalid_key" { "invalid_api_key" } else { self.reason };
+        json!({"error": {"message": self.message, "type": kind, "param": self.param, "code": code}})
+    }
+
+    /// Words the refusal of one task as Runware's SDKs understand it; it always names its task.
+    pub(super) fn runware_error(&self, task_type: &str, uuid: &str) -> Value {
+        // A provider's own error object goes on as it is, with its task named.
+        let own = self.upstream.as_ref().and_then(|upstream| {
+            let body: Value = serde_json::from_slice(&upstream.body).ok()?;
+            body.pointer("/errors/0").filter(|own| own.is_object()).cloned()
+        });
+        if let Some(mut own) = own {
+            own["taskUUID"] = uuid.into();
+            return own;
+        }
+        let code = match self.reason {
+            "invalid_key" => "invalidApiKey",
+            "unknown_model" => "invalidModel",
+            "queue_timeout" => "queueTimeout",
+            "upstream_timeout" => "providerTimeout",
+            "rejected" => "invalidRequest",
+            _ if self.status == 429 => "rateLimitExceeded",
+            _ if self.status < 500 => "invalidParameter",
+            _ => "serviceUnavailable",
+        };
+        let parameter = if self.reason == "invalid_key" { "apiKey" } else { self.param.as_deref().unwrap_or_default() };
+        json!({"code": code, "message": self.message, "parameter": parameter, "type": "string",
+            "taskType": task_type, "taskUUID": uuid, "reason": self.reason})
+    }
+
+    /// Answers in Runware's shape with the errors of its tasks.
+    pub(super) fn runware(&self, errors: &[Value], id: &str) -> HttpResponse {
+        let mut body = json!({"data": [], "errors": errors, "message": self.message});
+        if self.reason == "invalid_key" {
+            // The newer JS SDK looks for a bad key here.
+            body["error"] = errors.first().cloned().unwrap_or_default();
+        }
+        self.begin(id).json(body)
+    }
+}
 
 /// Returns the caller's request id, or a new one.
 pub(super) fn request_id(request: &HttpRequest) -> String {
     let given = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
-    given.filter(|id| !id.is_empty() && id.len() <= 128).map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned)
-}
-
-/// Begins a response of a status, with id, reason and retry-after.
-pub(super) fn begin(status: u16, reason: &str, retry_after: Option<Duration>, id: &str) -> HttpResponseBuilder {
-    let mut response = HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
-    response.insert_header(("x-request-id", id)).insert_header(("x-fairflow-reason", reason));
-    if let Some(wait) = retry_after {
-        // Whole seconds, at least one: a zero would be read as "at once".
-        response.insert_header(("retry-after", wait.as_secs_f64().ceil().max(1.0).to_string()));
-        response.insert_header(("retry-after-ms", wait.as_millis().max(1).to_string()));
-    }
-    response
+    let given = given.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID);
+    given.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned)
 }
 
 /// Adds the `x-fairflow-*` headers of a success.
-pub(super) fn receipt(response: &mut HttpResponseBuilder, receipt: &Receipt, id: &str) {
+pub(super) fn receipt(response: &mut HttpResponseBuilder, receipt: &Receipt) {
     response
-        .insert_header(("x-request-id", id))
         .insert_header(("x-fairflow-queue-ms", receipt.queued.as_millis().to_string()))
         .insert_header(("x-fairflow-upstream-ms", receipt.upstream.as_millis().to_string()))
         .insert_header(("x-fairflow-attempts", receipt.attempts.to_string()))
         .insert_header(("x-fairflow-route", format!("{}/{}", receipt.provider, receipt.upstream_model)));
-}
-
-/// Words an error in OpenAI's shape; a provider's own refusal passes through untouched.
-pub(super) fn openai(error: &Error, id: &str) -> HttpResponse {
-    let mut response = begin(error.status(), error.reason(), error.retry_after(), id);
-    if let Error::Rejected(failure) = error
-        && let Some(upstream) = &failure.upstream
-    {
-        return response.content_type(upstream.content_type.as_str()).body(upstream.body.clone());
-    }
-    let kind = match error.status() {
-        429 => "rate_limit_error",
-        400..=499 => "invalid_request_error",
-        _ => "server_error",
-    };
-    let param = if let Error::InvalidRequest(malformed) = error { Some(malformed.field.as_str()) } else { None };
-    let body = json!({"message": error.to_string(), "type": kind, "param": param, "code": error.reason()});
-    response.json(json!({"error": body}))
-}
-
-/// Refuses a missing or unknown key.
-pub(super) fn openai_key(id: &str) -> HttpResponse {
-    let message = "missing or unknown API key; send authorization: Bearer KEY";
-    begin(401, "invalid_key", None, id).json(json!({
-        "error": {"message": message, "type": "invalid_request_error", "param": null, "code": "invalid_api_key"},
-    }))
 }

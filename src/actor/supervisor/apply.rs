@@ -9,6 +9,7 @@ use super::{DispatcherEntry, ModelEntry, Supervisor};
 use crate::actor::dispatcher::Blueprint;
 use crate::actor::lease::{Door, Route};
 use crate::actor::messages::{Reconfigure, Withdraw};
+use crate::actor::operator::Override;
 use crate::actor::queue::QueueActor;
 use crate::actor::registry::Model;
 use crate::config::{ModelSettings, RouteSettings, Settings};
@@ -85,11 +86,7 @@ impl Supervisor {
             let found = old.iter().position(|old| is_at(route, old));
             let known = found.and_then(|place| Some((place, old[place].take()?)));
             let next = match known {
-                Some((place, mut same)) if place == index && !changed.contains(&route.provider) => {
-                    same.blueprint.settings = settings.clone();
-                    same.address.do_send(Reconfigure(settings.clone()));
-                    Some(same)
-                }
+                Some((place, same)) if place == index && !changed.contains(&route.provider) => Some(same),
                 known => {
                     rewired = true;
                     let window = known.as_ref().and_then(|(place, _)| windows.get(*place)).map(|view| view.window);
@@ -104,6 +101,7 @@ impl Supervisor {
             entry.dispatchers.extend(next);
         }
         old.iter().flatten().for_each(DispatcherEntry::stop);
+        entry.reconfigure_dispatchers();
         if rewired {
             entry.wire();
         }
@@ -114,8 +112,15 @@ impl Supervisor {
         let model = Arc::new(Model::new(settings.clone()));
         let name = model.name.clone();
         let (queue, life) = self.start_queue(&model, on_demand, ctx);
-        let mut entry =
-            ModelEntry { model: model.clone(), queue, life, dispatchers: Vec::new(), on_demand, restarts: 0 };
+        let mut entry = ModelEntry {
+            model: model.clone(),
+            queue,
+            life,
+            dispatchers: Vec::new(),
+            operator: Override::default(),
+            on_demand,
+            restarts: 0,
+        };
         for (index, route) in settings.routes.iter().enumerate() {
             let dispatcher = self.start_route(&model, index, route, (&entry.queue, life), (None, None), ctx);
             entry.dispatchers.extend(dispatcher);

@@ -12,6 +12,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 use super::account::AccountActor;
 use super::dispatcher::{Blueprint, Dispatcher};
 use super::messages::{Died, Ensure, Join, Leave, NewQueue, Recount, Retire, Stop, Who, Wire, Wired};
+use super::operator::Override;
 use super::provider::Provider;
 use super::queue::QueueActor;
 use super::registry::{Model, Shared};
@@ -62,11 +63,11 @@ impl AccountEntry {
     }
 }
 
-struct DispatcherEntry {
-    address: Addr<Dispatcher>,
+pub(super) struct DispatcherEntry {
+    pub(super) address: Addr<Dispatcher>,
     /// Unique among all dispatchers that ever were.
     generation: u32,
-    blueprint: Blueprint,
+    pub(super) blueprint: Blueprint,
 }
 
 impl DispatcherEntry {
@@ -81,11 +82,12 @@ impl DispatcherEntry {
     }
 }
 
-struct ModelEntry {
-    model: Arc<Model>,
+pub(super) struct ModelEntry {
+    pub(super) model: Arc<Model>,
     queue: Addr<QueueActor>,
     life: u32,
-    dispatchers: Vec<DispatcherEntry>,
+    pub(super) dispatchers: Vec<DispatcherEntry>,
+    pub(super) operator: Override,
     on_demand: bool,
     restarts: u32,
 }
@@ -95,7 +97,7 @@ pub(crate) struct Supervisor {
     shared: Arc<Shared>,
     factory: ProviderFactory,
     accounts: BTreeMap<Arc<str>, AccountEntry>,
-    models: BTreeMap<Arc<str>, ModelEntry>,
+    pub(super) models: BTreeMap<Arc<str>, ModelEntry>,
     /// No longer offered, and serving what waits yet.
     leaving: Vec<ModelEntry>,
     /// Numbers the lives of all actors, so that a late notice of death never names another.

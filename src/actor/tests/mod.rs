@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::actor::error::Error;
 use crate::actor::handle::Fairflow;
+use crate::actor::operator::{Action, Override};
 use crate::actor::provider::Failure;
 use crate::actor::supervisor::CrashIn;
 use crate::config::{Config, SimConfig, Span};
@@ -171,4 +172,30 @@ async fn an_unknown_model_names_the_nearest() {
     let fairflow = engine(config(|_| {})).await;
     let refused = fairflow.generate(TextInference::new("sim-txt", "hi")).await.expect_err("unknown");
     assert!(refused.to_string().contains("did you mean \"sim-text\"?"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_operators_wish_outlives_reloads_and_crashes() {
+    let fairflow = engine(config(|_| {})).await;
+    let mut capacity = fairflow.watch("sim-text").expect("known");
+    assert!(matches!(fairflow.operate("nobody", Action::Pause).await, Err(Error::UnknownModel { .. })));
+    fairflow.operate("sim-text", Action::Pause).await.expect("known");
+    let standing = fairflow.operate("sim-text", Action::Pin(7)).await.expect("known");
+    assert_eq!(standing, Override { paused: true, window: Some(7) });
+    let call = fairflow.generate(TextInference::new("sim-text", "hi"));
+    let waiting = tokio::spawn(async move { call.await.map(drop) });
+    capacity.wait_for(|now| now.queue_depth == 1 && now.window == 7).await.expect("runs");
+    let mut other = config(|_| {});
+    other.defaults.timeout = Some(Span(Duration::from_secs(77)));
+    fairflow.reload(other).await.expect("taken");
+    fairflow.engine.crash(CrashIn::Dispatcher("sim-text".into(), 0));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let as_before = |now: &crate::capacity::ModelCapacity| now.window == 7 && now.routes[0].state == "paused";
+    let view = capacity.wait_for(as_before).await.expect("runs").clone();
+    assert_eq!((view.in_flight, view.queue_depth), (0, 1));
+    fairflow.operate("sim-text", Action::Resume).await.expect("known");
+    waiting.await.expect("no panic").expect("served");
+    let standing = fairflow.operate("sim-text", Action::Unpin).await.expect("known");
+    assert_eq!(standing, Override::default());
+    at_rest(&fairflow, "sim-text").await;
 }

@@ -3,6 +3,7 @@
 pub mod openai;
 pub mod runware;
 pub mod sse;
+pub mod usage;
 
 use thiserror::Error;
 

@@ -95,6 +95,10 @@ impl OpenAiRequest {
     ///
     /// [`Malformed`] names the field: no JSON object, no model, nothing to generate from, or a number that is none.
     pub fn parse(endpoint: Endpoint, body: Bytes) -> Result<Self, Malformed> {
+        // Checked by hand: an array would be read as the fields in their order.
+        if body.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
+            return Err(Malformed::new("body", "must be a JSON object"));
+        }
         let peek: Peek<'_> = serde_json::from_slice(&body)
             .map_err(|error| Malformed::new("body", format!("must be a JSON object: {error}")))?;
         let raw_model = peek.model.ok_or_else(|| Malformed::new("model", "is missing; name a configured model"))?;

@@ -1,0 +1,115 @@
+//! What is in force, for people to look at: every default filled in, every secret left out.
+
+use serde_json::{Map, Value, json};
+
+use super::settings::{Endpoint, ModelSettings, ProviderKind, ProviderSettings, Settings, TenantPolicy};
+use super::units::{Size, Span};
+
+impl Settings {
+    /// Writes the settings with the names and units of the file. Keys show as where they come from, if at all.
+    #[must_use]
+    pub fn effective(&self) -> Value {
+        let providers: Map<_, _> =
+            self.providers.iter().map(|(name, settings)| (name.to_string(), provider(settings))).collect();
+        let models: Map<_, _> =
+            self.models.iter().map(|(name, settings)| (name.to_string(), model(settings))).collect();
+        let tenants: Map<_, _> = self.tenants.iter().map(|(name, policy)| (name.to_string(), tenant(policy))).collect();
+        json!({
+            "server": self.server,
+            "providers": providers,
+            "models": models,
+            "unknown_models": self.unknown_models.as_ref().map(|unknown| &*unknown.provider),
+            "defaults": tenant(&self.default_policy),
+            "tenants": tenants,
+        })
+    }
+}
+
+fn provider(settings: &ProviderSettings) -> Value {
+    let (kind, mut rest) = match &settings.kind {
+        ProviderKind::OpenAi(at) => ("openai", endpoint(at)),
+        ProviderKind::Runware(at) => ("runware", endpoint(at)),
+        ProviderKind::Sim(sim) => ("sim", json!({"sim": sim})),
+    };
+    rest["kind"] = kind.into();
+    rest["max_in_flight"] = json!(settings.max_in_flight);
+    rest["rate"] = json!({
+        "requests_per_minute": settings.rates.requests_per_minute,
+        "tokens_per_minute": settings.rates.tokens_per_minute,
+    });
+    rest
+}
+
+fn endpoint(endpoint: &Endpoint) -> Value {
+    let key = endpoint.api_key.as_ref().map(|_| "[redacted]");
+    let url = without_credentials(&endpoint.base_url);
+    json!({"base_url": url, "api_key": key, "max_response": Size(endpoint.max_response)})
+}
+
+/// Leaves out what a URL may hold between its scheme and its host, and its query.
+fn without_credentials(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return String::new() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
+fn model(settings: &ModelSettings) -> Value {
+    let routes: Vec<Value> =
+        settings.routes.iter().map(|route| json!({"provider": route.provider, "model": route.model})).collect();
+    json!({
+        "routes": routes,
+        "queue": {"capacity": settings.queue.capacity, "max_wait": Span(settings.max_wait)},
+        "window": {"initial": settings.window.initial, "min": settings.window.min, "max": settings.window.max},
+        "retry": {
+            "max_attempts": settings.max_attempts,
+            "base": Span(settings.backoff.base),
+            "max": Span(settings.backoff.max),
+            "budget": settings.retry_budget,
+        },
+        "timeout": Span(settings.timeout),
+        "healthy_latency": Span(settings.healthy_latency),
+    })
+}
+
+fn tenant(policy: &TenantPolicy) -> Value {
+    let limit = |limit: u32| Some(limit).filter(|limit| *limit < u32::MAX);
+    json!({
+        "weight": policy.limits.weight.value(),
+        "class": policy.class.as_str(),
+        "max_in_flight": limit(policy.limits.max_in_flight),
+        "max_queued": limit(policy.limits.max_queued),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn what_is_in_force_shows_and_no_secret_does() {
+        let config = Config::from_toml(
+            r#"
+            [server]
+            admin_key = { value = "hunter2" }
+            [providers.lab]
+            kind = "openai"
+            base_url = "https://me:hunter2@lab.example:8443/v1?key=hunter2"
+            api_key = { value = "hunter2" }
+            [models.m]
+            routes = [{ provider = "lab" }]
+            [tenants.acme]
+            api_keys = ["sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]
+            "#,
+        );
+        let shown = config.and_then(|config| config.validate()).expect("valid").effective();
+        let text = shown.to_string();
+        assert!(!text.contains("hunter2") && !text.contains("ba7816bf"), "{text}");
+        assert_eq!(shown["providers"]["lab"]["base_url"], "https://lab.example:8443/v1");
+        assert_eq!(shown["models"]["m"]["window"], json!({"initial": 4, "min": 1, "max": 256}));
+        assert_eq!(shown["models"]["m"]["queue"]["max_wait"], "1m");
+        assert_eq!(shown["tenants"]["acme"]["max_queued"], Value::Null);
+    }
+}

@@ -1,0 +1,137 @@
+//! The routes of both ports, in one table each: they are served from it, and checked against the API description.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::Method;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, Route};
+
+use super::refusal::{Refusal, request_id};
+use super::{capacity, metrics, openai, operate, runware};
+
+/// The description of the public port. It is kept by hand: most bodies are forwarded as they are, so there are no types
+/// that a description could be derived from; a test holds it against [`public`].
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// Calls `add` with every route of the public port.
+fn public(mut add: impl FnMut(Method, &'static str, Route)) {
+    add(Method::POST, "/v1/chat/completions", web::post().to(openai::chat));
+    add(Method::POST, "/v1/embeddings", web::post().to(openai::embeddings));
+    add(Method::POST, "/v1/images/generations", web::post().to(openai::images));
+    add(Method::GET, "/v1/models", web::get().to(openai::models));
+    add(Method::POST, "/v1", web::post().to(runware::tasks));
+    add(Method::POST, "/", web::post().to(runware::tasks));
+    add(Method::GET, "/v1/capacity", web::get().to(capacity::all));
+    add(Method::GET, "/v1/capacity/{model:.*}", web::get().to(capacity::one));
+    add(Method::GET, "/openapi.json", web::get().to(openapi));
+    health(&mut add);
+}
+
+/// Calls `add` with every route of the admin port.
+fn admin(mut add: impl FnMut(Method, &'static str, Route)) {
+    add(Method::GET, "/metrics", web::get().to(metrics::metrics));
+    add(Method::GET, "/admin/config", web::get().to(operate::config));
+    add(Method::POST, "/admin/drain", web::post().to(operate::drain));
+    add(Method::POST, "/admin/models/{model:.*}", web::post().to(operate::model));
+    health(&mut add);
+}
+
+fn health(add: &mut impl FnMut(Method, &'static str, Route)) {
+    add(Method::GET, "/health/live", web::get().to(operate::live));
+    add(Method::GET, "/health/ready", web::get().to(operate::ready));
+}
+
+pub(super) fn serve_public(config: &mut ServiceConfig) {
+    let mut table = Table::default();
+    public(|method, path, route| table.add(method, path, route));
+    table.serve(config);
+}
+
+pub(super) fn serve_admin(config: &mut ServiceConfig) {
+    let mut table = Table::default();
+    admin(|method, path, route| table.add(method, path, route));
+    table.serve(config);
+}
+
+#[derive(Default)]
+struct Table(BTreeMap<&'static str, (Vec<String>, Vec<Route>)>);
+
+impl Table {
+    fn add(&mut self, method: Method, path: &'static str, route: Route) {
+        let (methods, routes) = self.0.entry(path).or_default();
+        methods.push(method.to_string());
+        routes.push(route);
+    }
+
+    /// Registers every path, with an answer to other methods and to other paths.
+    fn serve(self, config: &mut ServiceConfig) {
+        for (path, (methods, routes)) in self.0 {
+            let allowed = methods.join(", ");
+            let wrong_method = move |request: HttpRequest| {
+                let refusal = Refusal::wrong_method(&request, &allowed);
+                let mut response = refusal.openai(&request_id(&request));
+                if let Ok(value) = allowed.parse() {
+                    response.headers_mut().insert(actix_web::http::header::ALLOW, value);
+                }
+                std::future::ready(response)
+            };
+            let resource = routes.into_iter().fold(web::resource(path), actix_web::Resource::route);
+            config.service(resource.default_service(web::to(wrong_method)));
+        }
+        config.default_service(web::to(|request: HttpRequest| async move {
+            Refusal::unknown_path(&request).openai(&request_id(&request))
+        }));
+    }
+}
+
+async fn openapi(request: HttpRequest) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header(("x-request-id", request_id(&request)))
+        .content_type("application/json")
+        .body(OPENAPI)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn every_public_route_is_described_and_no_other() {
+        let mut served = BTreeSet::new();
+        public(|method, path, _| {
+            served.insert((method.to_string().to_lowercase(), path.replace(":.*", "")));
+        });
+        let document: Value = serde_json::from_str(OPENAPI).expect("JSON");
+        let paths = document["paths"].as_object().expect("paths");
+        let described = paths.iter().flat_map(|(path, operations)| {
+            operations.as_object().expect("operations").keys().map(move |method| (method.clone(), path.clone()))
+        });
+        assert_eq!(described.collect::<BTreeSet<_>>(), served);
+    }
+
+    #[test]
+    fn every_reference_of_the_description_leads_somewhere() {
+        fn references(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(map) => {
+                    found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                    map.values().for_each(|value| references(value, found));
+                }
+                Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+                _ => {}
+            }
+        }
+        let document: Value = serde_json::from_str(OPENAPI).expect("JSON");
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(found.len() > 10, "the description shares its parts");
+        for reference in found {
+            let pointer = reference.strip_prefix('#').expect("within the document");
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+}

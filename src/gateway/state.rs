@@ -1,0 +1,62 @@
+//! What all handlers of one gateway share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::feed::Feeds;
+use super::idempotency::Answers;
+use super::refusal::Refusal;
+use crate::Fairflow;
+
+/// Reasons of refusals that never reach a model, and so are in no model's counters.
+pub(super) const AT_THE_DOOR: [&str; 4] = ["invalid_request", "unknown_model", "invalid_key", "body_too_large"];
+
+/// The gateway behind its routes.
+#[derive(Debug)]
+pub(super) struct Gateway {
+    pub(super) fairflow: Fairflow,
+    pub(super) answers: Answers,
+    pub(super) feeds: Feeds,
+    /// Whether the admin port is on loopback, where it may go without a key.
+    pub(super) admin_on_loopback: bool,
+    draining: watch::Sender<bool>,
+    refused: [AtomicU64; AT_THE_DOOR.len()],
+}
+
+impl Gateway {
+    pub(super) fn new(fairflow: Fairflow, admin_on_loopback: bool) -> Self {
+        Self {
+            answers: Answers::default(),
+            feeds: Feeds::default(),
+            admin_on_loopback,
+            draining: watch::Sender::new(false),
+            refused: Default::default(),
+            fairflow,
+        }
+    }
+
+    /// Counts a refusal that no model counts.
+    pub(super) fn count(&self, refusal: &Refusal) {
+        if let Some(index) = AT_THE_DOOR.iter().position(|reason| *reason == refusal.reason) {
+            self.refused[index].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns how many were refused at the door, by reason.
+    pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        AT_THE_DOOR.into_iter().zip(&self.refused).map(|(reason, count)| (reason, count.load(Ordering::Relaxed)))
+    }
+
+    /// Ends the feeds, which would never end by themselves, and drains the scheduler.
+    pub(super) async fn drain(&self, timeout: Duration) -> bool {
+        self.draining.send_replace(true);
+        self.fairflow.drain(timeout).await
+    }
+
+    /// Returns what turns true when a drain begins.
+    pub(super) fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
+    }
+}

@@ -1,0 +1,91 @@
+//! Finds what a generation used in an event stream that passes by.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::task::Usage;
+
+/// Longest line kept back while its end has not come; a longer one is text, not usage.
+const LONGEST_LINE: usize = 64 * 1024;
+
+/// Reads `usage` from the events of a stream, wherever the chunks fall. Only lines that hold one are parsed.
+#[derive(Debug, Default)]
+pub struct UsageFinder {
+    /// The beginning of a line that is not complete.
+    line: Vec<u8>,
+    /// The line is too long and passed over to its end.
+    skipping: bool,
+}
+
+#[derive(Deserialize)]
+struct WithUsage {
+    usage: Option<Map<String, Value>>,
+}
+
+impl UsageFinder {
+    /// Takes the next chunk and returns the usage it completes, the last where there are several.
+    pub fn push(&mut self, chunk: &[u8]) -> Option<Usage> {
+        let mut found = None;
+        for piece in chunk.split_inclusive(|&byte| byte == b'\n') {
+            let ends = piece.ends_with(b"\n");
+            let whole = ends && self.line.is_empty() && !self.skipping;
+            if whole {
+                found = read(piece).or(found);
+                continue;
+            }
+            if !self.skipping {
+                self.line.extend_from_slice(piece);
+            }
+            if ends {
+                found = read(&self.line).or(found);
+                self.skipping = false;
+                self.line.clear();
+            } else if self.line.len() > LONGEST_LINE {
+                self.skipping = true;
+                self.line.clear();
+            }
+        }
+        found
+    }
+}
+
+/// Returns the usage of a `data:` line that holds an object of that name; most hold none, or null.
+fn read(line: &[u8]) -> Option<Usage> {
+    let data = std::str::from_utf8(line).ok()?.strip_prefix("data:")?;
+    let (_, value) = data.split_once("\"usage\"")?;
+    if !value.trim_start().strip_prefix(':')?.trim_start().starts_with('{') {
+        return None;
+    }
+    let told: WithUsage = serde_json::from_str(data.trim()).ok()?;
+    told.usage.as_ref().map(Usage::from_json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_is_found_wherever_the_chunks_fall() {
+        let stream = b"data: {\"choices\":[{\"delta\":{\"content\":\"say \\\"usage\\\"\"}}],\"usage\":null}\n\n\
+            : \"usage\":{\"prompt_tokens\":9}\n\n\
+            data: {\"choices\":[],\"usage\" : {\"prompt_tokens\":3,\"completion_tokens\":5}}\r\n\r\ndata: [DONE]\n\n";
+        for cut in 1..=stream.len() {
+            let mut finder = UsageFinder::default();
+            let found: Vec<Usage> = stream.chunks(cut).filter_map(|chunk| finder.push(chunk)).collect();
+            let tokens: Vec<_> = found.iter().map(|usage| (usage.input_tokens, usage.output_tokens)).collect();
+            assert_eq!(tokens, [(Some(3), Some(5))], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn an_endless_line_is_not_kept() {
+        let mut finder = UsageFinder::default();
+        for _ in 0..100 {
+            assert_eq!(finder.push(&[b'x'; 4_096]), None);
+            assert!(finder.line.len() <= LONGEST_LINE + 4_096);
+        }
+        assert_eq!(finder.push(b"\n"), None);
+        let usage = finder.push(b"data: {\"usage\":{\"prompt_tokens\":1}}\n").expect("found");
+        assert_eq!(usage.input_tokens, Some(1));
+    }
+}

@@ -1,0 +1,222 @@
+//! What is wrong with a request is said in the shape of its API, with the field, and before anything is scheduled.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::lab::{CHAT, Lab, chat, post};
+use crate::support::{client, json as read};
+
+fn header<'a>(response: &'a reqwest::Response, name: &str) -> &'a str {
+    response.headers().get(name).unwrap_or_else(|| panic!("{name} is missing")).to_str().unwrap()
+}
+
+#[tokio::test]
+async fn wrong_bodies_are_refused_with_the_field_named() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("max_body = \"10KiB\"", &[("ok", "")]);
+    let send = async |path: &str, body: &str| {
+        let response = client().post(format!("{}{path}", gateway.public)).body(body.to_owned()).send().await.unwrap();
+        assert!(!header(&response, "x-request-id").is_empty());
+        let reason = response.headers().get("x-fairflow-reason").map(|reason| reason.to_str().unwrap().to_owned());
+        (response.status().as_u16(), reason.unwrap_or_default(), read(response).await)
+    };
+    for (path, body, status, reason, param, says) in [
+        (CHAT, "{", 400, "invalid_request", "body", "JSON object"),
+        (CHAT, "", 400, "invalid_request", "body", "JSON object"),
+        (CHAT, "{}", 400, "invalid_request", "model", "missing"),
+        (
+            CHAT,
+            r#" ["ok", [1], null, null, null, null, null, null, null]"#,
+            400,
+            "invalid_request",
+            "body",
+            "JSON object",
+        ),
+        (CHAT, r#"{"messages":[1]}"#, 400, "invalid_request", "model", "missing"),
+        (CHAT, r#"{"model":"","messages":[1]}"#, 400, "invalid_request", "model", "empty"),
+        (CHAT, r#"{"model":7,"messages":[1]}"#, 400, "invalid_request", "model", "not 7"),
+        (CHAT, r#"{"model":"ok","messages":"hi"}"#, 400, "invalid_request", "messages", "an array"),
+        (CHAT, r#"{"model":"ok","messages":[]}"#, 400, "invalid_request", "messages", "empty"),
+        (CHAT, r#"{"model":"ok","messages":[1],"max_tokens":-1}"#, 400, "invalid_request", "max_tokens", "not -1"),
+        (CHAT, r#"{"model":"ok","messages":[1],"stream":"yes"}"#, 400, "invalid_request", "stream", "true or false"),
+        (CHAT, r#"{"model":"okk","messages":[1]}"#, 404, "unknown_model", "model", "did you mean \"ok\"?"),
+        ("/v1/embeddings", r#"{"model":"ok","input":5}"#, 400, "invalid_request", "input", "not 5"),
+        ("/v1/images/generations", r#"{"model":"ok"}"#, 400, "invalid_request", "prompt", "missing"),
+        (
+            "/v1/images/generations",
+            r#"{"model":"ok","prompt":"x","size":"big"}"#,
+            400,
+            "invalid_request",
+            "size",
+            "WIDTHxHEIGHT",
+        ),
+    ] {
+        let (got, why, answer) = send(path, body).await;
+        let error = &answer["error"];
+        assert_eq!((got, why.as_str(), &error["param"]), (status, reason, &json!(param)), "{body}: {answer}");
+        assert!(error["message"].as_str().unwrap().contains(says), "{body}: {answer}");
+        assert_eq!((&error["type"], &error["code"]), (&json!("invalid_request_error"), &json!(reason)), "{answer}");
+    }
+    for (body, status, code, parameter, says) in [
+        ("{", 400, "invalidParameter", "body", "JSON array"),
+        ("{}", 400, "invalidParameter", "body", "array of tasks"),
+        ("[]", 400, "invalidParameter", "body", "1 to 64"),
+        ("[7]", 400, "invalidParameter", "task", "object"),
+        (r#"[{"taskUUID":"U","model":"ok"}]"#, 400, "invalidParameter", "taskType", "missing"),
+        (r#"[{"taskType":"textInference","taskUUID":"U"}]"#, 400, "invalidParameter", "model", "missing"),
+        (r#"[{"taskType":"textInference","taskUUID":"U","model":"no"}]"#, 404, "invalidModel", "model", "configured"),
+        (r#"[{"taskType":"authentication","apiKey":"K"}]"#, 400, "invalidParameter", "body", "no task"),
+        (
+            r#"[{"taskType":"textInference","taskUUID":"U","model":"ok","deliveryMethod":"async"}]"#,
+            400,
+            "invalidParameter",
+            "deliveryMethod",
+            "sync",
+        ),
+    ] {
+        for path in ["/v1", "/"] {
+            let (got, _, answer) = send(path, body).await;
+            let error = &answer["errors"][0];
+            assert_eq!(
+                (got, &error["code"], &error["parameter"]),
+                (status, &json!(code), &json!(parameter)),
+                "{answer}"
+            );
+            assert!(error["message"].as_str().unwrap().contains(says), "{body}: {answer}");
+            assert_eq!(answer["message"], error["message"], "{answer}");
+            assert_eq!(error["taskUUID"], if body.contains("\"U\"") { "U" } else { "" }, "{answer}");
+        }
+    }
+    assert_eq!(lab.seen.calls.load(std::sync::atomic::Ordering::SeqCst), 0, "nothing reached the provider");
+}
+
+#[tokio::test]
+async fn wrong_headers_are_refused_with_their_value() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("", &[("ok", "")]);
+    let task = json!([{"taskType": "textInference", "taskUUID": "U", "model": "ok", "messages": []}]);
+    for (name, value) in [
+        ("x-fairflow-max-wait", "soon"),
+        ("x-fairflow-max-wait", "0"),
+        ("x-fairflow-max-wait", "-5"),
+        ("x-fairflow-max-wait", "é"),
+        ("x-fairflow-class", "urgent"),
+    ] {
+        let response = post(&gateway, CHAT, &chat("ok"), &[(name, value)]).await;
+        assert_eq!(response.status(), 400);
+        let error = read(response).await;
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(message.contains(name) && message.contains(value) && error["error"]["param"] == name, "{error}");
+        let answer = read(post(&gateway, "/v1", &task, &[(name, value)]).await).await;
+        assert_eq!((&answer["errors"][0]["parameter"], &answer["errors"][0]["taskUUID"]), (&json!(name), &json!("U")));
+    }
+    let response = post(&gateway, CHAT, &chat("ok"), &[("x-request-id", "mine"), ("x-fairflow-class", "batch")]).await;
+    assert_eq!((response.status().as_u16(), header(&response, "x-request-id")), (200, "mine"));
+    assert_eq!((header(&response, "x-fairflow-attempts"), header(&response, "x-fairflow-route")), ("1", "lab/ok"));
+}
+
+/// Sends a head and pieces of a body by hand, and returns the answer and how many pieces were sent when it came.
+async fn raw(gateway: &str, head: &str, piece: &[u8], pieces: usize) -> (String, usize) {
+    let mut socket = TcpStream::connect(gateway.trim_start_matches("http://")).await.unwrap();
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = socket.split();
+    let mut answer = vec![0; 4_096];
+    let (mut sent, mut length) = (0, 0);
+    let send = async {
+        while sent < pieces && writer.write_all(piece).await.is_ok() {
+            sent += 1;
+        }
+        std::future::pending::<()>().await;
+    };
+    let receive = async { length = reader.read(&mut answer).await.unwrap() };
+    tokio::select! {
+        () = send => {}
+        () = receive => {}
+        () = tokio::time::sleep(std::time::Duration::from_secs(5)) => {}
+    }
+    (String::from_utf8_lossy(&answer[..length]).into_owned(), sent)
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_not_read() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("max_body = \"64KiB\"", &[("ok", "")]);
+    for (path, field) in [(CHAT, "/error/message"), ("/v1", "/errors/0/message")] {
+        // Nothing of the body is sent, and the answer is there all the same.
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000000\r\n\r\n");
+        let (announced, _) = raw(&gateway.public, &head, b"", 0).await;
+        // Without a length it is refused as soon as it is too long, long before all 64 MiB were sent.
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+        let piece = [b"4000\r\n".as_slice(), &[b'x'; 0x4000], b"\r\n"].concat();
+        let (chunked, sent) = raw(&gateway.public, &head, &piece, 4_096).await;
+        assert!(sent < 4_096, "{path}: only when all was sent");
+        for answer in [announced, chunked] {
+            assert!(answer.starts_with("HTTP/1.1 413 "), "{path}: {answer:?}");
+            assert!(answer.contains("x-fairflow-reason: body_too_large\r\n"), "{answer}");
+            let body: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+            assert!(body.pointer(field).unwrap().as_str().unwrap().contains("64.0 KiB"), "{body}");
+        }
+    }
+    assert_eq!(post(&gateway, CHAT, &chat("ok"), &[]).await.status(), 200);
+}
+
+#[tokio::test]
+async fn keys_are_asked_for() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("auth = \"keys\"", &[("ok", "")]);
+    let task = json!([{"taskType": "textInference", "taskUUID": "U", "model": "ok", "messages": [{"role": "user"}]}]);
+    for headers in
+        [&[][..], &[("authorization", "Bearer no")], &[("authorization", "abc")], &[("x-fairflow-tenant", "acme")]]
+    {
+        let response = post(&gateway, CHAT, &chat("ok"), headers).await;
+        assert_eq!((response.status().as_u16(), header(&response, "x-fairflow-reason")), (401, "invalid_key"));
+        assert_eq!(read(response).await["error"]["code"], "invalid_api_key");
+        let response = post(&gateway, "/v1", &task, headers).await;
+        assert_eq!((response.status().as_u16(), header(&response, "x-fairflow-reason")), (401, "invalid_key"));
+        let answer = read(response).await;
+        assert_eq!(
+            (&answer["errors"][0]["code"], &answer["errors"][0]["taskUUID"]),
+            (&json!("invalidApiKey"), &json!("U"))
+        );
+        assert_eq!(answer["error"], answer["errors"][0]);
+        for path in ["/v1/models", "/v1/capacity", "/v1/capacity/ok"] {
+            assert_eq!(client().get(format!("{}{path}", gateway.public)).send().await.unwrap().status(), 401, "{path}");
+        }
+    }
+    let with_key = [("authorization", "Bearer abc")];
+    assert_eq!(post(&gateway, CHAT, &chat("ok"), &with_key).await.status(), 200);
+    assert_eq!(post(&gateway, "/v1", &task, &with_key).await.status(), 200);
+    let key_in_body = json!([{"taskType": "authentication", "apiKey": "abc"}, task[0]]);
+    assert_eq!(post(&gateway, "/v1", &key_in_body, &[]).await.status(), 200);
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_answered_in_json() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("", &[("ok", "")]);
+    for (method, path, status, allow) in [
+        (Method::GET, "/v1/chats", 404, None),
+        (Method::POST, "/metrics", 404, None),
+        (Method::GET, "/v1/chat/completions", 405, Some("POST")),
+        (Method::DELETE, "/v1/capacity/ok", 405, Some("GET")),
+        (Method::PUT, "/v1", 405, Some("POST")),
+    ] {
+        let response = client().request(method, format!("{}{path}", gateway.public)).send().await.unwrap();
+        let given = response.headers().get("allow").map(|allow| allow.to_str().unwrap().to_owned());
+        assert_eq!((response.status().as_u16(), given.as_deref()), (status, allow), "{path}");
+        let answer = read(response).await;
+        assert!(answer["error"]["message"].as_str().unwrap().contains(path), "{answer}");
+    }
+    // What the description lists is there.
+    let document = read(client().get(format!("{}/openapi.json", gateway.public)).send().await.unwrap()).await;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys() {
+            let url = format!("{}{}", gateway.public, path.replace("{model}", "ok"));
+            let response = client().request(method.to_uppercase().parse().unwrap(), url).send().await.unwrap();
+            let expected = if method == "post" { 400 } else { 200 };
+            assert_eq!(response.status().as_u16(), expected, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! A provider whose models each behave in one way, and a gateway in front of it.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+use crate::support::{Gateway, client};
+
+/// What the provider has seen.
+#[derive(Default)]
+pub struct Seen {
+    pub busy: AtomicUsize,
+    pub calls: AtomicUsize,
+}
+
+/// Counts a call as under way until it is dropped.
+struct Busy(Arc<Seen>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+pub struct Lab {
+    pub seen: Arc<Seen>,
+    pub port: u16,
+    server: ServerHandle,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        drop(self.server.stop(false));
+    }
+}
+
+impl Lab {
+    pub fn start() -> Self {
+        let seen = Arc::new(Seen::default());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let data = web::Data::new(seen.clone());
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let app = move || App::new().app_data(data.clone()).default_service(web::to(complete));
+                let server = HttpServer::new(app)
+                    .workers(1)
+                    .disable_signals()
+                    .h1_allow_half_closed(false)
+                    .listen(listener)
+                    .unwrap()
+                    .run();
+                tell.send(server.handle()).unwrap();
+                server.await
+            })
+        });
+        Self { seen, port, server: told.recv().unwrap() }
+    }
+
+    /// Ends the provider at once, with all its connections.
+    pub async fn kill(&self) {
+        self.server.stop(false).await;
+    }
+
+    /// Starts a gateway whose models are the lab's, each with its own settings.
+    pub fn gateway(&self, server: &str, models: &[(&str, &str)]) -> Gateway {
+        let mut config = format!(
+            "[tiers.one]\nmax_queued = 1\n[tenants.single]\ntier = \"one\"\n[tenants.acme]\napi_keys = [\"{KEY_HASH}\"]\n\
+             [defaults]\nretry = {{ base = \"10ms\", max = \"20ms\" }}\n\
+             [providers.lab]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:{}/v1\"\n",
+            self.port
+        );
+        for (model, settings) in models {
+            let upstream = model.split('-').next().unwrap();
+            config +=
+                &format!("[models.{model:?}]\nroutes = [{{ provider = \"lab\", model = {upstream:?} }}]\n{settings}\n");
+        }
+        Gateway::start(server, &config)
+    }
+}
+
+/// The hash of the key `abc`.
+const KEY_HASH: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+async fn complete(body: web::Bytes, seen: web::Data<Arc<Seen>>) -> HttpResponse {
+    seen.busy.fetch_add(1, Ordering::SeqCst);
+    let busy = Busy(seen.get_ref().clone());
+    seen.calls.fetch_add(1, Ordering::SeqCst);
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    match body["model"].as_str().unwrap() {
+        "hang" => return std::future::pending().await,
+        "down" => return HttpResponse::ServiceUnavailable().body("{}"),
+        "bad" => return HttpResponse::BadRequest().content_type("application/json").body(BAD),
+        "quick" => tokio::time::sleep(Duration::from_millis(20)).await,
+        "slow" => tokio::time::sleep(Duration::from_millis(400)).await,
+        "drip" => {
+            let tick = |n: u32| async move {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                let chunk = json!({"choices": [{"index": 0, "delta": {"content": n.to_string()}}], "usage": null});
+                Ok::<_, std::io::Error>(Bytes::from(format!("data: {chunk}\n\n")))
+            };
+            let last =
+                "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":11}}\n\ndata: [DONE]\n\n";
+            let last = futures_util::stream::iter([Ok(Bytes::from_static(last.as_bytes()))]);
+            let held = busy;
+            let chunks = futures_util::stream::iter(0..5).then(tick).chain(last).map(move |chunk| {
+                let _held = &held;
+                chunk
+            });
+            return HttpResponse::Ok().content_type("text/event-stream").streaming(chunks);
+        }
+        "broken" => {
+            let items = [Ok(Bytes::from_static(b"data: {\"choices\"")), Err(std::io::Error::other("gone"))];
+            let chunks = futures_util::stream::iter(items).then(|item| async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                item
+            });
+            return HttpResponse::Ok().content_type("text/event-stream").streaming(chunks);
+        }
+        _ => {}
+    }
+    drop(busy);
+    HttpResponse::Ok().content_type("application/json").body(OK)
+}
+
+pub const BAD: &str = r#"{"error":{"message":"bad prompt","type":"invalid_request_error","odd":1}}"#;
+pub const OK: &str = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":2,"completion_tokens":3}}"#;
+
+/// Returns a chat for a model.
+pub fn chat(model: &str) -> Value {
+    json!({"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "hello"}]})
+}
+
+/// Returns a streamed chat for a model.
+pub fn streamed(model: &str) -> Value {
+    let mut chat = chat(model);
+    chat["stream"] = true.into();
+    chat
+}
+
+/// Posts JSON with headers.
+pub async fn post(gateway: &Gateway, path: &str, body: &Value, headers: &[(&str, &str)]) -> reqwest::Response {
+    let request = client().post(format!("{}{path}", gateway.public)).body(body.to_string());
+    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).send().await.unwrap()
+}
+
+pub const CHAT: &str = "/v1/chat/completions";

@@ -1,0 +1,15 @@
+//! The gateway from outside: a real process in front of a provider of the test's own.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::let_underscore_must_use, reason = "a test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admin;
+mod bad_input;
+mod feed;
+mod idempotency;
+mod lab;
+mod leaving;
+mod metrics;
+mod refusals;
+mod streams;

@@ -1,0 +1,168 @@
+//! Each refusal of the scheduler, in both dialects: its status, its reason, and when to come back.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::lab::{BAD, CHAT, Lab, chat, post};
+use crate::support::{Gateway, client, json as read};
+
+fn task(model: &str) -> Value {
+    let messages = json!([{"role": "user", "content": "hello"}]);
+    json!([{"taskType": "textInference", "taskUUID": "U", "model": model, "messages": messages}])
+}
+
+/// Expects one refusal of a model on an OpenAI and on a Runware route.
+async fn refused(gateway: &Gateway, model: &str, expected: (u16, &str, &str), retry: bool, headers: &[(&str, &str)]) {
+    let (status, reason, code) = expected;
+    for (path, body) in [(CHAT, chat(model)), ("/v1", task(model))] {
+        let response = post(gateway, path, &body, headers).await;
+        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let whole = header("retry-after").map(|text| text.parse::<u64>().unwrap());
+        let millis = header("retry-after-ms").map(|text| text.parse::<u64>().unwrap());
+        assert_eq!(
+            (response.status().as_u16(), header("x-fairflow-reason").as_deref()),
+            (status, Some(reason)),
+            "{path}"
+        );
+        assert_eq!((whole.is_some(), millis.is_some()), (retry, retry), "{reason} on {path}");
+        if let (Some(whole), Some(millis)) = (whole, millis) {
+            assert!(whole >= 1 && millis >= 1 && whole == millis.div_ceil(1_000).max(1), "{whole} s, {millis} ms");
+        }
+        let answer = read(response).await;
+        if path == CHAT {
+            let kind = if status == 429 { "rate_limit_error" } else { "server_error" };
+            assert_eq!(
+                (&answer["error"]["type"], &answer["error"]["code"]),
+                (&json!(kind), &json!(reason)),
+                "{answer}"
+            );
+            assert!(!answer["error"]["message"].as_str().unwrap().is_empty());
+        } else {
+            let error = &answer["errors"][0];
+            assert_eq!(
+                (&error["code"], &error["reason"], &error["taskUUID"]),
+                (&json!(code), &json!(reason), &json!("U"))
+            );
+            assert_eq!((&answer["data"], &answer["message"]), (&json!([]), &error["message"]), "{answer}");
+        }
+    }
+}
+
+/// Sends a request that will not be answered, and waits until it is where it should be.
+async fn occupy(
+    gateway: &Gateway,
+    model: &str,
+    tenant: &'static str,
+    wanted: (u64, u64),
+) -> tokio::task::JoinHandle<()> {
+    let url = format!("{}{CHAT}", gateway.public);
+    let request = client().post(url).header("x-fairflow-tenant", tenant).body(chat(model).to_string());
+    let task = tokio::spawn(async move { drop(request.send().await) });
+    for _ in 0..400 {
+        let answer = read(client().get(format!("{}/v1/capacity/{model}", gateway.public)).send().await.unwrap()).await;
+        let now = &answer["models"][0];
+        if (now["inFlight"].as_u64().unwrap(), now["queueDepth"].as_u64().unwrap()) == wanted {
+            return task;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{model}: never {wanted:?}");
+}
+
+async fn queued(gateway: &Gateway, model: &str) -> u64 {
+    let answer = read(client().get(format!("{}/v1/capacity/{model}", gateway.public)).send().await.unwrap()).await;
+    answer["models"][0]["queueDepth"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn every_refusal_says_why_and_when_to_come_back() {
+    let lab = Lab::start();
+    let one = "window = { min = 1, max = 1 }";
+    let gateway = lab.gateway(
+        "",
+        &[
+            ("hang-full", &format!("{one}\nqueue = {{ capacity = 1 }}")),
+            ("hang-tenant", one),
+            ("hang-queue", &format!("{one}\nqueue = {{ max_wait = \"150ms\" }}")),
+            ("hang-upstream", "timeout = \"100ms\"\nretry = { max_attempts = 1 }"),
+            ("quick-late", one),
+            ("down", "retry = { max_attempts = 2, base = \"10ms\", max = \"20ms\", budget = 1.0 }"),
+            ("bad", ""),
+        ],
+    );
+
+    let _held = occupy(&gateway, "hang-full", "a", (1, 0)).await;
+    let _waits = occupy(&gateway, "hang-full", "a", (1, 1)).await;
+    refused(&gateway, "hang-full", (429, "queue_full", "rateLimitExceeded"), true, &[]).await;
+
+    let _held = occupy(&gateway, "hang-tenant", "single", (1, 0)).await;
+    let _waits = occupy(&gateway, "hang-tenant", "single", (1, 1)).await;
+    let tenant = [("x-fairflow-tenant", "single")];
+    refused(&gateway, "hang-tenant", (429, "tenant_queue_full", "rateLimitExceeded"), true, &tenant).await;
+
+    let _held = occupy(&gateway, "hang-queue", "a", (1, 0)).await;
+    refused(&gateway, "hang-queue", (504, "queue_timeout", "queueTimeout"), true, &[]).await;
+    refused(&gateway, "hang-upstream", (504, "upstream_timeout", "providerTimeout"), false, &[]).await;
+
+    // Thirty answers teach it how long one takes; then a hundred that wait are more than 20 ms.
+    let crowd = |size: usize| {
+        let url = format!("{}{CHAT}", gateway.public);
+        let http = client();
+        let send = move |_| tokio::spawn(http.post(&url).body(chat("quick-late").to_string()).send());
+        (0..size).map(send).collect::<Vec<_>>()
+    };
+    for served in crowd(30) {
+        assert_eq!(served.await.unwrap().unwrap().status(), 200);
+    }
+    let _crowd = crowd(100);
+    while queued(&gateway, "quick-late").await < 80 {}
+    let hurry = [("x-fairflow-max-wait", "20")];
+    refused(&gateway, "quick-late", (429, "deadline_unreachable", "rateLimitExceeded"), true, &hurry).await;
+
+    refused(&gateway, "down", (503, "retries_exhausted", "serviceUnavailable"), true, &[]).await;
+    for _ in 0..50 {
+        let response = post(&gateway, CHAT, &chat("down"), &[]).await;
+        if response.headers()["x-fairflow-reason"] == "no_capacity" {
+            break;
+        }
+    }
+    refused(&gateway, "down", (503, "no_capacity", "serviceUnavailable"), true, &[]).await;
+
+    // The provider's own refusal is its own.
+    let response = post(&gateway, CHAT, &chat("bad"), &[]).await;
+    assert_eq!(
+        (response.status().as_u16(), response.headers()["content-type"].to_str().unwrap()),
+        (400, "application/json")
+    );
+    assert_eq!(response.text().await.unwrap(), BAD);
+    let answer = read(post(&gateway, "/v1", &task("bad"), &[]).await).await;
+    assert_eq!(
+        (&answer["errors"][0]["code"], &answer["errors"][0]["taskUUID"]),
+        (&json!("invalidRequest"), &json!("U"))
+    );
+
+    assert_eq!(client().post(format!("{}/admin/drain", gateway.admin)).send().await.unwrap().status(), 202);
+    refused(&gateway, "bad", (503, "no_capacity", "serviceUnavailable"), true, &[]).await;
+    for address in [&gateway.public, &gateway.admin] {
+        assert_eq!(client().get(format!("{address}/health/ready")).send().await.unwrap().status(), 503);
+        assert_eq!(client().get(format!("{address}/health/live")).send().await.unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_there_is_no_capacity() {
+    let lab = Lab::start();
+    lab.kill().await;
+    let gateway = lab.gateway("", &[("ok", "retry = { max_attempts = 1 }")]);
+    let mut reasons = Vec::new();
+    for _ in 0..50 {
+        let response = post(&gateway, CHAT, &chat("ok"), &[]).await;
+        assert_eq!(response.status(), 503);
+        reasons.push(response.headers()["x-fairflow-reason"].to_str().unwrap().to_owned());
+        if reasons.last().unwrap() == "no_capacity" {
+            return;
+        }
+    }
+    panic!("{reasons:?}");
+}

@@ -1,0 +1,102 @@
+//! A gateway process, and a client that speaks to it, for the tests that look at fairflow from outside.
+#![allow(dead_code, reason = "each test uses a part")]
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+static GATEWAYS: AtomicU64 = AtomicU64::new(0);
+
+/// A gateway process on ports of its own, ended with the test.
+pub struct Gateway {
+    child: Child,
+    /// `http://HOST:PORT` of the public and of the admin port.
+    pub public: String,
+    pub admin: String,
+    config: PathBuf,
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = (self.child.kill(), self.child.wait(), std::fs::remove_file(&self.config));
+    }
+}
+
+impl Gateway {
+    /// Starts a gateway; `server` goes into `[server]`, `rest` behind it.
+    pub fn start(server: &str, rest: &str) -> Self {
+        let number = GATEWAYS.fetch_add(1, Ordering::SeqCst);
+        let name = format!("fairflow-{}-{number}.toml", std::process::id());
+        let config = std::env::temp_dir().join(name);
+        let listen = "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"";
+        std::fs::write(&config, format!("[server]\n{listen}\n{server}\n{rest}")).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_fairflow"))
+            .args(["serve", "--config"])
+            .arg(&config)
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut address = || {
+            let line = lines.next().expect("the gateway prints its addresses; did it start?").unwrap();
+            let url: reqwest::Url = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+            format!("http://{}:{}", url.host_str().unwrap(), url.port().unwrap())
+        };
+        let (public, admin) = (address(), address());
+        // Read on, or what it prints next would find a closed pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, public, admin, config }
+    }
+
+    /// Sends SIGTERM, which begins a drain.
+    pub fn terminate(&self) {
+        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+    }
+
+    /// Waits until the process has ended and says whether it ended well.
+    pub async fn ended(&mut self) -> bool {
+        for _ in 0..400 {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("the gateway does not end");
+    }
+
+    /// Waits until nothing of a model waits or is in flight.
+    pub async fn at_rest(&self, model: &str) {
+        let http = client();
+        let mut last = Value::Null;
+        for _ in 0..400 {
+            last = json(http.get(format!("{}/v1/capacity/{model}", self.public)).send().await.unwrap()).await;
+            let model = &last["models"][0];
+            if model["queueDepth"] == 0 && model["inFlight"] == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("something leaked: {last}");
+    }
+}
+
+/// An HTTP client without proxy and TLS.
+pub fn client() -> reqwest::Client {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let tls = tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+    let builder = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls);
+    builder.timeout(Duration::from_secs(60)).build().unwrap()
+}
+
+/// Reads a response as JSON.
+pub async fn json(response: reqwest::Response) -> Value {
+    let text = response.text().await.unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text:?}"))
+}
