@@ -1,361 +1,624 @@
-//! The hierarchy model → class → tenant: who is backlogged, who is parked, who may be forgotten.
+//! The hierarchy model → class → (group) → tenant: who is charged, who is next, who waits outside.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 
+use super::chunks::{Chunks, NONE};
 use super::class::Class;
 use super::jobs::Fifo;
-use super::request::TenantLimits;
-use super::share::{Level, Share};
+use super::level::{Level, Root};
+use super::heap::Positions;
+use super::request::{Group, TenantLimits};
+use super::reserve::Reserves;
+use super::share::{Largest, Share};
+use super::tenants::Tenants;
 use crate::core::cost::{Cost, Weight};
-use crate::core::slab::Slab;
 
-/// Idle flows looked at per dispatch: forgetting keeps up with arrival, and no dispatch pays for many.
+/// Idle members looked at per step: forgetting keeps up with arrival, and no step pays for many.
 const FORGET_PER_STEP: usize = 4;
+/// Largest costs by which service out of turn, on a reservation, may put a member behind. Without a bound a tenant
+/// whose reservation exceeds its share would be shut out for as long when the reservation ends.
+const RESERVED_DEBT: u64 = 2;
 
-/// A tenant of this model. Its caps count over all its classes.
-#[derive(Debug, Clone)]
-pub(super) struct Tenant {
-    pub(super) name: Arc<str>,
-    pub(super) limits: TenantLimits,
-    pub(super) in_flight: u32,
-    pub(super) queued: u32,
-    flows: [Option<u32>; 3],
+/// Where a member of a level is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Outside: nothing to run, or its tenant is at its cap.
+    Out,
+    /// In its level's heap.
+    Ready,
+    /// Outside until a slot may go to a long job again.
+    Held,
+    /// Without any job, until it may be forgotten.
+    Resting,
 }
 
-/// One tenant within one class: what fairness is between.
+/// A member of a level: one tenant within one class (a flow), or a group of them.
 #[derive(Debug, Clone)]
-pub(super) struct Flow {
-    pub(super) tenant: u32,
-    pub(super) class: Class,
+pub(super) struct Member {
     pub(super) share: Share,
+    pub(super) weight: Weight,
+    /// Its tenant; of a group, the level inside.
+    pub(super) owner: u32,
+    /// The level it is in; the next free record where this one is free.
+    pub(super) level: u32,
     pub(super) fifo: Fifo,
-    /// Jobs in the FIFO.
-    pub(super) ready: u32,
-    /// Jobs in the FIFO or waiting for their not-before time, and their cost.
+    /// Jobs waiting, those before their not-before time included, and jobs dispatched.
     pub(super) queued: u32,
-    pub(super) queued_cost: u64,
-    pub(super) in_flight: u32,
-    /// Virtual time at which an idle flow holds neither debt nor credit any more.
-    idle_until: Option<u64>,
-}
-
-/// One class: its share of the model, and the flows in it.
-#[derive(Debug, Clone, Default)]
-struct Band {
-    share: Share,
-    level: Level,
-    idle: BTreeSet<(u64, u32)>,
+    in_flight: u32,
+    pub(super) state: State,
+    is_group: bool,
+    /// Whether the start and end tags lie beyond the level's window.
+    beyond: (bool, bool),
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Flows {
-    tenants: Slab<Tenant>,
-    by_name: HashMap<Arc<str>, u32>,
-    flows: Slab<Flow>,
-    bands: [Band; 3],
-    root: Level,
-    active_tenants: usize,
+    pub(super) tenants: Tenants,
+    members: Chunks<Member>,
+    free: u32,
+    positions: Positions,
+    /// The classes' levels, in the order of [`Class::ALL`], then those of groups.
+    pub(super) levels: Vec<Level>,
+    free_levels: Vec<u32>,
+    groups: BTreeMap<(usize, u32), u32>,
+    pub(super) root: Root,
+    pub(super) reserves: Reserves,
+    /// Members in state [`State::Held`], and some that no longer are.
+    held: VecDeque<u32>,
+    pub(super) largest: Largest,
 }
 
 impl Flows {
-    pub(super) fn new(weights: [Weight; 3]) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            tenants: Slab::new(),
-            by_name: HashMap::new(),
-            flows: Slab::new(),
-            bands: weights.map(|weight| Band { share: Share::new(weight), ..Band::default() }),
-            root: Level::default(),
-            active_tenants: 0,
+            tenants: Tenants::new(),
+            members: Chunks::new(),
+            free: NONE,
+            positions: Positions::new(),
+            levels: (0..3).map(|class| Level::new(class, NONE)).collect(),
+            free_levels: Vec::new(),
+            groups: BTreeMap::new(),
+            root: Root::default(),
+            reserves: Reserves::default(),
+            held: VecDeque::new(),
+            largest: Largest::default(),
         }
     }
 
-    pub(super) fn active_tenants(&self) -> usize {
-        self.active_tenants
+    pub(super) fn member(&self, id: u32) -> &Member {
+        &self.members[id]
     }
 
-    /// Changes a tenant's counts and keeps the number of active ones.
-    fn count(&mut self, id: u32, change: impl FnOnce(&mut Tenant)) {
-        let Some(tenant) = self.tenants.at_mut(id) else { return };
-        let before = tenant.queued > 0 || tenant.in_flight > 0;
-        change(tenant);
-        let after = tenant.queued > 0 || tenant.in_flight > 0;
-        match (before, after) {
-            (false, true) => self.active_tenants += 1,
-            (true, false) => self.active_tenants -= 1,
-            _ => {}
+    pub(super) fn class_of(&self, id: u32) -> usize {
+        self.levels[self.members[id].level as usize].class
+    }
+
+    /// Returns the group that a member is in.
+    pub(super) fn parent(&self, id: u32) -> Option<u32> {
+        Some(self.levels[self.members[id].level as usize].owner).filter(|owner| *owner != NONE)
+    }
+
+    fn insert(&mut self, level: u32, owner: u32, weight: Weight, is_group: bool) -> u32 {
+        let at = &mut self.levels[level as usize];
+        at.members += 1;
+        let member = Member {
+            share: Share { start: at.time, end: at.time, credit: 0 },
+            weight,
+            owner,
+            level,
+            fifo: Fifo::EMPTY,
+            queued: 0,
+            in_flight: 0,
+            state: State::Out,
+            is_group,
+            beyond: (false, false),
+        };
+        if self.free == NONE {
+            return self.members.push(member);
         }
+        let id = self.free;
+        self.free = std::mem::replace(&mut self.members[id], member).level;
+        id
     }
 
-    pub(super) fn set_class_weights(&mut self, weights: [Weight; 3]) {
-        for (band, weight) in self.bands.iter_mut().zip(weights) {
-            band.share.weight = weight;
+    pub(super) fn group(&self, class: usize, id: u32) -> Option<u32> {
+        self.groups.get(&(class, id)).copied()
+    }
+
+    /// Finds or makes the level that tenants of a class and group share in.
+    fn level_for(&mut self, class: usize, group: Option<Group>) -> u32 {
+        #[allow(clippy::cast_possible_truncation, reason = "three classes, and fewer groups than tenants")]
+        let Some(group) = group else { return class as u32 };
+        if let Some(&id) = self.groups.get(&(class, group.id)) {
+            self.reweigh(id, group.weight);
+            if self.members[id].state == State::Resting {
+                self.leave_heaps(id, State::Resting);
+            }
+            return self.members[id].owner;
         }
+        #[allow(clippy::cast_possible_truncation, reason = "three classes, and fewer groups than tenants")]
+        let (class_level, next) = (class as u32, self.levels.len() as u32);
+        let level = self.free_levels.pop().unwrap_or(next);
+        let id = self.insert(class_level, level, group.weight, true);
+        let inside = Level::new(class, id);
+        if level == next { self.levels.push(inside) } else { self.levels[level as usize] = inside }
+        self.groups.insert((class, group.id), id);
+        level
     }
 
-    pub(super) fn tenant_by_name(&self, name: &str) -> Option<&Tenant> {
-        self.by_name.get(name).and_then(|&id| self.tenants.at(id))
-    }
-
-    pub(super) fn tenants(&self) -> impl Iterator<Item = &Tenant> {
-        self.tenants.iter().map(|(_, tenant)| tenant)
-    }
-
-    pub(super) fn flow(&self, id: u32) -> Option<&Flow> {
-        self.flows.at(id)
-    }
-
-    /// Finds or makes the flow of a tenant in a class, and brings the tenant's limits up to date.
-    pub(super) fn admit(&mut self, name: &Arc<str>, class: Class, limits: TenantLimits) -> u32 {
-        let tenants = &mut self.tenants;
-        let id = *self.by_name.entry(name.clone()).or_insert_with(|| {
-            let tenant = Tenant { name: name.clone(), limits, in_flight: 0, queued: 0, flows: [None; 3] };
-            tenants.insert(tenant).index()
-        });
-        let Some(tenant) = self.tenants.at_mut(id) else { return u32::MAX };
-        let cap_raised = limits.max_in_flight > tenant.limits.max_in_flight;
-        let reweighted = limits.weight != tenant.limits.weight;
-        tenant.limits = limits;
-        let flow = *tenant.flows[class.index()].get_or_insert_with(|| {
-            let flow = Flow {
-                tenant: id,
-                class,
-                share: Share::new(limits.weight),
-                fifo: Fifo::default(),
-                ready: 0,
-                queued: 0,
-                queued_cost: 0,
-                in_flight: 0,
-                idle_until: None,
-            };
-            self.flows.insert(flow).index()
-        });
-        let flows = tenant.flows;
-        if reweighted || cap_raised {
-            for flow in flows.into_iter().flatten() {
-                self.reweigh(flow, limits.weight);
+    /// Brings a tenant's limits up to date.
+    pub(super) fn limit(&mut self, tenant: u32, limits: &TenantLimits) {
+        let record = self.tenants.get_mut(tenant);
+        let raised = limits.max_in_flight > record.max_in_flight;
+        record.max_in_flight = limits.max_in_flight;
+        let (flows, reserve, in_flight) = (record.flows, record.reserve, record.in_flight);
+        if reserve != NONE || limits.reserve > 0 {
+            if reserve == NONE {
+                let number = self.reserves.add(tenant, limits.weight, limits.reserve, in_flight);
+                self.tenants.get_mut(tenant).reserve = number;
+                self.refresh_due();
+            } else if self.reserves.change(reserve, limits.weight, limits.reserve) {
+                if limits.reserve == 0 {
+                    self.tenants.get_mut(tenant).reserve = NONE;
+                }
+                self.refresh_due();
+            }
+        }
+        for flow in flows.into_iter().filter(|flow| *flow != NONE) {
+            let class = self.class_of(flow);
+            match (self.parent(flow), limits.group) {
+                (None, None) => {}
+                (Some(is), Some(group)) if self.groups.get(&(class, group.id)) == Some(&is) => self.reweigh(is, group.weight),
+                _ => self.regroup(flow, limits.group),
+            }
+            self.reweigh(flow, limits.weight);
+            if raised {
                 self.refresh(flow);
             }
         }
+    }
+
+    /// Finds or makes the flow of a tenant in a class.
+    pub(super) fn flow(&mut self, tenant: u32, class: Class, limits: &TenantLimits) -> u32 {
+        let flow = self.tenants.get(tenant).flows[class.index()];
+        if flow != NONE {
+            return flow;
+        }
+        let level = self.level_for(class.index(), limits.group);
+        let flow = self.insert(level, tenant, limits.weight, false);
+        self.tenants.get_mut(tenant).flows[class.index()] = flow;
         flow
     }
 
     fn reweigh(&mut self, id: u32, weight: Weight) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        if flow.queued > 0 {
-            let sum = &mut self.bands[flow.class.index()].level.backlogged_weight;
-            *sum = *sum + u64::from(weight.milli()) - u64::from(flow.share.weight.milli());
+        let old = self.members[id].weight;
+        if old == weight {
+            return;
         }
-        flow.share.weight = weight;
+        let share = self.members[id].share;
+        let depth = u128::from(share.end - share.start) * u128::from(old.milli()) / u128::from(weight.milli());
+        let depth = u64::try_from(depth).unwrap_or(u64::MAX);
+        // Out of the sums with the old weight, in again with the new one.
+        self.update(id, |share| share.end = share.start);
+        self.members[id].weight = weight;
+        self.update(id, |share| share.append(depth));
     }
 
-    /// Counts a job that joins the flow's queue.
-    pub(super) fn joined(&mut self, id: u32, cost: Cost) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        let band = &mut self.bands[flow.class.index()];
-        if let Some(key) = flow.idle_until.take() {
-            band.idle.remove(&(key, id));
+    /// Moves a flow into another group, or out of any: its debt goes with it.
+    fn regroup(&mut self, id: u32, group: Option<Group>) {
+        let class = self.class_of(id);
+        let old = self.members[id].level;
+        let to = self.level_for(class, group);
+        if to == old {
+            return;
         }
-        if flow.queued == 0 {
-            band.level.backlogged_weight += u64::from(flow.share.weight.milli());
+        let Member { share, weight, queued, in_flight, state, .. } = self.members[id];
+        let work = |to: Weight| (share.end - share.start).saturating_mul(weight.milli().into()) / u64::from(to.milli());
+        let debt = share.start.saturating_sub(self.levels[old as usize].time);
+        self.leave_heaps(id, state);
+        self.update(id, |share| share.end = share.start);
+        let live = queued + in_flight;
+        if let Some(group) = self.parent(id) {
+            let part = work(self.members[group].weight);
+            self.update(group, |share| share.withdraw(part));
+            self.tally(group, |member| (member.queued, member.in_flight) = (member.queued - queued, member.in_flight - in_flight));
+            self.refresh(group);
+        } else {
+            self.show_class(class);
         }
-        flow.queued += 1;
-        flow.queued_cost += u64::from(cost.units());
-        let tenant = flow.tenant;
-        self.count(tenant, |tenant| tenant.queued += 1);
-    }
-
-    /// Counts a job that leaves the flow's queue.
-    pub(super) fn left(&mut self, id: u32, cost: Cost) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        flow.queued = flow.queued.saturating_sub(1);
-        flow.queued_cost = flow.queued_cost.saturating_sub(u64::from(cost.units()));
-        if flow.queued == 0 {
-            let sum = &mut self.bands[flow.class.index()].level.backlogged_weight;
-            *sum = sum.saturating_sub(u64::from(flow.share.weight.milli()));
-        }
-        let tenant = flow.tenant;
-        self.count(tenant, |tenant| tenant.queued = tenant.queued.saturating_sub(1));
-    }
-
-    /// Changes the flow's FIFO through `change`, which returns by how much its length moved.
-    pub(super) fn with_fifo(&mut self, id: u32, change: impl FnOnce(&mut Fifo) -> i32) {
-        if let Some(flow) = self.flows.at_mut(id) {
-            flow.ready = flow.ready.saturating_add_signed(change(&mut flow.fifo));
+        self.levels[old as usize].live -= live;
+        self.levels[old as usize].members -= 1;
+        self.levels[to as usize].live += live;
+        self.levels[to as usize].members += 1;
+        self.members[id].level = to;
+        let time = self.levels[to as usize].time;
+        self.update(id, |new| {
+            let start = time.saturating_add(debt);
+            *new = Share { start, end: start.saturating_add(share.end - share.start), credit: share.credit };
+        });
+        if let Some(group) = self.parent(id) {
+            let part = work(self.members[group].weight);
+            self.update(group, |share| share.append(part));
+            self.tally(group, |member| (member.queued, member.in_flight) = (member.queued + queued, member.in_flight + in_flight));
         }
         self.refresh(id);
+        self.rest_level(old);
     }
 
-    /// Returns the flow that fairness serves next.
-    pub(super) fn next(&self) -> Option<u32> {
-        let (_, class) = self.root.ready.first()?;
-        self.bands.get(class as usize)?.level.ready.first().map(|(_, flow)| flow)
-    }
-
-    /// Takes note of a dispatch from `id`, charging it unless it has paid before.
-    pub(super) fn dispatched(&mut self, id: u32, cost: Cost, charged: bool) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        let band = &mut self.bands[flow.class.index()];
-        self.root.follow(band.share.virtual_time);
-        band.level.follow(flow.share.virtual_time);
-        if !charged {
-            band.share.charge(cost);
-            flow.share.charge(cost);
+    fn leave_heaps(&mut self, id: u32, state: State) {
+        let level = &mut self.levels[self.members[id].level as usize];
+        match state {
+            State::Ready => level.ready.remove(&mut self.positions, id),
+            State::Resting => level.idle.remove(&mut self.positions, id),
+            State::Out | State::Held => {}
         }
-        flow.in_flight += 1;
-        let (tenant, class) = (flow.tenant, flow.class);
-        self.count_in_flight(tenant, 1);
-        self.refresh(id);
-        self.forget_idle(class);
-        self.rebase();
+        self.members[id].state = State::Out;
     }
 
-    /// Takes note that a dispatched job of `id` is with its dispatcher no longer.
-    pub(super) fn landed(&mut self, id: u32) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        flow.in_flight = flow.in_flight.saturating_sub(1);
-        let tenant = flow.tenant;
-        self.count_in_flight(tenant, -1);
+    fn tally(&mut self, id: u32, change: impl FnOnce(&mut Member)) {
+        change(&mut self.members[id]);
     }
 
-    /// Corrects the charge of a job of `id` by what it turned out to cost.
-    pub(super) fn reconcile(&mut self, id: u32, predicted: Cost, actual: Cost) {
-        self.correct(id, |share, idle| share.reconcile(predicted, actual, idle));
-    }
-
-    /// Takes back the charge of a job of `id` that was not sent.
-    pub(super) fn refund(&mut self, id: u32, cost: Cost) {
-        self.correct(id, |share, _| share.refund(cost));
-    }
-
-    fn correct(&mut self, id: u32, change: impl Fn(&mut Share, bool)) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        let class = flow.class.index();
-        let band = &mut self.bands[class];
-        change(&mut flow.share, !band.level.ready.contains(id));
-        change(&mut band.share, band.level.ready.is_empty());
-        self.refresh(id);
-    }
-
-    /// Says which share of the model's work a tenant of `weight` in `class` gets once it is backlogged, 0 to 1.
-    pub(super) fn share_of(&self, class: Class, weight: Weight, backlogged: bool) -> f64 {
-        let mut class_sum = 0.0;
-        for (index, band) in self.bands.iter().enumerate() {
-            if band.level.backlogged_weight > 0 || index == class.index() {
-                class_sum += band.share.weight.value();
+    /// Changes a member's tags and keeps its level's sums.
+    fn update(&mut self, id: u32, change: impl FnOnce(&mut Share)) {
+        let member = &mut self.members[id];
+        let before = member.share;
+        change(&mut member.share);
+        let (after, weight) = (member.share, member.weight.milli());
+        let level = &mut self.levels[member.level as usize];
+        level.top = level.top.max(after.rests_until());
+        match (before.end > before.start, after.end > after.start) {
+            (false, false) => return,
+            (false, true) => member.beyond = level.backlog.put(weight, after.start, after.end),
+            (true, false) => level.backlog.take(weight, before.start, before.end, member.beyond),
+            (true, true) => {
+                if before.start != after.start {
+                    member.beyond.0 = level.backlog.move_start(weight, before.start, after.start, member.beyond.0);
+                }
+                if before.end != after.end {
+                    member.beyond.1 = level.backlog.move_end(weight, before.end, after.end, member.beyond.1);
+                }
             }
         }
-        let band = &self.bands[class.index()];
-        let own = f64::from(weight.milli());
-        let sum = band.level.backlogged_weight as f64 + if backlogged { 0.0 } else { own };
-        (band.share.weight.value() / class_sum) * (own / sum.max(own))
+        if level.backlog.misfits() {
+            let level = member.level;
+            self.refit(level);
+        }
     }
 
-    fn count_in_flight(&mut self, id: u32, change: i32) {
-        let before = self.tenants.at(id).map_or(0, |tenant| tenant.in_flight);
-        self.count(id, |tenant| tenant.in_flight = before.saturating_add_signed(change));
-        let Some(tenant) = self.tenants.at(id) else { return };
-        let cap = tenant.limits.max_in_flight;
+    fn refit(&mut self, level: u32) {
+        let Level { backlog, time, .. } = &mut self.levels[level as usize];
+        backlog.refit(*time);
+        for member in self.members.iter_mut() {
+            if member.level == level && member.share.end > member.share.start {
+                let Share { start, end, .. } = member.share;
+                member.beyond = backlog.put(member.weight.milli(), start, end);
+            }
+        }
+        backlog.fitted();
+    }
+
+    /// Applies a change to the tags of a flow, of its group and of its class, each with its own weight and level time.
+    fn change(&mut self, id: u32, change: impl Fn(&mut Share, &Step)) {
+        let largest = Cost::new(self.largest.units().into());
+        let mut next = Some(id);
+        while let Some(at) = next {
+            let Member { weight, level, state, .. } = self.members[at];
+            let runs = state == State::Ready;
+            let step = Step { weight, time: self.levels[level as usize].time, runs, largest: weight.charge(largest) };
+            self.update(at, |share| change(share, &step));
+            next = self.parent(at);
+        }
+        let class = self.class_of(id);
+        let Root { time, classes, .. } = &mut self.root;
+        let class = &mut classes[class];
+        let step = Step { weight: class.weight, time: *time, runs: class.ready, largest: class.weight.charge(largest) };
+        change(&mut class.share, &step);
+    }
+
+    /// Counts a job that joins a flow's queue; `billed` unless it has been paid for.
+    pub(super) fn joined(&mut self, id: u32, cost: Cost, billed: bool) {
+        if billed {
+            self.change(id, |share, step| share.append(step.weight.charge(cost)));
+        }
+        self.root.classes[self.class_of(id)].queued += 1;
+        self.each(id, |member| member.queued += 1);
+        self.tenants.count(self.members[id].owner, |tenant| tenant.queued += 1);
+        if self.members[id].state == State::Resting {
+            self.leave_heaps(id, State::Resting);
+        }
+    }
+
+    /// Takes note that a job which has not been paid for will not run.
+    pub(super) fn withdraw(&mut self, id: u32, cost: Cost) {
+        self.change(id, |share, step| share.withdraw(step.weight.charge(cost)));
+    }
+
+    /// Counts a job that leaves a flow's queue.
+    pub(super) fn left(&mut self, id: u32) {
+        self.root.classes[self.class_of(id)].queued -= 1;
+        self.each(id, |member| member.queued -= 1);
+        self.tenants.count(self.members[id].owner, |tenant| tenant.queued -= 1);
+    }
+
+    /// Counts a job that begins (or ends) to exist.
+    pub(super) fn lives(&mut self, id: u32, born: bool) {
+        let mut next = Some(id);
+        while let Some(at) = next {
+            let level = &mut self.levels[self.members[at].level as usize];
+            if born { level.live += 1 } else { level.live -= 1 }
+            next = self.parent(at);
+        }
+    }
+
+    fn each(&mut self, id: u32, change: impl Fn(&mut Member)) {
+        change(&mut self.members[id]);
+        if let Some(group) = self.parent(id) {
+            change(&mut self.members[group]);
+        }
+    }
+
+    /// Changes the flow's FIFO.
+    pub(super) fn with_fifo(&mut self, id: u32, change: impl FnOnce(&mut Fifo)) {
+        let member = &mut self.members[id];
+        let head = member.fifo.head;
+        change(&mut member.fifo);
+        if member.state == State::Held && head != member.fifo.head {
+            // What it was held for is no longer its next.
+            member.state = State::Out;
+        }
+        self.refresh(id);
+    }
+
+    /// Returns the flow that a reservation serves next.
+    pub(super) fn next_due(&self) -> Option<u32> {
+        let flows = self.tenants.get(self.reserves.next()?).flows;
+        flows.into_iter().rev().find(|flow| *flow != NONE && !self.members[*flow].fifo.is_empty())
+    }
+
+    /// Returns the flow that the weights serve next.
+    pub(super) fn next(&self) -> Option<u32> {
+        let class = self.root.next(self.largest.units())?;
+        let (_, id) = self.levels[class].ready.first()?;
+        if !self.members[id].is_group {
+            return Some(id);
+        }
+        self.levels[self.members[id].owner as usize].ready.first().map(|(_, id)| id)
+    }
+
+    /// Takes note of a dispatch from a flow, charging it unless it has paid before.
+    pub(super) fn dispatched(&mut self, id: u32, cost: Cost, charged: bool, by_reservation: bool) {
+        if !charged {
+            self.largest.see(cost.units());
+        }
+        if by_reservation {
+            self.reserves.served(self.tenants.get(self.members[id].owner).reserve);
+        } else {
+            // A level's time follows those served in turn; a reservation's tags may be far from it.
+            let mut next = Some(id);
+            while let Some(at) = next {
+                let Member { share, level, .. } = self.members[at];
+                self.levels[level as usize].follow(share.start);
+                next = self.parent(at);
+            }
+            self.root.follow(self.class_of(id));
+        }
+        if !charged {
+            self.change(id, |share, step| {
+                let latest = step.time.saturating_add(RESERVED_DEBT * step.largest).max(share.start);
+                share.charge(step.weight.charge(cost));
+                if by_reservation {
+                    share.forgive(latest);
+                }
+            });
+        }
+        self.each(id, |member| member.in_flight += 1);
+        self.count_in_flight(self.members[id].owner, 1);
+        self.refresh(id);
+        let level = self.members[id].level;
+        self.forget_idle(level);
+        self.rebase(level);
+    }
+
+    /// Takes note that a dispatched job of a flow is with its dispatcher no longer.
+    pub(super) fn landed(&mut self, id: u32) {
+        self.each(id, |member| member.in_flight -= 1);
+        self.count_in_flight(self.members[id].owner, -1);
+    }
+
+    /// Corrects the charge of a dispatched job of a flow to what the work really was.
+    pub(super) fn reconcile(&mut self, id: u32, charged: Cost, actual: Cost) {
+        if charged == actual {
+            return;
+        }
+        self.change(id, |share, step| {
+            let (charged, due) = (step.weight.charge(charged), step.weight.charge(actual));
+            if due >= charged {
+                share.delay(due - charged);
+            } else {
+                share.refund(charged - due, step.runs, step.time, step.largest);
+            }
+        });
+        self.refresh(id);
+    }
+
+    /// Takes back the charge of a dispatched job of a flow that was not sent.
+    pub(super) fn unpay(&mut self, id: u32, cost: Cost) {
+        self.change(id, |share, step| share.advance(step.weight.charge(cost)));
+    }
+
+    fn count_in_flight(&mut self, tenant: u32, change: i32) {
+        let was = self.tenants.get(tenant).capped();
+        let record = self.tenants.count(tenant, |tenant| tenant.in_flight = tenant.in_flight.saturating_add_signed(change));
+        let (is, flows, reserve) = (record.capped(), record.flows, record.reserve);
+        if reserve != NONE {
+            self.reserves.count(reserve, record.in_flight);
+        }
         // Crossing the cap parks or unparks every flow of the tenant.
-        if (before >= cap) != (tenant.in_flight >= cap) {
-            for flow in tenant.flows.into_iter().flatten() {
+        if was != is {
+            for flow in flows.into_iter().filter(|flow| *flow != NONE) {
                 self.refresh(flow);
             }
+        } else if reserve != NONE {
+            self.refresh_reserve(tenant);
         }
     }
 
-    /// Puts a flow where its state says: among the ready, or out (empty, or its tenant at the cap).
+    /// Puts a member where its state says: in its level's heap, or out (nothing to run, or its tenant at the cap).
     ///
     /// Entering is an activation, at the level's virtual time at least. So a tenant parked at its cap banks nothing
     /// meanwhile and delays nobody.
     fn refresh(&mut self, id: u32) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        let capped = self.tenants.at(flow.tenant).is_none_or(|t| t.in_flight >= t.limits.max_in_flight);
-        let class = flow.class.index();
-        let band = &mut self.bands[class];
-        if flow.ready > 0 && !capped {
-            if !band.level.ready.contains(id) {
-                flow.share.activate(band.level.virtual_time);
-            }
-            band.level.ready.set(id, flow.share.virtual_time);
+        let Member { owner, level, fifo, state, is_group, .. } = self.members[id];
+        let runs = if is_group {
+            !self.levels[owner as usize].ready.is_empty()
         } else {
-            band.level.ready.remove(id);
+            !fifo.is_empty() && state != State::Held && !self.tenants.get(owner).capped()
+        };
+        if runs {
+            if state != State::Ready {
+                self.leave_heaps(id, state);
+                let time = self.levels[level as usize].time;
+                self.update(id, |share| share.activate(time));
+                self.members[id].state = State::Ready;
+            }
+            let start = self.members[id].share.start;
+            self.levels[level as usize].ready.set(&mut self.positions, id, start);
+        } else if state == State::Ready {
+            self.leave_heaps(id, state);
         }
-        #[allow(clippy::cast_possible_truncation, reason = "three classes")]
-        let class = class as u32;
-        if band.level.ready.is_empty() {
-            self.root.ready.remove(class);
-        } else {
-            if !self.root.ready.contains(class) {
-                band.share.activate(self.root.virtual_time);
-            }
-            self.root.ready.set(class, band.share.virtual_time);
+        if !is_group && self.tenants.get(owner).reserve != NONE {
+            self.refresh_reserve(owner);
+        }
+        match self.parent(id) {
+            Some(group) => self.refresh(group),
+            None => self.show_class(self.levels[level as usize].class),
         }
     }
 
-    /// Lets a flow without work go, now or as soon as the level's time has passed its debt.
+    fn show_class(&mut self, class: usize) {
+        let ready = !self.levels[class].ready.is_empty();
+        self.root.show(class, ready);
+    }
+
+    fn refresh_reserve(&mut self, tenant: u32) {
+        let record = self.tenants.get(tenant);
+        let has_work = |flow: &u32| *flow != NONE && !self.members[*flow].fifo.is_empty();
+        let runs = !record.capped() && record.flows.iter().any(has_work);
+        self.reserves.refresh(record.reserve, runs);
+    }
+
+    /// Looks at every reservation anew, after what is granted has changed.
+    pub(super) fn refresh_due(&mut self) {
+        let tenants: Vec<u32> = self.reserves.tenants().collect();
+        for tenant in tenants {
+            self.refresh_reserve(tenant);
+        }
+    }
+
+    /// Sets a flow aside whose next job is long, while long jobs may have no further slot.
+    pub(super) fn hold(&mut self, id: u32) {
+        self.leave_heaps(id, self.members[id].state);
+        self.members[id].state = State::Held;
+        self.held.push_back(id);
+        self.refresh(id);
+    }
+
+    /// Lets up to `most` flows that were set aside take part again.
+    pub(super) fn release(&mut self, most: u64) {
+        for _ in 0..most {
+            let Some(id) = self.held.pop_front() else { return };
+            // Whoever left that state since is skipped; its record may even be another's by now.
+            if self.members[id].state == State::Held {
+                self.members[id].state = State::Out;
+                self.refresh(id);
+            }
+        }
+    }
+
+    /// Lets a flow without jobs go, now or as soon as the level's time has passed its debt.
     pub(super) fn rest(&mut self, id: u32) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        if flow.queued > 0 || flow.in_flight > 0 || flow.idle_until.is_some() {
-            return;
+        let level = self.members[id].level;
+        if let Some(group) = self.parent(id) {
+            self.rest_level(level);
+            let outer = self.members[group].level;
+            self.rest_member(id);
+            self.rest_level(outer);
+        } else {
+            self.rest_member(id);
+            self.rest_level(level);
         }
-        let class = flow.class;
-        let key = flow.share.virtual_time.saturating_add(flow.share.credit);
-        flow.idle_until = Some(key);
-        self.bands[class.index()].idle.insert((key, id));
-        self.forget_idle(class);
+        if self.levels.iter().take(3).all(|level| level.live == 0) {
+            self.root.end_busy_period();
+        }
     }
 
-    fn forget_idle(&mut self, class: Class) {
+    fn rest_member(&mut self, id: u32) {
+        let Member { share, level, queued, in_flight, state, .. } = self.members[id];
+        if queued == 0 && in_flight == 0 && state != State::Resting {
+            self.leave_heaps(id, state);
+            self.members[id].state = State::Resting;
+            self.levels[level as usize].idle.set(&mut self.positions, id, share.rests_until());
+        }
+    }
+
+    /// Ends a busy period of a level without jobs: there is nobody to be fair to, and every debt and credit is void
+    /// (the rule of SFQ: virtual time becomes the largest tag given out). Then forgets a few of those who rest.
+    fn rest_level(&mut self, level: u32) {
+        let at = &mut self.levels[level as usize];
+        if at.live == 0 {
+            at.follow(at.top);
+        }
+        self.forget_idle(level);
+    }
+
+    pub(super) fn forget_idle(&mut self, level: u32) {
         for _ in 0..FORGET_PER_STEP {
-            let band = &mut self.bands[class.index()];
-            let Some(&(key, id)) = band.idle.first().filter(|(key, _)| *key <= band.level.virtual_time) else { return };
-            band.idle.remove(&(key, id));
+            let at = &self.levels[level as usize];
+            let Some((_, id)) = at.idle.first().filter(|(until, _)| *until <= at.time) else { return };
             self.forget(id);
         }
     }
 
-    /// Ends a busy period of the whole model: nobody waits and nothing runs, so there is nobody to be fair to, and
-    /// every debt and credit is void (the rule of SFQ: virtual time becomes the largest tag given out).
-    pub(super) fn end_busy_period(&mut self) {
-        for class in Class::ALL {
-            let band = &mut self.bands[class.index()];
-            self.root.virtual_time = self.root.virtual_time.max(band.share.virtual_time);
-            band.share.credit = 0;
-            for (key, id) in std::mem::take(&mut band.idle) {
-                self.bands[class.index()].level.follow(key);
-                self.forget(id);
-            }
-        }
-    }
-
     fn forget(&mut self, id: u32) {
-        let Some(flow) = self.flows.remove_at(id) else { return };
-        let Some(tenant) = self.tenants.at_mut(flow.tenant) else { return };
-        tenant.flows[flow.class.index()] = None;
-        if tenant.flows.iter().all(Option::is_none) {
-            self.by_name.remove(&tenant.name);
-            self.tenants.remove_at(flow.tenant);
+        self.leave_heaps(id, State::Resting);
+        let Member { owner, level, is_group, .. } = self.members[id];
+        let class = self.levels[level as usize].class;
+        self.members[id].share = Share::default();
+        self.members[id].level = std::mem::replace(&mut self.free, id);
+        self.levels[level as usize].members -= 1;
+        if is_group {
+            self.groups.retain(|_, member| *member != id);
+            self.free_levels.push(owner);
+            return;
+        }
+        let tenant = self.tenants.get_mut(owner);
+        tenant.flows[class] = NONE;
+        self.tenants.forget(owner);
+        let Level { owner: group, members, .. } = self.levels[level as usize];
+        if group != NONE && members == 0 {
+            self.rest_member(group);
         }
     }
 
-    fn rebase(&mut self) {
-        if let Some(base) = self.root.rebase() {
-            for band in &mut self.bands {
-                band.share.virtual_time = band.share.virtual_time.saturating_sub(base);
-            }
+    fn rebase(&mut self, level: u32) {
+        self.root.rebase();
+        let Some(base) = self.levels[level as usize].rebase() else { return };
+        for member in self.members.iter_mut().filter(|member| member.level == level) {
+            member.share.advance(base);
         }
-        for class in Class::ALL {
-            let band = &mut self.bands[class.index()];
-            let Some(base) = band.level.rebase() else { continue };
-            band.idle.clear();
-            for (key, flow) in self.flows.iter_mut().filter(|(_, flow)| flow.class == class) {
-                flow.share.virtual_time = flow.share.virtual_time.saturating_sub(base);
-                if let Some(until) = &mut flow.idle_until {
-                    *until = until.saturating_sub(base);
-                    band.idle.insert((*until, key.index()));
-                }
-            }
-        }
+        self.refit(level);
     }
+}
+
+/// What a change of one share needs to know of its surroundings.
+#[derive(Debug)]
+struct Step {
+    weight: Weight,
+    /// Virtual time of the level.
+    time: u64,
+    /// Whether the member is in the level's heap.
+    runs: bool,
+    /// Charge of a largest cost.
+    largest: u64,
 }

@@ -3,9 +3,13 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::core::cost::{Cost, Weight};
+use crate::core::slab::Key;
 
 fn limits() -> QueueLimits {
-    QueueLimits { capacity: 100_000, class_weights: Class::ALL.map(Class::default_weight) }
+    QueueLimits { capacity: 100_000, ..QueueLimits::default() }
 }
 
 fn weight(value: f64) -> Weight {
@@ -73,8 +77,8 @@ fn the_lowest_class_gets_its_weight_and_is_never_starved() {
     }
     for _ in 0..840 {
         let job = queue.pop(Time::ZERO, 0).expect("work-conserving");
-        let flow = queue.jobs.get(job.key).map(|job| job.flow).expect("in flight");
-        *served.entry(queue.flows.flow(flow).expect("known").class).or_insert(0u32) += 1;
+        let flow = queue.jobs.records[job.key.index()].flow;
+        *served.entry(Class::ALL[queue.flows.class_of(flow)]).or_insert(0u32) += 1;
     }
     for (class, expected) in [(Class::Batch, 40), (Class::Standard, 160), (Class::Interactive, 640)] {
         assert!(served[&class].abs_diff(expected) <= 2, "{served:?}");
@@ -177,15 +181,15 @@ fn a_retry_waits_for_its_time_keeps_its_place_and_is_charged_once() {
         queue.push(Time::ZERO, request("a", 1, n)).expect("admitted");
     }
     let first = queue.pop(Time::ZERO, 0).expect("job");
-    let charged = queue.flows.flow(0).map(|flow| flow.share.virtual_time);
+    let charged = queue.flows.member(0).share.start;
     let due = Time::from_millis(10);
     queue.requeue(Time::ZERO, first.key, due, Duration::ZERO, first.payload).expect("was in flight");
     assert_eq!(queue.poll_timeout(), Some(due));
     assert_eq!(queue.pop(Time::ZERO, 0).map(|job| job.payload), Some(1), "a waiting retry holds up nobody");
     let again = queue.pop(due, 0).expect("due");
     assert_eq!((again.payload, again.key), (0, first.key), "ahead of what came after it");
-    let now = queue.flows.flow(0).map(|flow| flow.share.virtual_time);
-    assert_eq!(now.zip(charged).map(|(now, then)| now - then), Some(Weight::ONE.charge(Cost::ONE)), "job 1 alone");
+    let now = queue.flows.member(0).share.start;
+    assert_eq!(now - charged, Weight::ONE.charge(Cost::ONE), "job 1 alone");
     assert!(
         queue.requeue(due, Key::from_bits(99), due, Duration::ZERO, 7).is_err(),
         "an unknown key gives the payload back"
@@ -300,11 +304,11 @@ proptest! {
                         flying.push_back((job.payload, job.key));
                     }
                     None => {
-                        let delayed: Vec<Key> = queue.delayed.iter().map(|(_, key)| *key).collect();
+                        let delayed = |key: &Key| queue.jobs.records[key.index()].held_until().is_some();
                         for (job, key) in &waiting {
                             let (tenant, deadline) = facts[job];
                             let used = flying.iter().filter(|(other, _)| facts[other].0 == tenant).count();
-                            let held = delayed.contains(key) || deadline <= now || used >= CAPS[tenant] as usize;
+                            let held = delayed(key) || deadline <= now || used >= CAPS[tenant] as usize;
                             prop_assert!(held, "not work-conserving: job {} could run", job);
                         }
                     }
@@ -353,7 +357,10 @@ proptest! {
         }
         queue.expire(now);
         prop_assert_eq!((queue.len(), queue.in_flight(), queue.jobs.len()), (0, 0, 0));
-        prop_assert_eq!(queue.tenants().count(), 0, "an idle tenant without debt is forgotten");
+        for _ in 0..8 {
+            (0..3).for_each(|class| queue.flows.forget_idle(class));
+        }
+        prop_assert_eq!(queue.flows.tenants.known(), 0, "an idle tenant without debt is forgotten");
         prop_assert_eq!(queue.poll_timeout(), None);
     }
 

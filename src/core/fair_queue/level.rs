@@ -1,0 +1,148 @@
+//! The levels of the hierarchy: the model with its classes, a class or a group with its members.
+
+use super::backlog::Backlog;
+use super::heap::Heap;
+use super::share::Share;
+use crate::core::cost::{Cost, Weight};
+
+/// Virtual time after which a level is rebased: far above any single charge, far below overflow.
+const REBASE_AT: u64 = 1 << 61;
+
+/// The inside of a class or of a group.
+#[derive(Debug, Clone)]
+pub(super) struct Level {
+    /// Virtual time: the highest start tag served in turn.
+    pub(super) time: u64,
+    /// The highest tag given out.
+    pub(super) top: u64,
+    /// Members with something to run, by start tag.
+    pub(super) ready: Heap,
+    /// Members without jobs, by the time from which on they may be forgotten.
+    pub(super) idle: Heap,
+    pub(super) backlog: Backlog,
+    pub(super) class: usize,
+    /// The group that this is the inside of, or none.
+    pub(super) owner: u32,
+    pub(super) members: u32,
+    /// Jobs waiting or dispatched.
+    pub(super) live: u32,
+}
+
+impl Level {
+    pub(super) fn new(class: usize, owner: u32) -> Self {
+        Self {
+            time: 0,
+            top: 0,
+            ready: Heap::default(),
+            idle: Heap::default(),
+            backlog: Backlog::new(),
+            class,
+            owner,
+            members: 0,
+            live: 0,
+        }
+    }
+
+    /// Moves virtual time to a start tag that is served.
+    pub(super) fn follow(&mut self, tag: u64) {
+        if tag > self.time {
+            self.time = tag;
+            self.backlog.follow(tag);
+        }
+    }
+
+    /// Returns by how much every tag of this level must be lowered now, if at all.
+    pub(super) fn rebase(&mut self) -> Option<u64> {
+        if self.time < REBASE_AT {
+            return None;
+        }
+        // Half is kept, so that members with refunds below the level's time keep their distance.
+        let base = self.time / 2;
+        self.time -= base;
+        self.top = self.top.saturating_sub(base);
+        self.ready.rebase(base);
+        self.idle.rebase(base);
+        Some(base)
+    }
+}
+
+/// One class in the model.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Band {
+    pub(super) share: Share,
+    pub(super) weight: Weight,
+    /// Whether a member of it may run.
+    pub(super) ready: bool,
+    pub(super) queued: usize,
+}
+
+/// The model: three classes, too few for a heap.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Root {
+    pub(super) time: u64,
+    pub(super) classes: [Band; 3],
+    /// Head start of the interactive class in largest costs.
+    pub(super) head_start: f64,
+}
+
+impl Root {
+    pub(super) fn configure(&mut self, weights: [Weight; 3], head_start: f64) {
+        for (band, weight) in self.classes.iter_mut().zip(weights) {
+            // What waits counts by the new weight from the next job on; the difference fades with the backlog.
+            band.weight = weight;
+        }
+        self.head_start = head_start;
+    }
+
+    pub(super) fn any_ready(&self) -> bool {
+        self.classes.iter().any(|band| band.ready)
+    }
+
+    pub(super) fn show(&mut self, class: usize, ready: bool) {
+        let band = &mut self.classes[class];
+        if ready && !band.ready {
+            band.share.activate(self.time);
+        }
+        band.ready = ready;
+    }
+
+    /// Returns by how much virtual time a class may be served early, in its own charges (Duda and Cheriton, "Borrowed
+    /// Virtual Time", SOSP '99): its tags stay what they are, so what it borrows it pays back before it borrows again.
+    pub(super) fn head_start(&self, class: usize, largest: u32) -> u64 {
+        let one = self.classes[class].weight.charge(Cost::new(largest.into()));
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most twice a charge")]
+        let early = (one as f64 * self.head_start * 0.5 * class as f64) as u64;
+        early
+    }
+
+    /// Returns the class that is served next; ties go to the more urgent.
+    pub(super) fn next(&self, largest: u32) -> Option<usize> {
+        let tag = |class: usize| i128::from(self.classes[class].share.start) - i128::from(self.head_start(class, largest));
+        (0..3).rev().filter(|class| self.classes[*class].ready).min_by_key(|class| tag(*class))
+    }
+
+    /// Moves virtual time when `served` is: to the lowest start tag, since a head start must not carry the clock away.
+    pub(super) fn follow(&mut self, served: usize) {
+        let ready = self.classes.iter().filter(|band| band.ready).map(|band| band.share.start);
+        self.time = self.time.max(ready.fold(self.classes[served].share.start, u64::min));
+    }
+
+    /// Ends a busy period of the whole model.
+    pub(super) fn end_busy_period(&mut self) {
+        let top = self.classes.iter().map(|band| band.share.rests_until()).max();
+        self.time = self.time.max(top.unwrap_or(0));
+        for band in &mut self.classes {
+            band.share.credit = 0;
+        }
+    }
+
+    pub(super) fn rebase(&mut self) {
+        if self.time >= REBASE_AT {
+            let base = self.time / 2;
+            self.time -= base;
+            for band in &mut self.classes {
+                band.share.advance(base);
+            }
+        }
+    }
+}
