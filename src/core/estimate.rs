@@ -146,8 +146,7 @@ impl DrainRate {
 #[derive(Debug, Clone, Copy)]
 pub struct Follower {
     share: f64,
-    /// The quantile so far, as a power of two: what is followed is a ratio.
-    log: f64,
+    value: f64,
     step: f64,
 }
 
@@ -158,14 +157,15 @@ impl Follower {
     /// Builds one that follows the quantile `share` (0 to 1) and believes `start`, a positive number, at first.
     #[must_use]
     pub fn new(share: f64, start: f64) -> Self {
-        Self { share, log: start.log2(), step: Self::FIRST_STEP }
+        Self { share, value: start, step: Self::FIRST_STEP }
     }
 
     /// Records a value; what is not a positive number is ignored.
     pub fn record(&mut self, value: f64) {
         if value > 0.0 && value.is_finite() {
-            let below = f64::from(value.log2() < self.log);
-            self.log = (self.log + self.step * (self.share - below)).clamp(-10.0, 10.0);
+            let below = f64::from(value < self.value);
+            // By a factor: what is followed is a ratio.
+            self.value = (self.value * (1.0 + self.step * (self.share - below))).clamp(1e-3, 1e3);
             self.step = (self.step * 0.98).max(Self::LAST_STEP);
         }
     }
@@ -173,7 +173,7 @@ impl Follower {
     /// Returns the quantile.
     #[must_use]
     pub fn value(&self) -> f64 {
-        self.log.exp2()
+        self.value
     }
 }
 

@@ -39,7 +39,7 @@ impl<P> FairQueue<P> {
         let predicted = raw.unwrap_or(0.0) as f32;
         self.jobs.records[index].predicted = predicted;
         self.flows.lives(flow, true);
-        self.enter(now, index, Time::ZERO);
+        self.enter(now, index, None);
         Ok(self.jobs.key(index))
     }
 

@@ -105,6 +105,11 @@ impl Backlog {
     /// Moves a member's start.
     pub(super) fn move_start(&mut self, weight: u32, from: u64, to: u64, beyond: bool) -> bool {
         self.depth = self.depth.wrapping_add(from).wrapping_sub(to);
+        if self.same(from, to, beyond) {
+            let by = u64::from(weight).wrapping_mul(to.wrapping_sub(from));
+            self.change(from, Sums { slope: 0, intercept: by }, false);
+            return false;
+        }
         self.change(from, Sums::default().minus(Sums::of(weight.into(), from)), beyond);
         self.begin(weight, to)
     }
@@ -112,8 +117,18 @@ impl Backlog {
     /// Moves a member's end.
     pub(super) fn move_end(&mut self, weight: u32, from: u64, to: u64, beyond: bool) -> bool {
         self.depth = self.depth.wrapping_add(to).wrapping_sub(from);
+        if self.same(from, to, beyond) {
+            let by = u64::from(weight).wrapping_mul(from.wrapping_sub(to));
+            self.change(from, Sums { slope: 0, intercept: by }, false);
+            return false;
+        }
         self.change(from, Sums::of(weight.into(), from), beyond);
         self.finish(weight, to)
+    }
+
+    /// Says whether two tags are in one bucket, so that one change of the sums does.
+    const fn same(&self, from: u64, to: u64, beyond: bool) -> bool {
+        !beyond && from >> self.shift == to >> self.shift
     }
 
     fn begin(&mut self, weight: u32, tag: u64) -> bool {

@@ -300,19 +300,19 @@ impl Flows {
 
     /// Applies a change to the tags of a flow, of its group and of its class, each with its own weight and level time.
     fn change(&mut self, id: u32, change: impl Fn(&mut Share, &Step)) {
-        let largest = Cost::new(self.largest.units().into());
+        let largest = self.largest.cost();
         let mut next = Some(id);
         while let Some(at) = next {
             let Member { weight, level, state, .. } = self.members[at];
             let runs = state == State::Ready;
-            let step = Step { weight, time: self.levels[level as usize].time, runs, largest: weight.charge(largest) };
+            let step = Step { weight, time: self.levels[level as usize].time, runs, largest };
             self.update(at, |share| change(share, &step));
             next = self.parent(at);
         }
         let class = self.class_of(id);
         let Root { time, classes, .. } = &mut self.root;
         let class = &mut classes[class];
-        let step = Step { weight: class.weight, time: *time, runs: class.ready, largest: class.weight.charge(largest) };
+        let step = Step { weight: class.weight, time: *time, runs: class.ready, largest };
         change(&mut class.share, &step);
     }
 
@@ -332,6 +332,15 @@ impl Flows {
     /// Takes note that a job which has not been paid for will not run.
     pub(super) fn withdraw(&mut self, id: u32, cost: Cost) {
         self.change(id, |share, step| share.withdraw(step.weight.charge(cost)));
+    }
+
+    /// Takes the next job out of a flow's FIFO, to be followed by [`dispatched`](Self::dispatched).
+    pub(super) fn pull(&mut self, id: u32, change: impl FnOnce(&mut Fifo)) {
+        let member = &mut self.members[id];
+        change(&mut member.fifo);
+        if member.state == State::Held {
+            member.state = State::Out;
+        }
     }
 
     /// Counts a job that leaves a flow's queue.
@@ -378,7 +387,7 @@ impl Flows {
 
     /// Returns the flow that the weights serve next.
     pub(super) fn next(&self) -> Option<u32> {
-        let class = self.root.next(self.largest.units())?;
+        let class = self.root.next()?;
         let (_, id) = self.levels[class].ready.first()?;
         if !self.members[id].is_group {
             return Some(id);
@@ -388,8 +397,8 @@ impl Flows {
 
     /// Takes note of a dispatch from a flow, charging it unless it has paid before.
     pub(super) fn dispatched(&mut self, id: u32, cost: Cost, charged: bool, by_reservation: bool) {
-        if !charged {
-            self.largest.see(cost.units());
+        if !charged && self.largest.see(cost) {
+            self.root.scale(self.largest.cost());
         }
         if by_reservation {
             self.reserves.served(self.tenants.get(self.members[id].owner).reserve);
@@ -405,10 +414,11 @@ impl Flows {
         }
         if !charged {
             self.change(id, |share, step| {
-                let latest = step.time.saturating_add(RESERVED_DEBT * step.largest).max(share.start);
+                let before = share.start;
                 share.charge(step.weight.charge(cost));
                 if by_reservation {
-                    share.forgive(latest);
+                    let bound = RESERVED_DEBT * step.weight.charge(step.largest);
+                    share.forgive(step.time.saturating_add(bound).max(before));
                 }
             });
         }
@@ -436,7 +446,7 @@ impl Flows {
             if due >= charged {
                 share.delay(due - charged);
             } else {
-                share.refund(charged - due, step.runs, step.time, step.largest);
+                share.refund(charged - due, step.runs, step.time, step.weight.charge(step.largest));
             }
         });
         self.refresh(id);
@@ -619,6 +629,5 @@ struct Step {
     time: u64,
     /// Whether the member is in the level's heap.
     runs: bool,
-    /// Charge of a largest cost.
-    largest: u64,
+    largest: Cost,
 }

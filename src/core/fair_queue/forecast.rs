@@ -5,6 +5,7 @@
 
 use super::chunks::NONE;
 use super::flows::{Flows, State};
+use super::level::Band;
 use super::request::TenantLimits;
 use crate::core::cost::{Cost, Weight};
 use crate::core::estimate::{Follower, Forecast};
@@ -96,8 +97,12 @@ impl Flows {
             if !band.ready {
                 share.activate(self.root.time);
             }
-            share.start as f64 - self.root.head_start(index, self.largest.units()) as f64
+            share.start as f64 - band.early as f64
         };
+        let waits = |band: &Band| band.share.end > band.share.start;
+        if !(0..3).any(|index| index != class && waits(&self.root.classes[index])) {
+            return work;
+        }
         let until = tag(class) + span(self.root.classes[class].weight, work) as f64;
         let others = (0..3).filter(|index| *index != class).map(|index| {
             let band = &self.root.classes[index];

@@ -87,6 +87,7 @@ impl<P> Jobs<P> {
         Self { records: Chunks::new(), payloads: Chunks::new(), free: NONE, held: 0, sequence: 0 }
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.held
     }
@@ -174,7 +175,16 @@ impl Fifo {
         self.head == NONE
     }
 
-    /// Inserts by order of admission: at the tail for a new job, near the head for one that returns.
+    /// Inserts a job that was admitted after all others. It only writes to its neighbour, and waits for no memory.
+    pub(super) fn append(&mut self, jobs: &mut Chunks<Job>, index: u32) {
+        let previous = self.tail;
+        let job = &mut jobs[index];
+        (job.place, job.previous, job.next) = (Place::Ready, previous, NONE);
+        self.join(jobs, previous, index);
+        self.tail = index;
+    }
+
+    /// Inserts a job that returns by its order of admission: near the head.
     pub(super) fn insert(&mut self, jobs: &mut Chunks<Job>, index: u32) {
         let sequence = jobs[index].sequence;
         let before = |at: u32, jobs: &Chunks<Job>| jobs[at].sequence.wrapping_sub(sequence).cast_signed() < 0;

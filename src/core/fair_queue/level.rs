@@ -74,6 +74,8 @@ pub(super) struct Band {
     /// Whether a member of it may run.
     pub(super) ready: bool,
     pub(super) queued: usize,
+    /// By how much virtual time it may be served early.
+    pub(super) early: u64,
 }
 
 /// The model: three classes, too few for a heap.
@@ -82,16 +84,29 @@ pub(super) struct Root {
     pub(super) time: u64,
     pub(super) classes: [Band; 3],
     /// Head start of the interactive class in largest costs.
-    pub(super) head_start: f64,
+    head_start: f64,
 }
 
 impl Root {
-    pub(super) fn configure(&mut self, weights: [Weight; 3], head_start: f64) {
+    pub(super) fn configure(&mut self, weights: [Weight; 3], head_start: f64, largest: Cost) {
         for (band, weight) in self.classes.iter_mut().zip(weights) {
             // What waits counts by the new weight from the next job on; the difference fades with the backlog.
             band.weight = weight;
         }
         self.head_start = head_start;
+        self.scale(largest);
+    }
+
+    /// Fits the head starts to a new largest cost.
+    ///
+    /// A class may be served early by so much virtual time, in its own charges (Duda and Cheriton, "Borrowed Virtual
+    /// Time", SOSP '99). Its tags stay what they are, so what it borrows it pays back before it borrows again.
+    pub(super) fn scale(&mut self, largest: Cost) {
+        for (urgency, band) in self.classes.iter_mut().enumerate() {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most twice a charge")]
+            let early = (band.weight.charge(largest) as f64 * self.head_start * 0.5 * urgency as f64) as u64;
+            band.early = early;
+        }
     }
 
     pub(super) fn any_ready(&self) -> bool {
@@ -106,19 +121,16 @@ impl Root {
         band.ready = ready;
     }
 
-    /// Returns by how much virtual time a class may be served early, in its own charges (Duda and Cheriton, "Borrowed
-    /// Virtual Time", SOSP '99): its tags stay what they are, so what it borrows it pays back before it borrows again.
-    pub(super) fn head_start(&self, class: usize, largest: u32) -> u64 {
-        let one = self.classes[class].weight.charge(Cost::new(largest.into()));
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most twice a charge")]
-        let early = (one as f64 * self.head_start * 0.5 * class as f64) as u64;
-        early
-    }
-
     /// Returns the class that is served next; ties go to the more urgent.
-    pub(super) fn next(&self, largest: u32) -> Option<usize> {
-        let tag = |class: usize| i128::from(self.classes[class].share.start) - i128::from(self.head_start(class, largest));
-        (0..3).rev().filter(|class| self.classes[*class].ready).min_by_key(|class| tag(*class))
+    pub(super) fn next(&self) -> Option<usize> {
+        let mut best: Option<(usize, i128)> = None;
+        for (class, band) in self.classes.iter().enumerate().rev().filter(|(_, band)| band.ready) {
+            let tag = i128::from(band.share.start) - i128::from(band.early);
+            if best.is_none_or(|(_, least)| tag < least) {
+                best = Some((class, tag));
+            }
+        }
+        best.map(|(class, _)| class)
     }
 
     /// Moves virtual time when `served` is: to the lowest start tag, since a head start must not carry the clock away.

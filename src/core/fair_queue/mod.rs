@@ -83,7 +83,7 @@ impl<P> FairQueue<P> {
     /// Changes bounds and shares; what waits, waits on.
     pub fn reconfigure(&mut self, limits: QueueLimits) {
         self.limits = limits;
-        self.flows.root.configure(limits.class_weights, limits.head_start);
+        self.flows.root.configure(limits.class_weights, limits.head_start, self.flows.largest.cost());
     }
 
     /// Tells how many slots the model has, as learned: the sum of its windows. Reservations are granted within 0.8 of

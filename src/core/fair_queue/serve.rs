@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::FairQueue;
-use super::jobs::{CHARGED, Job, LONG, Place, REFUNDABLE};
+use super::chunks::Chunks;
+use super::jobs::{CHARGED, Fifo, Job, LONG, Place, REFUNDABLE};
 use super::request::Dispatch;
 use super::wheel::{Wheel, tick_at};
 use crate::core::cost::Cost;
@@ -42,8 +43,13 @@ impl<P> FairQueue<P> {
 
     fn dispatch(&mut self, now: Time, flow: u32, index: u32, holder: u32, how: (bool, bool)) -> Dispatch<P> {
         let (by_reservation, long) = how;
-        self.leave(index);
+        let jobs = &mut self.jobs.records;
+        self.wheel.stop(jobs, index);
+        self.flows.pull(flow, |fifo| fifo.remove(jobs, index));
+        self.flows.left(flow);
         let job = &mut self.jobs.records[index];
+        self.waiting -= 1;
+        self.waiting_cost -= u64::from(job.cost.units());
         let charged = job.has(CHARGED);
         job.give_to(holder);
         job.mark(CHARGED, true);
@@ -144,7 +150,7 @@ impl<P> FairQueue<P> {
     fn reenter(&mut self, now: Time, index: u32, not_before: Time, payload: P) {
         self.jobs.put_payload(index, payload);
         self.jobs.records[index].since = now;
-        self.enter(now, index, not_before);
+        self.enter(now, index, Some(not_before));
         self.collect(now);
     }
 
@@ -165,7 +171,7 @@ impl<P> FairQueue<P> {
             } else {
                 let tick = tick_at(job.deadline);
                 self.wheel.set(&mut self.jobs.records, index, tick);
-                self.make_ready(index);
+                self.make_ready(index, Fifo::insert);
             }
         }
     }
@@ -175,13 +181,14 @@ impl<P> FairQueue<P> {
         self.drain.advance(now, backlogged);
     }
 
-    /// Enters a job into the queue, ready or delayed.
-    pub(super) fn enter(&mut self, now: Time, index: u32, not_before: Time) {
+    /// Enters a job into the queue; one that returns may have to wait for its not-before time.
+    pub(super) fn enter(&mut self, now: Time, index: u32, returns: Option<Time>) {
         let job = &mut self.jobs.records[index];
         let (flow, cost, billed) = (job.flow, job.cost, !job.has(CHARGED));
         self.waiting += 1;
         self.waiting_cost += u64::from(cost.units());
         let mut tick = tick_at(job.deadline);
+        let not_before = returns.unwrap_or(now);
         let delayed = not_before > now;
         if delayed {
             tick = tick.min(tick_at(not_before));
@@ -189,15 +196,17 @@ impl<P> FairQueue<P> {
         }
         self.wheel.set(&mut self.jobs.records, index, tick);
         self.flows.joined(flow, cost, billed);
-        if !delayed {
-            self.make_ready(index);
+        match returns {
+            None => self.make_ready(index, Fifo::append),
+            Some(_) if !delayed => self.make_ready(index, Fifo::insert),
+            Some(_) => {}
         }
         self.advance(now);
     }
 
-    fn make_ready(&mut self, index: u32) {
+    fn make_ready(&mut self, index: u32, insert: impl FnOnce(&mut Fifo, &mut Chunks<Job>, u32)) {
         let (jobs, flows) = (&mut self.jobs.records, &mut self.flows);
-        flows.with_fifo(jobs[index].flow, |fifo| fifo.insert(jobs, index));
+        flows.with_fifo(jobs[index].flow, |fifo| insert(fifo, jobs, index));
     }
 
     /// Takes a job out of every structure it waits in.

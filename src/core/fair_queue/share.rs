@@ -3,6 +3,8 @@
 //! Start-time fair queueing (Goyal, Vin, Cheng: "Start-time Fair Queueing", SIGCOMM '96). Its fairness bound does not
 //! assume a constant server, which is the point here: a provider's capacity never stands still.
 
+use crate::core::cost::Cost;
+
 /// What one member (a class of the model, a group or flow of a class) has had so far, in virtual time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Share {
@@ -72,23 +74,26 @@ impl Share {
 /// The largest cost of the last thousand or two thousand jobs: the unit of head starts, credits and debts.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Largest {
-    before: u32,
-    lately: u32,
+    before: Cost,
+    lately: Cost,
     seen: u16,
 }
 
 impl Largest {
     const WINDOW: u16 = 1_024;
 
-    pub(super) fn see(&mut self, units: u32) {
-        self.lately = self.lately.max(units);
+    /// Takes note of a cost and says whether the largest has changed.
+    pub(super) fn see(&mut self, cost: Cost) -> bool {
+        let old = self.cost();
+        self.lately = self.lately.max(cost);
         self.seen += 1;
         if self.seen == Self::WINDOW {
-            *self = Self { before: self.lately, lately: 0, seen: 0 };
+            *self = Self { before: self.lately, lately: Cost::ONE, seen: 0 };
         }
+        self.cost() != old
     }
 
-    pub(super) fn units(&self) -> u32 {
+    pub(super) fn cost(&self) -> Cost {
         self.before.max(self.lately)
     }
 }
@@ -112,10 +117,8 @@ mod tests {
     #[test]
     fn a_large_job_is_forgotten_after_two_windows() {
         let mut largest = Largest::default();
-        largest.see(1_000_000);
-        for _ in 0..2 * Largest::WINDOW {
-            largest.see(3);
-        }
-        assert_eq!(largest.units(), 3);
+        assert!(largest.see(Cost::new(1_000_000)));
+        let changes = (0..2 * Largest::WINDOW).filter(|_| largest.see(Cost::new(3))).count();
+        assert_eq!((largest.cost(), changes), (Cost::new(3), 1));
     }
 }
