@@ -149,7 +149,7 @@ impl Flows {
     /// Brings a tenant's limits up to date.
     pub(super) fn limit(&mut self, tenant: u32, limits: &TenantLimits) {
         let record = self.tenants.get_mut(tenant);
-        let raised = limits.max_in_flight > record.max_in_flight;
+        let capped_anew = limits.max_in_flight != record.max_in_flight;
         record.max_in_flight = limits.max_in_flight;
         let (flows, reserve, in_flight) = (record.flows, record.reserve, record.in_flight);
         if reserve != NONE || limits.reserve > 0 {
@@ -172,7 +172,7 @@ impl Flows {
                 _ => self.regroup(flow, limits.group),
             }
             self.reweigh(flow, limits.weight);
-            if raised {
+            if capped_anew {
                 self.refresh(flow);
             }
         }
@@ -226,9 +226,15 @@ impl Flows {
         } else {
             self.show_class(class);
         }
-        self.levels[old as usize].live -= live;
+        // The class counts the jobs of its groups as well, and keeps them.
+        let outer = self.parent(id);
+        if outer.is_some() {
+            self.levels[old as usize].live -= live;
+        }
         self.levels[old as usize].members -= 1;
-        self.levels[to as usize].live += live;
+        if self.levels[to as usize].owner != NONE {
+            self.levels[to as usize].live += live;
+        }
         self.levels[to as usize].members += 1;
         self.members[id].level = to;
         let time = self.levels[to as usize].time;
@@ -242,6 +248,9 @@ impl Flows {
             self.tally(group, |member| (member.queued, member.in_flight) = (member.queued + queued, member.in_flight + in_flight));
         }
         self.refresh(id);
+        if let Some(group) = outer.filter(|_| self.levels[old as usize].members == 0) {
+            self.rest_member(group);
+        }
         self.rest_level(old);
     }
 

@@ -188,6 +188,7 @@ impl<P> FairQueue<P> {
     /// at again on the way, at most five times.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.wheel.poll_timeout()
+        // What expired between two ticks waits to be fetched.
+        if self.expired.is_empty() { self.wheel.poll_timeout() } else { Some(Time::ZERO) }
     }
 }
