@@ -416,7 +416,8 @@ impl Flows {
             let mut next = Some(id);
             while let Some(at) = next {
                 let Member { share, level, .. } = self.members[at];
-                self.levels[level as usize].follow(share.start);
+                let work = if charged { 0 } else { u64::from(cost.units()) };
+                self.levels[level as usize].serve(share.start, work);
                 next = self.parent(at);
             }
             self.root.follow(self.class_of(id));
@@ -586,7 +587,7 @@ impl Flows {
     fn rest_level(&mut self, level: u32) {
         let at = &mut self.levels[level as usize];
         if at.live == 0 {
-            at.follow(at.top);
+            at.pass(at.top);
         }
         self.forget_idle(level);
     }

@@ -11,7 +11,7 @@ const REBASE_AT: u64 = 1 << 61;
 /// The inside of a class or of a group.
 #[derive(Debug, Clone)]
 pub(super) struct Level {
-    /// Virtual time: the highest start tag served in turn.
+    /// Virtual time: where a member starts that becomes active.
     pub(super) time: u64,
     /// The highest tag given out.
     pub(super) top: u64,
@@ -43,11 +43,22 @@ impl Level {
         }
     }
 
-    /// Moves virtual time to a start tag that is served.
-    pub(super) fn follow(&mut self, tag: u64) {
-        if tag > self.time {
-            self.time = tag;
-            self.backlog.follow(tag);
+    /// Moves virtual time when a job with start tag `tag` is served `work` units in turn: to the tag at least, and by
+    /// what the fluid moves.
+    ///
+    /// By the tag alone, as in SFQ, time stands still while newcomers arrive one by one and are all served at the same
+    /// tag; whoever was served just before waits for all of them, and with n tenants lags by ln n requests. The fluid's
+    /// step (Bennett and Zhang's WF²Q+, 1997) lines newcomers up behind it.
+    pub(super) fn serve(&mut self, tag: u64, work: u64) {
+        let step = (work * 1_024_000).checked_div(self.backlog.weight()).unwrap_or(0);
+        self.pass(self.time.max(tag).saturating_add(step));
+    }
+
+    /// Moves virtual time to `time`, if it is not there yet.
+    pub(super) fn pass(&mut self, time: u64) {
+        if time > self.time {
+            self.time = time;
+            self.backlog.follow(time);
         }
     }
 
