@@ -189,9 +189,13 @@ fn measure(name: &str, tenants: usize, queue: &mut dyn Queue) {
 fn main() {
     println!("{:>9} {:<22} {:>9} {:>9} {:>9} {:>12}", "tenants", "queue", "pop ns", "complete", "push", "M cycles/s");
     let only: Option<usize> = std::env::args().filter_map(|arg| arg.parse().ok()).next();
-    for tenants in [10, 1_000, 100_000, 1_000_000].into_iter().filter(|tenants| only.is_none_or(|only| only == *tenants)) {
+    for tenants in
+        [10, 1_000, 100_000, 1_000_000].into_iter().filter(|tenants| only.is_none_or(|only| only == *tenants))
+    {
         measure("fair queue", tenants, &mut Fair::new(tenants));
-        if only.is_some() { continue; }
+        if only.is_some() {
+            continue;
+        }
         measure("one FIFO", tenants, &mut Fifo::default());
         let lines = vec![VecDeque::new(); tenants];
         measure("round robin", tenants, &mut RoundRobin { tenants: lines, turns: VecDeque::new() });

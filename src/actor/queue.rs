@@ -400,7 +400,8 @@ impl Handler<Inspect> for QueueActor {
 
     fn handle(&mut self, inspect: Inspect, _: &mut Self::Context) -> TenantView {
         let (queued, in_flight) = self.queue.tenant(&inspect.tenant);
-        let wait = self.queue.wait(self.clock.now(), &inspect.tenant, &inspect.limits, inspect.class).unwrap_or_default();
+        let wait =
+            self.queue.wait(self.clock.now(), &inspect.tenant, &inspect.limits, inspect.class).unwrap_or_default();
         TenantView { queued, in_flight, wait }
     }
 }

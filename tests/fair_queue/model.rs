@@ -171,9 +171,10 @@ impl World {
         assert!(due.is_empty() || due.contains(&tenant), "{due:?} are due, {tenant} was served");
         // Within a tenant and class the order of admission holds.
         let class = self.jobs[&job.payload].class;
-        let earlier = self.jobs.range(..job.payload).find(|(_, other)| {
-            (other.tenant, other.class) == (tenant, class) && self.runnable(other)
-        });
+        let earlier = self
+            .jobs
+            .range(..job.payload)
+            .find(|(_, other)| (other.tenant, other.class) == (tenant, class) && self.runnable(other));
         assert!(earlier.is_none(), "{} passed {earlier:?}", job.payload);
         let model = self.jobs.get_mut(&job.payload).unwrap();
         assert_eq!((job.key, job.deadline), (model.key, model.deadline));
@@ -293,7 +294,8 @@ impl World {
             self.end(id);
         }
         let late = |job: &&Job| {
-            matches!(job.place, Place::Waiting { .. }) && job.deadline.since(Time::ZERO) + Duration::from_millis(1) <= self.now.since(Time::ZERO)
+            matches!(job.place, Place::Waiting { .. })
+                && job.deadline.since(Time::ZERO) + Duration::from_millis(1) <= self.now.since(Time::ZERO)
         };
         assert!(self.jobs.values().find(late).is_none(), "not expired within a tick");
         let flying = self.jobs.values().filter(|job| matches!(job.place, Place::Flying { .. })).count();
@@ -327,7 +329,8 @@ fn run(seed: u64) {
         world.check();
     }
     // Everything ends, and nothing is left behind.
-    let flying: Vec<Key> = world.jobs.values().filter(|job| matches!(job.place, Place::Flying { .. })).map(|job| job.key).collect();
+    let flying: Vec<Key> =
+        world.jobs.values().filter(|job| matches!(job.place, Place::Flying { .. })).map(|job| job.key).collect();
     for key in flying {
         world.queue.complete(world.now, key, None);
     }

@@ -13,7 +13,7 @@ use fairflow::core::cost::{Cost, Weight};
 use fairflow::core::fair_queue::{Class, FairQueue, QueueLimits, Request, TenantLimits};
 use fairflow::core::time::Time;
 use serde::Deserialize;
-use world::{Client, Report, World};
+use world::{Client, Report, Sample, World};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,22 +59,28 @@ impl Expect {
             let (first, last) = (&within.first().unwrap().1, &within.last().unwrap().1);
             last[id(name)].served - first[id(name)].served
         };
-        let weight = |name: &str| clients.iter().find(|client| client.tenant == name).map_or(1.0, |client| client.weight);
+        let weight =
+            |name: &str| clients.iter().find(|client| client.tenant == name).map_or(1.0, |client| client.weight);
         let waits = || {
             let of = self.of.first().map(|name| id(name));
-            let rows = report.waits.iter().filter(|(tenant, at, _)| of.is_none_or(|of| of == *tenant) && *at >= self.from && *at <= until);
+            let rows = report
+                .waits
+                .iter()
+                .filter(|(tenant, at, _)| of.is_none_or(|of| of == *tenant) && *at >= self.from && *at <= until);
             rows.map(|(.., wait)| *wait).collect::<Vec<_>>()
         };
         match self.measure.as_str() {
             // Largest difference of cumulative service by weight, since both last began to be backlogged.
-            "gap" => {
+            // As it is granted (at dispatch), or as it is done.
+            "gap" | "gap as done" => {
+                let of = |sample: &Sample| if self.measure == "gap" { sample.granted } else { sample.served };
                 let mut worst = 0.0f64;
                 for (n, a) in self.of.iter().enumerate() {
                     for b in &self.of[..n] {
                         let mut base = None;
                         for (_, samples) in &within {
                             let (x, y) = (samples[id(a)], samples[id(b)]);
-                            let off = x.served / weight(a) - y.served / weight(b);
+                            let off = of(&x) / weight(a) - of(&y) / weight(b);
                             if x.waiting > 0 && y.waiting > 0 {
                                 worst = worst.max((off - *base.get_or_insert(off)).abs());
                             } else {
@@ -91,7 +97,8 @@ impl Expect {
             "in flight" => {
                 let of = id(&self.of[0]);
                 let width = f64::from(clients.iter().find(|client| client.tenant == self.of[0]).unwrap().width);
-                within.iter().map(|(_, samples)| f64::from(samples[of].flying) * width).sum::<f64>() / within.len() as f64
+                within.iter().map(|(_, samples)| f64::from(samples[of].flying) * width).sum::<f64>()
+                    / within.len() as f64
             }
             "longest wait" => waits().into_iter().fold(0.0, f64::max),
             "mean wait" => waits().iter().sum::<f64>() / waits().len() as f64,
@@ -116,7 +123,8 @@ fn every_scenario_is_as_expected() {
     println!("{:<26} {:<34} {:>10} {:>19}  others", "scenario", "measure", "measured", "expected");
     for file in files {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        let scenario: Scenario = toml::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let scenario: Scenario =
+            toml::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut limits = QueueLimits { capacity: 1_000_000, ..QueueLimits::default() };
         limits.long = scenario.long.map_or(Duration::MAX, Duration::from_secs_f64);
         limits.unlendable = scenario.unlendable.unwrap_or(limits.unlendable);

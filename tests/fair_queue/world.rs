@@ -138,6 +138,8 @@ struct Flying {
 pub struct Sample {
     /// Work done, that of running jobs counted as it is done.
     pub served: f64,
+    /// Work of all that was dispatched.
+    pub granted: f64,
     pub waiting: u32,
     pub flying: u32,
 }
@@ -190,6 +192,7 @@ struct Running<'a> {
     staged: Option<(Key, (Job, bool, u32))>,
     flying: BTreeMap<u64, Flying>,
     done: Vec<f64>,
+    granted: Vec<f64>,
     model: ModelCosts,
     ratios: Vec<Ratio>,
     sizes: BTreeMap<u64, (f64, f64, usize)>,
@@ -229,6 +232,7 @@ impl World {
             staged: None,
             flying: BTreeMap::new(),
             done: vec![0.0; n],
+            granted: vec![0.0; n],
             model: ModelCosts::default(),
             ratios: vec![Ratio::default(); n],
             sizes: BTreeMap::new(),
@@ -343,7 +347,10 @@ impl Running<'_> {
         let deadline = if it.max_wait == f64::MAX { Time::FAR } else { time(self.now + it.max_wait) };
         let job = Job { client, actual, expected, retry: it.retry, submitted: self.now };
         let payload = (job, thread, left);
-        match self.queue.push(now, Request { tenant: self.names[client].clone(), limits, class, cost, deadline, payload }) {
+        match self
+            .queue
+            .push(now, Request { tenant: self.names[client].clone(), limits, class, cost, deadline, payload })
+        {
             Ok(key) => {
                 if let Some(forecast) = forecast.filter(|forecast| forecast.p50 > 0.0) {
                     self.sizes.insert(key.to_bits(), (forecast.p50, forecast.p90, depth));
@@ -395,6 +402,7 @@ impl Running<'_> {
             }
             let Some((key, (job, thread, left))) = self.staged.take() else { break };
             self.used += width;
+            self.granted[job.client] += if job.retry > 0.0 { 0.0 } else { job.actual };
             // A refused attempt takes a tenth of the time.
             let part = if job.retry > 0.0 { 0.1 } else { 1.0 };
             let end = self.now + job.actual / (self.world.speed * f64::from(width)) * part;
@@ -437,7 +445,7 @@ impl Running<'_> {
         let mut samples: Vec<Sample> = (0..self.clients.len())
             .map(|client| {
                 let (waiting, flying) = self.queue.tenant(&self.names[client]);
-                Sample { served: self.done[client], waiting, flying }
+                Sample { served: self.done[client], granted: self.granted[client], waiting, flying }
             })
             .collect();
         for flying in self.flying.values().filter(|flying| flying.job.retry == 0.0) {

@@ -51,7 +51,8 @@ impl<P> FairQueue<P> {
         raw: Option<f64>,
     ) -> Result<(), Refusal> {
         let class = request.class.index();
-        if self.waiting >= self.limits.capacity || self.flows.root.classes[class].queued >= self.limits.class_caps[class]
+        if self.waiting >= self.limits.capacity
+            || self.flows.root.classes[class].queued >= self.limits.class_caps[class]
         {
             return Err(Refusal::QueueFull { retry_after: self.drains_in(1.0) });
         }

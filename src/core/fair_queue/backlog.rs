@@ -23,17 +23,11 @@ impl Sums {
     }
 
     const fn plus(self, other: Self) -> Self {
-        Self {
-            slope: self.slope.wrapping_add(other.slope),
-            intercept: self.intercept.wrapping_add(other.intercept),
-        }
+        Self { slope: self.slope.wrapping_add(other.slope), intercept: self.intercept.wrapping_add(other.intercept) }
     }
 
     const fn minus(self, other: Self) -> Self {
-        Self {
-            slope: self.slope.wrapping_sub(other.slope),
-            intercept: self.intercept.wrapping_sub(other.intercept),
-        }
+        Self { slope: self.slope.wrapping_sub(other.slope), intercept: self.intercept.wrapping_sub(other.intercept) }
     }
 }
 

@@ -212,7 +212,11 @@ impl Fifo {
     }
 
     fn join(&mut self, jobs: &mut Chunks<Job>, left: u32, right: u32) {
-        if left == NONE { self.head = right } else { jobs[left].next = right }
+        if left == NONE {
+            self.head = right
+        } else {
+            jobs[left].next = right
+        }
         if right == NONE { self.tail = left } else { jobs[right].previous = left }
     }
 

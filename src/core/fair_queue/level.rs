@@ -49,9 +49,25 @@ impl Level {
     /// By the tag alone, as in SFQ, time stands still while newcomers arrive one by one and are all served at the same
     /// tag; whoever was served just before waits for all of them, and with n tenants lags by ln n requests. The fluid's
     /// step (Bennett and Zhang's WF²Q+, 1997) lines newcomers up behind it.
-    pub(super) fn serve(&mut self, tag: u64, work: u64) {
-        let step = (work * 1_024_000).checked_div(self.backlog.weight()).unwrap_or(0);
-        self.pass(self.time.max(tag).saturating_add(step));
+    ///
+    /// Never beyond the served member's next tag: the fluid has no member that far behind.
+    pub(super) fn serve(&mut self, tag: u64, work: u32, charge: u64) {
+        let fluid = self.time.max(tag).saturating_add(self.step(work));
+        self.pass(fluid.min(tag.saturating_add(charge)).max(tag));
+    }
+
+    /// Corrects virtual time for work that was more or less than charged.
+    pub(super) fn correct(&mut self, charged: u32, actual: u32) {
+        if actual > charged {
+            self.pass(self.time.saturating_add(self.step(actual - charged)));
+        } else {
+            self.time = self.time.saturating_sub(self.step(charged - actual));
+        }
+    }
+
+    /// Returns how far `work` moves the fluid's virtual time.
+    fn step(&self, work: u32) -> u64 {
+        (u64::from(work) * 1_024_000).checked_div(self.backlog.weight()).unwrap_or(0)
     }
 
     /// Moves virtual time to `time`, if it is not there yet.

@@ -11,6 +11,7 @@
 
 mod admit;
 mod backlog;
+mod charge;
 mod chunks;
 mod class;
 mod flows;
@@ -26,6 +27,7 @@ mod share;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod wheel;
 
 use std::sync::Arc;
