@@ -51,7 +51,7 @@ impl Flows {
     }
 
     /// Applies a change to the tags of a flow, of its group and of its class, each with its own weight and level time.
-    pub(super) fn change(&mut self, id: u32, change: impl Fn(&mut Share, &Step)) {
+    fn change(&mut self, id: u32, change: impl Fn(&mut Share, &Step)) {
         let largest = self.largest.cost();
         let mut next = Some(id);
         while let Some(at) = next {
