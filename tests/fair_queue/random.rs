@@ -1,5 +1,7 @@
 //! Random numbers from a seed that a failure prints.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 /// SplitMix64 (Steele, Lea, Flood, OOPSLA '14).
 #[derive(Debug, Clone)]
 pub struct Random(pub u64);

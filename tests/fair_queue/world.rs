@@ -1,5 +1,7 @@
 //! A model in virtual time: clients, slots, and the queue between them.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
@@ -368,7 +370,8 @@ impl Running<'_> {
         if job.retry > 0.0 {
             let back = time(self.now + job.retry);
             let again = Job { retry: 0.0, ..job };
-            self.queue.requeue(now, key, back, Duration::ZERO, (again, thread, left)).ok().expect("in flight");
+            let requeued = self.queue.requeue(now, key, back, Duration::ZERO, (again, thread, left));
+            assert!(requeued.is_ok(), "it was in flight");
             return;
         }
         self.done[client] += job.actual;

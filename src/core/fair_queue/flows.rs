@@ -252,6 +252,7 @@ impl Flows {
             });
         }
         self.refresh(id);
+        self.rest_member(id);
         if let Some(group) = outer.filter(|_| self.levels[old as usize].members == 0) {
             self.rest_member(group);
         }

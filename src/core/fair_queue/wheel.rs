@@ -99,15 +99,14 @@ impl Wheel {
 
     /// Returns the next slot with timers and the tick at which it is due.
     fn next(&self) -> Option<(usize, u64)> {
-        for (level, &used) in self.used.iter().enumerate().filter(|(_, used)| **used != 0) {
-            let shift = BITS * level as u32;
-            let at = (self.now >> shift) as u32 % SLOTS as u32;
-            let ahead = used.rotate_right(at).trailing_zeros();
-            let slot = (at + ahead) as usize % SLOTS;
-            let start = ((self.now >> shift) + u64::from(ahead)) << shift;
-            return Some((level * SLOTS + slot, start.max(self.now)));
-        }
-        None
+        // A lower level is all of one slot of the next, so what it holds is due first.
+        let (level, &used) = self.used.iter().enumerate().find(|(_, used)| **used != 0)?;
+        let shift = BITS * level as u32;
+        let at = (self.now >> shift) as u32 % SLOTS as u32;
+        let ahead = used.rotate_right(at).trailing_zeros();
+        let slot = (at + ahead) as usize % SLOTS;
+        let start = ((self.now >> shift) + u64::from(ahead)) << shift;
+        Some((level * SLOTS + slot, start.max(self.now)))
     }
 
     /// Returns when to look again: a timer fires then, or comes nearer.
