@@ -34,9 +34,12 @@ impl Flows {
         let member = &mut self.members[id];
         let head = member.fifo.head;
         change(&mut member.fifo);
-        if member.state == State::Held && head != member.fifo.head {
+        match member.state {
+            // It stays where it is, and its place in the heap need not be looked up.
+            State::Ready if !member.fifo.is_empty() => return,
             // What it was held for is no longer its next.
-            member.state = State::Out;
+            State::Held if head != member.fifo.head => member.state = State::Out,
+            _ => {}
         }
         self.refresh(id);
     }
