@@ -152,7 +152,7 @@ pub struct Follower {
 
 impl Follower {
     const FIRST_STEP: f64 = 0.3;
-    const LAST_STEP: f64 = 0.02;
+    const LAST_STEP: f64 = 0.004;
 
     /// Builds one that follows the quantile `share` (0 to 1) and believes `start`, a positive number, at first.
     #[must_use]

@@ -93,7 +93,7 @@ fn forecasts_come_true() {
                 copies: tenants,
                 threads: 4,
                 think: 0.5,
-                cost: 1.0,
+                cost: 100.0,
                 spread: cv,
                 ..Client::default()
             };
@@ -102,11 +102,11 @@ fn forecasts_come_true() {
                 copies: 4,
                 rate: load * f64::from(slots) * 0.5 / f64::from(tenants),
                 poisson: true,
-                cost: 1.0,
+                cost: 100.0,
                 spread: cv,
                 ..Client::default()
             };
-            let report = world(vec![closed, open], slots, 1_500.0, seed).run();
+            let report = World { speed: 100.0, ..world(vec![closed, open], slots, 1_500.0, seed) }.run();
             for (p50, p90, waited, depth) in report.forecasts.iter().skip(2_000).filter(|(.., depth)| *depth >= 10) {
                 errors.push((waited / p50 - 1.0).abs());
                 covered += u32::from(waited <= p90);

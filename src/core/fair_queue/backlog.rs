@@ -200,15 +200,12 @@ impl Backlog {
 
     /// Returns the work, in cost units, that the members are served before virtual time `until`.
     ///
-    /// Jobs are not fluid: a member whose start tag has come is served a whole job. `until` is moved later by half a
-    /// mean job, which makes the staircase's mean of the line.
+    /// Jobs are not fluid: a member whose start tag has come is served a whole job. So each one that is between its
+    /// two tags counts half a mean job more, which makes the staircase's mean of the line.
     pub(super) fn before(&self, until: u64, mean_cost: f64) -> f64 {
         if self.members == 0 {
             return 0.0;
         }
-        let half = 0.5 * mean_cost * f64::from(self.members) * 1_000.0 / self.weight as f64;
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-        let until = until.saturating_add((half * 1_024.0) as u64);
         let bucket = (until >> self.shift).min(self.low + BUCKETS as u64 - 1);
         let mut sums = self.past;
         if bucket >= self.low {
@@ -216,8 +213,9 @@ impl Backlog {
             let within = self.prefix(to + 1).minus(self.prefix(from));
             sums = sums.plus(if from <= to { within } else { within.plus(self.total) });
         }
-        let work = sums.slope.wrapping_mul(until).wrapping_sub(sums.intercept).cast_signed();
-        work.max(0) as f64 / (1_024.0 * 1_000.0)
+        let work = sums.slope.wrapping_mul(until).wrapping_sub(sums.intercept).cast_signed().max(0);
+        let between = sums.slope.cast_signed().max(0) as f64 * f64::from(self.members) / self.weight as f64;
+        work as f64 / 1_024_000.0 + 0.5 * mean_cost * between
     }
 
     /// Says whether the window should be fitted anew; at most once in as many changes as there are members, so that
