@@ -403,3 +403,52 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_overrun_is_charged_as_it_occurs() {
+    let mut queue = FairQueue::new(limits());
+    for n in 0..20 {
+        queue.push(Time::ZERO, request("streams", 1, n)).expect("admitted");
+        queue.push(Time::ZERO, request("steady", 1, 100 + n)).expect("admitted");
+    }
+    let stream = queue.pop(Time::ZERO, 0).expect("job");
+    assert_eq!(stream.payload, 0);
+    queue.charge_more(stream.key, Cost::new(9));
+    let steady = (0..10).filter(|_| queue.pop(Time::ZERO, 0).expect("job").payload >= 100).count();
+    assert!(steady >= 9, "the stream goes on, and its tenant pays while it does: {steady}");
+    // It ends as it was charged: nothing is left to correct.
+    let before = queue.flows.member(0).share.start;
+    queue.complete(Time::ZERO, stream.key, Some(Cost::new(10)));
+    assert_eq!(queue.flows.member(0).share.start, before);
+}
+
+#[test]
+fn a_class_may_not_fill_the_queue() {
+    let mut queue = FairQueue::new(QueueLimits { class_caps: [1, usize::MAX, usize::MAX], ..limits() });
+    let batch = |n| Request { class: Class::Batch, ..request("night", 1, n) };
+    queue.push(Time::ZERO, batch(0)).expect("admitted");
+    assert!(matches!(queue.push(Time::ZERO, batch(1)), Err((Refusal::QueueFull { .. }, 1))));
+    assert!(queue.push(Time::ZERO, request("day", 1, 2)).is_ok());
+}
+
+#[test]
+fn an_urgent_class_runs_ahead_by_its_head_start_and_pays_it_back() {
+    let served = |head_start| {
+        let mut queue = FairQueue::new(QueueLimits { head_start, class_weights: [Weight::ONE; 3], ..limits() });
+        for n in 0..400 {
+            let night = Request { class: Class::Batch, ..request("night", 1, n) };
+            queue.push(Time::ZERO, night).expect("admitted");
+        }
+        (0..50).for_each(|_| drop(queue.pop(Time::ZERO, 0)));
+        for n in 0..400 {
+            let person = Request { class: Class::Interactive, ..request("person", 1, 1_000 + n) };
+            queue.push(Time::ZERO, person).expect("admitted");
+        }
+        let mut pulls = (0..300).map(|_| queue.pop(Time::ZERO, 0).expect("job").payload >= 1_000);
+        let at_once = pulls.by_ref().take_while(|urgent| *urgent).count();
+        (at_once, at_once + pulls.filter(|urgent| *urgent).count())
+    };
+    let ((none, even), (ahead, total)) = (served(0.0), served(2.0));
+    assert_eq!(ahead, none + 2, "two largest costs more than without");
+    assert!((149..=152).contains(&even) && total <= even + 2, "{even} and {total} of 300");
+}
