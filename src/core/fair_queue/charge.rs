@@ -145,9 +145,14 @@ impl Flows {
         self.each(id, |member| member.in_flight += 1);
         self.count_in_flight(self.members[id].owner, 1);
         self.refresh(id);
-        let level = self.members[id].level;
-        self.forget_idle(level);
-        self.rebase(level);
+        let mut next = Some(id);
+        while let Some(at) = next {
+            let level = self.members[at].level;
+            next = self.parent(at);
+            self.forget_idle(level);
+            self.rebase(level);
+        }
+        self.root.rebase();
     }
 
     /// Takes note that a dispatched job of a flow is with its dispatcher no longer.
@@ -208,7 +213,6 @@ impl Flows {
     }
 
     pub(super) fn rebase(&mut self, level: u32) {
-        self.root.rebase();
         let Some(base) = self.levels[level as usize].rebase() else { return };
         for member in self.members.iter_mut().filter(|member| member.level == level) {
             member.share.advance(base);

@@ -452,3 +452,28 @@ fn an_urgent_class_runs_ahead_by_its_head_start_and_pays_it_back() {
     assert_eq!(ahead, none + 2, "two largest costs more than without");
     assert!((149..=152).contains(&even) && total <= even + 2, "{even} and {total} of 300");
 }
+
+#[test]
+fn tags_are_rebased_before_they_overflow() {
+    let mut queue = FairQueue::new(limits());
+    // The largest cost at the smallest weight moves a tag by 2^52: the 2^61 of a rebase are passed several times.
+    let dear = |payload| {
+        let mut request = request(if payload % 2 == 0 { "a" } else { "b" }, u64::MAX, payload);
+        request.limits.weight = Weight::MIN;
+        request.limits.group = (payload % 4 < 2).then_some(Group { id: 7, weight: Weight::MIN });
+        request
+    };
+    let mut served = [0u32; 2];
+    for n in 0..4 {
+        queue.push(Time::ZERO, dear(n % 2)).expect("admitted");
+    }
+    for _ in 0..6_000 {
+        let job = queue.pop(Time::ZERO, 0).expect("work-conserving");
+        served[job.payload as usize % 2] += 1;
+        queue.push(Time::ZERO, dear(job.payload)).expect("admitted");
+        queue.complete(Time::ZERO, job.key, None);
+    }
+    assert!(served[0].abs_diff(served[1]) <= 2, "{served:?}");
+    let time = queue.flows.levels[1].time.max(queue.flows.root.time);
+    assert!(time < 1 << 62, "{time}");
+}
