@@ -256,7 +256,7 @@ impl QueueActor {
     }
 
     fn snapshot(&self, now: Time) -> ModelCapacity {
-        let wait = self.queue.wait("", &TenantLimits::default(), Class::Standard).unwrap_or_default();
+        let wait = self.queue.wait(now, "", &TenantLimits::default(), Class::Standard).unwrap_or_default();
         let (p50, p90) = (self.service.quantile(0.5).unwrap_or(0.0), self.service.quantile(0.9).unwrap_or(0.0));
         let trend = if self.recent > self.longer * TREND {
             Trend::Rising
@@ -408,11 +408,11 @@ impl Handler<Shed> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, _: Shed, ctx: &mut Self::Context) {
-        // At the end of all time everything that waits has expired.
-        for waiter in self.queue.expire(Time::FAR) {
+        let now = self.clock.now();
+        for waiter in self.queue.shed(now) {
             waiter.refuse(Error::NoCapacity { retry_after: Duration::from_secs(1) });
         }
-        self.changed(self.clock.now(), ctx);
+        self.changed(now, ctx);
     }
 }
 
@@ -421,7 +421,8 @@ impl Handler<Inspect> for QueueActor {
 
     fn handle(&mut self, inspect: Inspect, _: &mut Self::Context) -> TenantView {
         let (queued, in_flight) = self.queue.tenant(&inspect.tenant);
-        let wait = self.queue.wait(&inspect.tenant, &inspect.limits, inspect.class).unwrap_or_default();
+        let wait =
+            self.queue.wait(self.clock.now(), &inspect.tenant, &inspect.limits, inspect.class).unwrap_or_default();
         TenantView { queued, in_flight, wait }
     }
 }

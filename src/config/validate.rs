@@ -271,7 +271,7 @@ fn model(check: &mut Check, path: &str, name: &str, raw: &ModelConfig, defaults:
     ModelSettings {
         name: name.into(),
         routes: raw.routes.iter().map(route).collect(),
-        queue: QueueLimits { capacity: capacity as usize, class_weights: Class::ALL.map(Class::default_weight) },
+        queue: QueueLimits { capacity: capacity as usize, ..QueueLimits::default() },
         max_wait: check.span(&at("queue.max_wait"), queue.max_wait.or(queue_default.max_wait), Duration::from_secs(60)),
         window: check_window(
             check,
@@ -330,6 +330,7 @@ fn tier(check: &mut Check, name: &str, raw: &TierConfig) -> TenantPolicy {
             weight,
             max_in_flight: check.count(&format!("{path}.max_in_flight"), raw.max_in_flight, u32::MAX),
             max_queued: check.count(&format!("{path}.max_queued"), raw.max_queued, u32::MAX),
+            ..TenantLimits::default()
         },
         class,
     }

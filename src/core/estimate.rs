@@ -80,6 +80,9 @@ const DRAIN_MEMORY: f64 = 10.0;
 /// Completions before a rate is worth believing.
 const DRAIN_ENOUGH: f64 = 3.0;
 
+/// Seconds after which the past is faded: often enough for the memory, seldom enough to cost nothing per job.
+const DRAIN_STEP: f64 = 0.01;
+
 /// How fast a model works off its queue, measured only while something waits.
 ///
 /// A rate measured while slots idle would be the arrival rate, and would promise waits that are far too long.
@@ -88,6 +91,8 @@ pub struct DrainRate {
     work: f64,
     jobs: f64,
     busy: f64,
+    /// Backlogged seconds since the past was last faded.
+    fresh: f64,
     last: Time,
     backlogged: bool,
 }
@@ -95,13 +100,16 @@ pub struct DrainRate {
 impl DrainRate {
     /// Moves the measurement to `now`; `backlogged` says whether something waits from here on.
     pub fn advance(&mut self, now: Time, backlogged: bool) {
-        if self.backlogged {
-            let span = now.seconds_since(self.last);
-            let keep = (-span / DRAIN_MEMORY).exp();
-            self.work *= keep;
-            self.jobs *= keep;
-            // The time fades like what was done in it, so that the quotient stays a rate.
-            self.busy = self.busy * keep + DRAIN_MEMORY * (1.0 - keep);
+        if self.backlogged && now > self.last {
+            self.fresh += now.seconds_since(self.last);
+            if self.fresh >= DRAIN_STEP {
+                let keep = (-self.fresh / DRAIN_MEMORY).exp();
+                self.work *= keep;
+                self.jobs *= keep;
+                // The time fades like what was done in it, so that the quotient stays a rate.
+                self.busy = self.busy * keep + DRAIN_MEMORY * (1.0 - keep);
+                self.fresh = 0.0;
+            }
         }
         self.last = self.last.max(now);
         self.backlogged = backlogged;
@@ -118,13 +126,87 @@ impl DrainRate {
     /// Returns cost units per second, or `None` while too little was seen.
     #[must_use]
     pub fn work_per_second(&self) -> Option<f64> {
-        (self.jobs >= DRAIN_ENOUGH && self.busy > 0.0).then(|| self.work / self.busy)
+        self.per_second(self.work)
     }
 
     /// Returns jobs per second, or `None` while too little was seen.
     #[must_use]
     pub fn jobs_per_second(&self) -> Option<f64> {
-        (self.jobs >= DRAIN_ENOUGH && self.busy > 0.0).then(|| self.jobs / self.busy)
+        self.per_second(self.jobs)
+    }
+
+    fn per_second(&self, amount: f64) -> Option<f64> {
+        let busy = self.busy + self.fresh;
+        (self.jobs >= DRAIN_ENOUGH && busy > 0.0).then(|| amount / busy)
+    }
+}
+
+/// One quantile of a stream, followed by stochastic approximation (Robbins and Monro, 1951): no histogram, O(1), and
+/// whatever the distribution, in the long run the share of values below it is the one asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Follower {
+    share: f64,
+    value: f64,
+    step: f64,
+}
+
+impl Follower {
+    const FIRST_STEP: f64 = 0.3;
+    const LAST_STEP: f64 = 0.004;
+
+    /// Builds one that follows the quantile `share` (0 to 1) and believes `start`, a positive number, at first.
+    #[must_use]
+    pub fn new(share: f64, start: f64) -> Self {
+        Self { share, value: start, step: Self::FIRST_STEP }
+    }
+
+    /// Records a value; what is not a positive number is ignored.
+    pub fn record(&mut self, value: f64) {
+        if value > 0.0 && value.is_finite() {
+            let below = f64::from(value < self.value);
+            // By a factor: what is followed is a ratio.
+            self.value = (self.value * (1.0 + self.step * (self.share - below))).clamp(1e-3, 1e3);
+            self.step = (self.step * 0.98).max(Self::LAST_STEP);
+        }
+    }
+
+    /// Returns the quantile.
+    #[must_use]
+    pub fn value(&self) -> f64 {
+        self.value
+    }
+}
+
+/// Time that a slot spends per unit of cost and per job, from what completed of late.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ServicePace {
+    seconds: f64,
+    units: f64,
+    jobs: f64,
+}
+
+impl ServicePace {
+    /// Completions after which the past counts 1/e.
+    const MEMORY: f64 = 256.0;
+
+    /// Records a completed job.
+    pub fn record(&mut self, seconds: f64, units: f64) {
+        let keep = 1.0 - 1.0 / Self::MEMORY;
+        self.seconds = self.seconds * keep + seconds;
+        self.units = self.units * keep + units;
+        self.jobs = self.jobs * keep + 1.0;
+    }
+
+    /// Returns the seconds that a job of `units` is expected to take, or `None` before the first completion.
+    #[must_use]
+    pub fn expected(&self, units: f64) -> Option<f64> {
+        (self.units > 0.0).then(|| self.seconds / self.units * units)
+    }
+
+    /// Returns the mean seconds of a job, or `None` before the first completion.
+    #[must_use]
+    pub fn mean(&self) -> Option<f64> {
+        (self.jobs > 0.0).then(|| self.seconds / self.jobs)
     }
 }
 
@@ -194,6 +276,23 @@ mod tests {
             quantiles.record(value);
         }
         assert!(quantiles.quantile(1.0).is_some_and(f64::is_finite));
+    }
+
+    #[test]
+    fn a_follower_settles_where_its_share_lies_below() {
+        let mut follower = Follower::new(0.9, 2.0);
+        let mut below = 0;
+        for n in 0..20_000u32 {
+            // A permutation of 1 … 1,000, again and again.
+            let value = f64::from(n * 619 % 1_000 + 1) / 100.0;
+            below += u32::from(n >= 1_000 && value < follower.value());
+            follower.record(value);
+        }
+        let share = f64::from(below) / 19_000.0;
+        assert!((share - 0.9).abs() < 0.01, "{share}");
+        follower.record(f64::NAN);
+        follower.record(-1.0);
+        assert!(follower.value().is_finite());
     }
 
     #[test]

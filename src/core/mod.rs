@@ -11,6 +11,7 @@ pub mod health;
 pub mod lease;
 pub mod outcome;
 pub mod pacer;
+pub mod predict;
 pub mod retry;
 pub mod slab;
 pub mod time;

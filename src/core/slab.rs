@@ -10,6 +10,16 @@ pub struct Key {
 }
 
 impl Key {
+    /// Names the entry at a position of that generation, for storage that keeps generations itself.
+    pub(super) const fn new(index: u32, generation: u32) -> Self {
+        Self { index, generation }
+    }
+
+    /// Returns how often the position was freed before, and one.
+    pub(super) const fn generation(self) -> u32 {
+        self.generation
+    }
+
     /// Packs the key into 64 bits, never zero, so that it fits an atomic with zero for "none".
     #[must_use]
     pub const fn to_bits(self) -> u64 {

@@ -1,361 +1,265 @@
-//! The hierarchy model → class → tenant: who is backlogged, who is parked, who may be forgotten.
+//! The hierarchy model → class → (group) → tenant: who is in it, with what weight, in which group.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 
+use super::chunks::{Chunks, NONE};
 use super::class::Class;
+use super::heap::Positions;
 use super::jobs::Fifo;
-use super::request::TenantLimits;
-use super::share::{Level, Share};
-use crate::core::cost::{Cost, Weight};
-use crate::core::slab::Slab;
+use super::level::{Level, Root};
+use super::request::{Group, TenantLimits};
+use super::reserve::Reserves;
+use super::share::{Largest, Share};
+use super::tenants::Tenants;
+use crate::core::cost::Weight;
 
-/// Idle flows looked at per dispatch: forgetting keeps up with arrival, and no dispatch pays for many.
-const FORGET_PER_STEP: usize = 4;
-
-/// A tenant of this model. Its caps count over all its classes.
-#[derive(Debug, Clone)]
-pub(super) struct Tenant {
-    pub(super) name: Arc<str>,
-    pub(super) limits: TenantLimits,
-    pub(super) in_flight: u32,
-    pub(super) queued: u32,
-    flows: [Option<u32>; 3],
+/// Where a member of a level is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Outside: nothing to run, or its tenant is at its cap.
+    Out,
+    /// In its level's heap.
+    Ready,
+    /// Outside until a slot may go to a long job again.
+    Held,
+    /// Without any job, until it may be forgotten.
+    Resting,
 }
 
-/// One tenant within one class: what fairness is between.
+/// A member of a level: one tenant within one class (a flow), or a group of them.
 #[derive(Debug, Clone)]
-pub(super) struct Flow {
-    pub(super) tenant: u32,
-    pub(super) class: Class,
+pub(super) struct Member {
     pub(super) share: Share,
+    pub(super) weight: Weight,
+    /// Its tenant; of a group, the level inside.
+    pub(super) owner: u32,
+    /// The level it is in; the next free record where this one is free.
+    pub(super) level: u32,
     pub(super) fifo: Fifo,
-    /// Jobs in the FIFO.
-    pub(super) ready: u32,
-    /// Jobs in the FIFO or waiting for their not-before time, and their cost.
+    /// Jobs waiting, those before their not-before time included, and jobs dispatched.
     pub(super) queued: u32,
-    pub(super) queued_cost: u64,
     pub(super) in_flight: u32,
-    /// Virtual time at which an idle flow holds neither debt nor credit any more.
-    idle_until: Option<u64>,
-}
-
-/// One class: its share of the model, and the flows in it.
-#[derive(Debug, Clone, Default)]
-struct Band {
-    share: Share,
-    level: Level,
-    idle: BTreeSet<(u64, u32)>,
+    pub(super) state: State,
+    pub(super) is_group: bool,
+    /// Whether the start and end tags lie beyond the level's window.
+    pub(super) beyond: (bool, bool),
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Flows {
-    tenants: Slab<Tenant>,
-    by_name: HashMap<Arc<str>, u32>,
-    flows: Slab<Flow>,
-    bands: [Band; 3],
-    root: Level,
-    active_tenants: usize,
+    pub(super) tenants: Tenants,
+    pub(super) members: Chunks<Member>,
+    pub(super) free: u32,
+    pub(super) positions: Positions,
+    /// The classes' levels, in the order of [`Class::ALL`], then those of groups.
+    pub(super) levels: Vec<Level>,
+    pub(super) free_levels: Vec<u32>,
+    pub(super) groups: BTreeMap<(usize, u32), u32>,
+    pub(super) root: Root,
+    pub(super) reserves: Reserves,
+    /// Members in state [`State::Held`], and some that no longer are.
+    pub(super) held: VecDeque<u32>,
+    pub(super) largest: Largest,
 }
 
 impl Flows {
-    pub(super) fn new(weights: [Weight; 3]) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            tenants: Slab::new(),
-            by_name: HashMap::new(),
-            flows: Slab::new(),
-            bands: weights.map(|weight| Band { share: Share::new(weight), ..Band::default() }),
-            root: Level::default(),
-            active_tenants: 0,
+            tenants: Tenants::new(),
+            members: Chunks::new(),
+            free: NONE,
+            positions: Positions::new(),
+            levels: (0..3).map(|class| Level::new(class, NONE)).collect(),
+            free_levels: Vec::new(),
+            groups: BTreeMap::new(),
+            root: Root::default(),
+            reserves: Reserves::default(),
+            held: VecDeque::new(),
+            largest: Largest::default(),
         }
     }
 
-    pub(super) fn active_tenants(&self) -> usize {
-        self.active_tenants
+    pub(super) fn member(&self, id: u32) -> &Member {
+        &self.members[id]
     }
 
-    /// Changes a tenant's counts and keeps the number of active ones.
-    fn count(&mut self, id: u32, change: impl FnOnce(&mut Tenant)) {
-        let Some(tenant) = self.tenants.at_mut(id) else { return };
-        let before = tenant.queued > 0 || tenant.in_flight > 0;
-        change(tenant);
-        let after = tenant.queued > 0 || tenant.in_flight > 0;
-        match (before, after) {
-            (false, true) => self.active_tenants += 1,
-            (true, false) => self.active_tenants -= 1,
-            _ => {}
+    pub(super) fn class_of(&self, id: u32) -> usize {
+        self.levels[self.members[id].level as usize].class
+    }
+
+    /// Returns the group that a member is in.
+    pub(super) fn parent(&self, id: u32) -> Option<u32> {
+        Some(self.levels[self.members[id].level as usize].owner).filter(|owner| *owner != NONE)
+    }
+
+    fn insert(&mut self, level: u32, owner: u32, weight: Weight, is_group: bool) -> u32 {
+        let at = &mut self.levels[level as usize];
+        at.members += 1;
+        let member = Member {
+            share: Share { start: at.time, end: at.time, credit: 0 },
+            weight,
+            owner,
+            level,
+            fifo: Fifo::EMPTY,
+            queued: 0,
+            in_flight: 0,
+            state: State::Out,
+            is_group,
+            beyond: (false, false),
+        };
+        if self.free == NONE {
+            return self.members.push(member);
         }
+        let id = self.free;
+        self.free = std::mem::replace(&mut self.members[id], member).level;
+        id
     }
 
-    pub(super) fn set_class_weights(&mut self, weights: [Weight; 3]) {
-        for (band, weight) in self.bands.iter_mut().zip(weights) {
-            band.share.weight = weight;
+    pub(super) fn group(&self, class: usize, id: u32) -> Option<u32> {
+        self.groups.get(&(class, id)).copied()
+    }
+
+    /// Finds or makes the level that tenants of a class and group share in.
+    fn level_for(&mut self, class: usize, group: Option<Group>) -> u32 {
+        #[allow(clippy::cast_possible_truncation, reason = "three classes, and fewer groups than tenants")]
+        let Some(group) = group else { return class as u32 };
+        if let Some(&id) = self.groups.get(&(class, group.id)) {
+            self.reweigh(id, group.weight);
+            if self.members[id].state == State::Resting {
+                self.leave_heaps(id, State::Resting);
+            }
+            return self.members[id].owner;
         }
+        #[allow(clippy::cast_possible_truncation, reason = "three classes, and fewer groups than tenants")]
+        let (class_level, next) = (class as u32, self.levels.len() as u32);
+        let level = self.free_levels.pop().unwrap_or(next);
+        let id = self.insert(class_level, level, group.weight, true);
+        let inside = Level::new(class, id);
+        if level == next {
+            self.levels.push(inside)
+        } else {
+            self.levels[level as usize] = inside
+        }
+        self.groups.insert((class, group.id), id);
+        level
     }
 
-    pub(super) fn tenant_by_name(&self, name: &str) -> Option<&Tenant> {
-        self.by_name.get(name).and_then(|&id| self.tenants.at(id))
-    }
-
-    pub(super) fn tenants(&self) -> impl Iterator<Item = &Tenant> {
-        self.tenants.iter().map(|(_, tenant)| tenant)
-    }
-
-    pub(super) fn flow(&self, id: u32) -> Option<&Flow> {
-        self.flows.at(id)
-    }
-
-    /// Finds or makes the flow of a tenant in a class, and brings the tenant's limits up to date.
-    pub(super) fn admit(&mut self, name: &Arc<str>, class: Class, limits: TenantLimits) -> u32 {
-        let tenants = &mut self.tenants;
-        let id = *self.by_name.entry(name.clone()).or_insert_with(|| {
-            let tenant = Tenant { name: name.clone(), limits, in_flight: 0, queued: 0, flows: [None; 3] };
-            tenants.insert(tenant).index()
-        });
-        let Some(tenant) = self.tenants.at_mut(id) else { return u32::MAX };
-        let cap_raised = limits.max_in_flight > tenant.limits.max_in_flight;
-        let reweighted = limits.weight != tenant.limits.weight;
-        tenant.limits = limits;
-        let flow = *tenant.flows[class.index()].get_or_insert_with(|| {
-            let flow = Flow {
-                tenant: id,
-                class,
-                share: Share::new(limits.weight),
-                fifo: Fifo::default(),
-                ready: 0,
-                queued: 0,
-                queued_cost: 0,
-                in_flight: 0,
-                idle_until: None,
-            };
-            self.flows.insert(flow).index()
-        });
-        let flows = tenant.flows;
-        if reweighted || cap_raised {
-            for flow in flows.into_iter().flatten() {
-                self.reweigh(flow, limits.weight);
+    /// Brings a tenant's limits up to date.
+    pub(super) fn limit(&mut self, tenant: u32, limits: &TenantLimits) {
+        let record = self.tenants.get_mut(tenant);
+        let capped_anew = limits.max_in_flight != record.max_in_flight;
+        record.max_in_flight = limits.max_in_flight;
+        let (flows, reserve, in_flight) = (record.flows, record.reserve, record.in_flight);
+        if reserve != NONE || limits.reserve > 0 {
+            if reserve == NONE {
+                let number = self.reserves.add(tenant, limits.weight, limits.reserve, in_flight);
+                self.tenants.get_mut(tenant).reserve = number;
+                self.refresh_due();
+            } else if self.reserves.change(reserve, limits.weight, limits.reserve) {
+                if limits.reserve == 0 {
+                    self.tenants.get_mut(tenant).reserve = NONE;
+                }
+                self.refresh_due();
+            }
+        }
+        for flow in flows.into_iter().filter(|flow| *flow != NONE) {
+            let class = self.class_of(flow);
+            match (self.parent(flow), limits.group) {
+                (None, None) => {}
+                (Some(is), Some(group)) if self.groups.get(&(class, group.id)) == Some(&is) => {
+                    self.reweigh(is, group.weight)
+                }
+                _ => self.regroup(flow, limits.group),
+            }
+            self.reweigh(flow, limits.weight);
+            if capped_anew {
                 self.refresh(flow);
             }
         }
+    }
+
+    /// Finds or makes the flow of a tenant in a class.
+    pub(super) fn flow(&mut self, tenant: u32, class: Class, limits: &TenantLimits) -> u32 {
+        let flow = self.tenants.get(tenant).flows[class.index()];
+        if flow != NONE {
+            return flow;
+        }
+        let level = self.level_for(class.index(), limits.group);
+        let flow = self.insert(level, tenant, limits.weight, false);
+        self.tenants.get_mut(tenant).flows[class.index()] = flow;
         flow
     }
 
     fn reweigh(&mut self, id: u32, weight: Weight) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        if flow.queued > 0 {
-            let sum = &mut self.bands[flow.class.index()].level.backlogged_weight;
-            *sum = *sum + u64::from(weight.milli()) - u64::from(flow.share.weight.milli());
-        }
-        flow.share.weight = weight;
-    }
-
-    /// Counts a job that joins the flow's queue.
-    pub(super) fn joined(&mut self, id: u32, cost: Cost) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        let band = &mut self.bands[flow.class.index()];
-        if let Some(key) = flow.idle_until.take() {
-            band.idle.remove(&(key, id));
-        }
-        if flow.queued == 0 {
-            band.level.backlogged_weight += u64::from(flow.share.weight.milli());
-        }
-        flow.queued += 1;
-        flow.queued_cost += u64::from(cost.units());
-        let tenant = flow.tenant;
-        self.count(tenant, |tenant| tenant.queued += 1);
-    }
-
-    /// Counts a job that leaves the flow's queue.
-    pub(super) fn left(&mut self, id: u32, cost: Cost) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        flow.queued = flow.queued.saturating_sub(1);
-        flow.queued_cost = flow.queued_cost.saturating_sub(u64::from(cost.units()));
-        if flow.queued == 0 {
-            let sum = &mut self.bands[flow.class.index()].level.backlogged_weight;
-            *sum = sum.saturating_sub(u64::from(flow.share.weight.milli()));
-        }
-        let tenant = flow.tenant;
-        self.count(tenant, |tenant| tenant.queued = tenant.queued.saturating_sub(1));
-    }
-
-    /// Changes the flow's FIFO through `change`, which returns by how much its length moved.
-    pub(super) fn with_fifo(&mut self, id: u32, change: impl FnOnce(&mut Fifo) -> i32) {
-        if let Some(flow) = self.flows.at_mut(id) {
-            flow.ready = flow.ready.saturating_add_signed(change(&mut flow.fifo));
-        }
-        self.refresh(id);
-    }
-
-    /// Returns the flow that fairness serves next.
-    pub(super) fn next(&self) -> Option<u32> {
-        let (_, class) = self.root.ready.first()?;
-        self.bands.get(class as usize)?.level.ready.first().map(|(_, flow)| flow)
-    }
-
-    /// Takes note of a dispatch from `id`, charging it unless it has paid before.
-    pub(super) fn dispatched(&mut self, id: u32, cost: Cost, charged: bool) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        let band = &mut self.bands[flow.class.index()];
-        self.root.follow(band.share.virtual_time);
-        band.level.follow(flow.share.virtual_time);
-        if !charged {
-            band.share.charge(cost);
-            flow.share.charge(cost);
-        }
-        flow.in_flight += 1;
-        let (tenant, class) = (flow.tenant, flow.class);
-        self.count_in_flight(tenant, 1);
-        self.refresh(id);
-        self.forget_idle(class);
-        self.rebase();
-    }
-
-    /// Takes note that a dispatched job of `id` is with its dispatcher no longer.
-    pub(super) fn landed(&mut self, id: u32) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        flow.in_flight = flow.in_flight.saturating_sub(1);
-        let tenant = flow.tenant;
-        self.count_in_flight(tenant, -1);
-    }
-
-    /// Corrects the charge of a job of `id` by what it turned out to cost.
-    pub(super) fn reconcile(&mut self, id: u32, predicted: Cost, actual: Cost) {
-        self.correct(id, |share, idle| share.reconcile(predicted, actual, idle));
-    }
-
-    /// Takes back the charge of a job of `id` that was not sent.
-    pub(super) fn refund(&mut self, id: u32, cost: Cost) {
-        self.correct(id, |share, _| share.refund(cost));
-    }
-
-    fn correct(&mut self, id: u32, change: impl Fn(&mut Share, bool)) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        let class = flow.class.index();
-        let band = &mut self.bands[class];
-        change(&mut flow.share, !band.level.ready.contains(id));
-        change(&mut band.share, band.level.ready.is_empty());
-        self.refresh(id);
-    }
-
-    /// Says which share of the model's work a tenant of `weight` in `class` gets once it is backlogged, 0 to 1.
-    pub(super) fn share_of(&self, class: Class, weight: Weight, backlogged: bool) -> f64 {
-        let mut class_sum = 0.0;
-        for (index, band) in self.bands.iter().enumerate() {
-            if band.level.backlogged_weight > 0 || index == class.index() {
-                class_sum += band.share.weight.value();
-            }
-        }
-        let band = &self.bands[class.index()];
-        let own = f64::from(weight.milli());
-        let sum = band.level.backlogged_weight as f64 + if backlogged { 0.0 } else { own };
-        (band.share.weight.value() / class_sum) * (own / sum.max(own))
-    }
-
-    fn count_in_flight(&mut self, id: u32, change: i32) {
-        let before = self.tenants.at(id).map_or(0, |tenant| tenant.in_flight);
-        self.count(id, |tenant| tenant.in_flight = before.saturating_add_signed(change));
-        let Some(tenant) = self.tenants.at(id) else { return };
-        let cap = tenant.limits.max_in_flight;
-        // Crossing the cap parks or unparks every flow of the tenant.
-        if (before >= cap) != (tenant.in_flight >= cap) {
-            for flow in tenant.flows.into_iter().flatten() {
-                self.refresh(flow);
-            }
-        }
-    }
-
-    /// Puts a flow where its state says: among the ready, or out (empty, or its tenant at the cap).
-    ///
-    /// Entering is an activation, at the level's virtual time at least. So a tenant parked at its cap banks nothing
-    /// meanwhile and delays nobody.
-    fn refresh(&mut self, id: u32) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        let capped = self.tenants.at(flow.tenant).is_none_or(|t| t.in_flight >= t.limits.max_in_flight);
-        let class = flow.class.index();
-        let band = &mut self.bands[class];
-        if flow.ready > 0 && !capped {
-            if !band.level.ready.contains(id) {
-                flow.share.activate(band.level.virtual_time);
-            }
-            band.level.ready.set(id, flow.share.virtual_time);
-        } else {
-            band.level.ready.remove(id);
-        }
-        #[allow(clippy::cast_possible_truncation, reason = "three classes")]
-        let class = class as u32;
-        if band.level.ready.is_empty() {
-            self.root.ready.remove(class);
-        } else {
-            if !self.root.ready.contains(class) {
-                band.share.activate(self.root.virtual_time);
-            }
-            self.root.ready.set(class, band.share.virtual_time);
-        }
-    }
-
-    /// Lets a flow without work go, now or as soon as the level's time has passed its debt.
-    pub(super) fn rest(&mut self, id: u32) {
-        let Some(flow) = self.flows.at_mut(id) else { return };
-        if flow.queued > 0 || flow.in_flight > 0 || flow.idle_until.is_some() {
+        let old = self.members[id].weight;
+        if old == weight {
             return;
         }
-        let class = flow.class;
-        let key = flow.share.virtual_time.saturating_add(flow.share.credit);
-        flow.idle_until = Some(key);
-        self.bands[class.index()].idle.insert((key, id));
-        self.forget_idle(class);
+        let share = self.members[id].share;
+        let depth = u128::from(share.end - share.start) * u128::from(old.milli()) / u128::from(weight.milli());
+        let depth = u64::try_from(depth).unwrap_or(u64::MAX);
+        // Out of the sums with the old weight, in again with the new one.
+        self.update(id, |share| share.end = share.start);
+        self.members[id].weight = weight;
+        self.update(id, |share| share.append(depth));
     }
 
-    fn forget_idle(&mut self, class: Class) {
-        for _ in 0..FORGET_PER_STEP {
-            let band = &mut self.bands[class.index()];
-            let Some(&(key, id)) = band.idle.first().filter(|(key, _)| *key <= band.level.virtual_time) else { return };
-            band.idle.remove(&(key, id));
-            self.forget(id);
+    /// Moves a flow into another group, or out of any: its debt goes with it.
+    fn regroup(&mut self, id: u32, group: Option<Group>) {
+        let class = self.class_of(id);
+        let old = self.members[id].level;
+        let to = self.level_for(class, group);
+        if to == old {
+            return;
         }
+        let Member { share, weight, queued, in_flight, state, .. } = self.members[id];
+        let work = |to: Weight| (share.end - share.start).saturating_mul(weight.milli().into()) / u64::from(to.milli());
+        let debt = share.start.saturating_sub(self.levels[old as usize].time);
+        self.leave_heaps(id, state);
+        self.update(id, |share| share.end = share.start);
+        let live = queued + in_flight;
+        if let Some(group) = self.parent(id) {
+            let part = work(self.members[group].weight);
+            self.update(group, |share| share.withdraw(part));
+            self.tally(group, |member| {
+                (member.queued, member.in_flight) = (member.queued - queued, member.in_flight - in_flight)
+            });
+            self.refresh(group);
+        } else {
+            self.show_class(class);
+        }
+        // The class counts the jobs of its groups as well, and keeps them.
+        let outer = self.parent(id);
+        if outer.is_some() {
+            self.levels[old as usize].live -= live;
+        }
+        self.levels[old as usize].members -= 1;
+        if self.levels[to as usize].owner != NONE {
+            self.levels[to as usize].live += live;
+        }
+        self.levels[to as usize].members += 1;
+        self.members[id].level = to;
+        let time = self.levels[to as usize].time;
+        self.update(id, |new| {
+            let start = time.saturating_add(debt);
+            *new = Share { start, end: start.saturating_add(share.end - share.start), credit: share.credit };
+        });
+        if let Some(group) = self.parent(id) {
+            let part = work(self.members[group].weight);
+            self.update(group, |share| share.append(part));
+            self.tally(group, |member| {
+                (member.queued, member.in_flight) = (member.queued + queued, member.in_flight + in_flight)
+            });
+        }
+        self.refresh(id);
+        self.rest_member(id);
+        if let Some(group) = outer.filter(|_| self.levels[old as usize].members == 0) {
+            self.rest_member(group);
+        }
+        self.rest_level(old);
     }
 
-    /// Ends a busy period of the whole model: nobody waits and nothing runs, so there is nobody to be fair to, and
-    /// every debt and credit is void (the rule of SFQ: virtual time becomes the largest tag given out).
-    pub(super) fn end_busy_period(&mut self) {
-        for class in Class::ALL {
-            let band = &mut self.bands[class.index()];
-            self.root.virtual_time = self.root.virtual_time.max(band.share.virtual_time);
-            band.share.credit = 0;
-            for (key, id) in std::mem::take(&mut band.idle) {
-                self.bands[class.index()].level.follow(key);
-                self.forget(id);
-            }
-        }
-    }
-
-    fn forget(&mut self, id: u32) {
-        let Some(flow) = self.flows.remove_at(id) else { return };
-        let Some(tenant) = self.tenants.at_mut(flow.tenant) else { return };
-        tenant.flows[flow.class.index()] = None;
-        if tenant.flows.iter().all(Option::is_none) {
-            self.by_name.remove(&tenant.name);
-            self.tenants.remove_at(flow.tenant);
-        }
-    }
-
-    fn rebase(&mut self) {
-        if let Some(base) = self.root.rebase() {
-            for band in &mut self.bands {
-                band.share.virtual_time = band.share.virtual_time.saturating_sub(base);
-            }
-        }
-        for class in Class::ALL {
-            let band = &mut self.bands[class.index()];
-            let Some(base) = band.level.rebase() else { continue };
-            band.idle.clear();
-            for (key, flow) in self.flows.iter_mut().filter(|(_, flow)| flow.class == class) {
-                flow.share.virtual_time = flow.share.virtual_time.saturating_sub(base);
-                if let Some(until) = &mut flow.idle_until {
-                    *until = until.saturating_sub(base);
-                    band.idle.insert((*until, key.index()));
-                }
-            }
-        }
+    fn tally(&mut self, id: u32, change: impl FnOnce(&mut Member)) {
+        change(&mut self.members[id]);
     }
 }

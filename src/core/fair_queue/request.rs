@@ -8,7 +8,48 @@ use crate::core::cost::{Cost, Weight};
 use crate::core::slab::Key;
 use crate::core::time::Time;
 
-/// A tenant's limits on one model. The default is weight 1 and no caps.
+/// Several tenants that share by weight as if they were one; within the group they share by their own weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// Which group; the caller numbers them.
+    pub id: u32,
+    /// Share of the group relative to the other members of the class.
+    pub weight: Weight,
+}
+
+/// Bounds and shares of one model's queue.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QueueLimits {
+    /// Most jobs waiting at once; at least 1, default 10,000.
+    pub capacity: usize,
+    /// Weight of each class, in the order of [`Class::ALL`]; default 4 : 16 : 64.
+    pub class_weights: [Weight; 3],
+    /// Most jobs of each class waiting at once, in the order of [`Class::ALL`]; default no limit but `capacity`.
+    pub class_caps: [usize; 3],
+    /// By how much the interactive class may run ahead of its share, in largest costs; the standard class by half as
+    /// much. Range 0 to 2, default 2. It shortens what a person waits for and is paid back: shares are unchanged.
+    pub head_start: f64,
+    /// Part of the reserved but unclaimed slots that long jobs may not take, 0 to 1; default 0.25. A slot that is lent
+    /// to a long job comes back late.
+    pub unlendable: f64,
+    /// Expected service time above which a job is long; default 10 s.
+    pub long: Duration,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self {
+            capacity: 10_000,
+            class_weights: Class::ALL.map(Class::default_weight),
+            class_caps: [usize::MAX; 3],
+            head_start: 2.0,
+            unlendable: 0.25,
+            long: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A tenant's limits on one model. The default is weight 1, no caps, no reservation, no group.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TenantLimits {
     /// Share relative to the other tenants of the class; default 1.
@@ -17,11 +58,16 @@ pub struct TenantLimits {
     pub max_in_flight: u32,
     /// Most requests waiting at once; default no limit.
     pub max_queued: u32,
+    /// Slots that it gets before all others while it has work; default 0. See
+    /// [`register`](super::FairQueue::register) for those that have sent nothing yet.
+    pub reserve: u32,
+    /// The group it shares with; default none.
+    pub group: Option<Group>,
 }
 
 impl Default for TenantLimits {
     fn default() -> Self {
-        Self { weight: Weight::ONE, max_in_flight: u32::MAX, max_queued: u32::MAX }
+        Self { weight: Weight::ONE, max_in_flight: u32::MAX, max_queued: u32::MAX, reserve: 0, group: None }
     }
 }
 
@@ -60,7 +106,7 @@ pub struct Dispatch<P> {
 /// Why a request was not admitted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Refusal {
-    /// The model's queue is at capacity.
+    /// The model's queue is at capacity, or the request's class has used up its part of it.
     QueueFull {
         /// When a place will likely be free.
         retry_after: Duration,

@@ -3,9 +3,13 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::core::cost::{Cost, Weight};
+use crate::core::slab::Key;
 
 fn limits() -> QueueLimits {
-    QueueLimits { capacity: 100_000, class_weights: Class::ALL.map(Class::default_weight) }
+    QueueLimits { capacity: 100_000, ..QueueLimits::default() }
 }
 
 fn weight(value: f64) -> Weight {
@@ -73,8 +77,8 @@ fn the_lowest_class_gets_its_weight_and_is_never_starved() {
     }
     for _ in 0..840 {
         let job = queue.pop(Time::ZERO, 0).expect("work-conserving");
-        let flow = queue.jobs.get(job.key).map(|job| job.flow).expect("in flight");
-        *served.entry(queue.flows.flow(flow).expect("known").class).or_insert(0u32) += 1;
+        let flow = queue.jobs.records[job.key.index()].flow;
+        *served.entry(Class::ALL[queue.flows.class_of(flow)]).or_insert(0u32) += 1;
     }
     for (class, expected) in [(Class::Batch, 40), (Class::Standard, 160), (Class::Interactive, 640)] {
         assert!(served[&class].abs_diff(expected) <= 2, "{served:?}");
@@ -177,15 +181,15 @@ fn a_retry_waits_for_its_time_keeps_its_place_and_is_charged_once() {
         queue.push(Time::ZERO, request("a", 1, n)).expect("admitted");
     }
     let first = queue.pop(Time::ZERO, 0).expect("job");
-    let charged = queue.flows.flow(0).map(|flow| flow.share.virtual_time);
+    let charged = queue.flows.member(0).share.start;
     let due = Time::from_millis(10);
     queue.requeue(Time::ZERO, first.key, due, Duration::ZERO, first.payload).expect("was in flight");
     assert_eq!(queue.poll_timeout(), Some(due));
     assert_eq!(queue.pop(Time::ZERO, 0).map(|job| job.payload), Some(1), "a waiting retry holds up nobody");
     let again = queue.pop(due, 0).expect("due");
     assert_eq!((again.payload, again.key), (0, first.key), "ahead of what came after it");
-    let now = queue.flows.flow(0).map(|flow| flow.share.virtual_time);
-    assert_eq!(now.zip(charged).map(|(now, then)| now - then), Some(Weight::ONE.charge(Cost::ONE)), "job 1 alone");
+    let now = queue.flows.member(0).share.start;
+    assert_eq!(now - charged, Weight::ONE.charge(Cost::ONE), "job 1 alone");
     assert!(
         queue.requeue(due, Key::from_bits(99), due, Duration::ZERO, 7).is_err(),
         "an unknown key gives the payload back"
@@ -300,11 +304,11 @@ proptest! {
                         flying.push_back((job.payload, job.key));
                     }
                     None => {
-                        let delayed: Vec<Key> = queue.delayed.iter().map(|(_, key)| *key).collect();
+                        let delayed = |key: &Key| queue.jobs.records[key.index()].held_until().is_some();
                         for (job, key) in &waiting {
                             let (tenant, deadline) = facts[job];
                             let used = flying.iter().filter(|(other, _)| facts[other].0 == tenant).count();
-                            let held = delayed.contains(key) || deadline <= now || used >= CAPS[tenant] as usize;
+                            let held = delayed(key) || deadline <= now || used >= CAPS[tenant] as usize;
                             prop_assert!(held, "not work-conserving: job {} could run", job);
                         }
                     }
@@ -353,7 +357,10 @@ proptest! {
         }
         queue.expire(now);
         prop_assert_eq!((queue.len(), queue.in_flight(), queue.jobs.len()), (0, 0, 0));
-        prop_assert_eq!(queue.tenants().count(), 0, "an idle tenant without debt is forgotten");
+        for _ in 0..8 {
+            (0..3).for_each(|class| queue.flows.forget_idle(class));
+        }
+        prop_assert_eq!(queue.flows.tenants.known(), 0, "an idle tenant without debt is forgotten");
         prop_assert_eq!(queue.poll_timeout(), None);
     }
 
@@ -395,4 +402,78 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn an_overrun_is_charged_as_it_occurs() {
+    let mut queue = FairQueue::new(limits());
+    for n in 0..20 {
+        queue.push(Time::ZERO, request("streams", 1, n)).expect("admitted");
+        queue.push(Time::ZERO, request("steady", 1, 100 + n)).expect("admitted");
+    }
+    let stream = queue.pop(Time::ZERO, 0).expect("job");
+    assert_eq!(stream.payload, 0);
+    queue.charge_more(stream.key, Cost::new(9));
+    let steady = (0..10).filter(|_| queue.pop(Time::ZERO, 0).expect("job").payload >= 100).count();
+    assert!(steady >= 9, "the stream goes on, and its tenant pays while it does: {steady}");
+    // It ends as it was charged: nothing is left to correct.
+    let before = queue.flows.member(0).share.start;
+    queue.complete(Time::ZERO, stream.key, Some(Cost::new(10)));
+    assert_eq!(queue.flows.member(0).share.start, before);
+}
+
+#[test]
+fn a_class_may_not_fill_the_queue() {
+    let mut queue = FairQueue::new(QueueLimits { class_caps: [1, usize::MAX, usize::MAX], ..limits() });
+    let batch = |n| Request { class: Class::Batch, ..request("night", 1, n) };
+    queue.push(Time::ZERO, batch(0)).expect("admitted");
+    assert!(matches!(queue.push(Time::ZERO, batch(1)), Err((Refusal::QueueFull { .. }, 1))));
+    assert!(queue.push(Time::ZERO, request("day", 1, 2)).is_ok());
+}
+
+#[test]
+fn an_urgent_class_runs_ahead_by_its_head_start_and_pays_it_back() {
+    let served = |head_start| {
+        let mut queue = FairQueue::new(QueueLimits { head_start, class_weights: [Weight::ONE; 3], ..limits() });
+        for n in 0..400 {
+            let night = Request { class: Class::Batch, ..request("night", 1, n) };
+            queue.push(Time::ZERO, night).expect("admitted");
+        }
+        assert!((0..50).all(|_| queue.pop(Time::ZERO, 0).is_some()));
+        for n in 0..400 {
+            let person = Request { class: Class::Interactive, ..request("person", 1, 1_000 + n) };
+            queue.push(Time::ZERO, person).expect("admitted");
+        }
+        let mut pulls = (0..300).map(|_| queue.pop(Time::ZERO, 0).expect("job").payload >= 1_000);
+        let at_once = pulls.by_ref().take_while(|urgent| *urgent).count();
+        (at_once, at_once + pulls.filter(|urgent| *urgent).count())
+    };
+    let ((none, even), (ahead, total)) = (served(0.0), served(2.0));
+    assert_eq!(ahead, none + 2, "two largest costs more than without");
+    assert!((149..=152).contains(&even) && total <= even + 2, "{even} and {total} of 300");
+}
+
+#[test]
+fn tags_are_rebased_before_they_overflow() {
+    let mut queue = FairQueue::new(limits());
+    // The largest cost at the smallest weight moves a tag by 2^52: the 2^61 of a rebase are passed several times.
+    let dear = |payload| {
+        let mut request = request(if payload % 2 == 0 { "a" } else { "b" }, u64::MAX, payload);
+        request.limits.weight = Weight::MIN;
+        request.limits.group = (payload % 4 < 2).then_some(Group { id: 7, weight: Weight::MIN });
+        request
+    };
+    let mut served = [0u32; 2];
+    for n in 0..4 {
+        queue.push(Time::ZERO, dear(n % 2)).expect("admitted");
+    }
+    for _ in 0..6_000 {
+        let job = queue.pop(Time::ZERO, 0).expect("work-conserving");
+        served[job.payload as usize % 2] += 1;
+        queue.push(Time::ZERO, dear(job.payload)).expect("admitted");
+        queue.complete(Time::ZERO, job.key, None);
+    }
+    assert!(served[0].abs_diff(served[1]) <= 2, "{served:?}");
+    let time = queue.flows.levels[1].time.max(queue.flows.root.time);
+    assert!(time < 1 << 62, "{time}");
 }

@@ -1,0 +1,290 @@
+//! How much work a level does before a given virtual time, in O(log buckets).
+//!
+//! Until virtual time v a member j of weight w is served min(backlog, w · (v − start))⁺: a line that begins at its start
+//! tag and bends flat at its end tag, the start tag plus backlog ÷ w. The sum over all members is slope · v − intercept,
+//! where slope and intercept are sums of ±w and ±w · tag over the tags before v. Two Fenwick trees (in one array) over
+//! buckets of tags hold those sums.
+
+/// Buckets of the window of tags.
+const BUCKETS: usize = 512;
+/// The window spans this many times the mean backlog: most ends fall inside, and a bucket stays well below a backlog.
+const SPAN: u64 = 4;
+
+/// Sums over a set of tags. They wrap: a difference of two is right as long as it fits by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sums {
+    slope: u64,
+    intercept: u64,
+}
+
+impl Sums {
+    const fn of(weight: u64, tag: u64) -> Self {
+        Self { slope: weight, intercept: weight.wrapping_mul(tag) }
+    }
+
+    const fn plus(self, other: Self) -> Self {
+        Self { slope: self.slope.wrapping_add(other.slope), intercept: self.intercept.wrapping_add(other.intercept) }
+    }
+
+    const fn minus(self, other: Self) -> Self {
+        Self { slope: self.slope.wrapping_sub(other.slope), intercept: self.intercept.wrapping_sub(other.intercept) }
+    }
+}
+
+/// The tags of one level's members with a backlog.
+#[derive(Debug, Clone)]
+pub(super) struct Backlog {
+    /// Fenwick trees over a ring of buckets; empty until first used.
+    tree: Vec<Sums>,
+    total: Sums,
+    /// Tags before the window: their order no longer matters.
+    past: Sums,
+    /// Width of a bucket as a power of two, and the window's first bucket.
+    shift: u32,
+    low: u64,
+    /// Tags after the window, which are not counted until they are put anew.
+    beyond: u32,
+    members: u32,
+    weight: u64,
+    /// Sum of the members' backlogs in virtual time.
+    depth: u64,
+    /// Changes since the window was fitted.
+    changes: u32,
+}
+
+impl Backlog {
+    pub(super) const fn new() -> Self {
+        let none = Sums { slope: 0, intercept: 0 };
+        Self {
+            tree: Vec::new(),
+            total: none,
+            past: none,
+            shift: 10,
+            low: 0,
+            beyond: 0,
+            members: 0,
+            weight: 0,
+            depth: 0,
+            changes: 0,
+        }
+    }
+
+    /// Sum of the weights of the members with a backlog, in thousandths.
+    pub(super) const fn weight(&self) -> u64 {
+        self.weight
+    }
+
+    /// Counts a member in; [`take`](Self::take) it out before its share or weight changes.
+    ///
+    /// Returns whether its start and its end lie beyond the window, which `take` must be told.
+    pub(super) fn put(&mut self, weight: u32, start: u64, end: u64) -> (bool, bool) {
+        if self.tree.is_empty() {
+            self.tree = vec![Sums::default(); BUCKETS + 1];
+        }
+        self.members += 1;
+        self.weight += u64::from(weight);
+        self.depth = self.depth.wrapping_add(end - start);
+        (self.begin(weight, start), self.finish(weight, end))
+    }
+
+    /// Counts a member out.
+    pub(super) fn take(&mut self, weight: u32, start: u64, end: u64, beyond: (bool, bool)) {
+        self.members -= 1;
+        self.weight -= u64::from(weight);
+        self.depth = self.depth.wrapping_sub(end - start);
+        self.change(start, Sums::default().minus(Sums::of(weight.into(), start)), beyond.0);
+        self.change(end, Sums::of(weight.into(), end), beyond.1);
+    }
+
+    /// Moves a member's start.
+    pub(super) fn move_start(&mut self, weight: u32, from: u64, to: u64, beyond: bool) -> bool {
+        self.depth = self.depth.wrapping_add(from).wrapping_sub(to);
+        if self.same(from, to, beyond) {
+            let by = u64::from(weight).wrapping_mul(to.wrapping_sub(from));
+            self.change(from, Sums { slope: 0, intercept: by }, false);
+            return false;
+        }
+        self.change(from, Sums::default().minus(Sums::of(weight.into(), from)), beyond);
+        self.begin(weight, to)
+    }
+
+    /// Moves a member's end.
+    pub(super) fn move_end(&mut self, weight: u32, from: u64, to: u64, beyond: bool) -> bool {
+        self.depth = self.depth.wrapping_add(to).wrapping_sub(from);
+        if self.same(from, to, beyond) {
+            let by = u64::from(weight).wrapping_mul(from.wrapping_sub(to));
+            self.change(from, Sums { slope: 0, intercept: by }, false);
+            return false;
+        }
+        self.change(from, Sums::of(weight.into(), from), beyond);
+        self.finish(weight, to)
+    }
+
+    /// Says whether two tags are in one bucket, so that one change of the sums does.
+    const fn same(&self, from: u64, to: u64, beyond: bool) -> bool {
+        !beyond && from >> self.shift == to >> self.shift
+    }
+
+    fn begin(&mut self, weight: u32, tag: u64) -> bool {
+        self.enter(tag, Sums::of(weight.into(), tag))
+    }
+
+    fn finish(&mut self, weight: u32, tag: u64) -> bool {
+        self.enter(tag, Sums::default().minus(Sums::of(weight.into(), tag)))
+    }
+
+    fn enter(&mut self, tag: u64, sums: Sums) -> bool {
+        self.changes += 1;
+        let beyond = (tag >> self.shift) >= self.low + BUCKETS as u64;
+        if beyond {
+            self.beyond += 1;
+        } else {
+            self.change(tag, sums, false);
+        }
+        beyond
+    }
+
+    fn change(&mut self, tag: u64, by: Sums, beyond: bool) {
+        let bucket = tag >> self.shift;
+        if beyond {
+            self.beyond -= 1;
+        } else if bucket < self.low {
+            self.past = self.past.plus(by);
+        } else {
+            self.total = self.total.plus(by);
+            self.add(bucket, by);
+        }
+    }
+
+    fn add(&mut self, bucket: u64, by: Sums) {
+        let mut at = bucket as usize % BUCKETS + 1;
+        while at <= BUCKETS {
+            self.tree[at] = self.tree[at].plus(by);
+            at += at & at.wrapping_neg();
+        }
+    }
+
+    /// Sums the ring's first `count` buckets.
+    fn prefix(&self, count: usize) -> Sums {
+        let (mut at, mut sums) = (count, Sums::default());
+        while at > 0 {
+            sums = sums.plus(self.tree[at]);
+            at &= at - 1;
+        }
+        sums
+    }
+
+    /// Moves the window so that it begins at virtual time `now`.
+    pub(super) fn follow(&mut self, now: u64) {
+        let low = now >> self.shift;
+        if low <= self.low || self.tree.is_empty() {
+            return;
+        }
+        if low - self.low >= BUCKETS as u64 {
+            self.past = self.past.plus(self.total);
+            self.total = Sums::default();
+            self.tree.fill(Sums::default());
+        } else {
+            for bucket in self.low..low {
+                let at = bucket as usize % BUCKETS;
+                let sums = self.prefix(at + 1).minus(self.prefix(at));
+                if sums != Sums::default() {
+                    self.past = self.past.plus(sums);
+                    self.total = self.total.minus(sums);
+                    self.add(bucket, Sums::default().minus(sums));
+                }
+            }
+        }
+        self.low = low;
+    }
+
+    /// Returns the work, in cost units, that the members are served before virtual time `until`.
+    ///
+    /// Jobs are not fluid: a member whose start tag has come is served a whole job. So each one that is between its
+    /// two tags counts half a mean job more, which makes the staircase's mean of the line.
+    pub(super) fn before(&self, until: u64, mean_cost: f64) -> f64 {
+        if self.members == 0 {
+            return 0.0;
+        }
+        let bucket = (until >> self.shift).min(self.low + BUCKETS as u64 - 1);
+        let mut sums = self.past;
+        if bucket >= self.low {
+            let (from, to) = (self.low as usize % BUCKETS, bucket as usize % BUCKETS);
+            let within = self.prefix(to + 1).minus(self.prefix(from));
+            sums = sums.plus(if from <= to { within } else { within.plus(self.total) });
+        }
+        let work = sums.slope.wrapping_mul(until).wrapping_sub(sums.intercept).cast_signed().max(0);
+        let between = sums.slope.cast_signed().max(0) as f64 * f64::from(self.members) / self.weight as f64;
+        work as f64 / 1_024_000.0 + 0.5 * mean_cost * between
+    }
+
+    /// Says whether the window should be fitted anew; at most once in as many changes as there are members, so that
+    /// the cost of it stays constant per change.
+    pub(super) fn misfits(&self) -> bool {
+        self.changes > self.members + 64
+            && (self.beyond > self.members / 4 + 8 || self.fitting().abs_diff(self.shift) > 1)
+    }
+
+    fn fitting(&self) -> u32 {
+        let span = (self.depth / u64::from(self.members.max(1))).saturating_mul(SPAN);
+        64 - (span / BUCKETS as u64).leading_zeros()
+    }
+
+    /// Empties the window and fits it to the members' mean backlog; every member is to be put anew.
+    pub(super) fn refit(&mut self, now: u64) {
+        let shift = self.fitting();
+        *self = Self { tree: std::mem::take(&mut self.tree), shift, low: now >> shift, ..Self::new() };
+        self.tree.fill(Sums::default());
+    }
+
+    /// Takes note that every member has been put anew.
+    pub(super) fn fitted(&mut self) {
+        self.changes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Against the formula, term by term, with an error of a bucket's width per member at most.
+        #[test]
+        fn agrees_with_the_sum(
+            members in prop::collection::vec((1u32..9_000, 0u64..1 << 18, 0u64..1 << 16), 1..40),
+            slides in prop::collection::vec(0u64..1 << 17, 0..4),
+            until in 0u64..1 << 19,
+        ) {
+            let mut backlog = Backlog::new();
+            let mut put: Vec<_> = members.iter().map(|&(w, start, depth)| (w, start, start + depth, (false, false))).collect();
+            backlog.shift = 9;
+            for (weight, start, end, beyond) in &mut put {
+                *beyond = backlog.put(*weight, *start, *end);
+            }
+            let mut now = 0;
+            for slide in slides {
+                now += slide;
+                backlog.follow(now);
+            }
+            // One leaves and one comes back elsewhere.
+            let (weight, start, end, beyond) = put.swap_remove(0);
+            backlog.take(weight, start, end, beyond);
+            put.push((weight, now, now + 5, backlog.put(weight, now, now + 5)));
+            if put.iter().all(|(.., beyond)| *beyond == (false, false)) {
+                let until = now + until.min((BUCKETS as u64 - 2) << 9);
+                let exact: f64 = put.iter().map(|&(weight, start, end, _)| {
+                    until.clamp(start, end).saturating_sub(start) as f64 * f64::from(weight)
+                }).sum::<f64>() / 1_024_000.0;
+                let width = put.iter().map(|&(weight, ..)| f64::from(weight) * 512.0).sum::<f64>() / 1_024_000.0;
+                let seen = backlog.before(until, 0.0);
+                prop_assert!((seen - exact).abs() <= width + 1e-6, "{} beside {}", seen, exact);
+            }
+            for (weight, start, end, beyond) in put {
+                backlog.take(weight, start, end, beyond);
+            }
+            prop_assert_eq!(backlog.total.plus(backlog.past), Sums::default());
+            prop_assert_eq!((backlog.members, backlog.weight, backlog.beyond, backlog.depth), (0, 0, 0, 0));
+        }
+    }
+}

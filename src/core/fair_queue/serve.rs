@@ -1,0 +1,262 @@
+//! The way out and back: dispatch, completion, retries, cancelling, expiry.
+
+use std::time::Duration;
+
+use super::FairQueue;
+use super::chunks::Chunks;
+use super::jobs::{CHARGED, Fifo, Job, LONG, Place, REFUNDABLE};
+use super::request::Dispatch;
+use super::wheel::{Wheel, tick_at};
+use crate::core::cost::Cost;
+use crate::core::slab::Key;
+use crate::core::time::Time;
+
+impl<P> FairQueue<P> {
+    /// Takes the job that is next by fairness, or `None` when no job may run now.
+    ///
+    /// `holder` is whoever gets it, for [`abandon`](Self::abandon).
+    pub fn pop(&mut self, now: Time, holder: u32) -> Option<Dispatch<P>> {
+        self.collect(now);
+        let room = self.room_for_long();
+        if let Some(room) = room {
+            self.flows.release(room);
+        }
+        loop {
+            let due = self.flows.next_due();
+            let flow = due.or_else(|| self.flows.next())?;
+            let index = self.flows.member(flow).fifo.head;
+            let job = &self.jobs.records[index];
+            if job.deadline <= now {
+                // Its tick has not come yet; its time has.
+                let payload = self.remove(now, index);
+                self.expired.extend(payload);
+                continue;
+            }
+            let long = due.is_none() && room.is_some() && self.is_long(job);
+            if long && room == Some(0) {
+                self.flows.hold(flow);
+                continue;
+            }
+            return Some(self.dispatch(now, flow, index, holder, (due.is_some(), long)));
+        }
+    }
+
+    fn dispatch(&mut self, now: Time, flow: u32, index: u32, holder: u32, how: (bool, bool)) -> Dispatch<P> {
+        let (by_reservation, long) = how;
+        // First of all: it lies elsewhere than the record, and memory is waited for once when both are asked for.
+        let payload = self.jobs.take_payload(index);
+        let jobs = &mut self.jobs.records;
+        self.wheel.stop(jobs, index);
+        self.flows.pull(flow, |fifo| fifo.remove(jobs, index));
+        self.flows.left(flow);
+        let job = &mut self.jobs.records[index];
+        self.waiting -= 1;
+        self.waiting_cost -= u64::from(job.cost.units());
+        let charged = job.has(CHARGED);
+        job.give_to(holder);
+        job.mark(CHARGED, true);
+        job.mark(REFUNDABLE, !charged);
+        job.mark(LONG, long);
+        let waited = now.since(std::mem::replace(&mut job.since, now));
+        let predicted = f64::from(std::mem::take(&mut job.predicted));
+        let (cost, deadline) = (job.cost, job.deadline);
+        if predicted > 0.0 {
+            self.correction.record(waited.as_secs_f64() / predicted);
+        }
+        self.long += u64::from(long);
+        self.in_flight += 1;
+        self.flows.dispatched(flow, cost, charged, by_reservation);
+        self.drain.dispatched(f64::from(cost.units()));
+        self.advance(now);
+        let payload = payload.unwrap_or_else(|| unreachable!("a waiting job has its payload"));
+        Dispatch { key: self.jobs.key(index), cost, deadline, waited, payload }
+    }
+
+    fn is_long(&self, job: &Job) -> bool {
+        let expected = self.pace.expected(f64::from(job.cost.units()));
+        expected.is_some_and(|seconds| seconds > self.limits.long.as_secs_f64())
+    }
+
+    /// Returns how many long jobs may be started now; `None` where nothing is held back from them.
+    fn room_for_long(&self) -> Option<u64> {
+        let room = self.flows.reserves.room_for_long(self.limits.unlendable)?;
+        Some(room.saturating_sub(self.long))
+    }
+
+    /// Ends a dispatched job and corrects its charge to the `actual` cost where that is known.
+    pub fn complete(&mut self, now: Time, key: Key, actual: Option<Cost>) {
+        let Some(index) = self.land(key) else { return };
+        let job = &self.jobs.records[index];
+        let (flow, cost) = (job.flow, job.cost);
+        if let Some(actual) = actual {
+            self.pace.record(now.seconds_since(job.since), f64::from(actual.units()));
+            self.flows.reconcile(flow, cost, actual);
+        }
+        drop(self.jobs.remove(index));
+        self.settle(now, flow);
+    }
+
+    /// Charges a dispatched job for work beyond what was predicted, as it occurs: a stream that goes on.
+    ///
+    /// [`complete`](Self::complete) corrects from the raised cost to the actual one.
+    pub fn charge_more(&mut self, key: Key, more: Cost) {
+        let Some(index) = self.jobs.find(key, |place| place == Place::InFlight) else { return };
+        let job = &mut self.jobs.records[index];
+        let before = job.cost;
+        job.cost = Cost::new(u64::from(before.units()) + u64::from(more.units()));
+        let (flow, after) = (job.flow, job.cost);
+        self.flows.reconcile(flow, before, after);
+    }
+
+    /// Ends every job that `holder` was given: it is no more, and nobody will settle them. Looks at every job.
+    pub fn abandon(&mut self, now: Time, holder: u32) {
+        for index in self.jobs.held_by(holder) {
+            self.complete(now, self.jobs.key(index), None);
+        }
+    }
+
+    /// Puts a dispatched job back for another attempt, not before `not_before`.
+    ///
+    /// It keeps its place in its tenant's order and is not charged again. `served`, the time it spent at the
+    /// provider, does not count against its deadline, which limits waiting.
+    ///
+    /// # Errors
+    ///
+    /// The payload, when `key` names no dispatched job.
+    pub fn requeue(&mut self, now: Time, key: Key, not_before: Time, served: Duration, payload: P) -> Result<(), P> {
+        let Some(index) = self.land(key) else { return Err(payload) };
+        self.jobs.records[index].deadline += served;
+        self.reenter(now, index, not_before, payload);
+        Ok(())
+    }
+
+    /// Takes back a dispatched job that was never sent, as if it had not been dispatched.
+    ///
+    /// # Errors
+    ///
+    /// The payload, when `key` names no dispatched job.
+    pub fn give_back(&mut self, now: Time, key: Key, payload: P) -> Result<(), P> {
+        let Some(index) = self.land(key) else { return Err(payload) };
+        let job = &mut self.jobs.records[index];
+        // A retry that comes back unsent has paid for its first dispatch, which did happen.
+        if job.has(REFUNDABLE) {
+            job.mark(REFUNDABLE | CHARGED, false);
+            let (flow, cost) = (job.flow, job.cost);
+            self.flows.unpay(flow, cost);
+        }
+        self.reenter(now, index, Time::ZERO, payload);
+        Ok(())
+    }
+
+    fn reenter(&mut self, now: Time, index: u32, not_before: Time, payload: P) {
+        self.jobs.put_payload(index, payload);
+        self.jobs.records[index].since = now;
+        self.enter(now, index, Some(not_before));
+        self.collect(now);
+    }
+
+    /// Removes a waiting job and returns its payload; `None` when it waits no longer.
+    pub fn cancel(&mut self, now: Time, key: Key) -> Option<P> {
+        let index = self.jobs.find(key, |place| place != Place::InFlight)?;
+        self.remove(now, index)
+    }
+
+    /// Makes due retries ready and moves expired jobs out.
+    pub(super) fn collect(&mut self, now: Time) {
+        self.advance(now);
+        while let Some(index) = self.wheel.fire(&mut self.jobs.records, now, due) {
+            let job = &self.jobs.records[index];
+            if job.deadline <= now {
+                let payload = self.remove(now, index);
+                self.expired.extend(payload);
+            } else {
+                let tick = tick_at(job.deadline);
+                self.wheel.set(&mut self.jobs.records, index, tick);
+                self.make_ready(index, Fifo::insert);
+            }
+        }
+    }
+
+    pub(super) fn advance(&mut self, now: Time) {
+        let backlogged = self.has_ready();
+        self.drain.advance(now, backlogged);
+    }
+
+    /// Enters a job into the queue; one that returns may have to wait for its not-before time.
+    pub(super) fn enter(&mut self, now: Time, index: u32, returns: Option<Time>) {
+        let job = &mut self.jobs.records[index];
+        let (flow, cost, billed) = (job.flow, job.cost, !job.has(CHARGED));
+        self.waiting += 1;
+        self.waiting_cost += u64::from(cost.units());
+        let mut tick = tick_at(job.deadline);
+        let not_before = returns.unwrap_or(now);
+        let delayed = not_before > now;
+        if delayed {
+            tick = tick.min(tick_at(not_before));
+            job.hold_until(self.wheel.narrow(tick));
+        }
+        self.wheel.set(&mut self.jobs.records, index, tick);
+        self.flows.joined(flow, cost, billed);
+        match returns {
+            None => self.make_ready(index, Fifo::append),
+            Some(_) if !delayed => self.make_ready(index, Fifo::insert),
+            Some(_) => {}
+        }
+        self.advance(now);
+    }
+
+    fn make_ready(&mut self, index: u32, insert: impl FnOnce(&mut Fifo, &mut Chunks<Job>, u32)) {
+        let (jobs, flows) = (&mut self.jobs.records, &mut self.flows);
+        flows.with_fifo(jobs[index].flow, |fifo| insert(fifo, jobs, index));
+    }
+
+    /// Takes a job out of every structure it waits in.
+    fn leave(&mut self, index: u32) {
+        let (jobs, flows) = (&mut self.jobs.records, &mut self.flows);
+        self.wheel.stop(jobs, index);
+        let job = &jobs[index];
+        self.waiting -= 1;
+        self.waiting_cost -= u64::from(job.cost.units());
+        let (flow, place) = (job.flow, job.place);
+        if place == Place::Ready {
+            flows.with_fifo(flow, |fifo| fifo.remove(jobs, index));
+        }
+        flows.left(flow);
+    }
+
+    /// Ends a waiting job.
+    pub(super) fn remove(&mut self, now: Time, index: u32) -> Option<P> {
+        let job = &self.jobs.records[index];
+        let (flow, cost, billed) = (job.flow, job.cost, !job.has(CHARGED));
+        self.leave(index);
+        if billed {
+            self.flows.withdraw(flow, cost);
+        }
+        let payload = self.jobs.remove(index);
+        self.settle(now, flow);
+        payload
+    }
+
+    /// Takes a dispatched job back from its dispatcher; `None` when the key names none.
+    fn land(&mut self, key: Key) -> Option<u32> {
+        let index = self.jobs.find(key, |place| place == Place::InFlight)?;
+        let job = &mut self.jobs.records[index];
+        self.long -= u64::from(job.has(LONG));
+        job.mark(LONG, false);
+        self.in_flight -= 1;
+        let flow = job.flow;
+        self.flows.landed(flow);
+        Some(index)
+    }
+
+    fn settle(&mut self, now: Time, flow: u32) {
+        self.flows.lives(flow, false);
+        self.flows.rest(flow);
+        self.advance(now);
+    }
+}
+
+/// Returns the tick at which a waiting job's timer is due.
+fn due(wheel: &Wheel, job: &Job) -> u64 {
+    job.held_until().map_or(tick_at(job.deadline), |low| wheel.widen(low))
+}

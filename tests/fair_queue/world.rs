@@ -1,0 +1,460 @@
+//! A model in virtual time: clients, slots, and the queue between them.
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fairflow::core::cost::{Cost, Weight};
+use fairflow::core::fair_queue::{Class, FairQueue, Group, QueueLimits, Request, TenantLimits};
+use fairflow::core::predict::{ModelCosts, Ratio};
+use fairflow::core::slab::Key;
+use fairflow::core::time::Time;
+use serde::Deserialize;
+
+use crate::random::Random;
+
+/// One tenant's load, or several tenants' of the same kind.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Client {
+    pub tenant: String,
+    /// So many tenants, numbered; a newcomer every `stagger` seconds.
+    pub copies: u32,
+    pub stagger: f64,
+    /// Open loop: requests per second, evenly spaced unless `poisson`.
+    pub rate: f64,
+    pub poisson: bool,
+    /// Closed loop: threads that think between calls; 0 calls are endless.
+    pub threads: u32,
+    pub calls: u32,
+    pub think: f64,
+    /// Requests that are there when it begins.
+    pub burst: u32,
+    pub from: f64,
+    pub until: f64,
+    /// Seconds of activity and of silence, in turn.
+    pub on: f64,
+    pub off: f64,
+    pub cost: f64,
+    /// Coefficient of variation of the cost, lognormal.
+    pub spread: f64,
+    /// Predicted ÷ actual cost, and by which share it is off by chance.
+    pub bias: f64,
+    pub error: f64,
+    pub learned: bool,
+    /// Slots that one request takes.
+    pub width: u32,
+    /// Each first attempt is refused by the provider and retried so many seconds later.
+    pub retry: f64,
+    pub weight: f64,
+    pub class: String,
+    pub max_in_flight: u32,
+    /// From a time on, another cap.
+    pub raised: Option<(f64, u32)>,
+    pub reserve: u32,
+    pub group: Option<u32>,
+    pub max_wait: f64,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            tenant: String::new(),
+            copies: 1,
+            stagger: 0.0,
+            rate: 0.0,
+            poisson: false,
+            threads: 0,
+            calls: 0,
+            think: 0.0,
+            burst: 0,
+            from: 0.0,
+            until: f64::MAX,
+            on: f64::MAX,
+            off: 0.0,
+            cost: 1.0,
+            spread: 0.0,
+            bias: 1.0,
+            error: 0.0,
+            learned: false,
+            width: 1,
+            retry: 0.0,
+            weight: 1.0,
+            class: "standard".into(),
+            max_in_flight: u32::MAX,
+            raised: None,
+            reserve: 0,
+            group: None,
+            max_wait: f64::MAX,
+        }
+    }
+}
+
+impl Client {
+    fn limits(&self, now: f64) -> TenantLimits {
+        TenantLimits {
+            weight: Weight::new(self.weight).expect("a weight"),
+            max_in_flight: self.raised.filter(|(at, _)| now >= *at).map_or(self.max_in_flight, |(_, cap)| cap),
+            reserve: self.reserve,
+            group: self.group.map(|id| Group { id, weight: Weight::ONE }),
+            ..TenantLimits::default()
+        }
+    }
+
+    fn active(&self, now: f64, start: f64) -> bool {
+        now < self.until && (self.on == f64::MAX || (now - start) % (self.on + self.off) < self.on)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Job {
+    client: usize,
+    actual: f64,
+    expected: Cost,
+    retry: f64,
+    submitted: f64,
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Arrive { client: usize, thread: bool, left: u32 },
+    Finish { key: Key },
+    Raise { client: usize },
+    Wake,
+}
+
+#[derive(Debug)]
+struct Flying {
+    job: Job,
+    begin: f64,
+    end: f64,
+    thread: bool,
+    left: u32,
+}
+
+/// What a tenant had at one instant.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sample {
+    /// Work done, that of running jobs counted as it is done.
+    pub served: f64,
+    /// Work of all that was dispatched.
+    pub granted: f64,
+    pub waiting: u32,
+    pub flying: u32,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub tenants: BTreeMap<String, usize>,
+    /// A sample of every tenant, each tenth of a second.
+    pub samples: Vec<(f64, Vec<Sample>)>,
+    /// (tenant, submitted, waited), at dispatch.
+    pub waits: Vec<(usize, f64, f64)>,
+    /// Slot-seconds, and those unused while a job could have run.
+    pub capacity: f64,
+    pub idle: f64,
+    pub expired: u32,
+    pub refused: u32,
+    /// Times a reservation was due, and those it was served later than one residual job.
+    pub windows: u64,
+    pub misses: u64,
+    /// Forecast (median, P90) at admission beside the wait that came, and how many jobs waited.
+    pub forecasts: Vec<(f64, f64, f64, usize)>,
+}
+
+pub struct World {
+    pub clients: Vec<Client>,
+    pub seconds: f64,
+    /// Slots from a time on.
+    pub slots: Vec<(f64, u32)>,
+    /// Work per second and slot.
+    pub speed: f64,
+    pub limits: QueueLimits,
+    pub seed: u64,
+    pub sampled: bool,
+    pub tell_capacity: bool,
+}
+
+struct Running<'a> {
+    world: &'a World,
+    queue: FairQueue<(Job, bool, u32)>,
+    events: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    store: Vec<Option<Event>>,
+    starts: Vec<f64>,
+    clients: Vec<Client>,
+    names: Vec<Arc<str>>,
+    report: Report,
+    random: Random,
+    now: f64,
+    used: u32,
+    staged: Option<(Key, (Job, bool, u32))>,
+    flying: BTreeMap<u64, Flying>,
+    done: Vec<f64>,
+    granted: Vec<f64>,
+    model: ModelCosts,
+    ratios: Vec<Ratio>,
+    sizes: BTreeMap<u64, (f64, f64, usize)>,
+    /// Since when a tenant has been due, and until when it must be served.
+    due: Vec<Option<f64>>,
+}
+
+fn time(seconds: f64) -> Time {
+    Time::from_nanos((seconds * 1e9).round() as u64)
+}
+
+impl World {
+    pub fn run(&self) -> Report {
+        let mut clients = Vec::new();
+        let mut starts = Vec::new();
+        for client in &self.clients {
+            for copy in 0..client.copies {
+                let mut client = client.clone();
+                starts.push(client.from + f64::from(copy) * client.stagger);
+                if client.copies > 1 {
+                    client.tenant = format!("{}{copy}", client.tenant);
+                }
+                clients.push(client);
+            }
+        }
+        let n = clients.len();
+        let mut running = Running {
+            world: self,
+            queue: FairQueue::new(self.limits),
+            events: BinaryHeap::new(),
+            store: Vec::new(),
+            names: clients.iter().map(|client| client.tenant.as_str().into()).collect(),
+            report: Report::default(),
+            random: Random(self.seed),
+            now: 0.0,
+            used: 0,
+            staged: None,
+            flying: BTreeMap::new(),
+            done: vec![0.0; n],
+            granted: vec![0.0; n],
+            model: ModelCosts::default(),
+            ratios: vec![Ratio::default(); n],
+            sizes: BTreeMap::new(),
+            due: vec![None; n],
+            starts,
+            clients,
+        };
+        running.begin();
+        running.run();
+        running.report
+    }
+}
+
+impl Running<'_> {
+    fn slots(&self) -> u32 {
+        self.world.slots.iter().rev().find(|(from, _)| *from <= self.now).map_or(0, |(_, slots)| *slots)
+    }
+
+    fn at(&mut self, seconds: f64, event: Event) {
+        self.events.push(Reverse((time(seconds).as_nanos(), self.store.len() as u64, self.store.len())));
+        self.store.push(Some(event));
+    }
+
+    fn begin(&mut self) {
+        for client in 0..self.clients.len() {
+            let name = self.clients[client].tenant.clone();
+            self.report.tenants.insert(name, client);
+            let Client { threads, calls, burst, rate, raised, .. } = self.clients[client];
+            let start = self.starts[client];
+            if self.clients[client].reserve > 0 {
+                let limits = self.clients[client].limits(0.0);
+                self.queue.register(Time::ZERO, &self.names[client], &limits);
+            }
+            let left = if calls == 0 { u32::MAX } else { calls };
+            (0..threads).for_each(|_| self.at(start, Event::Arrive { client, thread: true, left }));
+            (0..burst).for_each(|_| self.at(start, Event::Arrive { client, thread: false, left: 0 }));
+            if rate > 0.0 {
+                self.at(start, Event::Arrive { client, thread: false, left: u32::MAX });
+            }
+            if let Some((at, _)) = raised {
+                self.at(at, Event::Raise { client });
+            }
+        }
+        for (from, _) in self.world.slots.clone() {
+            self.at(from, Event::Wake);
+        }
+    }
+
+    fn run(&mut self) {
+        let mut sample_at = 0.0;
+        while let Some(Reverse((nanos, _, index))) = self.events.pop() {
+            let at = nanos as f64 / 1e9;
+            let end = at.min(self.world.seconds);
+            while self.world.sampled && sample_at <= end {
+                self.sample(sample_at);
+                sample_at += 0.1;
+            }
+            let free = f64::from(self.slots().saturating_sub(self.used));
+            self.report.capacity += f64::from(self.slots()) * (end - self.now);
+            if self.queue.has_ready() && self.staged.is_none() {
+                self.report.idle += free * (end - self.now);
+            }
+            self.now = end;
+            if at >= self.world.seconds {
+                return;
+            }
+            let event = self.store[index].take().expect("once");
+            self.handle(event);
+            // What happens at one instant is seen as one.
+            if self.events.peek().is_none_or(|Reverse((next, ..))| *next > nanos) {
+                self.turn();
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Arrive { client, thread, left } => self.arrive(client, thread, left),
+            Event::Finish { key } => self.finish(key),
+            Event::Raise { client } => {
+                let limits = self.clients[client].limits(self.now);
+                self.queue.register(time(self.now), &self.names[client], &limits);
+            }
+            Event::Wake => {
+                if self.world.tell_capacity {
+                    self.queue.set_capacity(time(self.now), self.slots());
+                }
+            }
+        }
+    }
+
+    fn arrive(&mut self, client: usize, thread: bool, left: u32) {
+        let Client { rate, poisson, .. } = self.clients[client];
+        if !thread && left > 0 {
+            let gap = if poisson { self.random.exponential() } else { 1.0 } / rate;
+            self.at(self.now + gap, Event::Arrive { client, thread, left });
+        }
+        if !self.clients[client].active(self.now, self.starts[client]) {
+            return;
+        }
+        let it = self.clients[client].clone();
+        let sigma = (1.0 + it.spread * it.spread).ln().sqrt();
+        let actual = it.cost * (sigma * self.random.normal() - sigma * sigma / 2.0).exp();
+        let off = 1.0 + it.error * (2.0 * self.random.unit() - 1.0);
+        let expected = Cost::new((actual * it.bias * off).round() as u64);
+        let cost = if it.learned { self.model.predict(&self.ratios[client], expected) } else { expected };
+        let now = time(self.now);
+        let limits = it.limits(self.now);
+        let class = Class::parse(&it.class).expect("a class");
+        let forecast = self.queue.wait(now, &it.tenant, &limits, class);
+        let depth = self.queue.len();
+        let deadline = if it.max_wait == f64::MAX { Time::FAR } else { time(self.now + it.max_wait) };
+        let job = Job { client, actual, expected, retry: it.retry, submitted: self.now };
+        let payload = (job, thread, left);
+        match self
+            .queue
+            .push(now, Request { tenant: self.names[client].clone(), limits, class, cost, deadline, payload })
+        {
+            Ok(key) => {
+                if let Some(forecast) = forecast.filter(|forecast| forecast.p50 > 0.0) {
+                    self.sizes.insert(key.to_bits(), (forecast.p50, forecast.p90, depth));
+                }
+            }
+            Err(_) => self.report.refused += 1,
+        }
+    }
+
+    fn finish(&mut self, key: Key) {
+        let Flying { job, thread, left, .. } = self.flying.remove(&key.to_bits()).expect("flying");
+        let client = job.client;
+        self.used -= self.clients[client].width;
+        let now = time(self.now);
+        if job.retry > 0.0 {
+            let back = time(self.now + job.retry);
+            let again = Job { retry: 0.0, ..job };
+            let requeued = self.queue.requeue(now, key, back, Duration::ZERO, (again, thread, left));
+            assert!(requeued.is_ok(), "it was in flight");
+            return;
+        }
+        self.done[client] += job.actual;
+        let actual = Cost::new(job.actual.round() as u64);
+        self.queue.complete(now, key, Some(actual));
+        self.model.record(&mut self.ratios[client], job.expected, actual);
+        if thread && left > 1 {
+            let think = self.clients[client].think;
+            self.at(self.now + think, Event::Arrive { client, thread, left: left.saturating_sub(1) });
+        }
+    }
+
+    fn turn(&mut self) {
+        let now = time(self.now);
+        self.report.expired += self.queue.expire(now).len() as u32;
+        loop {
+            let free = self.slots().saturating_sub(self.used);
+            if self.staged.is_none() && free > 0 {
+                self.staged = self.queue.pop(now, 0).map(|job| {
+                    self.report.waits.push((job.payload.0.client, job.payload.0.submitted, job.waited.as_secs_f64()));
+                    if let Some((p50, p90, depth)) = self.sizes.remove(&job.key.to_bits()) {
+                        self.report.forecasts.push((p50, p90, job.waited.as_secs_f64(), depth));
+                    }
+                    (job.key, job.payload)
+                });
+            }
+            let Some((_, (job, ..))) = &self.staged else { break };
+            let width = self.clients[job.client].width;
+            if width > free {
+                break;
+            }
+            let Some((key, (job, thread, left))) = self.staged.take() else { break };
+            self.used += width;
+            self.granted[job.client] += if job.retry > 0.0 { 0.0 } else { job.actual };
+            // A refused attempt takes a tenth of the time.
+            let part = if job.retry > 0.0 { 0.1 } else { 1.0 };
+            let end = self.now + job.actual / (self.world.speed * f64::from(width)) * part;
+            self.at(end, Event::Finish { key });
+            self.flying.insert(key.to_bits(), Flying { job, begin: self.now, end, thread, left });
+        }
+        if let Some(at) = self.queue.poll_timeout() {
+            let at = (at.as_nanos() as f64 / 1e9).max(self.now + 1e-6);
+            if self.events.peek().is_none_or(|Reverse((next, ..))| *next > time(at).as_nanos()) {
+                self.at(at, Event::Wake);
+            }
+        }
+        self.watch_reservations();
+    }
+
+    /// A reservation is due while its tenant has work waiting and fewer jobs in flight than slots granted. It is missed
+    /// when that lasts longer than the longest job that was in flight when it began.
+    fn watch_reservations(&mut self) {
+        let residual = self.flying.values().map(|flying| flying.end).fold(self.now, f64::max);
+        for client in (0..self.clients.len()).filter(|client| self.clients[*client].reserve > 0) {
+            let (queued, flying) = self.queue.tenant(&self.names[client]);
+            let granted = self.queue.reservation(&self.names[client]).map_or(0, |reservation| reservation.granted);
+            let is_due = queued > 0 && flying < granted.min(self.clients[client].max_in_flight);
+            match (self.due[client], is_due) {
+                (None, true) => {
+                    self.report.windows += 1;
+                    self.due[client] = Some(residual);
+                }
+                (Some(until), true) if self.now > until + 1e-6 => {
+                    self.report.misses += 1;
+                    self.due[client] = Some(f64::MAX);
+                }
+                (Some(_), false) => self.due[client] = None,
+                _ => {}
+            }
+        }
+    }
+
+    fn sample(&mut self, at: f64) {
+        let mut samples: Vec<Sample> = (0..self.clients.len())
+            .map(|client| {
+                let (waiting, flying) = self.queue.tenant(&self.names[client]);
+                Sample { served: self.done[client], granted: self.granted[client], waiting, flying }
+            })
+            .collect();
+        for flying in self.flying.values().filter(|flying| flying.job.retry == 0.0) {
+            let part = ((at - flying.begin) / (flying.end - flying.begin)).clamp(0.0, 1.0);
+            samples[flying.job.client].served += flying.job.actual * part;
+        }
+        self.report.samples.push((at, samples));
+    }
+}
