@@ -155,7 +155,7 @@ impl Handler<Signal> for AccountActor {
         }
         if let Some(hold) = hold {
             let until = now + hold;
-            self.pacer.hold(until);
+            self.pacer.hold(now, until, 0.0);
             for member in self.members.values() {
                 member.dispatcher.do_send(Hold { until });
             }

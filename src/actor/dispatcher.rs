@@ -26,15 +26,13 @@ use crate::core::cost::Cost;
 use crate::core::health::Breaker;
 use crate::core::lease::Leases;
 use crate::core::outcome::Outcome;
-use crate::core::pacer::Pacer;
+use crate::core::pacer::{Ending, Pacer, Ticket};
 use crate::core::slab::Key;
 use crate::core::time::Time;
 use crate::core::window::{Stamp, Window};
 
 /// A lease outlives its attempt's timeout by this much: the holder settles first, unless nobody polls it any more.
 const LEASE_GRACE: Duration = Duration::from_secs(5);
-/// A rate 429 without a retry-after holds the route for this long.
-const BLIND_HOLD: Duration = Duration::from_secs(1);
 
 /// What a lease stands for.
 #[derive(Debug)]
@@ -43,6 +41,7 @@ struct Held {
     job: Key,
     cost: Cost,
     stamp: Stamp,
+    ticket: Ticket,
     sent: Time,
     attempt: u32,
 }
@@ -236,10 +235,10 @@ impl Dispatcher {
         }
         let size = f64::from(cost.units());
         self.mean_cost += 0.05 * (size - self.mean_cost);
-        self.pacer.take(now, size);
+        let ticket = self.pacer.take(now, size);
         let stamp = self.window.on_dispatch(now, size, self.backlog);
         let attempt = waiter.attempts + 1;
-        let held = Held { queue: self.queue_life, job: key, cost, stamp, sent: now, attempt };
+        let held = Held { queue: self.queue_life, job: key, cost, stamp, ticket, sent: now, attempt };
         let lease_key = self.leases.issue(now + self.settings.timeout + LEASE_GRACE, held);
         let lease = Lease {
             route: self.route.clone(),
@@ -275,18 +274,10 @@ impl Dispatcher {
         if was > 1 && self.breaker.allowance(now) == 0 {
             tracing::warn!(route = self.index, provider = %self.route.provider_name, "the route keeps failing and is closed");
         }
-        self.pacer.observe(now, hints);
+        let hold = retry_after.filter(|_| outcome.is_retryable());
+        self.pacer.settle(now, held.ticket, Ending { outcome, hints, hold }, self.random.random());
         if let Some(actual) = cost {
             self.pacer.reconcile(now, predicted, f64::from(actual.units()));
-        }
-        let hold = match outcome {
-            Outcome::RateLimited => Some(retry_after.unwrap_or(BLIND_HOLD)),
-            Outcome::Throttled | Outcome::Overloaded => retry_after,
-            _ => None,
-        };
-        if let Some(hold) = hold {
-            // Spread over a tenth more, never less than stated, so that replicas do not wake as one.
-            self.pacer.hold(now + hold + hold.mul_f64(0.1 * self.random.random::<f64>()));
         }
         if self.account_limited || outcome == Outcome::RateLimited {
             self.account.do_send(Signal {
@@ -413,8 +404,9 @@ impl Handler<Hold> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, hold: Hold, ctx: &mut Self::Context) {
-        self.pacer.hold(hold.until);
-        self.turn(self.clock.now(), ctx);
+        let now = self.clock.now();
+        self.pacer.hold(now, hold.until, self.random.random());
+        self.turn(now, ctx);
     }
 }
 

@@ -59,10 +59,10 @@ pub(super) fn hints(headers: &HeaderMap) -> RateHints {
                 })
             });
             let limit = text("limit").and_then(|text| text.parse::<f64>().ok()).filter(|limit| limit.is_finite());
-            Some(RateHint { limit, remaining, reset: reset.map(|reset| reset.min(LONGEST)) })
+            Some(RateHint { limit, remaining, reset: reset.map(|reset| reset.min(LONGEST)), ..RateHint::default() })
         })
     };
-    RateHints { requests: hint("requests"), tokens: hint("tokens") }
+    RateHints { requests: hint("requests"), tokens: hint("tokens"), images: None }
 }
 
 #[cfg(test)]

@@ -90,9 +90,9 @@ impl Sim {
             }
             (ready, state.bucket.allowance(now, 1.0))
         });
-        let hint = RateHint { limit: Some(limit), remaining: f64::from(left), reset: None };
-        let hints =
-            if self.config.headers { RateHints { requests: Some(hint), tokens: None } } else { RateHints::default() };
+        let hint = RateHint { limit: Some(limit), remaining: f64::from(left), ..RateHint::default() };
+        let requests = self.config.headers.then_some(hint);
+        let hints = RateHints { requests, ..RateHints::default() };
         if ready > now {
             let mut failure = Failure::new(Outcome::RateLimited, "the simulated provider's rate is used up");
             failure.retry_after = self.config.headers.then(|| ready.since(now));
