@@ -34,6 +34,8 @@ pub(crate) struct AccountActor {
     clock: Clock,
     max_in_flight: Option<u32>,
     pacer: Pacer,
+    /// Nothing is allowed before then. Each dispatcher holds too, and sends its own canary after.
+    hold_until: Time,
     members: BTreeMap<u64, Member>,
     /// Who waits for room, the longest first.
     line: VecDeque<u64>,
@@ -49,6 +51,7 @@ impl AccountActor {
             clock,
             max_in_flight: settings.max_in_flight,
             pacer: Pacer::new(settings.rates, clock.now()),
+            hold_until: Time::ZERO,
             members: BTreeMap::new(),
             line: VecDeque::new(),
             last_limited: None,
@@ -61,7 +64,7 @@ impl AccountActor {
     fn room(&self, now: Time) -> u32 {
         let used: u32 = self.members.values().map(|member| member.slots).sum();
         let slots = self.max_in_flight.map_or(u32::MAX, |max| max.saturating_sub(used));
-        slots.min(self.pacer.allowance(now, self.mean_cost))
+        if self.hold_until > now { 0 } else { slots.min(self.pacer.allowance(now, self.mean_cost)) }
     }
 
     /// Tells those who wait that there is room, one per free place, the longest waiting first.
@@ -73,7 +76,8 @@ impl AccountActor {
                 member.dispatcher.do_send(Reopen);
             }
         }
-        let paced = Some(self.pacer.ready_at(now, self.mean_cost)).filter(|at| *at > now && !self.line.is_empty());
+        let ready = self.pacer.ready_at(now, self.mean_cost).max(self.hold_until);
+        let paced = Some(ready).filter(|at| *at > now && !self.line.is_empty());
         self.timer.set(ctx, now, paced, |actor, ctx| {
             let now = actor.clock.now();
             actor.turn(now, ctx);
@@ -155,7 +159,7 @@ impl Handler<Signal> for AccountActor {
         }
         if let Some(hold) = hold {
             let until = now + hold;
-            self.pacer.hold(now, until, 0.0);
+            self.hold_until = self.hold_until.max(until);
             for member in self.members.values() {
                 member.dispatcher.do_send(Hold { until });
             }

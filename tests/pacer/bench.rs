@@ -10,6 +10,9 @@ use fairflow::core::time::Time;
 
 use crate::rng::Rng;
 
+/// Seconds before goodput is measured: finding the window is not the pacer's task. Refusals count from the start.
+const WARM_UP: f64 = 120.0;
+
 /// What the provider's answers say about its rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Says {
@@ -37,19 +40,22 @@ pub struct Spec {
     pub step: (f64, f64),
     /// Share of the rate that somebody else uses.
     pub competitor: f64,
+    /// Most that a way takes longer than 20 ms, seconds.
+    pub jitter: f64,
+    /// Most in flight; like a window in slow start, the client begins with four and adds one per success.
     pub in_flight: usize,
 }
 
 impl Spec {
     pub fn new(per_second: f64, burst: f64, says: Says) -> Self {
         let step = (f64::MAX, 1.0);
-        Self { per_second, burst, says, service: 4.0, seconds: 1_800.0, step, competitor: 0.0, in_flight: 1_000 }
+        Self { per_second, burst, says, service: 4.0, seconds: 1_800.0, step, competitor: 0.0, jitter: 0.002, in_flight: 5_000 }
     }
 }
 
 #[derive(Debug, Clone, Copy)]
 pub struct Report {
-    /// Admitted ÷ what the bucket gave, its initial content included.
+    /// Admitted ÷ what the bucket gave since the warm-up, its content at that time included.
     pub goodput: f64,
     /// Refusals per admission.
     pub refusals: f64,
@@ -134,17 +140,22 @@ pub fn run(spec: Spec, mut pacer: Pacer, seed: u64) -> Report {
         server.level = spec.per_second * 60.0;
     }
     let (mut heap, mut events) = (BinaryHeap::new(), Vec::new());
-    let mut push = |heap: &mut BinaryHeap<Reverse<(u64, usize)>>, events: &mut Vec<Option<Event>>, t: f64, event| {
+    let push = |heap: &mut BinaryHeap<Reverse<(u64, usize)>>, events: &mut Vec<Option<Event>>, t: f64, event| {
         heap.push(Reverse(((t * 1e9).ceil() as u64, events.len())));
         events.push(Some(event));
     };
     let (mut in_flight, mut admitted, mut refused, mut early, mut stated) = (0, 0u32, 0u32, 0, Time::ZERO);
-    let mut wake = Time::FAR;
+    let mut wake = Time::ZERO;
+    let mut window = 4;
+    let mut warm = (0.0, spec.burst, 0);
     push(&mut heap, &mut events, 0.0, Event::Wake);
     while let Some(Reverse((nanos, id))) = heap.pop() {
         let (now, t) = (Time::from_nanos(nanos), nanos as f64 / 1e9);
         if t > spec.seconds {
             break;
+        }
+        if warm.0 == 0.0 && t >= WARM_UP {
+            warm = (t, server.level, admitted);
         }
         match events[id].take() {
             Some(Event::Arrive(ticket)) => {
@@ -156,22 +167,25 @@ pub fn run(spec: Spec, mut pacer: Pacer, seed: u64) -> Report {
                     refused += 1;
                     (Outcome::RateLimited, 0.001)
                 };
-                let back = t + after + 0.02 + 0.02 * rng.unit();
+                let back = t + after + 0.02 + spec.jitter * rng.unit();
                 push(&mut heap, &mut events, back, Event::Answer(ticket, Ending { outcome, hints, hold }));
             }
             Some(Event::Answer(ticket, ending)) => {
                 in_flight -= 1;
+                window += usize::from(ending.outcome == Outcome::Success);
                 stated = stated.max(ending.hold.map_or(Time::ZERO, |hold| now + hold));
                 pacer.settle(now, ticket, ending, rng.unit());
             }
-            Some(Event::Wake) => wake = Time::FAR,
+            Some(Event::Wake) if now >= wake => wake = Time::FAR,
+            // An earlier one has replaced it.
+            Some(Event::Wake) => continue,
             None => {}
         }
-        while in_flight < spec.in_flight && pacer.allowance(now, 1.0) > 0 {
+        while in_flight < window.min(spec.in_flight) && pacer.allowance(now, 1.0) > 0 {
             early += u32::from(now < stated);
             in_flight += 1;
             let ticket = pacer.take(now, 1.0);
-            push(&mut heap, &mut events, t + 0.02 + 0.02 * rng.unit(), Event::Arrive(ticket));
+            push(&mut heap, &mut events, t + 0.02 + spec.jitter * rng.unit(), Event::Arrive(ticket));
         }
         let next = pacer.ready_at(now, 1.0);
         if next > now && next < wake {
@@ -179,11 +193,12 @@ pub fn run(spec: Spec, mut pacer: Pacer, seed: u64) -> Report {
             push(&mut heap, &mut events, next.as_nanos() as f64 / 1e9, Event::Wake);
         }
     }
-    let stepped = (spec.seconds - spec.step.0).max(0.0);
-    let given = spec.per_second * (1.0 - spec.competitor) * (spec.seconds - stepped + stepped * spec.step.1);
-    let initial = if spec.says == Says::Window { 0.0 } else { spec.burst };
+    let (begun, level, before) = warm;
+    let stepped = (spec.seconds - spec.step.0.max(begun)).max(0.0);
+    let given = spec.per_second * (1.0 - spec.competitor) * (spec.seconds - begun - stepped + stepped * spec.step.1);
+    let initial = if spec.says == Says::Window { 0.0 } else { level };
     Report {
-        goodput: f64::from(admitted) / (given + initial),
+        goodput: f64::from(admitted - before) / (given + initial),
         refusals: f64::from(refused) / f64::from(admitted.max(1)),
         early,
     }

@@ -108,7 +108,7 @@ impl Learned {
         }
     }
 
-    /// Notes that the attempt sent at `sent` was refused; where it was for a rate that nobody stated, cuts.
+    /// Notes that the attempt sent at `sent` was refused; cuts where it was for a rate.
     pub(super) fn refused(&mut self, now: Time, sent: Time, cuts: bool) {
         self.meter.refused(now, sent);
         if !cuts || (sent < self.cut_at && self.curve.is_some()) {

@@ -159,9 +159,8 @@ impl Pacer {
         }
         self.observe(now, ticket, hints);
         if matches!(outcome, Outcome::RateLimited | Outcome::Throttled | Outcome::Overloaded) {
-            // Headers that show an empty bucket say all there is to know.
-            let cuts = outcome == Outcome::RateLimited && hints.used_up().next().is_none();
-            self.learned.refused(now, ticket.at, cuts);
+            // Also where headers are there: what they said did not prevent the refusal.
+            self.learned.refused(now, ticket.at, outcome == Outcome::RateLimited);
         }
     }
 
