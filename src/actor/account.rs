@@ -1,21 +1,18 @@
 //! One provider account: the limits that its models share.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler, Recipient};
 
 use super::clock::Clock;
 use super::dispatcher::Dispatcher;
-use super::messages::{Allowed, Claim, Died, Hold, Join, Leave, Reopen, Signal, Who};
+use super::messages::{Allowed, Claim, Died, Hold, Join, Leave, Limited, Reopen, Signal, Who};
 use super::supervisor::Obituary;
 use super::timer::{HasTimer, Timer};
 use crate::config::ProviderSettings;
+use crate::core::escalation::Escalation;
 use crate::core::pacer::Pacer;
 use crate::core::time::Time;
-
-/// Two of its models refused for their rate within this time: it is the account's rate, not theirs.
-const ESCALATE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A dispatcher on this account.
 #[derive(Debug)]
@@ -39,7 +36,7 @@ pub(crate) struct AccountActor {
     members: BTreeMap<u64, Member>,
     /// Who waits for room, the longest first.
     line: VecDeque<u64>,
-    last_limited: Option<(u64, Time)>,
+    escalation: Escalation,
     mean_cost: f64,
     timer: Timer,
     _obituary: Obituary,
@@ -54,7 +51,7 @@ impl AccountActor {
             hold_until: Time::ZERO,
             members: BTreeMap::new(),
             line: VecDeque::new(),
-            last_limited: None,
+            escalation: Escalation::default(),
             mean_cost: 1.0,
             timer: Timer::default(),
             _obituary: Obituary::new(supervisor, Who::Account { provider: settings.name.clone() }),
@@ -149,19 +146,14 @@ impl Handler<Signal> for AccountActor {
         if let Some((predicted, actual)) = signal.used {
             self.pacer.reconcile(now, f64::from(predicted.units()), f64::from(actual.units()));
         }
-        let mut hold = signal.hold;
-        if signal.rate_limited {
-            let escalates = |&(member, at): &(u64, Time)| member != signal.member && now.since(at) < ESCALATE_WITHIN;
-            if self.last_limited.as_ref().is_some_and(escalates) {
-                hold = hold.or(Some(ESCALATE_WITHIN));
-            }
-            self.last_limited = Some((signal.member, now));
-        }
-        if let Some(hold) = hold {
-            let until = now + hold;
-            self.hold_until = self.hold_until.max(until);
-            for member in self.members.values() {
-                member.dispatcher.do_send(Hold { until });
+        if let Some(Limited { sent, stated, account_wide, suspension }) = signal.limited {
+            let escalated = self.escalation.on_signal(now, signal.member, sent, stated);
+            let stated = stated.filter(|_| account_wide).map(|stated| now + stated);
+            if let Some(until) = stated.max(escalated) {
+                self.hold_until = self.hold_until.max(until);
+                for member in self.members.values() {
+                    member.dispatcher.do_send(Hold { until, suspension: suspension.filter(|_| account_wide) });
+                }
             }
         }
         self.turn(now, ctx);

@@ -49,7 +49,17 @@ pub struct Spec {
 impl Spec {
     pub fn new(per_second: f64, burst: f64, says: Says) -> Self {
         let step = (f64::MAX, 1.0);
-        Self { per_second, burst, says, service: 4.0, seconds: 1_800.0, step, competitor: 0.0, jitter: 0.002, in_flight: 5_000 }
+        Self {
+            per_second,
+            burst,
+            says,
+            service: 4.0,
+            seconds: 1_800.0,
+            step,
+            competitor: 0.0,
+            jitter: 0.002,
+            in_flight: 5_000,
+        }
     }
 }
 

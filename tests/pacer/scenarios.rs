@@ -35,7 +35,10 @@ fn worst(name: &str, spec: Spec, pacer: &Pacer) -> Report {
 
 fn buckets() -> Vec<(f64, f64)> {
     let rates = [1.0, 3.0, 10.0, 40.0, 150.0];
-    rates.iter().flat_map(|&rate| [(rate, 1.0), (rate, 5.0f64.min(rate).max(2.0)), (rate, rate.max(2.0)), (rate, 60.0 * rate)]).collect()
+    rates
+        .iter()
+        .flat_map(|&rate| [(rate, 1.0), (rate, 5.0f64.min(rate).max(2.0)), (rate, rate.max(2.0)), (rate, 60.0 * rate)])
+        .collect()
 }
 
 #[test]
@@ -64,7 +67,9 @@ fn with_headers() {
 fn other() {
     for says in [Says::Nothing, Says::Full] {
         for rate in [10.0, 40.0] {
-            for (what, step, competitor) in [("third", (600.0, 0.33), 0.0), ("triple", (600.0, 3.0), 0.0), ("competitor", (f64::MAX, 1.0), 0.5)] {
+            for (what, step, competitor) in
+                [("third", (600.0, 0.33), 0.0), ("triple", (600.0, 3.0), 0.0), ("competitor", (f64::MAX, 1.0), 0.5)]
+            {
                 let spec = Spec { seconds: f64::MAX, step, competitor, ..Spec::new(rate, rate, says) };
                 worst(&format!("{says:?} {rate}/s {what}"), spec, &Pacer::default());
             }

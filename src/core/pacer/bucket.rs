@@ -15,8 +15,8 @@
 //!
 //! # How fast
 //!
-//! The stated window, else the time to refill (snapped to a second, a minute, an hour, a day, where near), else what
-//! flowed in between two responses, else the limit per minute. Then a slow correction steers the stock to half a second's worth, so that
+//! The stated window, else the time to refill (snapped to a second, a minute, an hour, a day, where near), else the
+//! limit per minute; more, where more was seen to flow in between two responses. Then a slow correction steers the stock to half a second's worth, so that
 //! an initially full bucket is used, and an inexact rate or a competitor on the same account does not end in refusals.
 
 use std::time::Duration;
@@ -49,7 +49,10 @@ const MEASURE_TRUST: f64 = 0.9;
 enum Refill {
     Steadily,
     /// Wholly, at that time, and again each `window` seconds.
-    AtOnce { at: Time, window: f64 },
+    AtOnce {
+        at: Time,
+        window: f64,
+    },
 }
 
 /// The provider's bucket, as its headers show it.
@@ -213,11 +216,11 @@ impl Bucket {
     /// Follows what a response says that was sent at `at`, when `sent` units had been sent in all, itself included,
     /// of now `total`.
     pub(super) fn observe(bucket: &mut Option<Self>, now: Time, at: Time, sent: f64, total: f64, hint: RateHint) {
-        let mut known = bucket.unwrap_or_else(|| Self::unknown(now));
-        if hint.limit.unwrap_or(hint.remaining) < 1.0 && known.stock.is_none() && known.per_second <= 0.0 {
-            // Neither a size nor a rate is known: the wait for the refusal has to do.
+        if bucket.is_none() && hint.limit.is_none_or(|limit| limit < 1.0) {
+            // Neither a size nor a rate is known: refusals have to teach it.
             return;
         }
+        let mut known = bucket.unwrap_or_else(|| Self::unknown(now));
         known.refill(now);
         known.hear(now, Heard { at, sent, remaining: hint.remaining }, total, hint);
         *bucket = Some(known);
@@ -255,7 +258,8 @@ impl Bucket {
             Some(stock) => stock.left.clamp(low, high),
         };
         let most = last.map_or(0.0, |stock| stock.most).max(remaining + 1.0).min(limit);
-        self.stock = Some(Stock { limit, most, left: left.min(most), refill, stated, measured, base, newest: heard.at });
+        self.stock =
+            Some(Stock { limit, most, left: left.min(most), refill, stated, measured, base, newest: heard.at });
     }
 
     /// Returns the rate that a response speaks for, units per second.

@@ -4,7 +4,7 @@
 //! rate at which the provider last refused, steep before and past it. Two things differ, because a refused request costs
 //! little and a token bucket has no queue to drain. K is chosen and C follows from it: a refusal is worth about
 //! two hundred requests, whatever the rate. And the cut depends on what the refusal tells. A refusal at an unknown rate, or well below the known one, is
-//! news: the rate falls to 0.7 of what was admitted. One about where the last one was confirms what is known: 0.9.
+//! news: the rate falls to 0.7 of what was admitted. One about where the last one was confirms what is known: 0.95.
 //!
 //! A cut belongs to an epoch: refusals of requests sent before it say nothing about the rate since. Time in which the
 //! rate was not used does not let it grow (section 5.8).
@@ -17,13 +17,13 @@ use crate::core::time::Time;
 /// What a refusal that is news leaves of the rate.
 const CUT: f64 = 0.7;
 /// What one that confirms the known rate leaves of it.
-const TRIM: f64 = 0.9;
+const TRIM: f64 = 0.95;
 /// A refusal within this share of the last maximum confirms it.
 const NEAR: f64 = 0.15;
 /// Requests in which the curve returns to its maximum.
 const REQUESTS: f64 = 200.0;
 /// The least and most seconds for that.
-const SECONDS: (f64, f64) = (10.0, 120.0);
+const SECONDS: (f64, f64) = (5.0, 120.0);
 /// Where a refusal costs a pause, the pause is to be about this share of the time.
 const PAUSE_SHARE: f64 = 0.04;
 /// Longest return for that reason, seconds.

@@ -31,6 +31,10 @@ use super::time::Time;
 /// How long to stay away when a canary is refused that was told nothing: doubling.
 const REST: Backoff = Backoff { base: Duration::from_secs(1), max: Duration::from_secs(30) };
 
+/// A stated wait from here on is no pause but a suspension: the route says so, and what waits goes elsewhere. Five
+/// minutes: longer than any bucket of a minute takes to fill, shorter than what an hour's or a day's quota states.
+pub const SUSPENSION: Duration = Duration::from_secs(300);
+
 fn backoff_wait(refused: u32) -> Duration {
     REST.wait(refused, 1.0)
 }
@@ -81,11 +85,7 @@ impl Pacer {
     #[must_use]
     pub fn new(rates: Rates, now: Time) -> Self {
         let bucket = |rate: Option<f64>| rate.map(|rate| Bucket::per_minute(rate, now));
-        Self {
-            requests: bucket(rates.requests_per_minute),
-            tokens: bucket(rates.tokens_per_minute),
-            ..Self::default()
-        }
+        Self { requests: bucket(rates.requests_per_minute), tokens: bucket(rates.tokens_per_minute), ..Self::default() }
     }
 
     /// Returns the end of the hold; in the past when there is none.

@@ -187,7 +187,11 @@ fn a_window_that_fills_at_once_is_spread_and_waits_for_its_reset() {
     let mut pacer = Pacer::default();
     let at = |remaining, reset| RateHints {
         requests: Some(RateHint {
-            limit: Some(100.0), remaining, reset: Some(secs(reset)), at_once: true, ..RateHint::default()
+            limit: Some(100.0),
+            remaining,
+            reset: Some(secs(reset)),
+            at_once: true,
+            ..RateHint::default()
         }),
         ..RateHints::default()
     };
