@@ -159,7 +159,7 @@ impl Report {
             cause: failure.cause,
             retry_after: failure.retry_after,
             account_wide: failure.account_wide,
-            hints: failure.hints,
+            hints: *failure.hints,
             ..Self::ended(failure.outcome)
         }
     }

@@ -174,7 +174,7 @@ pub struct Failure {
     /// Whether the attempt ran into its own timeout.
     pub timed_out: bool,
     /// What the response's headers say about rates.
-    pub hints: RateHints,
+    pub hints: Box<RateHints>,
     /// The provider's answer, to be passed through where the fault is the caller's.
     pub upstream: Option<Upstream>,
 }
@@ -190,7 +190,7 @@ impl Failure {
             retry_after: None,
             account_wide: false,
             timed_out: false,
-            hints: RateHints::default(),
+            hints: Box::default(),
             upstream: None,
         }
     }

@@ -96,7 +96,7 @@ pub(super) fn classify(status: u16, headers: &HeaderMap, body: Bytes) -> Failure
         Cause::Exhausted => format!("the account's quota or credit at the provider is used up (status {status})"),
         _ => format!("the provider answered {status}"),
     };
-    Failure { cause, retry_after, account_wide, hints, upstream, ..Failure::new(outcome, message) }
+    Failure { cause, retry_after, account_wide, hints: Box::new(hints), upstream, ..Failure::new(outcome, message) }
 }
 
 /// Says whether an error object, in lower case, is about the account's quota or credit.

@@ -199,7 +199,7 @@ impl Bucket {
         self.stock.map_or(f64::NAN, |stock| stock.left)
     }
 
-    #[cfg(test)]
+    /// Returns the known rate, units per second.
     pub(super) fn rate(&self) -> f64 {
         self.per_second
     }

@@ -109,25 +109,30 @@ impl Learned {
     }
 
     /// Notes that the attempt sent at `sent` was refused; cuts where it was for a rate.
-    pub(super) fn refused(&mut self, now: Time, sent: Time, cuts: bool) {
+    /// `known` is the rate that config or headers state, if they do.
+    pub(super) fn refused(&mut self, now: Time, sent: Time, cuts: bool, known: Option<f64>) {
         self.meter.refused(now, sent);
         if !cuts || (sent < self.cut_at && self.curve.is_some()) {
             return;
         }
         let admitted = self.meter.rate(now).max(SLOWEST);
-        let (rate, keep) = match self.curve {
-            None => (admitted, CUT),
-            Some(mut curve) => {
+        let (rate, expected) = match &mut self.curve {
+            None => (admitted, known),
+            Some(curve) => {
                 curve.refill(now, false);
-                let rate = curve.rate();
-                let near = (rate / curve.most - 1.0).abs() <= NEAR;
-                (rate, if near { TRIM } else { CUT })
+                (curve.rate(), Some(curve.most))
             }
         };
-        let from = (rate * keep).max(SLOWEST);
+        let near = expected.is_some_and(|expected| (rate / expected - 1.0).abs() <= NEAR);
+        let from = (rate * if near { TRIM } else { CUT }).max(SLOWEST);
         let period = (REQUESTS / rate).clamp(SECONDS.0, SECONDS.1).max((self.pause / PAUSE_SHARE).min(LONGEST));
         self.curve = Some(Curve { most: rate.max(from), from, period, elapsed: 0.0, credit: 0.0, at: now });
         self.cut_at = now;
+    }
+
+    /// Forgets the learned rate: the provider states a higher one.
+    pub(super) fn forget(&mut self) {
+        self.curve = None;
     }
 
     /// Notes how long nothing or little could be sent because of a refusal.

@@ -35,6 +35,9 @@ const REST: Backoff = Backoff { base: Duration::from_secs(1), max: Duration::fro
 /// minutes: longer than any bucket of a minute takes to fill, shorter than what an hour's or a day's quota states.
 pub const SUSPENSION: Duration = Duration::from_secs(300);
 
+/// A known rate that rises by more than this makes what was learned from refusals obsolete.
+const RAISED: f64 = 1.2;
+
 fn backoff_wait(refused: u32) -> Duration {
     REST.wait(refused, 1.0)
 }
@@ -157,10 +160,15 @@ impl Pacer {
         if let Some(hold) = hold {
             self.hold.begin(now, now + hold, random);
         }
+        let known = self.requests.map(|bucket| bucket.rate());
         self.observe(now, ticket, hints);
+        let stated = self.requests.map(|bucket| bucket.rate());
+        if known.zip(stated).is_some_and(|(known, stated)| stated > known * RAISED) {
+            self.learned.forget();
+        }
         if matches!(outcome, Outcome::RateLimited | Outcome::Throttled | Outcome::Overloaded) {
             // Also where headers are there: what they said did not prevent the refusal.
-            self.learned.refused(now, ticket.at, outcome == Outcome::RateLimited);
+            self.learned.refused(now, ticket.at, outcome == Outcome::RateLimited, stated);
         }
     }
 
