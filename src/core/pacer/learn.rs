@@ -3,8 +3,8 @@
 //! The curve is that of RFC 9438, section 4.2, with a rate in place of a window: W(t) = C · (t − K)³ + W_max, flat around the
 //! rate at which the provider last refused, steep before and past it. Two things differ, because a refused request costs
 //! little and a token bucket has no queue to drain. K is chosen and C follows from it: a refusal is worth about
-//! two hundred requests, whatever the rate. And the cut depends on what the refusal tells. A refusal at an unknown rate, or well below the known one, is
-//! news: the rate falls to 0.7 of what was admitted. One about where the last one was confirms what is known: 0.95.
+//! two hundred requests, whatever the rate, and where it brings a pause along, several times that pause. And the cut depends on what the refusal tells. A refusal at an unknown rate, or well below the known one, is
+//! news: the rate falls to 0.7 of what was admitted, and returns four times as fast. One about where the last one was confirms what is known: 0.95.
 //!
 //! A cut belongs to an epoch: refusals of requests sent before it say nothing about the rate since. Time in which the
 //! rate was not used does not let it grow (section 5.8).
@@ -22,6 +22,8 @@ const TRIM: f64 = 0.95;
 const NEAR: f64 = 0.15;
 /// Requests in which the curve returns to its maximum.
 const REQUESTS: f64 = 200.0;
+/// So many times faster after news: a rate that is not known yet is sought, not kept.
+const NEWS: f64 = 4.0;
 /// The least and most seconds for that.
 const SECONDS: (f64, f64) = (5.0, 120.0);
 /// Where a refusal costs a pause, the pause is to be about this share of the time.
@@ -126,6 +128,7 @@ impl Learned {
         let near = expected.is_some_and(|expected| (rate / expected - 1.0).abs() <= NEAR);
         let from = (rate * if near { TRIM } else { CUT }).max(SLOWEST);
         let period = (REQUESTS / rate).clamp(SECONDS.0, SECONDS.1).max((self.pause / PAUSE_SHARE).min(LONGEST));
+        let period = if near { period } else { period / NEWS };
         self.curve = Some(Curve { most: rate.max(from), from, period, elapsed: 0.0, credit: 0.0, at: now });
         self.cut_at = now;
     }
