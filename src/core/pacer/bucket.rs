@@ -10,14 +10,15 @@
 //! are under way in between. If it was counted at dispatch, there is left by now: what it said, less what was sent
 //! after it, plus what has flowed in since. If at arrival: exactly what it said. So the two bound what is left; the
 //! running account is kept while it lies between them and moved to the nearer bound when not. Hence a response can
-//! lower it at once, but raise it no further than both readings allow. What an attempt sent before the last one heard of has to say is
-//! older news, and ignored: out of order, nothing is inflated.
+//! lower it at once, but raise it no further than both readings allow. What an attempt sent before the last one heard
+//! of has to say is older news, and ignored: out of order, nothing is inflated.
 //!
 //! # How fast
 //!
 //! The stated window, else the time to refill (snapped to a second, a minute, an hour, a day, where near), else the
-//! limit per minute; more, where more was seen to flow in between two responses. Then a slow correction steers the stock to half a second's worth, so that
-//! an initially full bucket is used, and an inexact rate or a competitor on the same account does not end in refusals.
+//! limit per minute; more, where more was seen to flow in between two responses. Then a slow correction steers the
+//! stock to half a second's worth, so that an initially full bucket is used, and an inexact rate or a competitor on the
+//! same account does not end in refusals.
 
 use std::time::Duration;
 

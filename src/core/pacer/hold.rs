@@ -1,9 +1,9 @@
 //! When the provider said to come back, and how one comes back: one first.
 //!
 //! A hold never ends before the stated time, and a little after it, by chance, so that replicas do not wake as one.
-//! Then a single request goes, the canary. While it is out nothing else does; if it is refused, the hold begins anew; if
-//! it ends without telling anything, another takes its place; if it succeeds, two may go, and one success after the other
-//! doubles how many, until the ramp is no limit any more.
+//! Then a single request goes, the canary. While it is out nothing else does; if it is refused, the hold begins anew;
+//! if it ends without telling anything, another takes its place; if it succeeds, two may go, and one success after the
+//! other doubles how many, until the ramp is no limit any more.
 
 use std::time::Duration;
 

@@ -1,10 +1,12 @@
 //! A rate learned from refusals alone: cut when refused, regrown along CUBIC.
 //!
-//! The curve is that of RFC 9438, section 4.2, with a rate in place of a window: W(t) = C · (t − K)³ + W_max, flat around the
-//! rate at which the provider last refused, steep before and past it. Two things differ, because a refused request costs
-//! little and a token bucket has no queue to drain. K is chosen and C follows from it: a refusal is worth about
-//! two hundred requests, whatever the rate, and where it brings a pause along, several times that pause. And the cut depends on what the refusal tells. A refusal at an unknown rate, or well below the known one, is
-//! news: the rate falls to 0.7 of what was admitted, and returns four times as fast. One about where the last one was confirms what is known: 0.95.
+//! The curve is that of RFC 9438, section 4.2, with a rate in place of a window: W(t) = C · (t − K)³ + W_max, flat
+//! around the rate at which the provider last refused, steep before and past it. Two things differ, because a refused
+//! request costs little and a token bucket has no queue to drain. K is chosen and C follows from it: a refusal is worth
+//! about two hundred requests, whatever the rate, and where it brings a pause along, several times that pause. And the
+//! cut depends on what the refusal tells. A refusal at an unknown rate, or well below the known one, is news: the rate
+//! falls to 0.7 of what was admitted, and returns four times as fast. One about where the last one was confirms what is
+//! known: 0.95.
 //!
 //! A cut belongs to an epoch: refusals of requests sent before it say nothing about the rate since. Time in which the
 //! rate was not used does not let it grow (section 5.8).

@@ -109,8 +109,8 @@ impl Pacer {
         self.hold.begin(now, until, random);
     }
 
-    /// Returns when a request of `tokens` may go as far as time decides; `now` when it may go at once. While a canary is out,
-    /// it is the canary's end that decides: [`allowance`](Self::allowance) is the gate.
+    /// Returns when a request of `tokens` may go as far as time decides; `now` when it may go at once. While a
+    /// canary is out, it is the canary's end that decides: [`allowance`](Self::allowance) is the gate.
     #[must_use]
     pub fn ready_at(&self, now: Time, tokens: f64) -> Time {
         let buckets = self.buckets(tokens).map(|(bucket, units)| bucket.map_or(now, |b| b.ready_at(now, units)));
