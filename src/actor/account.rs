@@ -1,21 +1,18 @@
 //! One provider account: the limits that its models share.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler, Recipient};
 
 use super::clock::Clock;
 use super::dispatcher::Dispatcher;
-use super::messages::{Allowed, Claim, Died, Hold, Join, Leave, Reopen, Signal, Who};
+use super::messages::{Allowed, Claim, Died, Hold, Join, Leave, Limited, Reopen, Signal, Who};
 use super::supervisor::Obituary;
 use super::timer::{HasTimer, Timer};
 use crate::config::ProviderSettings;
+use crate::core::escalation::Escalation;
 use crate::core::pacer::Pacer;
 use crate::core::time::Time;
-
-/// Two of its models refused for their rate within this time: it is the account's rate, not theirs.
-const ESCALATE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A dispatcher on this account.
 #[derive(Debug)]
@@ -34,10 +31,12 @@ pub(crate) struct AccountActor {
     clock: Clock,
     max_in_flight: Option<u32>,
     pacer: Pacer,
+    /// Nothing is allowed before then. Each dispatcher holds too, and sends its own canary after.
+    hold_until: Time,
     members: BTreeMap<u64, Member>,
     /// Who waits for room, the longest first.
     line: VecDeque<u64>,
-    last_limited: Option<(u64, Time)>,
+    escalation: Escalation,
     mean_cost: f64,
     timer: Timer,
     _obituary: Obituary,
@@ -49,9 +48,10 @@ impl AccountActor {
             clock,
             max_in_flight: settings.max_in_flight,
             pacer: Pacer::new(settings.rates, clock.now()),
+            hold_until: Time::ZERO,
             members: BTreeMap::new(),
             line: VecDeque::new(),
-            last_limited: None,
+            escalation: Escalation::default(),
             mean_cost: 1.0,
             timer: Timer::default(),
             _obituary: Obituary::new(supervisor, Who::Account { provider: settings.name.clone(), generation }),
@@ -61,7 +61,7 @@ impl AccountActor {
     fn room(&self, now: Time) -> u32 {
         let used: u32 = self.members.values().map(|member| member.slots).sum();
         let slots = self.max_in_flight.map_or(u32::MAX, |max| max.saturating_sub(used));
-        slots.min(self.pacer.allowance(now, self.mean_cost))
+        if self.hold_until > now { 0 } else { slots.min(self.pacer.allowance(now, self.mean_cost)) }
     }
 
     /// Tells those who wait that there is room, one per free place, the longest waiting first.
@@ -73,7 +73,8 @@ impl AccountActor {
                 member.dispatcher.do_send(Reopen);
             }
         }
-        let paced = Some(self.pacer.ready_at(now, self.mean_cost)).filter(|at| *at > now && !self.line.is_empty());
+        let ready = self.pacer.ready_at(now, self.mean_cost).max(self.hold_until);
+        let paced = Some(ready).filter(|at| *at > now && !self.line.is_empty());
         self.timer.set(ctx, now, paced, |actor, ctx| {
             let now = actor.clock.now();
             actor.turn(now, ctx);
@@ -145,19 +146,14 @@ impl Handler<Signal> for AccountActor {
         if let Some((predicted, actual)) = signal.used {
             self.pacer.reconcile(now, f64::from(predicted.units()), f64::from(actual.units()));
         }
-        let mut hold = signal.hold;
-        if signal.rate_limited {
-            let escalates = |&(member, at): &(u64, Time)| member != signal.member && now.since(at) < ESCALATE_WITHIN;
-            if self.last_limited.as_ref().is_some_and(escalates) {
-                hold = hold.or(Some(ESCALATE_WITHIN));
-            }
-            self.last_limited = Some((signal.member, now));
-        }
-        if let Some(hold) = hold {
-            let until = now + hold;
-            self.pacer.hold(until);
-            for member in self.members.values() {
-                member.dispatcher.do_send(Hold { until });
+        if let Some(Limited { sent, stated, account_wide, suspension }) = signal.limited {
+            let escalated = self.escalation.on_signal(now, signal.member, sent, stated);
+            let stated = stated.filter(|_| account_wide).map(|stated| now + stated);
+            if let Some(until) = stated.max(escalated) {
+                self.hold_until = self.hold_until.max(until);
+                for member in self.members.values() {
+                    member.dispatcher.do_send(Hold { until, suspension: suspension.filter(|_| account_wide) });
+                }
             }
         }
         self.turn(now, ctx);

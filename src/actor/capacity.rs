@@ -17,14 +17,23 @@ pub(crate) struct RouteView {
     pub(crate) in_flight: u32,
     pub(crate) state: RouteState,
     pub(crate) hold_until: Time,
+    /// Why the route is suspended, if it is.
+    pub(crate) suspension: Option<&'static str>,
     pub(crate) confirmed_down: bool,
     pub(crate) paused: bool,
 }
 
 impl RouteView {
     pub(crate) const fn new() -> Self {
-        let (state, hold_until) = (RouteState::Open, Time::ZERO);
-        Self { window: 0, in_flight: 0, state, hold_until, confirmed_down: false, paused: false }
+        Self {
+            window: 0,
+            in_flight: 0,
+            state: RouteState::Open,
+            hold_until: Time::ZERO,
+            suspension: None,
+            confirmed_down: false,
+            paused: false,
+        }
     }
 
     /// Returns until when nothing can be sent; not after `now` where the route is usable.
@@ -103,8 +112,11 @@ pub struct RouteCapacity {
     pub provider: Arc<str>,
     /// The model's name there.
     pub model: Arc<str>,
-    /// `open`, `held`, `closed` or `probing`; `paused` where an operator has stopped it.
+    /// `open`, `held`, `suspended`, `closed` or `probing`; `paused` where an operator has stopped it.
     pub state: String,
+    /// Why it is suspended, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Requests it may have in flight.
     pub window: u32,
     /// Requests it has in flight.
@@ -192,8 +204,10 @@ pub(crate) struct TenantView {
 /// Names a route's state for people: a hold is more telling than "open".
 pub(crate) fn route_capacity(provider: &Arc<str>, model: &Arc<str>, view: &RouteView, now: Time) -> RouteCapacity {
     let until = view.closed_until();
+    let reason = view.suspension.filter(|_| view.hold_until > now);
     let state = match view.state {
         _ if view.paused => "paused",
+        _ if reason.is_some() => "suspended",
         RouteState::Open if until > now => "held",
         state => state.as_str(),
     };
@@ -202,6 +216,7 @@ pub(crate) fn route_capacity(provider: &Arc<str>, model: &Arc<str>, view: &Route
         provider: provider.clone(),
         model: model.clone(),
         state: state.to_owned(),
+        reason: reason.map(str::to_owned),
         window: view.window,
         in_flight: view.in_flight,
         hold_until_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),

@@ -14,10 +14,10 @@ use super::clock::Clock;
 use super::error::Error;
 use super::lease::{Grant, Lease, Report, Route};
 use super::messages::{
-    Allowed, Assign, Claim, Died, Ended, Hold, Job, NewQueue, Reconfigure, Recount, Reopen, Settle, Signal, Stop,
-    Update, Who,
+    Allowed, Assign, Claim, Died, Ended, Hold, Job, Limited, NewQueue, Reconfigure, Recount, Reopen, Settle, Signal,
+    Stop, Update, Who,
 };
-use super::provider::Failure;
+use super::provider::{Cause, Failure};
 use super::queue::QueueActor;
 use super::stats::Stats;
 use super::supervisor::Obituary;
@@ -27,15 +27,13 @@ use crate::core::cost::Cost;
 use crate::core::health::Breaker;
 use crate::core::lease::Leases;
 use crate::core::outcome::Outcome;
-use crate::core::pacer::Pacer;
+use crate::core::pacer::{Ending, Pacer, SUSPENSION, Ticket};
 use crate::core::slab::Key;
 use crate::core::time::Time;
 use crate::core::window::{Stamp, Window};
 
 /// A lease outlives its attempt's timeout by this much: the holder settles first, unless nobody polls it any more.
 const LEASE_GRACE: Duration = Duration::from_secs(5);
-/// A rate 429 without a retry-after holds the route for this long.
-const BLIND_HOLD: Duration = Duration::from_secs(1);
 
 /// What a lease stands for.
 #[derive(Debug)]
@@ -44,6 +42,7 @@ struct Held {
     job: Key,
     cost: Cost,
     stamp: Stamp,
+    ticket: Ticket,
     sent: Time,
     attempt: u32,
 }
@@ -73,6 +72,8 @@ pub(crate) struct Dispatcher {
     staged: VecDeque<Job>,
     window: Window,
     pacer: Pacer,
+    /// Until when the route is suspended, and why.
+    suspension: Option<(Time, &'static str)>,
     breaker: Breaker,
     leases: Leases<Held>,
     /// One clone per lease, over all lives of this dispatcher: a predecessor's calls still occupy the provider.
@@ -134,6 +135,7 @@ impl Dispatcher {
             staged: VecDeque::new(),
             window,
             pacer: Pacer::default(),
+            suspension: None,
             breaker: Breaker::new(),
             leases: Leases::new(),
             token,
@@ -164,8 +166,7 @@ impl Dispatcher {
     /// Tells the account that fewer slots are used than it allowed.
     fn unclaim(&self) {
         if self.account_limited {
-            let signal =
-                Signal { member: self.member, slots: self.slots(), used: None, rate_limited: false, hold: None };
+            let signal = Signal { member: self.member, slots: self.slots(), used: None, limited: None };
             self.account.do_send(signal);
         }
     }
@@ -191,6 +192,7 @@ impl Dispatcher {
         if let Some(change) = self.window.advance(now) {
             self.stats.window_change(change.kind);
         }
+        self.suspension = self.suspension.filter(|(until, _)| *until > now);
         let limit = self.assigned + u64::from(self.credits(now));
         let view = self.view();
         if limit != self.told || view != self.told_view || !self.ended.is_empty() {
@@ -217,9 +219,21 @@ impl Dispatcher {
             in_flight: self.in_flight(),
             state: self.breaker.state(self.clock.now()),
             hold_until: self.pacer.hold_until(),
+            suspension: self.suspension.map(|(_, reason)| reason),
             confirmed_down: self.breaker.confirmed_down(),
             paused: self.settings.paused,
         }
+    }
+
+    /// Marks the route as suspended for as long as it is held.
+    fn suspend(&mut self, now: Time, reason: Option<&'static str>) {
+        let Some(reason) = reason else { return };
+        let until = self.pacer.hold_until();
+        if self.suspension.is_none() {
+            let (provider, seconds) = (&self.route.provider_name, until.seconds_since(now));
+            tracing::warn!(route = self.index, %provider, seconds, "the route is suspended: {reason}");
+        }
+        self.suspension = Some((until, reason));
     }
 
     /// Sends one job: its caller gets a lease and makes the call.
@@ -238,10 +252,10 @@ impl Dispatcher {
         }
         let size = f64::from(cost.units());
         self.mean_cost += 0.05 * (size - self.mean_cost);
-        self.pacer.take(now, size);
+        let ticket = self.pacer.take(now, size);
         let stamp = self.window.on_dispatch(now, size, self.backlog);
         let attempt = waiter.attempts + 1;
-        let held = Held { queue: self.queue_life, job: key, cost, stamp, sent: now, attempt };
+        let held = Held { queue: self.queue_life, job: key, cost, stamp, ticket, sent: now, attempt };
         let lease_key = self.leases.issue(now + self.settings.timeout + LEASE_GRACE, held);
         let lease = Lease {
             route: self.route.clone(),
@@ -256,7 +270,7 @@ impl Dispatcher {
 
     /// Learns from one ended attempt and decides what becomes of its job.
     fn land(&mut self, now: Time, held: Held, report: Report, retry: Option<super::lease::Waiter>) {
-        let Report { outcome, retry_after, account_wide, hints, cost } = report;
+        let Report { outcome, cause, retry_after, account_wide, hints, cost } = report;
         let service = now.since(held.sent);
         let predicted = f64::from(held.cost.units());
         self.stats.attempt(outcome);
@@ -277,26 +291,29 @@ impl Dispatcher {
         if was > 1 && self.breaker.allowance(now) == 0 {
             tracing::warn!(route = self.index, provider = %self.route.provider_name, "the route keeps failing and is closed");
         }
-        self.pacer.observe(now, hints);
+        let hold = retry_after.filter(|_| outcome.is_retryable());
+        self.pacer.settle(now, held.ticket, Ending { outcome, hints, hold }, self.random.random());
         if let Some(actual) = cost {
             self.pacer.reconcile(now, predicted, f64::from(actual.units()));
         }
-        let hold = match outcome {
-            Outcome::RateLimited => Some(retry_after.unwrap_or(BLIND_HOLD)),
-            Outcome::Throttled | Outcome::Overloaded => retry_after,
-            _ => None,
+        let suspension = match cause {
+            Cause::Key => Some("the provider refuses the account's key"),
+            Cause::Exhausted => Some("the account's quota or credit is used up"),
+            _ => hold.filter(|hold| *hold >= SUSPENSION).map(|_| "the provider asked to stay away for long"),
         };
-        if let Some(hold) = hold {
-            // Spread over a tenth more, never less than stated, so that replicas do not wake as one.
-            self.pacer.hold(now + hold + hold.mul_f64(0.1 * self.random.random::<f64>()));
-        }
-        if self.account_limited || outcome == Outcome::RateLimited {
+        self.suspend(now, suspension);
+        let limited = (outcome == Outcome::RateLimited).then_some(Limited {
+            sent: held.sent,
+            stated: hold,
+            account_wide,
+            suspension,
+        });
+        if self.account_limited || limited.is_some() {
             self.account.do_send(Signal {
                 member: self.member,
                 slots: self.slots(),
                 used: cost.map(|actual| (held.cost, actual)),
-                rate_limited: outcome == Outcome::RateLimited,
-                hold: hold.filter(|_| account_wide),
+                limited,
             });
         }
         if held.queue != self.queue_life {
@@ -427,8 +444,10 @@ impl Handler<Hold> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, hold: Hold, ctx: &mut Self::Context) {
-        self.pacer.hold(hold.until);
-        self.turn(self.clock.now(), ctx);
+        let now = self.clock.now();
+        self.pacer.hold(now, hold.until, self.random.random());
+        self.suspend(now, hold.suspension);
+        self.turn(now, ctx);
     }
 }
 

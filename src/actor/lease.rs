@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::dispatcher::Dispatcher;
 use super::error::Error;
 use super::messages::{Cancel, Settle};
-use super::provider::{Failure, Provider};
+use super::provider::{Cause, Failure, Provider};
 use super::registry::Model;
 use crate::core::cost::Cost;
 use crate::core::outcome::Outcome;
@@ -138,6 +138,7 @@ pub(crate) struct Grant {
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) outcome: Outcome,
+    pub(crate) cause: Cause,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) account_wide: bool,
     pub(crate) hints: RateHints,
@@ -146,14 +147,22 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn ended(outcome: Outcome) -> Self {
-        Self { outcome, retry_after: None, account_wide: false, hints: RateHints::default(), cost: None }
+        Self {
+            outcome,
+            cause: Cause::Plain,
+            retry_after: None,
+            account_wide: false,
+            hints: RateHints::default(),
+            cost: None,
+        }
     }
 
     pub(crate) fn failed(failure: &Failure) -> Self {
         Self {
+            cause: failure.cause,
             retry_after: failure.retry_after,
             account_wide: failure.account_wide,
-            hints: failure.hints,
+            hints: *failure.hints,
             ..Self::ended(failure.outcome)
         }
     }

@@ -120,10 +120,21 @@ pub(crate) struct Signal {
     pub(crate) slots: u32,
     /// Cost as it was claimed and as it turned out.
     pub(crate) used: Option<(Cost, Cost)>,
-    /// Whether the provider refused for a rate.
-    pub(crate) rate_limited: bool,
-    /// Where the provider spoke of the whole account, how long to stay away.
-    pub(crate) hold: Option<Duration>,
+    /// Where the provider refused for a rate.
+    pub(crate) limited: Option<Limited>,
+}
+
+/// A refusal for a rate.
+#[derive(Debug)]
+pub(crate) struct Limited {
+    /// When the attempt was dispatched.
+    pub(crate) sent: Time,
+    /// How long the provider said to stay away.
+    pub(crate) stated: Option<Duration>,
+    /// Whether it spoke of the whole account.
+    pub(crate) account_wide: bool,
+    /// Why the routes are suspended, if they are.
+    pub(crate) suspension: Option<&'static str>,
 }
 
 /// Account → dispatcher: nothing may be sent before then.
@@ -131,6 +142,8 @@ pub(crate) struct Signal {
 #[rtype(result = "()")]
 pub(crate) struct Hold {
     pub(crate) until: Time,
+    /// Why the route is suspended, if it is more than a pause.
+    pub(crate) suspension: Option<&'static str>,
 }
 
 /// Supervisor → dispatcher: an earlier one of its route is gone; slots that it seemed to hold are free.

@@ -145,6 +145,21 @@ pub struct Upstream {
     pub body: Bytes,
 }
 
+/// What a refusal is about, beyond its outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Cause {
+    /// What the outcome says.
+    #[default]
+    Plain,
+    /// A 429 that names no reason: its outcome is a guess, and behaviour decides between concurrency and rate.
+    Unnamed,
+    /// The account's quota or credit is used up.
+    Exhausted,
+    /// The provider refuses the account's key.
+    Key,
+}
+
 /// How an attempt failed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
@@ -152,6 +167,8 @@ pub struct Failure {
     pub outcome: Outcome,
     /// For people; never holds a key.
     pub message: String,
+    /// What it is about, beyond the outcome.
+    pub cause: Cause,
     /// How long the provider said to stay away.
     pub retry_after: Option<Duration>,
     /// Whether it concerns the whole account, not just this model.
@@ -159,7 +176,7 @@ pub struct Failure {
     /// Whether the attempt ran into its own timeout.
     pub timed_out: bool,
     /// What the response's headers say about rates.
-    pub hints: RateHints,
+    pub hints: Box<RateHints>,
     /// The provider's answer, to be passed through where the fault is the caller's.
     pub upstream: Option<Upstream>,
 }
@@ -171,10 +188,11 @@ impl Failure {
         Self {
             outcome,
             message: message.into(),
+            cause: Cause::Plain,
             retry_after: None,
             account_wide: false,
             timed_out: false,
-            hints: RateHints::default(),
+            hints: Box::default(),
             upstream: None,
         }
     }

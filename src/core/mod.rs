@@ -5,6 +5,7 @@
 //! the same code runs in the actors, in tests and in simulated time.
 
 pub mod cost;
+pub mod escalation;
 pub mod estimate;
 pub mod fair_queue;
 pub mod health;

@@ -11,13 +11,11 @@ use reqwest::{Client, RequestBuilder, Response, redirect};
 use rustls_platform_verifier::BuilderVerifierExt;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::headers::{hints, retry_after};
-use super::{Failure, Outcome, RateHints, Upstream};
+pub(super) use super::classify::classify;
+use super::{Failure, Outcome};
 use crate::config::Endpoint;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a route rests whose key or quota the provider refuses, where it does not say.
-const SUSPENSION: Duration = Duration::from_secs(30);
 /// Most of an error's body that is read and passed on.
 const MAX_ERROR_BODY: usize = 256 * 1024;
 
@@ -143,95 +141,12 @@ fn transport(error: &reqwest::Error) -> Failure {
     Failure::new(Outcome::Overloaded, format!("{what}{cause}"))
 }
 
-/// Says what a status, its headers and its body mean.
-///
-/// A 429 is read as concurrency unless something speaks of a rate: a wrong guess that way costs throughput for a while,
-/// the other way round it would never find the cap.
-pub(super) fn classify(status: u16, headers: &HeaderMap, body: Bytes) -> Failure {
-    let text = String::from_utf8_lossy(&body[..body.len().min(4_096)]).to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let stated = retry_after(headers);
-    let hints = hints(headers);
-    let used_up = [hints.requests, hints.tokens].into_iter().flatten().any(|hint| hint.remaining < 1.0);
-    let quota = says(&["insufficient_quota", "insufficientcredits", "billing", "credit balance", "payment"]);
-    let (outcome, account_wide, retry_after) = match status {
-        401 | 402 => (Outcome::RateLimited, true, Some(stated.unwrap_or(SUSPENSION))),
-        429 if quota => (Outcome::RateLimited, true, Some(stated.unwrap_or(SUSPENSION))),
-        429 if says(&["concurren"]) => (Outcome::Throttled, false, stated),
-        429 if used_up || says(&["per min", "per second", "per day", "per hour", "rpm", "tpm", "tokens per"]) => {
-            (Outcome::RateLimited, false, stated.or(reset_of(hints)))
-        }
-        429 => (Outcome::Throttled, false, stated),
-        408 | 502 | 503 | 504 | 529 => (Outcome::Overloaded, false, stated),
-        _ => (Outcome::Rejected, false, None),
-    };
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json");
-    // Our own credentials are not the caller's fault, and a provider's words about them are not for the caller.
-    let upstream = (outcome == Outcome::Rejected).then(|| Upstream {
-        status,
-        content_type: content_type.to_owned(),
-        body: body.clone(),
-    });
-    let message = match status {
-        401 | 402 => format!("the provider refused the configured account (status {status})"),
-        _ => format!("the provider answered {status}"),
-    };
-    Failure { retry_after, account_wide, hints, upstream, ..Failure::new(outcome, message) }
-}
-
-/// Returns when a dimension that is used up has something again, by the headers.
-fn reset_of(hints: RateHints) -> Option<Duration> {
-    let used_up = [hints.requests, hints.tokens].into_iter().flatten().filter(|hint| hint.remaining < 1.0);
-    used_up
-        .filter_map(|hint| {
-            // The reset names the full bucket; one unit of it is back after its share of that time.
-            let units = hint.limit.filter(|limit| *limit >= 1.0).unwrap_or(1.0);
-            hint.reset.map(|reset| reset.div_f64(units))
-        })
-        .max()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn statuses_are_told_apart() {
-        let outcome = |status, pairs: &[(&'static str, &str)], body: &'static str| {
-            let headers: HeaderMap = pairs
-                .iter()
-                .map(|(name, value)| (name.parse().expect("name"), value.parse().expect("value")))
-                .collect();
-            let failure = classify(status, &headers, Bytes::from_static(body.as_bytes()));
-            (failure.outcome, failure.account_wide, failure.upstream.is_some())
-        };
-        let throttled = (Outcome::Throttled, false, false);
-        let limited = (Outcome::RateLimited, false, false);
-        let suspended = (Outcome::RateLimited, true, false);
-        let left = ("x-ratelimit-remaining-requests", "12");
-        let none_left = ("x-ratelimit-remaining-requests", "0");
-        for (status, pairs, body, expected) in [
-            (429, &[][..], "", throttled),
-            (429, &[], r#"{"error":{"type":"rate_limit_error","code":"rate_limit_exceeded"}}"#, throttled),
-            (429, &[left], "rate limit", throttled),
-            (429, &[none_left], "", limited),
-            (429, &[none_left], "too many concurrent requests", throttled),
-            (429, &[], "Limit 3 requests per min (RPM)", limited),
-            (429, &[], r#"{"error":{"code":"insufficient_quota"}}"#, suspended),
-            (401, &[], "bad key sk-123", suspended),
-            (503, &[], "", (Outcome::Overloaded, false, false)),
-            (529, &[], "", (Outcome::Overloaded, false, false)),
-            (400, &[], "bad prompt", (Outcome::Rejected, false, true)),
-            (500, &[], "", (Outcome::Rejected, false, true)),
-        ] {
-            assert_eq!(outcome(status, pairs, body), expected, "{status} {pairs:?} {body}");
-        }
-    }
-
-    #[test]
     fn our_key_is_never_repeated() {
-        let failure = classify(401, &HeaderMap::new(), Bytes::from_static(b"incorrect key sk-123"));
-        assert!(!format!("{failure:?} {failure}").contains("sk-123"));
         let value = bearer(&SecretString::from("sk-123")).expect("valid");
         assert!(!format!("{value:?}").contains("sk-123"));
     }

@@ -1,8 +1,12 @@
 //! Providers: each speaks one service's protocol and says honestly how an attempt ended.
 
+#[cfg(feature = "client")]
+#[cfg_attr(not(any(feature = "openai", feature = "runware")), allow(dead_code, reason = "only adapters refuse"))]
+mod classify;
 #[cfg(any(feature = "openai", feature = "runware"))]
 mod common;
-#[cfg(any(feature = "openai", feature = "runware"))]
+#[cfg(feature = "client")]
+#[cfg_attr(not(any(feature = "openai", feature = "runware")), allow(dead_code, reason = "only adapters refuse"))]
 mod headers;
 #[cfg(feature = "client")]
 pub(crate) mod http;
@@ -18,7 +22,7 @@ pub use futures_util::future::BoxFuture;
 
 pub use self::sim::Sim;
 use crate::actor::handle::{Builder, Fairflow};
-pub use crate::actor::provider::{Answer, Attempt, Failure, Provider, Reply, Upstream};
+pub use crate::actor::provider::{Answer, Attempt, Cause, Failure, Provider, Reply, Upstream};
 use crate::config::{Config, ProviderKind, ProviderSettings};
 pub use crate::core::outcome::Outcome;
 pub use crate::core::pacer::{RateHint, RateHints};

@@ -90,13 +90,13 @@ impl Sim {
             }
             (ready, state.bucket.allowance(now, 1.0))
         });
-        let hint = RateHint { limit: Some(limit), remaining: f64::from(left), reset: None };
-        let hints =
-            if self.config.headers { RateHints { requests: Some(hint), tokens: None } } else { RateHints::default() };
+        let hint = RateHint { limit: Some(limit), remaining: f64::from(left), ..RateHint::default() };
+        let requests = self.config.headers.then_some(hint);
+        let hints = RateHints { requests, ..RateHints::default() };
         if ready > now {
             let mut failure = Failure::new(Outcome::RateLimited, "the simulated provider's rate is used up");
             failure.retry_after = self.config.headers.then(|| ready.since(now));
-            return Err(Failure { hints, ..failure });
+            return Err(Failure { hints: Box::new(hints), ..failure });
         }
         Ok(hints)
     }
@@ -121,7 +121,8 @@ impl Provider for Sim {
             let work = super::read_work(request)?;
             let Ok(place) = self.places.clone().try_acquire_owned() else {
                 let failure = Failure::new(Outcome::Throttled, "the simulated provider is at its concurrency limit");
-                return Err(Failure { retry_after: self.config.retry_after.map(|wait| wait.0), hints, ..failure });
+                let retry_after = self.config.retry_after.map(|wait| wait.0);
+                return Err(Failure { retry_after, hints: Box::new(hints), ..failure });
             };
             let slot =
                 self.slots.clone().acquire_owned().await.map_err(|_| Failure::new(Outcome::Overloaded, "closed"))?;

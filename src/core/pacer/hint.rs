@@ -1,0 +1,65 @@
+//! What is known of a provider's rates: from the config, and from the headers of its responses.
+
+use std::time::Duration;
+
+/// Known rate limits; a missing one is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Rates {
+    /// Requests per minute, above 0.
+    pub requests_per_minute: Option<f64>,
+    /// Tokens (cost units) per minute, above 0.
+    pub tokens_per_minute: Option<f64>,
+}
+
+/// What a response's headers say about one dimension.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct RateHint {
+    /// Size of the bucket, where stated.
+    pub limit: Option<f64>,
+    /// What is left in it.
+    pub remaining: f64,
+    /// How long until it is full again, where stated.
+    pub reset: Option<Duration>,
+    /// The span in which `limit` may be used, where stated.
+    pub window: Option<Duration>,
+    /// Whether the bucket fills at once when `reset` is over, rather than steadily until then.
+    pub at_once: bool,
+}
+
+impl RateHint {
+    /// Says whether nothing is left.
+    #[must_use]
+    pub fn is_used_up(&self) -> bool {
+        self.remaining < 1.0
+    }
+
+    /// Returns when one unit is back, where the headers let one tell.
+    #[must_use]
+    pub fn next_unit(&self) -> Option<Duration> {
+        let units = self.limit.filter(|limit| *limit >= 1.0 && !self.at_once).unwrap_or(1.0);
+        self.reset.map(|reset| reset.div_f64(units))
+    }
+
+    pub(super) fn is_sane(&self) -> bool {
+        let whole = |value: f64| value.is_finite() && value >= 0.0;
+        whole(self.remaining) && self.limit.is_none_or(whole)
+    }
+}
+
+/// What a response says about rates: authoritative on every response, refused or not.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct RateHints {
+    /// Requests.
+    pub requests: Option<RateHint>,
+    /// Tokens.
+    pub tokens: Option<RateHint>,
+    /// Images; each request is taken for one.
+    pub images: Option<RateHint>,
+}
+
+impl RateHints {
+    /// Returns the dimensions of which nothing is left.
+    pub fn used_up(&self) -> impl Iterator<Item = RateHint> {
+        [self.requests, self.tokens, self.images].into_iter().flatten().filter(RateHint::is_used_up)
+    }
+}

@@ -1,0 +1,147 @@
+//! A rate learned from refusals alone: cut when refused, regrown along CUBIC.
+//!
+//! The curve is that of RFC 9438, section 4.2, with a rate in place of a window: W(t) = C · (t − K)³ + W_max, flat
+//! around the rate at which the provider last refused, steep before and past it. Two things differ, because a refused
+//! request costs little and a token bucket has no queue to drain. K is chosen and C follows from it: a refusal is worth
+//! about two hundred requests, whatever the rate, and where it brings a pause along, several times that pause. And the
+//! cut depends on what the refusal tells. A refusal at an unknown rate, or well below the known one, is news: the rate
+//! falls to 0.7 of what was admitted, and returns four times as fast. One about where the last one was confirms what is
+//! known: 0.95.
+//!
+//! A cut belongs to an epoch: refusals of requests sent before it say nothing about the rate since. Time in which the
+//! rate was not used does not let it grow (section 5.8).
+
+use std::time::Duration;
+
+use super::meter::Meter;
+use crate::core::time::Time;
+
+/// What a refusal that is news leaves of the rate.
+const CUT: f64 = 0.7;
+/// What one that confirms the known rate leaves of it.
+const TRIM: f64 = 0.95;
+/// A refusal within this share of the last maximum confirms it.
+const NEAR: f64 = 0.15;
+/// Requests in which the curve returns to its maximum.
+const REQUESTS: f64 = 200.0;
+/// So many times faster after news: a rate that is not known yet is sought, not kept.
+const NEWS: f64 = 4.0;
+/// The least and most seconds for that.
+const SECONDS: (f64, f64) = (5.0, 120.0);
+/// Where a refusal costs a pause, the pause is to be about this share of the time.
+const PAUSE_SHARE: f64 = 0.04;
+/// Longest return for that reason, seconds.
+const LONGEST: f64 = 900.0;
+/// Share of the rate that counts as using it.
+const USED: f64 = 0.7;
+/// Slowest rate, requests per second: one a minute, so that a recovery is noticed.
+const SLOWEST: f64 = 1.0 / 60.0;
+/// Lateness of a send that is made good, seconds: timers are not exact.
+const TOLERANCE: f64 = 0.01;
+
+/// W(t), with a clock of its own that stands still while the rate is not used.
+#[derive(Debug, Clone, Copy)]
+struct Curve {
+    most: f64,
+    from: f64,
+    period: f64,
+    elapsed: f64,
+    /// Sends that may go now.
+    credit: f64,
+    at: Time,
+}
+
+impl Curve {
+    fn rate(&self) -> f64 {
+        let (grown, scale) = (self.elapsed / self.period - 1.0, self.most - self.from);
+        (self.most + scale * grown.powi(3)).max(SLOWEST)
+    }
+
+    fn burst(&self) -> f64 {
+        1.0 + TOLERANCE * self.rate()
+    }
+
+    fn refill(&mut self, now: Time, used: bool) {
+        let seconds = now.seconds_since(self.at);
+        self.credit = self.burst().min(self.credit + self.rate() * seconds);
+        if used {
+            self.elapsed += seconds;
+        }
+        self.at = self.at.max(now);
+    }
+}
+
+/// What was learned, and the sends of the last seconds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Learned {
+    curve: Option<Curve>,
+    meter: Meter,
+    cut_at: Time,
+    /// What a refusal costs beside itself, seconds.
+    pause: f64,
+}
+
+impl Learned {
+    /// Returns the learned rate, requests per second.
+    pub(super) fn rate(&self) -> Option<f64> {
+        self.curve.map(|curve| curve.rate())
+    }
+
+    pub(super) fn ready_at(&self, now: Time) -> Time {
+        let Some(mut curve) = self.curve else { return now };
+        curve.refill(now, false);
+        let missing = 1.0 - curve.credit;
+        if missing <= 1e-9 { now } else { now + Duration::from_secs_f64(missing / curve.rate() + 1e-9) }
+    }
+
+    pub(super) fn allowance(&self, now: Time) -> u32 {
+        let Some(mut curve) = self.curve else { return u32::MAX };
+        curve.refill(now, false);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+        let count = (curve.credit + 1e-9) as u32;
+        count
+    }
+
+    pub(super) fn take(&mut self, now: Time) {
+        self.meter.sent(now);
+        let rate = self.meter.rate(now);
+        if let Some(curve) = &mut self.curve {
+            let used = rate >= USED * curve.rate();
+            curve.refill(now, used);
+            curve.credit -= 1.0;
+        }
+    }
+
+    /// Notes that the attempt sent at `sent` was refused; cuts where it was for a rate.
+    /// `known` is the rate that config or headers state, if they do.
+    pub(super) fn refused(&mut self, now: Time, sent: Time, cuts: bool, known: Option<f64>) {
+        self.meter.refused(now, sent);
+        if !cuts || (sent < self.cut_at && self.curve.is_some()) {
+            return;
+        }
+        let admitted = self.meter.rate(now).max(SLOWEST);
+        let (rate, expected) = match &mut self.curve {
+            None => (admitted, known),
+            Some(curve) => {
+                curve.refill(now, false);
+                (curve.rate(), Some(curve.most))
+            }
+        };
+        let near = expected.is_some_and(|expected| (rate / expected - 1.0).abs() <= NEAR);
+        let from = (rate * if near { TRIM } else { CUT }).max(SLOWEST);
+        let period = (REQUESTS / rate).clamp(SECONDS.0, SECONDS.1).max((self.pause / PAUSE_SHARE).min(LONGEST));
+        let period = if near { period } else { period / NEWS };
+        self.curve = Some(Curve { most: rate.max(from), from, period, elapsed: 0.0, credit: 0.0, at: now });
+        self.cut_at = now;
+    }
+
+    /// Forgets the learned rate: the provider states a higher one.
+    pub(super) fn forget(&mut self) {
+        self.curve = None;
+    }
+
+    /// Notes how long nothing or little could be sent because of a refusal.
+    pub(super) fn paused(&mut self, pause: Duration) {
+        self.pause = pause.as_secs_f64();
+    }
+}
