@@ -12,6 +12,7 @@ pub mod lease;
 pub mod outcome;
 pub mod pacer;
 pub mod retry;
+pub mod route;
 pub mod slab;
 pub mod time;
 pub mod window;
