@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::health::{Breaker, RouteState};
 use super::outcome::Outcome;
 use super::pacer::{Pacer, RateHints};
+use super::retry::Backoff;
 use super::time::Time;
 use super::window::{Change, Stamp, Window};
 
@@ -16,6 +17,8 @@ use super::window::{Change, Stamp, Window};
 const BLIND_HOLD: Duration = Duration::from_secs(1);
 /// A hold is longer than stated by up to this share, so that replicas do not wake as one.
 const SPREAD: f64 = 0.1;
+/// A route that is refused while it has nothing in flight knocks this often.
+const KNOCK: Backoff = Backoff { base: Duration::from_millis(500), max: Duration::from_secs(8) };
 /// Weight of the newest request in the mean cost.
 const MEAN_GAIN: f64 = 0.05;
 
@@ -64,6 +67,8 @@ pub struct Route {
     window: Window,
     pacer: Pacer,
     breaker: Breaker,
+    /// Refusals in a row while nothing was in flight.
+    starved: u32,
     mean_cost: f64,
 }
 
@@ -71,7 +76,7 @@ impl Route {
     /// Puts a route together from a window, cold or remembered, and a pacer.
     #[must_use]
     pub fn new(window: Window, pacer: Pacer) -> Self {
-        Self { window, pacer, breaker: Breaker::new(), mean_cost: 1.0 }
+        Self { window, pacer, breaker: Breaker::new(), starved: 0, mean_cost: 1.0 }
     }
 
     /// Returns how many requests may be sent now: the narrowest gate.
@@ -101,6 +106,15 @@ impl Route {
         self.pacer.observe(now, hints);
         if let Some(actual) = cost {
             self.pacer.reconcile(now, ticket.cost, actual);
+        }
+        if outcome == Outcome::Success {
+            self.starved = 0;
+        }
+        let starved = outcome == Outcome::Throttled && self.window.in_flight() == 0 && self.window.limit() == 1;
+        if starved {
+            // Others have everything, and no completion of ours will tell when that changes.
+            self.starved = self.starved.saturating_add(1);
+            self.hold(now + KNOCK.wait(self.starved, 0.5 + random[1] / 2.0));
         }
         let hold = match outcome {
             Outcome::RateLimited => Some(retry_after.unwrap_or(BLIND_HOLD)),

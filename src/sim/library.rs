@@ -15,6 +15,7 @@ scenarios![
     "cap-200",
     "cap-steps",
     "cap-replicas",
+    "cap-latecomers",
     "rate-headers",
     "rate-bare",
     "queue-16",

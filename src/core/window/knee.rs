@@ -101,6 +101,7 @@ impl Window {
     /// Where a contrast with a lower level puts the window.
     fn placed_below(&mut self, home: u32, verdict: Verdict, low: Reading, high: Reading) -> u32 {
         self.rebase_downward(verdict, low, high);
+        self.rough = false;
         match (verdict, self.base) {
             (Verdict::Free, _) => home,
             (Verdict::Queued, None) => (low.level.round() as u32).min(home),

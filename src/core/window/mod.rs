@@ -112,18 +112,34 @@ pub struct Window {
     bound: Option<u32>,
     /// Service time at a level free of queueing.
     base: Option<Reading>,
+    /// The base is from slow start, where short requests finish first: it is too low.
+    rough: bool,
+    /// How long refusals take lately, in seconds; 0 before the first.
+    refusal: f64,
+    /// When the request that probes was sent.
+    probe_at: Option<Time>,
     /// Service time at the held level, over recent rounds.
     watch: Option<Reading>,
     /// Successes while holding since the limit was last found.
     held: u32,
     /// Failed probes to go until the interval may grow as in quiet times.
     alert: u32,
+    /// The alert is because somebody else took a slot, not because the capacity fell.
+    shared: bool,
+    /// A refusal at the known capacity made a slot suspect; the next probe tells whether it is gone.
+    suspect: bool,
+    /// When it did.
+    suspect_at: Time,
+    /// Successes to wait before a climb begins.
+    grace: u32,
     /// Windows to hold until the next probe.
     interval: u32,
     /// The level where the present overload began.
     target: u32,
     /// The last cut was for overload and nothing succeeded since.
     overloaded: bool,
+    /// The next success ends an outage.
+    resume: bool,
     /// Something dispatched in this epoch succeeded.
     proven: bool,
     /// The last epoch ended with a reading that its burst may refine.
@@ -156,12 +172,20 @@ impl Window {
             state: State::SlowStart { until: max, then: max },
             bound: None,
             base: None,
+            rough: false,
+            refusal: 0.0,
+            probe_at: None,
             watch: None,
             held: 0,
             alert: 0,
+            shared: false,
+            suspect: false,
+            suspect_at: Time::ZERO,
+            grace: 0,
             interval: 1,
             target: max,
             overloaded: false,
+            resume: false,
             proven: false,
             reading_open: false,
             since_refusal: u32::MAX,
@@ -217,6 +241,11 @@ impl Window {
         self.idle.dispatched(now, self.in_flight);
         let size = if size.is_finite() && size > 0.0 { size as f32 } else { 1.0 };
         self.note_full(now, demand);
+        if let State::Probe { from, .. } = self.state
+            && self.in_flight > from
+        {
+            self.probe_at.get_or_insert(now);
+        }
         Stamp { at: now, size, epoch: self.epoch, in_flight: self.in_flight }
     }
 
