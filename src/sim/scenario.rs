@@ -96,12 +96,16 @@ pub struct WindowSpec {
     pub min: u32,
     /// See [`WindowConfig::max`].
     pub max: u32,
+    /// See [`WindowConfig::ramp`].
+    pub ramp: u32,
+    /// See [`WindowConfig::refusals_free`].
+    pub refusals_free: bool,
 }
 
 impl Default for WindowSpec {
     fn default() -> Self {
-        let WindowConfig { initial, min, max, .. } = WindowConfig::default();
-        Self { initial, min, max }
+        let WindowConfig { initial, min, max, ramp, refusals_free } = WindowConfig::default();
+        Self { initial, min, max, ramp, refusals_free }
     }
 }
 
@@ -109,7 +113,8 @@ impl WindowSpec {
     /// The same for the core.
     #[must_use]
     pub fn config(&self) -> WindowConfig {
-        WindowConfig { initial: self.initial, min: self.min, max: self.max, ..WindowConfig::default() }
+        let Self { initial, min, max, ramp, refusals_free } = *self;
+        WindowConfig { initial, min, max, ramp, refusals_free }
     }
 }
 
@@ -185,6 +190,7 @@ impl Scenario {
             ("window.min", f64::from(window.min), 1.0, 1e6),
             ("window.initial", f64::from(window.initial), f64::from(window.min), f64::from(window.max)),
             ("window.max", f64::from(window.max), f64::from(window.min), 1e6),
+            ("window.ramp", f64::from(window.ramp), 1.0, 8.0),
             ("retry.attempts", f64::from(retry.attempts), 1.0, 1e6),
             ("retry.base", retry.base, 1e-3, 3600.0),
             ("retry.max", retry.max, retry.base, 86_400.0),

@@ -15,8 +15,8 @@ const UP_AGAIN: f64 = 1.5;
 /// A probe that was not refused after so many times what refusals take was admitted.
 const PATIENT_REFUSALS: f64 = 8.0;
 
-/// Slow start adds so many per success, while nothing is known of the provider: the window triples per round trip.
-const SLOW_START: u32 = 2;
+/// The steepest ramp.
+const STEEPEST: u32 = 8;
 
 impl Window {
     /// A request succeeded. `full`: the window was, and more was waiting.
@@ -71,8 +71,11 @@ impl Window {
     fn slow_start(&mut self, now: Time, until: u32, then: u32) -> Option<Change> {
         if self.limit < until.min(self.config.max) {
             // Beyond a bound that was read the next one may be near.
-            let step = if self.bound.is_some_and(|bound| self.limit >= bound) { 1 } else { SLOW_START };
-            return self.set((self.limit + step).min(until), ChangeKind::SlowStart);
+            let step = match self.bound {
+                Some(bound) if self.limit >= bound => 1,
+                _ => self.config.ramp.clamp(1, STEEPEST),
+            };
+            return self.set(self.limit.saturating_add(step).min(until), ChangeKind::SlowStart);
         }
         if self.limit < then.min(self.config.max) {
             self.climb(now, then);

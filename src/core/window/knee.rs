@@ -21,7 +21,7 @@ use super::{Change, ChangeKind, Window};
 use crate::core::time::Time;
 
 /// Hold this multiple of the knee: a short queue keeps every server busy, and an
-/// estimate that is a tenth too low costs nothing.
+/// estimate that is a little too low costs nothing.
 const HEADROOM: f64 = 1.1;
 
 /// Standard errors of a difference that is acted on once a contrast is made.

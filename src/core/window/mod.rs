@@ -57,7 +57,7 @@
 //!
 //! ```
 //! # use fairflow::core::{outcome::Outcome, time::Time, window::{Window, WindowConfig}};
-//! let mut window = Window::new(WindowConfig { initial: 4, min: 1, max: 64 });
+//! let mut window = Window::new(WindowConfig { initial: 4, min: 1, max: 64, ..WindowConfig::default() });
 //! let stamp = window.on_dispatch(Time::ZERO, 1.0, true);
 //! assert_eq!((window.limit(), window.in_flight(), window.free()), (4, 1, 3));
 //!

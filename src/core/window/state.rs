@@ -16,6 +16,9 @@ const COMPLETIONS_PER_PROBE: u32 = 768;
 /// … but never less than this many windows.
 const SHORTEST_CEILING: u32 = 4;
 
+/// Where refusals are free the longest interval is so many times shorter.
+const FREE: u32 = 8;
+
 /// The same while the capacity has moved lately: a budget of 3 %.
 const COMPLETIONS_PER_ALERT_PROBE: u32 = 32;
 
@@ -62,8 +65,9 @@ impl Window {
             return self.limit.saturating_mul(WINDOWS_PER_SLOT).clamp(SHORTEST_SHARED, LONGEST_INTERVAL);
         }
         let completions = if self.alert > 0 { COMPLETIONS_PER_ALERT_PROBE } else { COMPLETIONS_PER_PROBE };
-        let ceiling = completions / self.limit.max(1);
-        self.interval.saturating_mul(2).clamp(1, ceiling.clamp(SHORTEST_CEILING, LONGEST_INTERVAL))
+        let ceiling = (completions / self.limit.max(1)).clamp(SHORTEST_CEILING, LONGEST_INTERVAL);
+        let ceiling = if self.config.refusals_free { (ceiling / FREE).max(1) } else { ceiling };
+        self.interval.saturating_mul(2).clamp(1, ceiling)
     }
 
     /// Ends a control period: what is in flight now is evidence no more.
