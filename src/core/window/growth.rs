@@ -54,13 +54,28 @@ impl Window {
                 }
                 full.then(|| self.climbed(now, until, done + 1)).flatten()
             }
-            State::Hold { done } => self.held(now, done + u32::from(full)),
+            State::Hold { done } => {
+                if let Some((knee, deep)) = self.belated(stamp.at, level, seconds / work) {
+                    return self.latency_hold(now, knee, deep);
+                }
+                self.held(now, done + u32::from(full))
+            }
             State::Probe { from, proven } => {
                 let counts = stamp.epoch == self.epoch && stamp.in_flight > from;
                 self.probed(now, from, proven + u32::from(counts))
             }
             State::Test(contrast) => self.tested(now, contrast, full),
         }
+    }
+
+    /// A steep ramp may meet a refusal before there were enough samples of service time; those that follow decide.
+    fn belated(&mut self, at: Time, level: u32, seconds: f64) -> Option<(f64, bool)> {
+        if self.base.is_some() || self.bound.is_none() || !self.octaves.undecided() {
+            return None;
+        }
+        self.octaves.add(at, level, seconds);
+        // Short requests finish first, so those of slow start seem fast; only "all of it is queue" is beyond doubt.
+        self.octaves.knee().filter(|(_, deep)| *deep)
     }
 
     /// Whether a request sent at `at` would have been refused by now, had it been.

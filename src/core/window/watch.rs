@@ -35,9 +35,9 @@ const KEEP: f64 = 0.75;
 /// nearly half of that.
 pub(super) const MATTERS: f64 = 0.223;
 
-/// The same against a base from slow start: 2. Of requests of 10 s lognormal σ 0.8 the first that finish within a
-/// doubling of the window take half as long as the mean.
-const ROUGH_MATTERS: f64 = 0.693;
+/// The same against a base from slow start: 1.6. The requests that finish within a doubling of the window are the
+/// shorter ones, so such a base is too low.
+const ROUGH_MATTERS: f64 = 0.47;
 
 /// Standard errors of a suspicion. It is asked every round, and a false one costs
 /// a contrast.
