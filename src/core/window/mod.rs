@@ -10,6 +10,7 @@
 //! | hard cap: one too many is a 429 | the refusal *is* a reading of capacity | hold it, probe +1 ever more rarely (`refusal.rs`) |
 //! | silent queue: latency grows | service time against in flight | hold 1.1 × the knee (`watch.rs`, `knee.rs`) |
 //! | overload: 503, 504, 529, timeout | the failure | × 0.7, then × 0.5, and back (`overload.rs`) |
+//! | others on the same account | a slot that is gone | × 0.8, and leave it to them (`refusal.rs`) |
 //!
 //! A provider may be several of these: with one slot, a queue of sixteen and a 429
 //! beyond, the knee rules long before the refusal.
@@ -27,13 +28,14 @@
 //!  └────────────── overload, idle, probe admitted ─────────────┘
 //! ```
 //!
-//! - **Slow start** (RFC 5681): +1 per success, so the window doubles per round
-//!   trip, until the first refusal, failure, or significant growth of service time
+//! - **Slow start** (after RFC 5681): +2 per success (`ramp`), so the window triples
+//!   per round trip, until the first refusal, failure, or significant growth of service time
 //!   (`octaves.rs`, after HyStart, RFC 9406). Growth needs a full window and demand.
 //! - **Hold**: a capacity that was read or a knee that was found is held, not
 //!   sawtoothed about: AIMD alone averages (1 + β) ÷ 2 of the capacity.
 //! - **Probe**: +1 above a capacity that was read. Failure doubles the interval, 1
-//!   to 32 windows; success re-opens slow start. (A doubling step would send a
+//!   to 32 windows; success (or no refusal in eight times what refusals take)
+//!   re-opens slow start, +1 per success from there. (A doubling step would send a
 //!   burst of refusals at its end; slow start ends in one.)
 //! - **Contrast**: home – away – home, measured by Little's law (`meter.rs`) with as
 //!   many samples as their scatter demands (`contrast.rs`). It replaces gate

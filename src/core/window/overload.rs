@@ -5,7 +5,7 @@
 //! the limit nothing is dispatched, so the next evidence is from after the drain.
 //!
 //! The way back is TCP's (RFC 5681): slow start up to a share of the level where
-//! it happened, then one per window. +1 per window all the way, from 1, would
+//! it happened, then one per window; after an outage from half of that level. +1 per window all the way, from 1, would
 //! take as many round trips as the window is wide.
 
 use super::octaves::Octaves;

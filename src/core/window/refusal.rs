@@ -10,10 +10,19 @@
 //!
 //! - above what is known: a failed probe, or the first reading;
 //! - at what is known: a provider that frees its slot a little after it answers,
-//!   or a capacity that begins to fall. The first costs one slot, until the next
-//!   probe; a second before a quarter of a window is the third case;
-//! - clearly below: competitors, or the capacity fell. × 0.8 per drain until
-//!   requests are admitted again, then +1 per window until it can be read again.
+//!   a capacity that begins to fall, or somebody else who took a slot. It costs one
+//!   slot, until the next probe. If it came out of the blue, that probe follows at
+//!   once, and a second refusal tells that the slot is gone; another before a
+//!   quarter of a window tells that the capacity fell;
+//! - gone, or clearly below: × 0.8 per drain until requests are admitted again, then
+//!   +1 per window until it can be read again.
+//!
+//! # Among others
+//!
+//! Readings are held, so shares that came about unfairly would stay. Who has noticed
+//! others therefore probes at intervals in proportion to its share (who has little
+//! asks often), leaves to others for a while what it gave way, and every second time
+//! gives way instead of probing, which costs no refusal.
 
 use super::state::State;
 use super::{Change, ChangeKind, Stamp, Window};
