@@ -9,8 +9,8 @@ use super::time::Time;
 /// Overloads in a row, with no success between them, that close a route if one of them was sent after the first was
 /// known.
 const TRIP_AFTER: u32 = 5;
-/// How long a closed route rests before its probe: 1 s at first, doubling to 30 s, with jitter over the upper half.
-const REST: Backoff = Backoff { base: Duration::from_secs(1), max: Duration::from_secs(30) };
+/// How long a closed route rests before its probe: 1 s at first, doubling to 15 s, with jitter over the upper half.
+const REST: Backoff = Backoff { base: Duration::from_secs(1), max: Duration::from_secs(15) };
 
 /// What the breaker lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

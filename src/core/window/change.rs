@@ -33,7 +33,7 @@ pub enum ChangeKind {
     /// 502, 503, 504, 529 or a timeout: × 0.7, and × 0.5 when it goes on after
     /// what was in flight has drained.
     Overload,
-    /// The first success after an outage: half of the level before it.
+    /// The first success after an outage: 0.7 of the level before it.
     Resume,
     /// Service time rose with the window: slow start ends at the estimated knee.
     LatencyHold,

@@ -15,6 +15,9 @@ const UP_AGAIN: f64 = 1.5;
 /// A probe that was not refused after so many times what refusals take was admitted.
 const PATIENT_REFUSALS: f64 = 8.0;
 
+/// So many successes after a reading may still tell that the provider was queueing on the way to it.
+const BELATED: u32 = 64;
+
 /// The steepest ramp.
 const STEEPEST: u32 = 8;
 
@@ -70,7 +73,8 @@ impl Window {
 
     /// A steep ramp may meet a refusal before there were enough samples of service time; those that follow decide.
     fn belated(&mut self, at: Time, level: u32, seconds: f64) -> Option<(f64, bool)> {
-        if self.base.is_some() || self.bound.is_none() || !self.octaves.undecided() {
+        let known = self.base.is_some() && !self.rough;
+        if known || self.bound.is_none() || self.held > BELATED {
             return None;
         }
         self.octaves.add(at, level, seconds);

@@ -143,11 +143,6 @@ impl Octaves {
         (below.count >= ENOUGH_BELOW).then_some((below, self.octaves[top]))
     }
 
-    /// Whether there are too few samples to judge.
-    pub(super) fn undecided(&self) -> bool {
-        self.split().is_none()
-    }
-
     /// The lowest octaves, until there are enough samples.
     fn lowest(&self) -> Octave {
         let mut sum = Octave::default();

@@ -5,8 +5,9 @@
 //! the limit nothing is dispatched, so the next evidence is from after the drain.
 //!
 //! The way back is TCP's (RFC 5681): slow start up to a share of the level where
-//! it happened, then one per window; after an outage from half of that level. +1 per window all the way, from 1, would
-//! take as many round trips as the window is wide.
+//! it happened, then one per window; after an outage from what one cut would have
+//! left. +1 per window all the way, from 1, would take as many round trips as the
+//! window is wide.
 
 use super::octaves::Octaves;
 use super::state::State;
@@ -22,9 +23,10 @@ const NEXT_CUT: f64 = 0.5;
 /// Slow start ends at this share of the level where the overload began.
 const THRESHOLD: f64 = 0.85;
 
-/// The first success after an outage brings the window back to this share of the level before it, as Careful Resume
-/// does for QUIC with what it knows of an earlier connection. What fails there is a new overload, of that level.
-const RESUME: f64 = 0.5;
+/// The first success after an outage brings the window back to this share of the level before it: what one cut would
+/// have left, since an outage says nothing of capacity. (Careful Resume does so for QUIC, with half of what an earlier
+/// connection had.) What fails there is a new overload, of that level.
+const RESUME: f64 = 0.7;
 
 impl Window {
     /// Something succeeded after an overload that outlasted the drain.

@@ -163,7 +163,7 @@ fn idle_decays_to_recent_use_and_returns_by_slow_start() {
     assert_eq!(change.map(|change| (change.kind, change.to)), Some((ChangeKind::IdleDecay, 32)));
     window.advance(at(60_000));
     assert_eq!(window.limit(), 10);
-    serve(&mut window, 60_000, 3);
+    serve(&mut window, 60_000, 2);
     assert_eq!(window.limit(), 64);
 }
 
