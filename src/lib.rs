@@ -39,6 +39,7 @@ pub mod core;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 pub mod provider;
+pub mod sim;
 pub mod task;
 
 pub use actor::capacity;

@@ -46,7 +46,8 @@ impl Override {
         if self == Self::default() {
             return configured.clone();
         }
-        let pinned = self.window.map(|window| WindowConfig { initial: window, min: window, max: window });
+        let pinned =
+            self.window.map(|window| WindowConfig { initial: window, min: window, max: window, ..configured.window });
         let window = pinned.unwrap_or(configured.window);
         Arc::new(ModelSettings { paused: self.paused, window, ..ModelSettings::clone(configured) })
     }

@@ -2,8 +2,12 @@
 //!
 //! Exit status is 0, 1 where the command failed, and 2 for usage or configuration.
 
+mod format;
+mod page;
+mod plots;
 pub mod replay;
 mod serve;
+mod simulate;
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -26,6 +30,8 @@ enum Command {
     Serve(serve::Options),
     /// Play a trace of real arrivals through a gateway, or an embedded scheduler on a simulated provider
     Replay(replay::Options),
+    /// Play scenarios in virtual time, fairflow beside its rivals; table and report
+    Simulate(simulate::Options),
     /// Validate a config and say what is wrong and where
     Check {
         /// The TOML file
@@ -41,6 +47,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(options) => serve::main(&options),
         Command::Replay(options) => replay::main(&options),
+        Command::Simulate(options) => simulate::main(&options),
         Command::Check { file } => check(&file),
         Command::HashKey => hash_key(),
     }

@@ -47,7 +47,7 @@ fn list(problems: &[Problem]) -> String {
 /// Words a TOML error: line, key, what is wrong, and the nearest known key.
 ///
 /// It never repeats a value near a key: a secret pasted in the wrong form must not end up in a log.
-pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
+pub(crate) fn explain(text: &str, error: &toml::de::Error) -> String {
     let at = error.span().map_or(0, |span| span.start.min(text.len()));
     let (before, number) = (&text[..at], text[..at].matches('\n').count() + 1);
     let line = text.lines().nth(number - 1).unwrap_or_default();

@@ -15,8 +15,8 @@ mod validate;
 
 use std::path::Path;
 
-pub(crate) use self::error::nearest;
 pub use self::error::{ConfigError, Problem};
+pub(crate) use self::error::{explain, nearest};
 pub use self::schema::{
     AuthMode, Config, Defaults, ModelConfig, ProviderConfig, QueueConfig, RateConfig, RetryConfig, RouteConfig,
     ServerConfig, SimConfig, TenantConfig, TierConfig, WindowConfig,
@@ -53,7 +53,7 @@ impl Config {
     /// assert!(error.contains("did you mean `capacity`?"), "{error}");
     /// ```
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError::Syntax(error::explain(text, &error)))
+        toml::from_str(text).map_err(|error| ConfigError::Syntax(explain(text, &error)))
     }
 
     /// Returns the configuration that `fairflow serve` runs without a file: a simulated provider with a model of each

@@ -304,13 +304,13 @@ fn check_window(
     let most = check.count(&format!("{path}.max"), max, 256.max(least));
     if least > most {
         check.problem(format!("{path}.min"), format!("{least} is above max {most}; give min ≤ max"));
-        return WindowConfig { initial: least, min: least, max: least };
+        return WindowConfig { initial: least, min: least, max: least, ..WindowConfig::default() };
     }
     let start = check.count(&format!("{path}.initial"), initial, 4.clamp(least, most));
     if !(least..=most).contains(&start) {
         check.problem(format!("{path}.initial"), format!("{start} is outside min {least} to max {most}"));
     }
-    WindowConfig { initial: start.clamp(least, most), min: least, max: most }
+    WindowConfig { initial: start.clamp(least, most), min: least, max: most, ..WindowConfig::default() }
 }
 
 fn tier(check: &mut Check, name: &str, raw: &TierConfig) -> TenantPolicy {

@@ -6,10 +6,11 @@ use super::outcome::Outcome;
 use super::retry::Backoff;
 use super::time::Time;
 
-/// Overloads in a row, with no success between them, that close a route.
+/// Overloads in a row, with no success between them, that close a route if one of them was sent after the first was
+/// known.
 const TRIP_AFTER: u32 = 5;
-/// How long a closed route rests before its probe: 1 s at first, doubling to 30 s, with jitter over the upper half.
-const REST: Backoff = Backoff { base: Duration::from_secs(1), max: Duration::from_secs(30) };
+/// How long a closed route rests before its probe: 1 s at first, doubling to 15 s, with jitter over the upper half.
+const REST: Backoff = Backoff { base: Duration::from_secs(1), max: Duration::from_secs(15) };
 
 /// What the breaker lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,10 @@ impl RouteState {
 #[derive(Debug, Clone, Default)]
 pub struct Breaker {
     failures: u32,
+    /// When the first of them was seen.
+    first: Time,
+    /// One of them was sent after that.
+    again: bool,
     trips: u32,
     rest_until: Option<Time>,
 }
@@ -93,8 +98,13 @@ impl Breaker {
                 if self.rest_until.is_some_and(|until| sent < until) {
                     return;
                 }
+                if self.failures == 0 {
+                    self.first = now;
+                }
                 self.failures += 1;
-                if self.failures >= TRIP_AFTER || self.rest_until.is_some() {
+                // What was in flight when the first failed is one event with it, however much it was.
+                self.again |= self.failures > 1 && sent >= self.first;
+                if self.failures >= TRIP_AFTER && self.again || self.rest_until.is_some() {
                     self.trips += 1;
                     let rest = REST.wait(self.trips, 0.5 + random / 2.0);
                     self.rest_until = Some(now + rest);
@@ -137,6 +147,18 @@ mod tests {
         now = breaker.poll_timeout(now).unwrap_or(Time::FAR);
         breaker.on_settle(now, now, Outcome::Success, 1.0);
         assert_eq!(breaker.state(now), RouteState::Open);
+    }
+
+    #[test]
+    fn a_crash_is_one_event_and_does_not_close_the_route() {
+        let mut breaker = Breaker::new();
+        let (sent, seen) = (Time::from_millis(1), Time::from_millis(900));
+        for _ in 0..1_000 {
+            breaker.on_settle(seen, sent, Outcome::Overloaded, 0.0);
+        }
+        assert_eq!(breaker.state(seen), RouteState::Open);
+        breaker.on_settle(seen, seen, Outcome::Overloaded, 0.0);
+        assert_eq!(breaker.allowance(seen), 0, "what was sent since fails as well");
     }
 
     #[test]

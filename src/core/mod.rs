@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod pacer;
 pub mod predict;
 pub mod retry;
+pub mod route;
 pub mod slab;
 pub mod time;
 pub mod window;

@@ -38,10 +38,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 fn config() -> impl Strategy<Value = WindowConfig> {
-    (1u32..20, 0u32..20, 0u32..300).prop_map(|(min, initial, max)| WindowConfig {
-        min,
-        initial: min + initial,
-        max: min + initial + max,
+    (1u32..20, 0u32..20, 0u32..300, 0u32..9, any::<bool>()).prop_map(|(min, initial, max, ramp, refusals_free)| {
+        WindowConfig { min, initial: min + initial, max: min + initial + max, ramp, refusals_free }
     })
 }
 

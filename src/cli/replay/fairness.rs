@@ -17,7 +17,8 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{Record, Replay, finite};
+use super::super::format::finite;
+use super::record::{Record, Replay};
 
 /// Slots of a replay, at most.
 const SLOTS: usize = 60;

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::super::format::finite;
+
 /// What became of one request.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
@@ -84,9 +86,4 @@ impl Replay {
     pub fn span(&self) -> f64 {
         self.records.iter().map(Record::ended).fold(0.0, f64::max)
     }
-}
-
-/// A measurement that statistics can take: what is not finite, or negative, counts as 0.
-pub(crate) fn finite(value: f64) -> f64 {
-    if value.is_finite() { value.max(0.0) } else { 0.0 }
 }

@@ -1,15 +1,13 @@
 //! The report of a replay: one HTML file with figures, plots and tables that needs nothing beside it.
 
-use plotters::style::RGBColor;
-
+use super::super::page::{self, escape, figure, rows, section, unit};
+use super::super::{format, plots::PlotError};
 use super::{
-    plots::{self, Plot, PlotError},
+    plots,
     record::Replay,
     summary::{Quantiles, Summary, summarize},
     table,
 };
-
-const STYLE: &str = include_str!("report.css");
 
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -46,71 +44,44 @@ pub fn html(replay: &Replay) -> Result<String, ReportError> {
     page += &rows("Tenants in numbers", &table::tenant_rows(&summary));
     page += &rows("How requests ended", &table::outcome_rows(&summary));
     page += &rows("All figures", &table::figures(&summary));
-    page += "<footer>Made by fairflow. Quantiles are by nearest rank; latency is that of successes.</footer></main></body></html>\n";
-    Ok(page)
-}
-
-/// Text as HTML shows it: markup in it has no effect.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\'' => escaped += "&#39;",
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    Ok(page + &page::foot("Quantiles are by nearest rank; latency is that of successes."))
 }
 
 fn head(replay: &Replay) -> String {
-    let title = escape(if replay.title.is_empty() { "Replay" } else { &replay.title });
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>{title} – fairflow</title><style>\n{STYLE}</style></head><body><main>\n\
-         <header><p class=\"brand\">fairflow replay</p><h1>{title}</h1>"
-    );
-    if !replay.command.is_empty() {
-        page += &format!("<code>{}</code>", escape(&replay.command));
-    }
+    let title = if replay.title.is_empty() { "Replay" } else { &replay.title };
     let speed = if replay.speed.is_finite() && replay.speed > 0.0 && replay.speed != 1.0 {
-        format!("Replayed at {} times its own speed. ", table::number(replay.speed))
+        format!("Replayed at {} times its own speed. ", format::number(replay.speed))
     } else {
         String::new()
     };
-    page += &format!("<p class=\"note\">{speed}{}</p></header>\n", escape(&replay.note));
-    page
+    page::head("fairflow replay", title, &replay.command, &format!("{speed}{}", replay.note))
 }
 
 /// The figures that most people came for.
 fn headline(summary: &Summary) -> String {
     let quantile = |q: &Option<Quantiles>, of: fn(&Quantiles) -> f64| {
-        q.as_ref().map_or("–".to_owned(), |q| table::milliseconds(of(q)))
+        q.as_ref().map_or("–".to_owned(), |q| format::milliseconds(of(q)))
     };
     let part = if summary.requests > 0 { summary.succeeded as f64 / summary.requests as f64 } else { 0.0 };
     let fairness = summary.fairness.jain.map_or("–".to_owned(), |jain| format!("{jain:.3}"));
     let competed = match summary.fairness.jain {
         Some(_) => format!(
             "Jain, {} tenants in {} of contention",
-            table::thousands(summary.fairness.tenants as f64),
-            table::seconds(summary.fairness.contended)
+            format::thousands(summary.fairness.tenants as f64),
+            format::seconds(summary.fairness.contended)
         ),
         None => "tenants never competed".to_owned(),
     };
-    let count = |count: usize| table::thousands(count as f64);
+    let count = |count: usize| format::thousands(count as f64);
     let figures = [
         (
             "Goodput",
-            unit(&table::number(summary.goodput), "requests/s"),
-            format!("{} cost/s over {}", table::number(summary.goodput_cost), table::seconds(summary.span)),
+            unit(&format::number(summary.goodput), "requests/s"),
+            format!("{} cost/s over {}", format::number(summary.goodput_cost), format::seconds(summary.span)),
         ),
         (
             "Succeeded",
-            table::percent(part),
+            format::percent(part),
             format!(
                 "{} of {}; {} refused, {} failed",
                 count(summary.succeeded),
@@ -127,7 +98,7 @@ fn headline(summary: &Summary) -> String {
         (
             "Latency P99",
             spaced(&quantile(&summary.total, |q| q.p99)),
-            format!("{} attempts per success", table::number(summary.attempts_per_success)),
+            format!("{} attempts per success", format::number(summary.attempts_per_success)),
         ),
         (
             "Queue wait P99",
@@ -138,53 +109,14 @@ fn headline(summary: &Summary) -> String {
     ];
     let mut page = String::from("<div class=\"figures\">");
     for (name, value, more) in figures {
-        page += &format!(
-            "<div class=\"figure\"><div class=\"name\">{name}</div><div class=\"value\">{value}</div>\
-             <div class=\"more\">{}</div></div>",
-            escape(&more)
-        );
+        page += &figure(name, &value, &more);
     }
     page + "</div>\n"
-}
-
-/// A value and its unit, the unit set smaller.
-fn unit(value: &str, unit: &str) -> String {
-    format!("{} <small>{}</small>", escape(value), escape(unit))
 }
 
 /// Like [`unit()`], of `12.3 s`.
 fn spaced(text: &str) -> String {
     text.split_once(' ').map_or_else(|| escape(text), |(value, name)| unit(value, name))
-}
-
-fn section(plot: &Plot) -> String {
-    let mut page =
-        format!("<section><h2>{}</h2><p class=\"caption\">{}</p>", escape(&plot.title), escape(&plot.caption));
-    page += "<div class=\"legend\">";
-    for (RGBColor(red, green, blue), name) in &plot.legend {
-        page += &format!("<span><i style=\"background:#{red:02x}{green:02x}{blue:02x}\"></i>{}</span>", escape(name));
-    }
-    page += "</div><div class=\"scroll\">";
-    for svg in &plot.svg {
-        page += svg;
-    }
-    page + "</div></section>\n"
-}
-
-/// A table under a heading; its first row is the header.
-fn rows(title: &str, rows: &[Vec<String>]) -> String {
-    let [header, body @ ..] = rows else { return String::new() };
-    let cells = |row: &[String], tag: &str| {
-        row.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(&table::short(cell)))).collect::<String>()
-    };
-    let mut page = format!(
-        "<section><h2>{title}</h2><div class=\"scroll\"><table><thead><tr>{}</tr></thead><tbody>",
-        cells(header, "th")
-    );
-    for row in body {
-        page += &format!("<tr>{}</tr>", cells(row, "td"));
-    }
-    page + "</tbody></table></div></section>\n"
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::super::format::finite;
 pub use super::table::text_table;
 use super::{
     fairness::{self, Fairness},
-    record::{Record, Replay, finite},
+    record::{Record, Replay},
 };
 
 /// Tenants that the table names; the others share one line.

@@ -1,9 +1,9 @@
 //! When the provider said to come back, and how one comes back: one first.
 //!
 //! A hold never ends before the stated time, and a little after it, by chance, so that replicas do not wake as one.
-//! Then a single request goes, the canary. While it is out nothing else does; if it is refused, the hold begins anew;
-//! if it ends without telling anything, another takes its place; if it succeeds, two may go, and one success after the
-//! other doubles how many, until the ramp is no limit any more.
+//! Then a single request goes, the canary. If it is refused, the hold begins anew; if it ends without telling anything,
+//! another takes its place. Each success doubles how many may be out, and so does each span in which a refusal would
+//! have come and did not: a generation takes long, a refusal does not. At the ramp's end there is no limit any more.
 
 use std::time::Duration;
 
@@ -15,31 +15,38 @@ use crate::core::time::Time;
 const JITTER: f64 = 0.1;
 /// Requests in flight at which a ramp is over.
 const RAMP_END: u32 = 256;
+/// Silence for this many times the usual delay of a refusal means that there was none.
+const SILENCE: u32 = 8;
+/// What that is while no refusal was timed, and its least and most.
+const UNTIMED: Duration = Duration::from_secs(1);
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(10);
+/// Weight of the newest refusal in their usual delay.
+const DELAY_GAIN: f64 = 0.25;
 
-/// How much may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Phase {
-    /// Whatever the other gates allow.
-    #[default]
-    Free,
-    /// One.
-    Canary,
-    /// So many at once.
-    Ramp(u32),
+/// The careful way out of a hold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Ramp {
+    /// How many may be out, as of `since`.
+    most: u32,
+    /// When that was found; `None` while the canary has not been sent.
+    since: Option<Time>,
 }
 
-/// A hold, and the careful way out of it.
+/// A hold, and the way out of it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Hold {
     until: Time,
     began: Time,
-    phase: Phase,
+    ramp: Option<Ramp>,
     /// Counts the holds: an attempt sent before this one says nothing about it.
     round: u32,
     /// Attempts of this round that are out.
     out: u32,
     /// Canaries refused in a row.
     refused: u32,
+    /// How long a refusal usually takes, seconds.
+    delay: Option<f64>,
 }
 
 impl Hold {
@@ -54,51 +61,93 @@ impl Hold {
         }
         let spread = until.since(now).mul_f64(JITTER * random.clamp(0.0, 1.0));
         self.until = self.until.max(until + spread);
-        if self.phase == Phase::Free {
+        if self.ramp.is_none() {
             self.began = now;
         }
-        self.phase = Phase::Canary;
+        self.ramp = Some(Ramp { most: 1, since: None });
         self.round = self.round.wrapping_add(1);
         self.out = 0;
     }
 
+    /// How long silence lasts until it says that there was no refusal.
+    fn silence(&self) -> Duration {
+        let usual = self.delay.map(|delay| Duration::from_secs_f64(delay) * SILENCE);
+        usual.map_or(UNTIMED, |silence| silence.clamp(SHORTEST, LONGEST))
+    }
+
+    /// Returns how many may be out now.
+    fn most(&self, now: Time) -> u32 {
+        let Some(ramp) = self.ramp else { return u32::MAX };
+        let doublings = ramp.since.map_or(0, |since| now.since(since).as_nanos() / self.silence().as_nanos().max(1));
+        let most = u64::from(ramp.most) << doublings.min(16);
+        if most >= u64::from(RAMP_END) { u32::MAX } else { u32::try_from(most).unwrap_or(u32::MAX) }
+    }
+
     /// Returns how many more may go now.
     pub(super) fn allowance(&self, now: Time) -> u32 {
-        match self.phase {
-            _ if self.until > now => 0,
-            Phase::Free => u32::MAX,
-            Phase::Canary => 1u32.saturating_sub(self.out),
-            Phase::Ramp(most) => most.saturating_sub(self.out),
+        if self.until > now { 0 } else { self.most(now).saturating_sub(self.out) }
+    }
+
+    /// Returns when time alone lets another go.
+    pub(super) fn ready_at(&self, now: Time) -> Time {
+        if self.until > now || self.most(now) > self.out {
+            return self.until;
         }
+        // At least as many as are out may be out when that many spans have passed; the next one is looked at then.
+        let since = self.ramp.and_then(|ramp| ramp.since).unwrap_or(now);
+        let (passed, silence) = (now.since(since).as_nanos(), self.silence().as_nanos().max(1));
+        let next = Duration::from_nanos(u64::try_from(silence - passed % silence).unwrap_or(u64::MAX));
+        // Not by the nanosecond: a clock that rounds would be told to come again and again.
+        now + next.max(Duration::from_millis(1))
     }
 
     /// Notes a dispatch; returns the round to hand back when it ends.
-    pub(super) fn take(&mut self) -> u32 {
+    pub(super) fn take(&mut self, now: Time) -> u32 {
         self.out = self.out.saturating_add(1);
+        if let Some(ramp) = &mut self.ramp {
+            ramp.since.get_or_insert(now);
+        }
         self.round
     }
 
-    /// Notes the end of an attempt of `round`. Returns how long the pause was, from its beginning to the end of the
-    /// ramp, when that is reached.
-    pub(super) fn settle(&mut self, now: Time, round: u32, outcome: Outcome, random: f64) -> Option<Duration> {
+    /// Notes the end of an attempt of `round` that was sent at `sent`. Returns how long the pause was, from its
+    /// beginning to the end of the ramp, when that is reached.
+    pub(super) fn settle(
+        &mut self,
+        now: Time,
+        (round, sent): (u32, Time),
+        outcome: Outcome,
+        random: f64,
+    ) -> Option<Duration> {
+        let refused = matches!(outcome, Outcome::RateLimited | Outcome::Throttled);
+        if refused {
+            let delay = now.seconds_since(sent);
+            self.delay = Some(self.delay.map_or(delay, |usual| usual + DELAY_GAIN * (delay - usual)));
+        }
         if round != self.round {
             return None;
         }
+        let most = self.most(now);
         self.out = self.out.saturating_sub(1);
-        let refused = matches!(outcome, Outcome::RateLimited | Outcome::Throttled | Outcome::Overloaded);
-        match self.phase {
-            Phase::Canary if refused => {
+        let ramp = self.ramp.as_mut()?;
+        if most == u32::MAX {
+            (self.ramp, self.refused) = (None, 0);
+            return Some(now.since(self.began));
+        }
+        match outcome {
+            Outcome::RateLimited | Outcome::Throttled | Outcome::Overloaded if most == 1 => {
                 self.refused = self.refused.saturating_add(1);
                 self.begin(now, now + backoff_wait(self.refused), random);
             }
-            Phase::Canary if outcome == Outcome::Success => (self.phase, self.refused) = (Phase::Ramp(2), 0),
-            Phase::Ramp(most) if refused => self.phase = Phase::Ramp((most / 2).max(1)),
-            Phase::Ramp(most) if outcome == Outcome::Success && most >= RAMP_END => {
-                self.phase = Phase::Free;
-                return Some(now.since(self.began));
+            Outcome::RateLimited | Outcome::Throttled | Outcome::Overloaded => {
+                *ramp = Ramp { most: most / 2, since: Some(now) };
             }
-            Phase::Ramp(most) if outcome == Outcome::Success => self.phase = Phase::Ramp(most * 2),
-            _ => {}
+            Outcome::Success => {
+                *ramp = Ramp { most: most.saturating_mul(2), since: Some(now) };
+                self.refused = 0;
+            }
+            Outcome::Rejected | Outcome::Cancelled if self.out == 0 && most == 1 => ramp.since = None,
+            Outcome::Rejected | Outcome::Cancelled => {}
         }
         None
     }

@@ -109,12 +109,12 @@ impl Pacer {
         self.hold.begin(now, until, random);
     }
 
-    /// Returns when a request of `tokens` may go as far as time decides; `now` when it may go at once. While a
-    /// canary is out, it is the canary's end that decides: [`allowance`](Self::allowance) is the gate.
+    /// Returns when a request of `tokens` may go as far as time decides; `now` when it may go at once. An end of what
+    /// is out may allow it earlier: [`allowance`](Self::allowance) is the gate.
     #[must_use]
     pub fn ready_at(&self, now: Time, tokens: f64) -> Time {
         let buckets = self.buckets(tokens).map(|(bucket, units)| bucket.map_or(now, |b| b.ready_at(now, units)));
-        buckets.into_iter().fold(now, Time::max).max(self.hold.until()).max(self.learned.ready_at(now))
+        buckets.into_iter().fold(now, Time::max).max(self.hold.ready_at(now)).max(self.learned.ready_at(now))
     }
 
     /// Returns how many requests of about `tokens` each may go now.
@@ -141,7 +141,7 @@ impl Pacer {
         self.learned.take(now);
         self.sent_requests += 1.0;
         self.sent_tokens += tokens;
-        Ticket { at: now, requests: self.sent_requests, tokens: self.sent_tokens, round: self.hold.take() }
+        Ticket { at: now, requests: self.sent_requests, tokens: self.sent_tokens, round: self.hold.take(now) }
     }
 
     /// Corrects a reservation of `predicted` tokens to what was used.
@@ -154,7 +154,7 @@ impl Pacer {
     /// Learns from the end of the attempt that `ticket` stands for; `random` from [0, 1) spreads holds.
     pub fn settle(&mut self, now: Time, ticket: Ticket, ending: Ending, random: f64) {
         let Ending { outcome, hints, hold } = ending;
-        if let Some(pause) = self.hold.settle(now, ticket.round, outcome, random) {
+        if let Some(pause) = self.hold.settle(now, (ticket.round, ticket.at), outcome, random) {
             self.learned.paused(pause);
         }
         if let Some(hold) = hold {

@@ -33,6 +33,8 @@ pub enum ChangeKind {
     /// 502, 503, 504, 529 or a timeout: × 0.7, and × 0.5 when it goes on after
     /// what was in flight has drained.
     Overload,
+    /// The first success after an outage: 0.7 of the level before it.
+    Resume,
     /// Service time rose with the window: slow start ends at the estimated knee.
     LatencyHold,
     /// A contrast of two levels passes to its lower level.
@@ -55,7 +57,7 @@ pub enum ChangeKind {
 
 impl ChangeKind {
     /// Every kind, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::SlowStart,
         Self::Grow,
         Self::Probe,
@@ -63,6 +65,7 @@ impl ChangeKind {
         Self::CapacityRead,
         Self::Competitor,
         Self::Overload,
+        Self::Resume,
         Self::LatencyHold,
         Self::ProbeDown,
         Self::ProbeUp,
@@ -88,6 +91,7 @@ impl ChangeKind {
             Self::CapacityRead => "capacity_read",
             Self::Competitor => "competitor",
             Self::Overload => "overload",
+            Self::Resume => "resume",
             Self::LatencyHold => "latency_hold",
             Self::ProbeDown => "probe_down",
             Self::ProbeUp => "probe_up",

@@ -17,11 +17,20 @@ pub struct WindowConfig {
     pub min: u32,
     /// The window never goes above this. Default 256.
     pub max: u32,
+    /// Requests that slow start adds per success: 1 doubles the window per round
+    /// trip, 2 triples it. 1 to 8, default 2: cold starts are what costs most at
+    /// wide providers, and the overshoot is one burst of as many refusals. 1 for a
+    /// provider that punishes steep ramps.
+    pub ramp: u32,
+    /// Refusals cost nothing (not billed, no penalty), so capacity is probed about
+    /// eight times as often: it is noticed sooner when it grows, at 1 to 6 % refusals.
+    /// Default no.
+    pub refusals_free: bool,
 }
 
 impl Default for WindowConfig {
     fn default() -> Self {
-        Self { initial: 4, min: 1, max: 256 }
+        Self { initial: 4, min: 1, max: 256, ramp: 2, refusals_free: false }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a success does: grow, prove a probe, or feed a measurement.
 
 use super::octaves::Octaves;
+use super::refusal::ALERT_PROBES;
 use super::state::State;
 use super::{Change, ChangeKind, Stamp, Window};
 use crate::core::time::Time;
@@ -10,6 +11,15 @@ const UP: f64 = 1.25;
 
 /// … and where the last one paid, this one: steps double on success.
 const UP_AGAIN: f64 = 1.5;
+
+/// A probe that was not refused after so many times what refusals take was admitted.
+const PATIENT_REFUSALS: f64 = 8.0;
+
+/// So many successes after a reading may still tell that the provider was queueing on the way to it.
+const BELATED: u32 = 64;
+
+/// The steepest ramp.
+const STEEPEST: u32 = 8;
 
 impl Window {
     /// A request succeeded. `full`: the window was, and more was waiting.
@@ -22,6 +32,9 @@ impl Window {
         if stamp.epoch == self.epoch {
             self.proven = true;
             self.overloaded = false;
+            if let Some(change) = self.resumed() {
+                return Some(change);
+            }
         }
         if self.config.pinned() {
             return None;
@@ -44,7 +57,12 @@ impl Window {
                 }
                 full.then(|| self.climbed(now, until, done + 1)).flatten()
             }
-            State::Hold { done } => self.held(now, done + u32::from(full)),
+            State::Hold { done } => {
+                if let Some((knee, deep)) = self.belated(stamp.at, level, seconds / work) {
+                    return self.latency_hold(now, knee, deep);
+                }
+                self.held(now, done + u32::from(full))
+            }
             State::Probe { from, proven } => {
                 let counts = stamp.epoch == self.epoch && stamp.in_flight > from;
                 self.probed(now, from, proven + u32::from(counts))
@@ -53,9 +71,30 @@ impl Window {
         }
     }
 
+    /// A steep ramp may meet a refusal before there were enough samples of service time; those that follow decide.
+    fn belated(&mut self, at: Time, level: u32, seconds: f64) -> Option<(f64, bool)> {
+        let known = self.base.is_some() && !self.rough;
+        if known || self.bound.is_none() || self.held > BELATED {
+            return None;
+        }
+        self.octaves.add(at, level, seconds);
+        // Short requests finish first, so those of slow start seem fast; only "all of it is queue" is beyond doubt.
+        self.octaves.knee().filter(|(_, deep)| *deep)
+    }
+
+    /// Whether a request sent at `at` would have been refused by now, had it been.
+    fn refusal_would_be_known(&self, now: Time, at: Time) -> bool {
+        self.refusal > 0.0 && now.seconds_since(at) > PATIENT_REFUSALS * self.refusal
+    }
+
     fn slow_start(&mut self, now: Time, until: u32, then: u32) -> Option<Change> {
         if self.limit < until.min(self.config.max) {
-            return self.set(self.limit + 1, ChangeKind::SlowStart);
+            // Beyond a bound that was read the next one may be near.
+            let step = match self.bound {
+                Some(bound) if self.limit >= bound => 1,
+                _ => self.config.ramp.clamp(1, STEEPEST),
+            };
+            return self.set(self.limit.saturating_add(step).min(until), ChangeKind::SlowStart);
         }
         if self.limit < then.min(self.config.max) {
             self.climb(now, then);
@@ -66,8 +105,12 @@ impl Window {
     }
 
     fn climbed(&mut self, now: Time, until: u32, done: u32) -> Option<Change> {
+        if self.grace > 0 {
+            self.grace -= 1;
+            return None;
+        }
         if self.limit >= until.min(self.config.max) {
-            self.interval = 1;
+            self.interval = if self.among_others() { self.longer() } else { 1 };
             return self.hold(now, self.limit, ChangeKind::Grow);
         }
         let grow = done >= self.limit;
@@ -86,9 +129,16 @@ impl Window {
         if matches!(self.state, State::Test(_)) || done < self.interval.saturating_mul(self.limit) {
             return None;
         }
+        if self.suspect && !self.refusal_would_be_known(now, self.suspect_at) {
+            return None;
+        }
         let bound = self.bound.unwrap_or(u32::MAX);
+        if self.yields() {
+            return self.give_some(now);
+        }
         if self.limit >= bound && self.limit < self.config.max {
             self.state = State::Probe { from: self.limit, proven: 0 };
+            self.probe_at = None;
             self.meter.begin(now, 0);
             return self.set(self.limit + 1, ChangeKind::Probe);
         }
@@ -104,9 +154,17 @@ impl Window {
     /// A probe whose requests all succeed re-opens slow start: one success per
     /// step, exponential per round trip, without the burst of a doubled step.
     fn probed(&mut self, now: Time, from: u32, proven: u32) -> Option<Change> {
-        if proven < self.limit.saturating_sub(from) {
+        // A request that is refused is refused soon.
+        let taken = self.probe_at.is_some_and(|at| self.refusal_would_be_known(now, at));
+        if proven < self.limit.saturating_sub(from) && !taken {
             self.state = State::Probe { from, proven };
             return None;
+        }
+        if std::mem::take(&mut self.suspect) {
+            // The slot was only late.
+            self.bound = Some(self.limit);
+            self.interval = 1;
+            return self.hold(now, self.limit, ChangeKind::Probe);
         }
         if std::mem::take(&mut self.recalled) {
             // Not a refusing provider, or no longer full there: look at latency.
@@ -114,6 +172,8 @@ impl Window {
             return self.hold(now, self.limit, ChangeKind::Probe);
         }
         self.bound = Some(self.limit);
+        self.shared |= self.alert == 0;
+        self.alert = ALERT_PROBES - 1;
         self.octaves = Octaves::since(now);
         self.state = State::SlowStart { until: self.config.max, then: self.config.max };
         self.meter.begin(now, 0);

@@ -21,7 +21,7 @@ use super::{Change, ChangeKind, Window};
 use crate::core::time::Time;
 
 /// Hold this multiple of the knee: a short queue keeps every server busy, and an
-/// estimate that is a tenth too low costs nothing.
+/// estimate that is a little too low costs nothing.
 const HEADROOM: f64 = 1.1;
 
 /// Standard errors of a difference that is acted on once a contrast is made.
@@ -101,6 +101,7 @@ impl Window {
     /// Where a contrast with a lower level puts the window.
     fn placed_below(&mut self, home: u32, verdict: Verdict, low: Reading, high: Reading) -> u32 {
         self.rebase_downward(verdict, low, high);
+        self.rough = false;
         match (verdict, self.base) {
             (Verdict::Free, _) => home,
             (Verdict::Queued, None) => (low.level.round() as u32).min(home),

@@ -10,6 +10,7 @@
 //! | hard cap: one too many is a 429 | the refusal *is* a reading of capacity | hold it, probe +1 ever more rarely (`refusal.rs`) |
 //! | silent queue: latency grows | service time against in flight | hold 1.1 × the knee (`watch.rs`, `knee.rs`) |
 //! | overload: 503, 504, 529, timeout | the failure | × 0.7, then × 0.5, and back (`overload.rs`) |
+//! | others on the same account | a slot that is gone | × 0.8, and leave it to them (`refusal.rs`) |
 //!
 //! A provider may be several of these: with one slot, a queue of sixteen and a 429
 //! beyond, the knee rules long before the refusal.
@@ -27,13 +28,14 @@
 //!  └────────────── overload, idle, probe admitted ─────────────┘
 //! ```
 //!
-//! - **Slow start** (RFC 5681): +1 per success, so the window doubles per round
-//!   trip, until the first refusal, failure, or significant growth of service time
+//! - **Slow start** (after RFC 5681): +2 per success (`ramp`), so the window triples
+//!   per round trip, until the first refusal, failure, or significant growth of service time
 //!   (`octaves.rs`, after HyStart, RFC 9406). Growth needs a full window and demand.
 //! - **Hold**: a capacity that was read or a knee that was found is held, not
 //!   sawtoothed about: AIMD alone averages (1 + β) ÷ 2 of the capacity.
 //! - **Probe**: +1 above a capacity that was read. Failure doubles the interval, 1
-//!   to 32 windows; success re-opens slow start. (A doubling step would send a
+//!   to 32 windows; success (or no refusal in eight times what refusals take)
+//!   re-opens slow start, +1 per success from there. (A doubling step would send a
 //!   burst of refusals at its end; slow start ends in one.)
 //! - **Contrast**: home – away – home, measured by Little's law (`meter.rs`) with as
 //!   many samples as their scatter demands (`contrast.rs`). It replaces gate
@@ -57,7 +59,7 @@
 //!
 //! ```
 //! # use fairflow::core::{outcome::Outcome, time::Time, window::{Window, WindowConfig}};
-//! let mut window = Window::new(WindowConfig { initial: 4, min: 1, max: 64 });
+//! let mut window = Window::new(WindowConfig { initial: 4, min: 1, max: 64, ..WindowConfig::default() });
 //! let stamp = window.on_dispatch(Time::ZERO, 1.0, true);
 //! assert_eq!((window.limit(), window.in_flight(), window.free()), (4, 1, 3));
 //!
@@ -112,18 +114,34 @@ pub struct Window {
     bound: Option<u32>,
     /// Service time at a level free of queueing.
     base: Option<Reading>,
+    /// The base is from slow start, where short requests finish first: it is too low.
+    rough: bool,
+    /// How long refusals take lately, in seconds; 0 before the first.
+    refusal: f64,
+    /// When the request that probes was sent.
+    probe_at: Option<Time>,
     /// Service time at the held level, over recent rounds.
     watch: Option<Reading>,
     /// Successes while holding since the limit was last found.
     held: u32,
     /// Failed probes to go until the interval may grow as in quiet times.
     alert: u32,
+    /// The alert is because somebody else took a slot, not because the capacity fell.
+    shared: bool,
+    /// A refusal at the known capacity made a slot suspect; the next probe tells whether it is gone.
+    suspect: bool,
+    /// When it did.
+    suspect_at: Time,
+    /// Successes to wait before a climb begins.
+    grace: u32,
     /// Windows to hold until the next probe.
     interval: u32,
     /// The level where the present overload began.
     target: u32,
     /// The last cut was for overload and nothing succeeded since.
     overloaded: bool,
+    /// The next success ends an outage.
+    resume: bool,
     /// Something dispatched in this epoch succeeded.
     proven: bool,
     /// The last epoch ended with a reading that its burst may refine.
@@ -156,12 +174,20 @@ impl Window {
             state: State::SlowStart { until: max, then: max },
             bound: None,
             base: None,
+            rough: false,
+            refusal: 0.0,
+            probe_at: None,
             watch: None,
             held: 0,
             alert: 0,
+            shared: false,
+            suspect: false,
+            suspect_at: Time::ZERO,
+            grace: 0,
             interval: 1,
             target: max,
             overloaded: false,
+            resume: false,
             proven: false,
             reading_open: false,
             since_refusal: u32::MAX,
@@ -217,6 +243,11 @@ impl Window {
         self.idle.dispatched(now, self.in_flight);
         let size = if size.is_finite() && size > 0.0 { size as f32 } else { 1.0 };
         self.note_full(now, demand);
+        if let State::Probe { from, .. } = self.state
+            && self.in_flight > from
+        {
+            self.probe_at.get_or_insert(now);
+        }
         Stamp { at: now, size, epoch: self.epoch, in_flight: self.in_flight }
     }
 

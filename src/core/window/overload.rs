@@ -5,8 +5,9 @@
 //! the limit nothing is dispatched, so the next evidence is from after the drain.
 //!
 //! The way back is TCP's (RFC 5681): slow start up to a share of the level where
-//! it happened, then one per window. +1 per window all the way, from 1, would
-//! take as many round trips as the window is wide.
+//! it happened, then one per window; after an outage from what one cut would have
+//! left. +1 per window all the way, from 1, would take as many round trips as the
+//! window is wide.
 
 use super::octaves::Octaves;
 use super::state::State;
@@ -20,9 +21,21 @@ const FIRST_CUT: f64 = 0.7;
 const NEXT_CUT: f64 = 0.5;
 
 /// Slow start ends at this share of the level where the overload began.
-const THRESHOLD: f64 = 0.7;
+const THRESHOLD: f64 = 0.85;
+
+/// The first success after an outage brings the window back to this share of the level before it: what one cut would
+/// have left, since an outage says nothing of capacity. (Careful Resume does so for QUIC, with half of what an earlier
+/// connection had.) What fails there is a new overload, of that level.
+const RESUME: f64 = 0.7;
 
 impl Window {
+    /// Something succeeded after an overload that outlasted the drain.
+    pub(super) fn resumed(&mut self) -> Option<Change> {
+        let State::SlowStart { .. } = self.state else { return None };
+        let to = (f64::from(self.target) * RESUME) as u32;
+        if std::mem::take(&mut self.resume) && to > self.limit { self.set(to, ChangeKind::Resume) } else { None }
+    }
+
     /// A request failed by overload, with `in_flight` in flight before it ended.
     pub(super) fn overloaded(&mut self, now: Time, stamp: Stamp, in_flight: u32) -> Option<Change> {
         if stamp.epoch != self.epoch {
@@ -41,6 +54,7 @@ impl Window {
         self.interval = 1;
         self.epoch_ends(false);
         self.overloaded = true;
+        self.resume = lasting;
         self.octaves = Octaves::since(now);
         self.state = State::SlowStart { until: until.max(to), then: self.bound.unwrap_or(0).max(self.target) };
         self.meter.begin(now, 0);

@@ -10,10 +10,19 @@
 //!
 //! - above what is known: a failed probe, or the first reading;
 //! - at what is known: a provider that frees its slot a little after it answers,
-//!   or a capacity that begins to fall. The first costs one slot, until the next
-//!   probe; a second before a quarter of a window is the third case;
-//! - clearly below: competitors, or the capacity fell. × 0.8 per drain until
-//!   requests are admitted again, then +1 per window until it can be read again.
+//!   a capacity that begins to fall, or somebody else who took a slot. It costs one
+//!   slot, until the next probe. If it came out of the blue, that probe follows at
+//!   once, and a second refusal tells that the slot is gone; another before a
+//!   quarter of a window tells that the capacity fell;
+//! - gone, or clearly below: × 0.8 per drain until requests are admitted again, then
+//!   +1 per window until it can be read again.
+//!
+//! # Among others
+//!
+//! Readings are held, so shares that came about unfairly would stay. Who has noticed
+//! others therefore probes at intervals in proportion to its share (who has little
+//! asks often), leaves to others for a while what it gave way, and every second time
+//! gives way instead of probing, which costs no refusal.
 
 use super::state::State;
 use super::{Change, ChangeKind, Stamp, Window};
@@ -29,9 +38,25 @@ const NEAR: f64 = 0.9;
 /// of a window is one; the interval to the probe that checks is shortened as much.
 const RARE: u32 = 4;
 
+/// A refusal at the known capacity after so many windows without one means that somebody else took the slot: a
+/// provider that frees its slots late refuses more often.
+const TAKEN: u32 = 2;
+
+/// Among others, one in so many probes yields instead …
+const PROBES_PER_YIELD: u32 = 2;
+
+/// … where there is anything to yield.
+const LEAST_YIELDING: u32 = 2;
+
+/// What was yielded to others is left to them for so many windows.
+const GRACE: u32 = 4;
+
 /// A capacity that has just moved is likely to move again: for this many failed
 /// probes the interval stays short.
-const ALERT_PROBES: u32 = 24;
+pub(super) const ALERT_PROBES: u32 = 24;
+
+/// What is kept of the longest refusal per refusal.
+const REFUSAL_FADE: f64 = 0.9;
 
 impl Window {
     /// A request was refused because too many were in flight.
@@ -41,10 +66,19 @@ impl Window {
             return self.refine(stamp, admitted);
         }
         self.recalled = false;
+        self.refusal = now.seconds_since(stamp.at).max(self.refusal * REFUSAL_FADE);
         match self.state {
             State::SlowStart { .. } => self.read(now, admitted, ChangeKind::CapacityRead),
             State::Climb { .. } if self.proven => self.read(now, admitted, ChangeKind::CapacityRead),
-            State::Climb { .. } => self.give_way(now, admitted),
+            State::Climb { .. } => {
+                self.shared = false;
+                self.give_way(now, admitted)
+            }
+            State::Probe { .. } if self.suspect => {
+                // The slot is still gone: somebody has it.
+                self.shared = true;
+                self.give_way(now, admitted)
+            }
             State::Probe { from, .. } if stamp.in_flight > from => {
                 self.interval = self.longer();
                 self.alert = self.alert.saturating_sub(1);
@@ -63,19 +97,28 @@ impl Window {
             return self.read(now, admitted.min(home), ChangeKind::CapacityRead);
         }
         let near = f64::from(stamp.in_flight) > NEAR * f64::from(home);
-        let rare = self.since_refusal.saturating_mul(RARE) >= home;
-        if !near || !rare {
+        let since = std::mem::take(&mut self.since_refusal);
+        let falls = since.saturating_mul(RARE) < home;
+        let taken = since >= home.saturating_mul(TAKEN);
+        if !near || falls {
+            self.shared = false;
             return self.give_way(now, admitted);
         }
-        self.since_refusal = 0;
-        self.interval = (self.interval / RARE).max(1);
+        (self.suspect, self.suspect_at) = (taken, now);
+        self.interval = if taken { 0 } else { (self.interval / RARE).max(1) };
         self.take(now, admitted, ChangeKind::CapacityRead)
     }
 
     /// A reading; the first, or a better one, is soon probed.
     fn read(&mut self, now: Time, admitted: u32, kind: ChangeKind) -> Option<Change> {
         let grew = self.bound.is_none_or(|bound| admitted > bound);
-        self.interval = if grew { 1 } else { self.longer() };
+        self.interval = match grew {
+            // Where others take what one finds, finding more says little.
+            true if !self.among_others() => 1,
+            _ => self.longer(),
+        };
+        // What follows soon is neither a fall nor somebody else, but a provider that frees its slots late.
+        self.since_refusal = admitted.div_ceil(RARE);
         self.take(now, admitted, kind)
     }
 
@@ -92,13 +135,35 @@ impl Window {
     /// Somebody else needs the capacity, or it fell.
     fn give_way(&mut self, now: Time, admitted: u32) -> Option<Change> {
         self.bound = None;
+        self.suspect = false;
         self.epoch_ends(false);
         self.interval = 1;
-        self.alert = ALERT_PROBES;
+        self.alert = ALERT_PROBES - 1;
+        self.leave(now, admitted, self.config.max)
+    }
+
+    /// Leaves a part to others, who are there but have not asked for it just now.
+    pub(super) fn give_some(&mut self, now: Time) -> Option<Change> {
+        self.epoch_ends(false);
+        self.alert -= 1;
+        // Back to here and no further: if nobody took it, that costs no refusal.
+        self.leave(now, self.limit, self.limit)
+    }
+
+    fn leave(&mut self, now: Time, admitted: u32, until: u32) -> Option<Change> {
         let level = f64::from(admitted.min(self.limit));
         let to = self.config.clamp((level * COMPETITOR).floor() as u32);
-        self.climb(now, self.config.max);
+        self.climb(now, until);
+        self.grace = if self.shared { GRACE.saturating_mul(to) } else { 0 };
         self.set(to, ChangeKind::Competitor)
+    }
+
+    /// Whether it is time to leave some of a shared capacity to whoever has less.
+    ///
+    /// A held reading is stable, also where it is unfair. Those who share by multiplicative decrease and additive
+    /// increase draw level (Chiu & Jain 1989), so every few probes are such a decrease instead.
+    pub(super) fn yields(&self) -> bool {
+        self.among_others() && self.alert.is_multiple_of(PROBES_PER_YIELD) && self.limit > LEAST_YIELDING
     }
 
     /// More refusals of the burst that gave the last reading: no further event,

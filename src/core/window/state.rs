@@ -16,8 +16,18 @@ const COMPLETIONS_PER_PROBE: u32 = 768;
 /// … but never less than this many windows.
 const SHORTEST_CEILING: u32 = 4;
 
-/// The same while the capacity has moved lately: a budget of 1.6 %.
-const COMPLETIONS_PER_ALERT_PROBE: u32 = 64;
+/// Where refusals are free the longest interval is so many times shorter.
+const FREE: u32 = 8;
+
+/// The same while the capacity has moved lately: a budget of 3 %.
+const COMPLETIONS_PER_ALERT_PROBE: u32 = 32;
+
+/// Among others that use the same capacity, the interval is so many windows per slot: who has little asks often, who
+/// has much seldom, and so shares draw level.
+const WINDOWS_PER_SLOT: u32 = 2;
+
+/// … but never less than this many windows.
+const SHORTEST_SHARED: u32 = 2;
 
 /// What a window is doing.
 #[derive(Debug, Clone, Copy)]
@@ -44,11 +54,20 @@ impl Window {
         }
     }
 
+    /// Whether somebody else was seen to use the same capacity lately.
+    pub(super) fn among_others(&self) -> bool {
+        self.shared && self.alert > 0
+    }
+
     /// The next interval between probes, in windows.
     pub(super) fn longer(&self) -> u32 {
+        if self.among_others() {
+            return self.limit.saturating_mul(WINDOWS_PER_SLOT).clamp(SHORTEST_SHARED, LONGEST_INTERVAL);
+        }
         let completions = if self.alert > 0 { COMPLETIONS_PER_ALERT_PROBE } else { COMPLETIONS_PER_PROBE };
-        let ceiling = completions / self.limit.max(1);
-        self.interval.saturating_mul(2).clamp(1, ceiling.clamp(SHORTEST_CEILING, LONGEST_INTERVAL))
+        let ceiling = (completions / self.limit.max(1)).clamp(SHORTEST_CEILING, LONGEST_INTERVAL);
+        let ceiling = if self.config.refusals_free { (ceiling / FREE).max(1) } else { ceiling };
+        self.interval.saturating_mul(2).clamp(1, ceiling)
     }
 
     /// Ends a control period: what is in flight now is evidence no more.
@@ -69,6 +88,7 @@ impl Window {
     pub(super) fn hold(&mut self, now: Time, level: u32, kind: ChangeKind) -> Option<Change> {
         if self.base.is_none() {
             self.base = self.octaves.base(self.shape.cv());
+            self.rough = self.base.is_some();
         }
         self.state = State::Hold { done: 0 };
         self.watch = None;

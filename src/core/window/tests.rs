@@ -4,7 +4,7 @@ use super::{ChangeKind, Phase, Stamp, Window, WindowConfig};
 use crate::core::outcome::Outcome;
 use crate::core::time::Time;
 
-const CONFIG: WindowConfig = WindowConfig { initial: 4, min: 1, max: 4096 };
+const CONFIG: WindowConfig = WindowConfig { initial: 4, min: 1, max: 4096, ramp: 2, refusals_free: false };
 
 fn at(millis: u64) -> Time {
     Time::from_nanos(millis * 1_000_000)
@@ -29,10 +29,14 @@ fn serve(window: &mut Window, start: u64, rounds: u64) -> u64 {
 }
 
 #[test]
-fn slow_start_doubles_per_round_trip() {
+fn slow_start_multiplies_per_round_trip() {
+    for (ramp, limit) in [(0, 32), (1, 32), (2, 108), (3, 256)] {
+        let mut window = Window::new(WindowConfig { ramp, ..CONFIG });
+        serve(&mut window, 0, 3);
+        assert_eq!(window.limit(), limit);
+    }
     let mut window = Window::new(CONFIG);
     serve(&mut window, 0, 3);
-    assert_eq!(window.limit(), 32);
     assert_eq!(window.phase(), Phase::SlowStart);
 }
 
@@ -138,7 +142,7 @@ fn a_refused_probe_returns_and_doubles_the_interval() {
 
 #[test]
 fn pinned_never_moves() {
-    let mut window = Window::new(WindowConfig { initial: 7, min: 7, max: 7 });
+    let mut window = Window::new(WindowConfig { initial: 7, min: 7, max: 7, ..CONFIG });
     for (second, outcome) in [Outcome::Success, Outcome::Throttled, Outcome::Overloaded].into_iter().enumerate() {
         for stamp in fill(&mut window, at(second as u64 * 1000)) {
             assert_eq!(window.on_settle(at(second as u64 * 1000 + 9), stamp, outcome, true), None);
@@ -159,15 +163,15 @@ fn idle_decays_to_recent_use_and_returns_by_slow_start() {
     assert_eq!(change.map(|change| (change.kind, change.to)), Some((ChangeKind::IdleDecay, 32)));
     window.advance(at(60_000));
     assert_eq!(window.limit(), 10);
-    serve(&mut window, 60_000, 3);
+    serve(&mut window, 60_000, 2);
     assert_eq!(window.limit(), 64);
 }
 
 #[test]
 fn reload_keeps_what_was_learned() {
     let mut window = Window::remembered(CONFIG, 64);
-    assert_eq!(window.reconfigure(WindowConfig { initial: 4, min: 2, max: 100 }, at(0)), None);
-    let change = window.reconfigure(WindowConfig { initial: 4, min: 2, max: 50 }, at(0));
+    assert_eq!(window.reconfigure(WindowConfig { min: 2, max: 100, ..CONFIG }, at(0)), None);
+    let change = window.reconfigure(WindowConfig { min: 2, max: 50, ..CONFIG }, at(0));
     assert_eq!(change.map(|change| (change.from, change.to)), Some((64, 50)));
 }
 

@@ -35,6 +35,10 @@ const KEEP: f64 = 0.75;
 /// nearly half of that.
 pub(super) const MATTERS: f64 = 0.223;
 
+/// The same against a base from slow start: 1.6. The requests that finish within a doubling of the window are the
+/// shorter ones, so such a base is too low.
+const ROUGH_MATTERS: f64 = 0.47;
+
 /// Standard errors of a suspicion. It is asked every round, and a false one costs
 /// a contrast.
 const SUSPICIOUS: f64 = 3.0;
@@ -70,7 +74,7 @@ impl Window {
         let lowest = self.limit <= self.config.min;
         let Some(base) = self.base.filter(|&base| !lowest && self.precise(base)) else {
             if lowest {
-                self.base = Some(watch);
+                self.rebase(watch);
                 return None;
             }
             if self.deep && self.bounded() && self.held < PATIENCE.saturating_mul(self.limit) {
@@ -80,13 +84,20 @@ impl Window {
             return self.contrast(now, self.below(share));
         };
         let (rise, error) = (watch.rise(base), watch.error(base, self.shape.cv()));
-        if rise > MATTERS && rise > SUSPICIOUS * error {
+        let matters = if self.rough { ROUGH_MATTERS } else { MATTERS };
+        if rise > matters && rise > SUSPICIOUS * error {
             return self.contrast(now, self.below(DOWN));
         }
         if rise < -SUSPICIOUS * error {
-            self.base = Some(watch);
+            self.rebase(watch);
         }
         None
+    }
+
+    /// Takes a base that was measured in peace.
+    fn rebase(&mut self, base: Reading) {
+        self.base = Some(base);
+        self.rough = false;
     }
 
     /// Light load gives a base for nothing.
@@ -94,7 +105,7 @@ impl Window {
         let low = reading.level < LIGHT * f64::from(self.limit);
         let lower = |base: Reading| reading.rise(base) < -SUSPICIOUS * reading.error(base, self.shape.cv());
         if low && self.base.is_none_or(lower) {
-            self.base = Some(reading);
+            self.rebase(reading);
         }
     }
 

@@ -2,14 +2,11 @@
 
 use plotters::prelude::*;
 
-use super::{
-    super::{
-        record::{Record, Replay, finite},
-        summary::Quantiles,
-    },
-    Axis, CONTROL, Plot, PlotError, SERVED, WAITING,
-    axis::Bins,
-    chart,
+use super::super::{
+    super::format::finite,
+    super::plots::{Axis, Bins, CONTROL, Plot, PlotError, SERVED, WAITING, chart},
+    record::{Record, Replay},
+    summary::Quantiles,
 };
 
 /// A line without the bins that hold nothing, cut there.
@@ -57,7 +54,7 @@ pub(in super::super) fn latency(replay: &Replay) -> Result<Plot, PlotError> {
     Ok(Plot {
         title: "Latency".to_owned(),
         caption: format!("Of the successes, by their arrival, in {}; the scale is logarithmic.", bins.name()),
-        legend: vec![(CONTROL, "P99"), (SERVED, "P50"), (WAITING, "P99 of the queue wait alone")],
+        legend: vec![(CONTROL, "P99".into()), (SERVED, "P50".into()), (WAITING, "P99 of the queue wait alone".into())],
         svg: vec![svg],
     })
 }

@@ -2,11 +2,9 @@
 
 use plotters::prelude::*;
 
-use super::{
-    super::record::{Record, Replay},
-    Axis, DEMAND, LOST, Plot, PlotError, SERVED,
-    axis::Bins,
-    chart, steps,
+use super::super::{
+    super::plots::{Axis, Bins, DEMAND, LOST, Plot, PlotError, SERVED, chart, steps},
+    record::{Record, Replay},
 };
 
 /// Draws requests per second over time.
@@ -33,7 +31,7 @@ pub(in super::super) fn load(replay: &Replay) -> Result<Plot, PlotError> {
     Ok(Plot {
         title: "Load".to_owned(),
         caption: format!("Requests per second, in {}: when they arrived, and when they ended.", bins.name()),
-        legend: vec![(DEMAND, "offered"), (SERVED, "completed"), (LOST, "refused or failed")],
+        legend: vec![(DEMAND, "offered".into()), (SERVED, "completed".into()), (LOST, "refused or failed".into())],
         svg: vec![svg],
     })
 }

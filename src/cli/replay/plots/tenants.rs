@@ -5,12 +5,10 @@ use plotters::{
     style::text_anchor::{HPos, Pos, VPos},
 };
 
-use super::{
-    super::{
-        summary::{Summary, TenantRow},
-        table::{percent, short},
-    },
-    DEMAND, GRID, Plot, PlotError, SERVED, WIDTH, drawing, text,
+use super::super::{
+    super::format::{percent, short},
+    super::plots::{DEMAND, GRID, Plot, PlotError, SERVED, WIDTH, drawing, text},
+    summary::{Summary, TenantRow},
 };
 
 /// Height of one tenant's pair of bars with the gap below it, in pixels.
@@ -54,7 +52,7 @@ pub(in super::super) fn tenants(summary: &Summary) -> Result<Plot, PlotError> {
         caption: "Each tenant's part of all cost asked for, and of all cost served. Under overload a fair scheduler cuts the \
                   large, not the small."
             .to_owned(),
-        legend: vec![(DEMAND, "asked for"), (SERVED, "served")],
+        legend: vec![(DEMAND, "asked for".into()), (SERVED, "served".into())],
         svg: vec![svg],
     })
 }

@@ -3,7 +3,7 @@ use super::{
         record::{Record, Replay, Sample},
         summary::summarize,
     },
-    *,
+    latency, load, tenants, windows,
 };
 
 fn record(arrived: f64, status: u16, total_ms: f64) -> Record {

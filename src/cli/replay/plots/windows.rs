@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use plotters::prelude::*;
 
-use super::{
-    super::{
-        record::{Replay, Sample, finite},
-        table::short,
-    },
-    Axis, CONTROL, Plot, PlotError, SERVED, WAITING, chart, steps,
+use super::super::{
+    super::format::{finite, short},
+    super::plots::{Axis, CONTROL, Plot, PlotError, SERVED, WAITING, chart, steps},
+    record::{Replay, Sample},
 };
 
 /// Models that get a plot: those with the most work, by mean requests in flight and queued.
@@ -74,7 +72,7 @@ fn one(samples: &[&Sample], span: f64) -> Result<Plot, PlotError> {
         title: String::new(),
         caption: "Requests: above, what the controller allows and what is in flight; below, what waits in the queue."
             .to_owned(),
-        legend: vec![(CONTROL, "window"), (SERVED, "in flight"), (WAITING, "queued")],
+        legend: vec![(CONTROL, "window".into()), (SERVED, "in flight".into()), (WAITING, "queued".into())],
         svg: vec![upper, lower],
     })
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
-use super::super::{record::finite, table};
+use super::super::format::{finite, thousands};
 
 /// Ticks of an axis, about.
 const TICKS: f64 = 5.0;
@@ -31,7 +31,7 @@ enum Scale {
 
 /// One axis.
 #[derive(Debug, Clone)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     low: f64,
     high: f64,
     ticks: Vec<f64>,
@@ -50,14 +50,14 @@ fn multiples(step: f64, high: f64) -> Vec<f64> {
 
 impl Axis {
     /// Time from 0 to `span` seconds.
-    pub(super) fn time(span: f64) -> Self {
+    pub(crate) fn time(span: f64) -> Self {
         let high = if span > 0.0 { span } else { 1.0 };
         let step = round(high / 8.0);
         Self { low: 0.0, high, ticks: multiples(step, high), scale: Scale::Time(step) }
     }
 
     /// Numbers from 0 to a little above `most`.
-    pub(super) fn number(most: f64) -> Self {
+    pub(crate) fn number(most: f64) -> Self {
         let most = if most > 0.0 { most * 1.05 } else { 1.0 };
         let raw = most / TICKS;
         let power = 10_f64.powf(raw.log10().floor());
@@ -66,7 +66,7 @@ impl Axis {
     }
 
     /// Milliseconds from `least` to `most` on a logarithmic axis, rounded to 1, 2 or 5 times a power of ten.
-    pub(super) fn log_milliseconds(least: f64, most: f64) -> Self {
+    pub(crate) fn log_milliseconds(least: f64, most: f64) -> Self {
         let least = least.clamp(1.0, 1e9);
         let most = most.clamp(least * 1.5, 1e10);
         let mut ticks: Vec<f64> = (0..=11).flat_map(|power| [1.0, 2.0, 5.0].map(|m| m * 10_f64.powi(power))).collect();
@@ -81,24 +81,24 @@ impl Axis {
     }
 
     /// Where milliseconds lie on a logarithmic axis, within its ends.
-    pub(super) fn place(&self, milliseconds: f64) -> f64 {
+    pub(crate) fn place(&self, milliseconds: f64) -> f64 {
         finite(milliseconds).max(f64::MIN_POSITIVE).log10().clamp(self.low, self.high)
     }
 
     /// How a tick is written.
-    pub(super) fn label(&self, value: f64) -> String {
+    pub(crate) fn label(&self, value: f64) -> String {
         match self.scale {
             Scale::Time(step) if step >= 3600.0 => format!("{} h", trimmed(value / 3600.0)),
             Scale::Time(step) if step >= 60.0 => format!("{} min", trimmed(value / 60.0)),
             Scale::Time(_) => format!("{} s", trimmed(value)),
-            Scale::Number if value >= 1000.0 => table::thousands(value),
+            Scale::Number if value >= 1000.0 => thousands(value),
             Scale::Number => trimmed(value),
             Scale::LogMilliseconds => {
                 let milliseconds = 10_f64.powf(value);
                 match milliseconds {
                     ms if ms < 999.5 => format!("{} ms", trimmed(ms)),
                     ms if ms < 999_500.0 => format!("{} s", trimmed(ms / 1000.0)),
-                    ms => format!("{} s", table::thousands(ms / 1000.0)),
+                    ms => format!("{} s", thousands(ms / 1000.0)),
                 }
             }
         }
@@ -137,27 +137,27 @@ fn trimmed(value: f64) -> String {
 
 /// A replay's time cut into equal bins of a round length.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bins {
+pub(crate) struct Bins {
     /// Length of one, in seconds.
-    pub(super) length: f64,
+    pub(crate) length: f64,
     /// How many there are, at least one.
-    pub(super) count: usize,
+    pub(crate) count: usize,
 }
 
 impl Bins {
     /// Cuts `span` seconds.
-    pub(super) fn of(span: f64) -> Self {
+    pub(crate) fn of(span: f64) -> Self {
         let length = round(span / BINS);
         Self { length, count: ((span / length).ceil() as usize).max(1) }
     }
 
     /// The bin that holds the instant `t`.
-    pub(super) fn index(&self, t: f64) -> usize {
+    pub(crate) fn index(&self, t: f64) -> usize {
         ((finite(t) / self.length) as usize).min(self.count - 1)
     }
 
     /// Counts instants per bin, as events per second.
-    pub(super) fn rates(&self, instants: impl Iterator<Item = f64>) -> Vec<f64> {
+    pub(crate) fn rates(&self, instants: impl Iterator<Item = f64>) -> Vec<f64> {
         let mut rates = vec![0.0; self.count];
         for t in instants {
             if let Some(rate) = rates.get_mut(self.index(t)) {
@@ -168,13 +168,13 @@ impl Bins {
     }
 
     /// The bins' beginnings and ends, within `span`.
-    pub(super) fn edges(self, span: f64) -> impl Iterator<Item = (f64, f64)> {
+    pub(crate) fn edges(self, span: f64) -> impl Iterator<Item = (f64, f64)> {
         let edge = move |index: usize| (index as f64 * self.length).min(span.max(self.length));
         (0..self.count).map(move |index| (edge(index), edge(index + 1)))
     }
 
     /// What the captions call a bin.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("bins of {}", Axis::time(self.length * 8.0).label(self.length))
     }
 }

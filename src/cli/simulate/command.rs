@@ -1,0 +1,134 @@
+//! Arguments of `fairflow simulate`, and what it leaves behind.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::super::plots::PlotError;
+use super::{play, plots, report, table, trace};
+use crate::sim::{Controller, Scenario, ScenarioError, library};
+
+/// The most seeds of one command.
+const MOST_SEEDS: u64 = 1000;
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Options {
+    /// Names of built-in scenarios, or paths of TOML files; all built-in ones when left out
+    scenarios: Vec<String>,
+    /// Plays the rivals as well
+    #[arg(long, env = "FAIRFLOW_COMPARE")]
+    compare: bool,
+    /// The first seed
+    #[arg(long, default_value_t = 1, env = "FAIRFLOW_SEED")]
+    seed: u64,
+    /// How many seeds: figures are medians over them
+    #[arg(long, default_value_t = 5, env = "FAIRFLOW_SEEDS")]
+    seeds: u64,
+    /// Plays the arrivals of this trace instead of each scenario's own load
+    #[arg(long, env = "FAIRFLOW_TRACE")]
+    trace: Option<PathBuf>,
+    /// With --trace: how many times its capacity the provider is asked for on average
+    #[arg(long, default_value_t = 1.2, env = "FAIRFLOW_LOAD")]
+    load: f64,
+    /// Folder for report.html
+    #[arg(long, default_value = "fairflow-simulate", env = "FAIRFLOW_OUT")]
+    out: PathBuf,
+    /// Writes the plots of the windows as files beside the report, too
+    #[arg(long, env = "FAIRFLOW_SVG")]
+    svg: bool,
+    /// Fails when a scenario does not reach what it expects
+    #[arg(long, env = "FAIRFLOW_CHECK")]
+    check: bool,
+    /// Lists the built-in scenarios
+    #[arg(long)]
+    list: bool,
+}
+
+pub(in crate::cli) fn main(options: &Options) -> ExitCode {
+    if options.list {
+        return list();
+    }
+    if !(1..=MOST_SEEDS).contains(&options.seeds) {
+        eprintln!("--seeds {} is out of range; give a number from 1 to {MOST_SEEDS}", options.seeds);
+        return ExitCode::from(2);
+    }
+    if !(0.01..=100.0).contains(&options.load) {
+        eprintln!("--load {} is out of range; give a number from 0.01 to 100", options.load);
+        return ExitCode::from(2);
+    }
+    let scenarios = match scenarios(options) {
+        Ok(scenarios) => scenarios,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(options, &scenarios) {
+        Ok(missed) => ExitCode::from(u8::from(options.check && missed)),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn list() -> ExitCode {
+    match library::all() {
+        Ok(scenarios) => {
+            for scenario in scenarios {
+                println!("{:16} {}", scenario.name, scenario.about);
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Reads what was asked for; whatever looks like a path is one.
+fn scenarios(options: &Options) -> Result<Vec<Scenario>, Box<dyn Error>> {
+    let mut scenarios = if options.scenarios.is_empty() {
+        library::all()?
+    } else {
+        options.scenarios.iter().map(|name| scenario(name)).collect::<Result<_, _>>()?
+    };
+    if let Some(path) = &options.trace {
+        trace::apply(&mut scenarios, path, options.load, options.seed)?;
+    }
+    Ok(scenarios)
+}
+
+fn scenario(name: &str) -> Result<Scenario, ScenarioError> {
+    let path = Path::new(name);
+    if path.extension().is_none_or(|ending| ending != "toml") && !name.contains(std::path::MAIN_SEPARATOR) {
+        return library::find(name);
+    }
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ScenarioError::Unreadable { path: path.to_owned(), source })?;
+    let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
+    Scenario::parse(&stem, &text)
+}
+
+/// Plays, prints, writes. Says whether a scenario missed what it expects.
+fn run(options: &Options, scenarios: &[Scenario]) -> Result<bool, PlotError> {
+    let controllers = if options.compare { Controller::ALL.as_slice() } else { &[Controller::Fairflow] };
+    let results = play::play(scenarios, controllers, options.seed, options.seeds);
+    for result in &results {
+        println!("{}", table::text(result));
+    }
+    std::fs::create_dir_all(&options.out)?;
+    let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    let path = options.out.join("report.html");
+    std::fs::write(&path, report::html(&results, &format!("fairflow {command}"), options.seed, options.seeds)?)?;
+    println!("report: {}", path.display());
+    if options.svg {
+        for result in &results {
+            for (name, svg) in plots::files(result)? {
+                std::fs::write(options.out.join(name), svg)?;
+            }
+        }
+    }
+    Ok(results.iter().any(|result| !result.misses().is_empty()))
+}

@@ -1,0 +1,10 @@
+//! `fairflow simulate`: plays scenarios in virtual time, table and report.
+
+mod command;
+mod play;
+mod plots;
+mod report;
+mod table;
+mod trace;
+
+pub(super) use self::command::{Options, main};

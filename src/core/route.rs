@@ -1,0 +1,212 @@
+//! All gates of one route: a request goes when window, pacer, hold and breaker are open.
+//!
+//! [`Route`] composes the machines and decides which of them each outcome moves. Whoever drives it asks
+//! [`credits`](Route::credits), sends that many, reports each end with [`settle`](Route::settle), and calls again at
+//! [`poll_timeout`](Route::poll_timeout). Retries are not its subject: the queue holds them, the budget times them.
+
+use std::time::Duration;
+
+use super::health::{Breaker, RouteState};
+use super::outcome::Outcome;
+use super::pacer::{self, Ending, Pacer, RateHints};
+use super::retry::Backoff;
+use super::time::Time;
+use super::window::{Change, Stamp, Window};
+
+/// A route that is refused while it has nothing in flight knocks this often.
+const KNOCK: Backoff = Backoff { base: Duration::from_millis(500), max: Duration::from_secs(8) };
+/// Weight of the newest request in the mean cost.
+const MEAN_GAIN: f64 = 0.05;
+
+/// One dispatch under way; give it back to [`Route::settle`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ticket {
+    stamp: Stamp,
+    pace: pacer::Ticket,
+    cost: f64,
+}
+
+/// How one attempt ended, and what the answer said besides.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// The classified outcome.
+    pub outcome: Outcome,
+    /// Time to stay away, where stated.
+    pub retry_after: Option<Duration>,
+    /// What the headers say of rates.
+    pub hints: RateHints,
+    /// What it cost in truth, in the units of the prediction, where known.
+    pub cost: Option<f64>,
+}
+
+impl Answer {
+    /// An answer that says nothing but its outcome.
+    #[must_use]
+    pub fn new(outcome: Outcome) -> Self {
+        Self { outcome, retry_after: None, hints: RateHints::default(), cost: None }
+    }
+}
+
+/// What the end of an attempt changed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settled {
+    /// The move of the window, if it moved.
+    pub change: Option<Change>,
+    /// How long the answer asked to stay away; the account may have to know.
+    pub hold: Option<Duration>,
+    /// The breaker closed the route just now.
+    pub closed: bool,
+}
+
+/// The gates of one route.
+#[derive(Debug, Clone)]
+pub struct Route {
+    window: Window,
+    pacer: Pacer,
+    breaker: Breaker,
+    /// Refusals in a row while nothing was in flight.
+    starved: u32,
+    mean_cost: f64,
+}
+
+impl Route {
+    /// Puts a route together from a window, cold or remembered, and a pacer.
+    #[must_use]
+    pub fn new(window: Window, pacer: Pacer) -> Self {
+        Self { window, pacer, breaker: Breaker::new(), starved: 0, mean_cost: 1.0 }
+    }
+
+    /// Returns how many requests may be sent now: the narrowest gate.
+    #[must_use]
+    pub fn credits(&self, now: Time) -> u32 {
+        self.window
+            .free()
+            .min(self.breaker.allowance(now).saturating_sub(self.window.in_flight()))
+            .min(self.pacer.allowance(now, self.mean_cost))
+    }
+
+    /// Counts a dispatch of predicted `cost`. `demand`: more jobs wait behind it.
+    pub fn dispatch(&mut self, now: Time, cost: f64, demand: bool) -> Ticket {
+        self.mean_cost += MEAN_GAIN * (cost - self.mean_cost);
+        let pace = self.pacer.take(now, cost);
+        Ticket { stamp: self.window.on_dispatch(now, cost, demand), pace, cost }
+    }
+
+    /// Ends the dispatch of `ticket`; the slot is free at once, whatever becomes of the job.
+    ///
+    /// `demand`: jobs wait now. `random`: two numbers from [0, 1) that spread this route's pauses from those of others.
+    pub fn settle(&mut self, now: Time, ticket: Ticket, answer: Answer, demand: bool, random: [f64; 2]) -> Settled {
+        let Answer { outcome, retry_after, hints, cost } = answer;
+        let change = self.window.on_settle(now, ticket.stamp, outcome, demand);
+        let open = self.breaker.allowance(now) > 1;
+        self.breaker.on_settle(now, ticket.stamp.at(), outcome, random[0]);
+        let hold = retry_after.filter(|_| outcome.is_retryable());
+        self.pacer.settle(now, ticket.pace, Ending { outcome, hints, hold }, random[1]);
+        if let Some(actual) = cost {
+            self.pacer.reconcile(now, ticket.cost, actual);
+        }
+        if outcome == Outcome::Success {
+            self.starved = 0;
+        }
+        let starved = outcome == Outcome::Throttled && self.window.in_flight() == 0 && self.window.limit() == 1;
+        if starved {
+            // Others have everything, and no completion of ours will tell when that changes.
+            self.starved = self.starved.saturating_add(1);
+            self.hold(now, now + KNOCK.wait(self.starved, 0.5 + random[1] / 2.0), random[1]);
+        }
+        Settled { change, hold, closed: open && self.breaker.allowance(now) == 0 }
+    }
+
+    /// Sends nothing before `until`, then one request first; holds merge by maximum. `random`: from [0, 1).
+    pub fn hold(&mut self, now: Time, until: Time, random: f64) {
+        self.pacer.hold(now, until, random);
+    }
+
+    /// Applies what time alone changes; returns the move of the window, if it moved.
+    pub fn advance(&mut self, now: Time) -> Option<Change> {
+        self.window.advance(now)
+    }
+
+    /// Returns when a gate next opens by itself.
+    #[must_use]
+    pub fn poll_timeout(&self, now: Time) -> Option<Time> {
+        let paced = Some(self.pacer.ready_at(now, self.mean_cost)).filter(|at| *at > now);
+        paced.into_iter().chain(self.breaker.poll_timeout(now)).min()
+    }
+
+    /// Returns the window, to look at.
+    #[must_use]
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Returns the breaker's state.
+    #[must_use]
+    pub fn state(&self, now: Time) -> RouteState {
+        self.breaker.state(now)
+    }
+
+    /// Returns the end of the hold; in the past when there is none.
+    #[must_use]
+    pub fn hold_until(&self) -> Time {
+        self.pacer.hold_until()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::window::WindowConfig;
+    use proptest::prelude::*;
+
+    fn route() -> Route {
+        Route::new(Window::new(WindowConfig::default()), Pacer::default())
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_goes_inside_a_hold_and_the_route_says_when_it_ends(
+            steps in prop::collection::vec((0u64..2_000, 0usize..6, prop::option::of(1u64..5_000)), 1..200),
+        ) {
+            let (mut route, mut now, mut open) = (route(), Time::ZERO, Vec::new());
+            let mut stated = Time::ZERO;
+            for (millis, kind, retry_after) in steps {
+                now += Duration::from_millis(millis);
+                for _ in 0..route.credits(now) {
+                    prop_assert!(now >= stated, "sent at {now:?}, stated {stated:?}");
+                    open.push(route.dispatch(now, 1.0, true));
+                }
+                if let Some(ticket) = open.pop() {
+                    let outcome = Outcome::ALL[kind];
+                    let retry_after = retry_after.map(Duration::from_millis);
+                    let settled = route.settle(now, ticket, Answer { retry_after, ..Answer::new(outcome) }, true, [0.5; 2]);
+                    if let Some(hold) = settled.hold {
+                        stated = stated.max(now + hold);
+                    }
+                }
+                prop_assert!(route.window().in_flight() as usize == open.len());
+                if route.credits(now) == 0 && open.is_empty() {
+                    // Nothing in flight will wake it, so time must.
+                    prop_assert!(route.poll_timeout(now).is_some_and(|at| at > now));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_closed_breaker_lets_one_probe_through() {
+        let (mut route, now) = (route(), Time::from_millis(1));
+        for n in 0..5 {
+            let ticket = route.dispatch(now, 1.0, true);
+            let settled = route.settle(now, ticket, Answer::new(Outcome::Overloaded), true, [0.0; 2]);
+            assert_eq!(settled.closed, n == 4);
+        }
+        assert_eq!(route.credits(now), 0);
+        let then = route.poll_timeout(now).unwrap_or(Time::FAR);
+        assert_eq!(route.credits(then), 1);
+        let probe = route.dispatch(then, 1.0, true);
+        assert_eq!(route.credits(then), 0);
+        route.settle(then, probe, Answer::new(Outcome::Success), true, [0.0; 2]);
+        assert_eq!(route.state(then), RouteState::Open);
+    }
+}

@@ -1,0 +1,76 @@
+//! What is asked of the provider.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::steps::Steps;
+
+/// Who asks, and when.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Load {
+    /// Each client waits for its answer, thinks, and asks again.
+    Closed {
+        /// How many.
+        clients: u32,
+        /// Seconds between an answer and the next request; default 0.
+        #[serde(default)]
+        think: f64,
+    },
+    /// Requests arrive independently of each other.
+    Poisson {
+        /// Requests per second.
+        rate: Steps,
+    },
+    /// Poisson in stretches, with silence between them.
+    OnOff {
+        /// Requests per second while on.
+        rate: f64,
+        /// Mean length of a stretch, in seconds.
+        on: f64,
+        /// Mean length of a silence, in seconds.
+        off: f64,
+    },
+    /// Recorded arrivals; they are given by whoever plays the scenario.
+    #[serde(skip)]
+    Arrivals(Vec<Arrival>),
+}
+
+/// One recorded request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrival {
+    /// When, counted from the first.
+    pub at: Duration,
+    /// Who asked.
+    pub tenant: String,
+    /// Its size relative to the mean, above 0: service time is in proportion to it.
+    pub size: f64,
+}
+
+impl Load {
+    /// Which field is wrong, its value, and the remedy.
+    pub(super) fn problem(&self) -> Option<(&'static str, String, String)> {
+        let positive = |field, value: f64| {
+            let bad = !value.is_finite() || value <= 0.0;
+            bad.then(|| (field, value.to_string(), "give a number above 0".to_owned()))
+        };
+        match self {
+            Self::Closed { clients: 0, .. } => {
+                Some(("load.clients", "0".to_owned(), "give at least one client".to_owned()))
+            }
+            Self::Closed { think, .. } if !think.is_finite() || *think < 0.0 => {
+                Some(("load.think", think.to_string(), "give seconds, at least 0".to_owned()))
+            }
+            Self::Closed { .. } => None,
+            Self::Poisson { rate } => rate.problem(0.0).map(|remedy| ("load.rate", "no schedule".to_owned(), remedy)),
+            Self::OnOff { rate, on, off } => {
+                positive("load.rate", *rate).or(positive("load.on", *on)).or(positive("load.off", *off))
+            }
+            Self::Arrivals(arrivals) => arrivals
+                .is_empty()
+                .then(|| ("load", "a trace without arrivals".to_owned(), "give a trace that holds some".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Measures a run while it is played.
+
+use super::controller::Controller;
+use super::run::{Run, Sample, jain, quantile};
+use super::scenario::Scenario;
+use crate::core::outcome::Outcome;
+use crate::core::window::Change;
+
+/// Samples of a run.
+const SAMPLES: f64 = 240.0;
+/// "At capacity" is this share of it.
+const FULL: f64 = 0.9;
+/// Capacities from here on are no capacity.
+const UNKNOWN: f64 = 1e8;
+
+pub(super) struct Observer {
+    run: Run,
+    scenario: Scenario,
+    round_trip: f64,
+    pub(super) events: u64,
+    pub(super) inside_retry_after: u64,
+    pub(super) delivered: f64,
+    area: f64,
+    settled_area: f64,
+    cuts: u64,
+    /// Area under the window and time, before and during the first slow stretch.
+    kept: [(f64, f64); 2],
+    next_sample: f64,
+    sample: Sample,
+    recent: Vec<f32>,
+    tenants: Vec<f64>,
+    /// When things are fair: after the last replica has been there for a tenth of the run.
+    fair_from: f64,
+    slow: Option<(f64, f64)>,
+    overloads: Vec<(f64, f64)>,
+}
+
+impl Observer {
+    pub(super) fn new(scenario: &Scenario, controller: Controller, seed: u64) -> Self {
+        let round_trip = scenario.service.mean();
+        let spec = &scenario.provider;
+        let slow_from = spec.slow.times().find(|t| spec.slow.at(*t) > 1.0);
+        let slow = slow_from.map(|from| (from, spec.slow.next(from).unwrap_or(scenario.seconds)));
+        let crashes = spec.crashes.iter().map(|at| (*at, at + round_trip / 2.0));
+        let run = Run {
+            controller,
+            seed,
+            delivered: 0.0,
+            successes: 0,
+            throttled: 0,
+            rate_limited: 0,
+            overloaded: 0,
+            lost: 0,
+            in_flight: 0.0,
+            settled: 0.0,
+            jain: None,
+            cuts: None,
+            inside_retry_after: 0,
+            probes: (!spec.outages.is_empty()).then_some(0),
+            back: None,
+            cold: None,
+            kept: None,
+            samples: Vec::new(),
+            changes: Vec::new(),
+            events: 0,
+            sojourns: Vec::new(),
+        };
+        Self {
+            run,
+            round_trip,
+            events: 0,
+            inside_retry_after: 0,
+            delivered: 0.0,
+            area: 0.0,
+            settled_area: 0.0,
+            cuts: 0,
+            kept: [(0.0, 0.0); 2],
+            next_sample: 0.0,
+            sample: Sample::default(),
+            recent: Vec::new(),
+            tenants: vec![0.0; scenario.load.len()],
+            fair_from: scenario.stagger * f64::from(scenario.replicas - 1) + scenario.seconds / 10.0,
+            slow,
+            overloads: crashes.chain(spec.outages.iter().copied()).collect(),
+            scenario: scenario.clone(),
+        }
+    }
+
+    /// The state from `from` to `to`.
+    pub(super) fn pass(&mut self, from: f64, to: f64, in_flight: u32, window: u32, waiting: usize, used: f64) {
+        let (dt, in_flight, window) = (to - from, f64::from(in_flight), f64::from(window));
+        let half = self.scenario.seconds / 2.0;
+        self.area += dt * in_flight;
+        self.settled_area += (to - from.max(half)).max(0.0) * in_flight;
+        let capacity = self.scenario.provider.capacity(from);
+        if capacity > 0.0 && capacity < UNKNOWN && used >= FULL * capacity {
+            self.run.cold.get_or_insert(from / self.round_trip);
+            let last = self.scenario.provider.outages.last().map(|(_, to)| *to);
+            if let Some(end) = last.filter(|end| from >= *end) {
+                self.run.back.get_or_insert((from - end) / self.round_trip);
+            }
+        }
+        if let Some((begin, end)) = self.slow {
+            let phase = usize::from(from >= begin);
+            if from < end && from >= begin / 2.0 {
+                self.kept[phase].0 += dt * window;
+                self.kept[phase].1 += dt;
+            }
+        }
+        while self.next_sample <= to {
+            self.sample_ends(capacity, in_flight, window, waiting as f64);
+        }
+    }
+
+    fn sample_ends(&mut self, capacity: f64, in_flight: f64, window: f64, waiting: f64) {
+        let step = self.scenario.seconds / SAMPLES;
+        self.recent.sort_by(f32::total_cmp);
+        let of = |q| quantile(&self.recent, q).unwrap_or(f64::NAN);
+        self.run.samples.push(Sample {
+            t: self.next_sample,
+            capacity,
+            window,
+            in_flight,
+            waiting,
+            successes: self.sample.successes / step,
+            refusals: self.sample.refusals / step,
+            p50: of(0.5),
+            p99: of(0.99),
+        });
+        self.sample = Sample::default();
+        self.recent.clear();
+        self.next_sample += step;
+    }
+
+    pub(super) fn dispatched(&mut self, t: f64) {
+        // What was sent in the first second met the failure rather than asked for it.
+        let down = self.scenario.provider.outages.iter().any(|(from, to)| (from + 1.0..*to).contains(&t));
+        if let Some(probes) = self.run.probes.as_mut().filter(|_| down) {
+            *probes += 1;
+        }
+    }
+
+    pub(super) fn moved(&mut self, t: f64, replica: u32, before: u32, after: u32, change: Option<Change>) {
+        if after < before && self.overloads.iter().any(|(from, to)| (*from..*to).contains(&t)) {
+            self.cuts += 1;
+        }
+        if let Some(change) = change {
+            self.run.changes.push((t, replica, change));
+        }
+    }
+
+    /// Counts a success; returns what of it counts for fairness.
+    pub(super) fn succeeded(&mut self, t: f64, sojourn: f64, work: f64, load: u32) -> f64 {
+        self.run.successes += 1;
+        self.delivered += work;
+        self.sample.successes += 1.0;
+        self.run.sojourns.push(sojourn as f32);
+        self.recent.push(sojourn as f32);
+        if t < self.fair_from {
+            return 0.0;
+        }
+        if let Some(tenant) = self.tenants.get_mut(load as usize) {
+            *tenant += work;
+        }
+        work
+    }
+
+    pub(super) fn failed(&mut self, outcome: Outcome) {
+        self.sample.refusals += 1.0;
+        match outcome {
+            Outcome::Throttled => self.run.throttled += 1,
+            Outcome::RateLimited => self.run.rate_limited += 1,
+            _ => self.run.overloaded += 1,
+        }
+    }
+
+    pub(super) fn lost(&mut self) {
+        self.run.lost += 1;
+    }
+
+    pub(super) fn finish(self, replicas: &[f64]) -> Run {
+        let mut run = self.run;
+        run.sojourns.sort_by(f32::total_cmp);
+        run.delivered = self.delivered;
+        run.events = self.events;
+        run.inside_retry_after = self.inside_retry_after;
+        run.in_flight = self.area / self.scenario.seconds;
+        run.settled = self.settled_area * 2.0 / self.scenario.seconds;
+        run.jain = if replicas.len() > 1 { jain(replicas) } else { jain(&self.tenants) };
+        run.cuts = (!self.overloads.is_empty()).then(|| self.cuts as f64 / self.overloads.len() as f64);
+        let mean = |(area, time): (f64, f64)| if time > 0.0 { area / time } else { f64::NAN };
+        run.kept = self.slow.map(|_| mean(self.kept[1]) / mean(self.kept[0]));
+        run
+    }
+}

@@ -1,0 +1,400 @@
+//! Simulated providers: what they admit, and when they are done.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::steps::Steps;
+use crate::core::pacer::RateHint;
+
+/// "No limit", as a number that still takes arithmetic.
+const UNLIMITED: f64 = 1e9;
+
+/// How admitted requests share the servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Discipline {
+    /// A queue, silently: one request per server, the others wait.
+    #[default]
+    Fifo,
+    /// Processor sharing: beyond the servers all become slower together.
+    Sharing,
+    /// A batch: n at once take 1 + n ÷ servers times as long each.
+    Batch,
+}
+
+/// What a provider is. Times are in seconds.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderSpec {
+    /// Requests admitted at once; more are refused with a 429 of concurrency. Default no limit.
+    pub cap: Steps,
+    /// Requests served at once. Default no limit.
+    pub servers: Steps,
+    /// What becomes of admitted requests beyond the servers.
+    pub discipline: Discipline,
+    /// Service takes this many times as long, for everybody. Default 1.
+    pub slow: Steps,
+    /// Stretches in which all fails with a 503, what is in flight at their start included.
+    pub outages: Vec<(f64, f64)>,
+    /// Instants at which everything in flight fails with a 503.
+    pub crashes: Vec<f64>,
+    /// Stretches in which requests are taken and never answered.
+    pub hangs: Vec<(f64, f64)>,
+    /// How long a refusal or failure takes. Default 0.02.
+    pub refusal: f64,
+    /// The retry-after that refusals of concurrency and failures state, if any.
+    pub retry_after: Option<f64>,
+    /// Round trip of the network, during which a slot stands empty. Default 0.
+    pub latency: f64,
+    /// A slot is free up to this long after the answer (uniform). Default 0.
+    pub lag: f64,
+    /// Nothing is served before this second: scale from zero. Default 0.
+    pub warmup: f64,
+    /// A rate bucket before everything else.
+    pub rate: Option<RateSpec>,
+    /// Other users of the same account.
+    pub competitors: Option<Competitors>,
+}
+
+impl Default for ProviderSpec {
+    fn default() -> Self {
+        Self {
+            cap: Steps::always(UNLIMITED),
+            servers: Steps::always(UNLIMITED),
+            discipline: Discipline::default(),
+            slow: Steps::always(1.0),
+            outages: Vec::new(),
+            crashes: Vec::new(),
+            hangs: Vec::new(),
+            refusal: 0.02,
+            retry_after: None,
+            latency: 0.0,
+            lag: 0.0,
+            warmup: 0.0,
+            rate: None,
+            competitors: None,
+        }
+    }
+}
+
+/// A rate bucket.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateSpec {
+    /// Requests per minute.
+    pub per_minute: f64,
+    /// Size of the bucket, in requests.
+    pub burst: f64,
+    /// Whether every response has the x-ratelimit headers, and 429s a retry-after; default no.
+    #[serde(default)]
+    pub headers: bool,
+}
+
+/// Others on the same account: they take every other slot that comes free, until they have theirs.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Competitors {
+    /// How many slots they want.
+    pub slots: Steps,
+    /// Median service time, in seconds.
+    pub median: f64,
+    /// Standard deviation of its logarithm.
+    pub sigma: f64,
+}
+
+impl ProviderSpec {
+    /// Which field is wrong, its value, and the remedy.
+    pub(super) fn problem(&self) -> Option<(&'static str, String, String)> {
+        let schedule = |field, steps: &Steps, least| {
+            steps.problem(least).map(|remedy| (field, format!("{:?}", steps.times().collect::<Vec<_>>()), remedy))
+        };
+        let number = |field, value: f64, least: f64, most: f64| {
+            let bad = !(least..=most).contains(&value);
+            bad.then(|| (field, value.to_string(), format!("give a number from {least} to {most}")))
+        };
+        let spans = |field, spans: &[(f64, f64)]| {
+            let bad = spans.iter().find(|(from, to)| !(0.0..to - 1e-9).contains(from))?;
+            Some((field, format!("{bad:?}"), "give [from, to] in seconds, to after from".to_owned()))
+        };
+        schedule("provider.cap", &self.cap, 0.0)
+            .or(schedule("provider.servers", &self.servers, 1.0))
+            .or(schedule("provider.slow", &self.slow, 1e-3))
+            .or(spans("provider.outages", &self.outages))
+            .or(spans("provider.hangs", &self.hangs))
+            .or(self.crashes.iter().find_map(|at| number("provider.crashes", *at, 0.0, 1e9)))
+            .or(number("provider.refusal", self.refusal, 1e-4, 3600.0))
+            .or(number("provider.retry_after", self.retry_after.unwrap_or(1.0), 0.0, 86_400.0))
+            .or(number("provider.latency", self.latency, 0.0, 60.0))
+            .or(number("provider.lag", self.lag, 0.0, 3600.0))
+            .or(number("provider.warmup", self.warmup, 0.0, 1e6))
+            .or(self.rate.as_ref().and_then(|rate| {
+                number("provider.rate.per_minute", rate.per_minute, 1e-3, 1e9).or(number(
+                    "provider.rate.burst",
+                    rate.burst,
+                    1.0,
+                    1e9,
+                ))
+            }))
+            .or(self.competitors.as_ref().and_then(|others| {
+                schedule("provider.competitors.slots", &others.slots, 0.0)
+                    .or(number("provider.competitors.median", others.median, 1e-4, 1e5))
+                    .or(number("provider.competitors.sigma", others.sigma, 0.0, 3.0))
+            }))
+    }
+
+    /// Whether the provider is down at `t`.
+    pub(super) fn down(&self, t: f64) -> bool {
+        self.outages.iter().any(|(from, to)| (*from..*to).contains(&t))
+    }
+
+    fn hangs(&self, t: f64) -> bool {
+        self.hangs.iter().any(|(from, to)| (*from..*to).contains(&t))
+    }
+
+    /// How many requests it serves well at once at `t`.
+    #[must_use]
+    pub fn capacity(&self, t: f64) -> f64 {
+        if self.down(t) { 0.0 } else { self.cap.at(t).min(self.servers.at(t)) }
+    }
+
+    /// When something about it changes by schedule.
+    pub(super) fn changes(&self) -> impl Iterator<Item = f64> {
+        let schedules = [&self.cap, &self.servers, &self.slow].into_iter().flat_map(Steps::times);
+        let spans = self.outages.iter().chain(&self.hangs).flat_map(|(from, to)| [*from, *to]);
+        schedules.chain(spans).chain([self.warmup])
+    }
+}
+
+/// What a provider says to an arriving request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Reception {
+    Taken,
+    Throttled,
+    RateLimited { retry_after: Option<Duration> },
+    Failed,
+}
+
+/// What it wants to be called for, and when.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Due {
+    /// [`Provider::finish`] with this attempt.
+    Finish(u64),
+    /// [`Provider::share`] with this number.
+    Share(u64),
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Bucket {
+    tokens: f64,
+    at: f64,
+}
+
+/// A provider at work. Attempts are named by numbers that are never used twice.
+#[derive(Debug)]
+pub(super) struct Provider {
+    pub(super) spec: ProviderSpec,
+    /// Admitted: waiting, in service, or not yet freed.
+    admitted: u32,
+    busy: u32,
+    waiting: VecDeque<(u64, f64)>,
+    bucket: Bucket,
+    /// Processor sharing: service attained by each since the start, and when that was computed.
+    attained: f64,
+    attained_at: f64,
+    /// Processor sharing: attained at finish, as sortable bits, and attempt.
+    running: BinaryHeap<Reverse<(u64, u64)>>,
+    calls: u64,
+    /// What it wants: drained by the world.
+    pub(super) due: Vec<(f64, Due)>,
+}
+
+impl Provider {
+    pub(super) fn new(spec: ProviderSpec) -> Self {
+        let tokens = spec.rate.as_ref().map_or(0.0, |rate| rate.burst);
+        Self {
+            spec,
+            admitted: 0,
+            busy: 0,
+            waiting: VecDeque::new(),
+            bucket: Bucket { tokens, at: 0.0 },
+            attained: 0.0,
+            attained_at: 0.0,
+            running: BinaryHeap::new(),
+            calls: 0,
+            due: Vec::new(),
+        }
+    }
+
+    /// Requests per second of the bucket, and tokens now.
+    fn tokens(&self, t: f64) -> Option<(f64, f64, f64)> {
+        let rate = self.spec.rate.as_ref()?;
+        let per_second = rate.per_minute / 60.0;
+        Some((per_second, rate.burst, (self.bucket.tokens + per_second * (t - self.bucket.at)).min(rate.burst)))
+    }
+
+    /// How many more would be served at once, which nobody outside can know.
+    pub(super) fn room(&self, t: f64) -> u32 {
+        let free = self.spec.capacity(t) - f64::from(self.admitted);
+        let tokens = self.tokens(t).map_or(UNLIMITED, |(_, _, tokens)| tokens + 1e-9);
+        if self.spec.hangs(t) { 0 } else { free.min(tokens).max(0.0) as u32 }
+    }
+
+    /// When a bucket that is empty has a token again.
+    pub(super) fn token_at(&self, t: f64) -> Option<f64> {
+        let (per_second, _, tokens) = self.tokens(t)?;
+        (tokens < 1.0).then(|| t + (1.0 - tokens) / per_second + 1e-6)
+    }
+
+    /// What headers say, where it sends any.
+    pub(super) fn hint(&self, t: f64) -> Option<RateHint> {
+        self.spec.rate.as_ref().filter(|rate| rate.headers)?;
+        let (per_second, burst, tokens) = self.tokens(t)?;
+        let reset = Duration::from_secs_f64((burst - tokens) / per_second);
+        Some(RateHint { limit: Some(burst), remaining: tokens.floor(), reset: Some(reset), ..RateHint::default() })
+    }
+
+    pub(super) fn arrive(&mut self, t: f64, id: u64, work: f64) -> Reception {
+        if self.spec.down(t) {
+            return Reception::Failed;
+        }
+        if let Some((per_second, _, tokens)) = self.tokens(t).filter(|(_, _, tokens)| *tokens < 1.0) {
+            let stated = self.spec.rate.as_ref().is_some_and(|rate| rate.headers);
+            let retry_after = stated.then(|| Duration::from_secs_f64((1.0 - tokens) / per_second));
+            return Reception::RateLimited { retry_after };
+        }
+        if f64::from(self.admitted) >= self.spec.cap.at(t) {
+            return Reception::Throttled;
+        }
+        if let Some((_, _, tokens)) = self.tokens(t) {
+            self.bucket = Bucket { tokens: tokens - 1.0, at: t };
+        }
+        self.admitted += 1;
+        if self.spec.hangs(t) {
+            return Reception::Taken;
+        }
+        match self.spec.discipline {
+            Discipline::Fifo => {
+                self.waiting.push_back((id, work));
+                self.serve(t);
+            }
+            Discipline::Sharing | Discipline::Batch => {
+                self.attain(t);
+                self.running.push(Reverse(((self.attained + work).to_bits(), id)));
+                self.look_again(t);
+            }
+        }
+        Reception::Taken
+    }
+
+    fn serve(&mut self, t: f64) {
+        while f64::from(self.busy) < self.spec.servers.at(t) {
+            let Some((id, work)) = self.waiting.pop_front() else { break };
+            self.busy += 1;
+            let start = t.max(self.spec.warmup);
+            self.due.push((start + work * self.spec.slow.at(t), Due::Finish(id)));
+        }
+    }
+
+    /// Ends the service of an attempt on its own server; `free` when its slot is free at once.
+    pub(super) fn finish(&mut self, t: f64, free: bool) {
+        self.busy -= 1;
+        self.admitted -= u32::from(free);
+        self.serve(t);
+    }
+
+    /// A slot is free at last.
+    pub(super) fn free(&mut self) {
+        self.admitted -= 1;
+    }
+
+    /// Takes out an attempt whose caller gave up or that failed. `started`: it has a [`Due::Finish`], which its owner
+    /// must ignore.
+    pub(super) fn withdraw(&mut self, t: f64, id: u64, started: bool) {
+        self.admitted -= 1;
+        match self.spec.discipline {
+            Discipline::Fifo if started => {
+                self.busy -= 1;
+                self.serve(t);
+            }
+            Discipline::Fifo => self.waiting.retain(|(waiting, _)| *waiting != id),
+            Discipline::Sharing | Discipline::Batch => {
+                self.attain(t);
+                self.running.retain(|Reverse((_, running))| *running != id);
+                self.look_again(t);
+            }
+        }
+    }
+
+    /// Processor sharing: speed of each request.
+    fn speed(&self, t: f64) -> f64 {
+        if t < self.spec.warmup {
+            return 0.0;
+        }
+        let n = self.running.len().max(1) as f64;
+        let servers = self.spec.servers.at(t);
+        let speed = match self.spec.discipline {
+            Discipline::Batch => 1.0 / (1.0 + n / servers),
+            _ => (servers / n).min(1.0),
+        };
+        speed / self.spec.slow.at(t)
+    }
+
+    fn attain(&mut self, t: f64) {
+        self.attained += (t - self.attained_at) * self.speed(self.attained_at);
+        self.attained_at = t;
+    }
+
+    fn look_again(&mut self, t: f64) {
+        self.calls += 1;
+        let speed = self.speed(t);
+        if let Some(Reverse((bits, _))) = self.running.peek().filter(|_| speed > 0.0) {
+            let left = (f64::from_bits(*bits) - self.attained).max(0.0);
+            self.due.push((t + left / speed + 1e-9, Due::Share(self.calls)));
+        }
+    }
+
+    /// Processor sharing: the attempts that are done by now, if `call` is the last one asked for.
+    pub(super) fn share(&mut self, t: f64, call: u64, done: &mut Vec<u64>) {
+        if call != self.calls {
+            return;
+        }
+        self.attain(t);
+        let attained = self.attained + 1e-9;
+        while let Some(Reverse((bits, id))) = self.running.peek().copied() {
+            if f64::from_bits(bits) > attained {
+                break;
+            }
+            self.running.pop();
+            done.push(id);
+        }
+        self.look_again(t);
+    }
+
+    /// Something changed by schedule.
+    pub(super) fn changed(&mut self, t: f64) {
+        if self.spec.discipline == Discipline::Fifo {
+            self.serve(t);
+        } else {
+            self.attain(t);
+            self.look_again(t);
+        }
+    }
+
+    /// Requests that make progress.
+    pub(super) fn used(&self) -> f64 {
+        match self.spec.discipline {
+            Discipline::Fifo => f64::from(self.busy),
+            _ => self.running.len() as f64,
+        }
+    }
+
+    /// Processor sharing: work that an attempt still needs.
+    pub(super) fn left(&mut self, t: f64, id: u64) -> f64 {
+        self.attain(t);
+        let found = self.running.iter().find(|Reverse((_, running))| *running == id);
+        found.map_or(0.0, |Reverse((bits, _))| (f64::from_bits(*bits) - self.attained).max(0.0))
+    }
+}

@@ -1,0 +1,52 @@
+//! Many seeds, one figure: median and range.
+
+use super::measure::Measure;
+use super::run::Run;
+use super::scenario::Scenario;
+
+/// Median and range of one measure over the seeds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// The lower median.
+    pub median: f64,
+    /// The least.
+    pub least: f64,
+    /// The most.
+    pub most: f64,
+}
+
+/// The figures of one controller in one scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    figures: Vec<(Measure, Spread)>,
+}
+
+impl Summary {
+    /// One figure; `None` where the measure does not apply.
+    #[must_use]
+    pub fn get(&self, measure: Measure) -> Option<Spread> {
+        self.figures.iter().find(|(of, _)| *of == measure).map(|(_, spread)| *spread)
+    }
+
+    /// What the scenario expects and did not get: measure, median, band.
+    #[must_use]
+    pub fn misses(&self, scenario: &Scenario) -> Vec<(Measure, f64, (f64, f64))> {
+        let median = |measure: Measure| self.get(measure).map_or(f64::NAN, |spread| spread.median);
+        let bands = scenario.expect.iter().map(|(measure, band)| (*measure, median(*measure), *band));
+        bands.filter(|(_, value, (least, most))| !(least..=most).contains(&value)).collect()
+    }
+}
+
+/// Sums runs up, each beside the oracle's run of the same seed.
+#[must_use]
+pub fn summarize(runs: &[Run], oracle: &[Run]) -> Summary {
+    let spread = |measure: Measure| {
+        let mut values: Vec<f64> =
+            runs.iter().zip(oracle).filter_map(|(run, oracle)| measure.of(run, oracle)).collect();
+        values.sort_by(f64::total_cmp);
+        let (least, most) = (*values.first()?, *values.last()?);
+        let median = *values.get((values.len() - 1) / 2)?;
+        Some((measure, Spread { median, least, most }))
+    };
+    Summary { figures: Measure::ALL.into_iter().filter_map(spread).collect() }
+}

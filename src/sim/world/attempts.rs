@@ -1,0 +1,214 @@
+//! Attempts: on their way, at the provider, and what their answers do.
+
+use std::time::Duration;
+
+use super::{Attempt, Event, Holder, State, World, seconds};
+use crate::core::outcome::Outcome;
+use crate::core::pacer::RateHints;
+use crate::core::route::Answer;
+use crate::sim::provider::{Discipline, Reception};
+use crate::sim::replica::Policy;
+
+impl World<'_> {
+    pub(super) fn attempt(&mut self, id: u64) -> Option<&mut Attempt> {
+        self.attempts.get_mut((id & 0xFFFF_FFFF) as usize)?.as_mut().filter(|attempt| attempt.id == id)
+    }
+
+    pub(super) fn end_attempt(&mut self, id: u64) -> Option<Attempt> {
+        let slot = (id & 0xFFFF_FFFF) as usize;
+        let attempt = self.attempts.get_mut(slot)?.take_if(|attempt| attempt.id == id)?;
+        self.free_attempts.push(slot as u32);
+        Some(attempt)
+    }
+
+    /// An attempt is served; `free`: and its slot is free.
+    pub(super) fn served(&mut self, id: u64, free: bool) {
+        if !free {
+            let lag = self.scenario.provider.lag * self.lags.unit();
+            self.at(self.t() + lag, Event::Free);
+        }
+        self.reply(id, 0.0, Outcome::Success, None);
+    }
+
+    /// Sends an answer back, after `delay`.
+    pub(super) fn reply(&mut self, id: u64, delay: f64, outcome: Outcome, retry_after: Option<Duration>) {
+        let at = self.t() + delay + self.scenario.provider.latency / 2.0;
+        // What was scheduled for it at the provider must not find it.
+        let id = self.rename(id);
+        let Some(attempt) = self.attempt(id) else { return };
+        attempt.state = State::Answered(outcome, retry_after);
+        if delay == 0.0 && self.scenario.provider.latency == 0.0 {
+            if let Some(attempt) = self.end_attempt(id) {
+                self.answer(attempt);
+            }
+            return;
+        }
+        self.at(at, Event::Answer(id));
+    }
+
+    /// Everything in flight fails.
+    pub(super) fn crash(&mut self) {
+        let t = self.t();
+        self.take_due();
+        let taken: Vec<(u64, bool)> = self
+            .attempts
+            .iter()
+            .flatten()
+            .filter(|attempt| attempt.state == State::Taken)
+            .map(|attempt| (attempt.id, attempt.finish.is_some()))
+            .collect();
+        // Those that wait first: a server that is freed must not begin with one that is about to fail.
+        for started in [false, true] {
+            for &(id, _) in taken.iter().filter(|(_, is)| *is == started) {
+                self.provider.withdraw(t, id, started);
+            }
+        }
+        let stated = self.scenario.provider.retry_after.map(Duration::from_secs_f64);
+        for (id, _) in taken {
+            self.reply(id, self.scenario.provider.refusal, Outcome::Overloaded, stated);
+        }
+    }
+
+    /// Gives an attempt a new name, so that what was scheduled for the old one is void.
+    pub(super) fn rename(&mut self, id: u64) -> u64 {
+        self.generation += 1;
+        let renamed = self.generation << 32 | id & 0xFFFF_FFFF;
+        if let Some(attempt) = self.attempt(id) {
+            attempt.id = renamed;
+        }
+        renamed
+    }
+
+    /// A request reaches the provider.
+    pub(super) fn send(&mut self, job: Option<Holder>, work: f64) {
+        let t = self.t();
+        let slot = self.free_attempts.pop().unwrap_or_else(|| {
+            self.attempts.push(None);
+            self.attempts.len() as u32 - 1
+        });
+        self.generation += 1;
+        let id = self.generation << 32 | u64::from(slot);
+        if let Some(place) = self.attempts.get_mut(slot as usize) {
+            *place = Some(Attempt { id, job, work, state: State::Sent, finish: None });
+        }
+        if let (Some(timeout), Some(_)) = (self.scenario.timeout, job) {
+            self.at(t + timeout, Event::Timeout(id));
+        }
+        let latency = self.scenario.provider.latency;
+        if latency > 0.0 && job.is_some() {
+            self.travelling += 1;
+            self.at(t + latency / 2.0, Event::Reach(id));
+        } else {
+            self.reach(id);
+        }
+    }
+
+    /// The provider takes an attempt, or does not.
+    pub(super) fn reach(&mut self, id: u64) {
+        let t = self.t();
+        let Some(work) = self.attempt(id).map(|attempt| attempt.work) else { return };
+        let stated = self.scenario.provider.retry_after.map(Duration::from_secs_f64);
+        let (outcome, retry_after) = match self.provider.arrive(t, id, work) {
+            Reception::Taken => {
+                if let Some(attempt) = self.attempt(id) {
+                    attempt.state = State::Taken;
+                }
+                return;
+            }
+            Reception::Throttled => (Outcome::Throttled, stated),
+            Reception::RateLimited { retry_after } => (Outcome::RateLimited, retry_after),
+            Reception::Failed => (Outcome::Overloaded, stated),
+        };
+        self.reply(id, self.scenario.provider.refusal, outcome, retry_after);
+    }
+
+    /// The answer of an attempt is here.
+    pub(super) fn answer(&mut self, attempt: Attempt) {
+        let Some(holder) = attempt.job else {
+            self.others_have -= 1;
+            return;
+        };
+        let State::Answered(outcome, retry_after) = attempt.state else { return };
+        let (now, t) = (self.time(), self.t());
+        let hint = self.provider.hint(t);
+        let random = [self.pauses.unit(), self.pauses.unit()];
+        let Some(replica) = self.replicas.get_mut(holder.replica as usize) else { return };
+        if let Some(wait) = retry_after {
+            replica.stated = replica.stated.max(now + wait);
+        }
+        let before = replica.gates.limit();
+        let demand = replica.queue.has_ready();
+        let answer =
+            Answer { outcome, retry_after, hints: RateHints { requests: hint, ..RateHints::default() }, cost: None };
+        let change = replica.gates.settle(now, holder.sent, answer, demand, random);
+        self.observer.moved(t, holder.replica, before, replica.gates.limit(), change);
+        let Some(job) = self.jobs.get(holder.job as usize) else { return };
+        if outcome == Outcome::Success {
+            replica.queue.complete(now, holder.key, None);
+            replica.delivered += self.observer.succeeded(t, t - seconds(job.created), attempt.work, job.load);
+            self.end_job(holder.replica, holder.job, false);
+        } else {
+            self.observer.failed(outcome);
+            let served = now.since(holder.at);
+            self.retry(holder, retry_after, served);
+        }
+        self.pump(holder.replica);
+    }
+
+    /// Back into the queue, or given up.
+    pub(super) fn retry(&mut self, holder: Holder, retry_after: Option<Duration>, served: Duration) {
+        let now = self.time();
+        let random = self.pauses.unit();
+        let Some(replica) = self.replicas.get_mut(holder.replica as usize) else { return };
+        let attempts = self.jobs.get(holder.job as usize).map_or(u32::MAX, |job| job.attempts);
+        let mut not_before = now + self.scenario.retry.backoff().wait(attempts, random);
+        let broke = replica.policy == Policy::Fail && replica.budget.remaining() < 1.0;
+        if attempts >= self.scenario.retry.attempts || broke {
+            replica.queue.complete(now, holder.key, None);
+            return self.lose(holder.replica, holder.job);
+        }
+        if replica.policy == Policy::Wait {
+            not_before = not_before.max(replica.budget.reserve(now));
+        } else {
+            // Without a hold of the whole route it is the request that waits.
+            not_before = not_before.max(now + retry_after.unwrap_or_default());
+            if replica.policy == Policy::Fail {
+                replica.budget.reserve(now);
+            }
+        }
+        let requeued = replica.queue.requeue(now, holder.key, not_before, served, holder.job);
+        debug_assert!(requeued.is_ok(), "a dispatched job is in flight");
+    }
+
+    /// Others take a slot that is free now, every other time.
+    pub(super) fn compete(&mut self) {
+        let Some(others) = &self.scenario.provider.competitors else { return };
+        let want = others.slots.at(self.t()) as u32;
+        while self.others_have < want && self.provider.room(self.t()) > 0 && self.others.unit() < 0.5 {
+            let work = self.others.lognormal(others.median, others.sigma);
+            self.others_have += 1;
+            self.send(None, work);
+        }
+    }
+
+    /// Counts the service that attempts under way have had.
+    pub(super) fn count_unfinished(&mut self) {
+        let t = self.t();
+        let attempts = std::mem::take(&mut self.attempts);
+        for attempt in attempts.into_iter().flatten() {
+            let (Some(holder), State::Taken) = (attempt.job, attempt.state) else { continue };
+            let sharing = self.provider.left(t, attempt.id);
+            let slow = self.scenario.provider.slow.at(t);
+            let had = match attempt.finish {
+                Some(finish) => attempt.work - (finish - t) / slow,
+                None if self.scenario.provider.discipline == Discipline::Fifo => 0.0,
+                None => attempt.work - sharing,
+            };
+            let had = had.clamp(0.0, attempt.work);
+            self.observer.delivered += had;
+            if let Some(replica) = self.replicas.get_mut(holder.replica as usize) {
+                replica.delivered += had;
+            }
+        }
+    }
+}

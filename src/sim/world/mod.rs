@@ -1,0 +1,371 @@
+//! The event loop.
+
+mod attempts;
+mod jobs;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::sim::controller::{Controller, Inside, Sent};
+use crate::sim::load::Load;
+use crate::sim::observer::Observer;
+use crate::sim::provider::{Due, Provider};
+use crate::sim::replica::Replica;
+use crate::sim::rng::Rng;
+use crate::sim::run::Run;
+use crate::sim::scenario::Scenario;
+
+use crate::core::outcome::Outcome;
+use crate::core::slab::Key;
+use crate::core::time::Time;
+
+/// Streams of random numbers, so that no draw disturbs another: who arrives, how replicas and others behave. Jobs have
+/// one each.
+const ARRIVALS: u64 = 1;
+const PAUSES: u64 = 2;
+const OTHERS: u64 = 3;
+const LAGS: u64 = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    /// The provider is done with an attempt.
+    Finish(u64),
+    /// Processor sharing: look again.
+    Share(u64),
+    /// A slot is free at last.
+    Free,
+    /// An attempt reaches the provider.
+    Reach(u64),
+    /// The answer to an attempt reaches its replica.
+    Answer(u64),
+    Timeout(u64),
+    /// A replica's queue or gates want to be looked at.
+    Wake(u32),
+    /// A replica starts.
+    Start(u32),
+    /// A load sends its next request.
+    Arrive(u32),
+    /// A client of a load, at a replica, asks.
+    Ask(u32, u32),
+    /// An on/off load turns on or off.
+    Turn(u32),
+    /// Something changes by schedule.
+    Changed,
+    /// All in flight fails.
+    Crash,
+}
+
+struct Job {
+    work: f64,
+    size: f64,
+    load: u32,
+    attempts: u32,
+    created: u64,
+}
+
+struct Attempt {
+    id: u64,
+    /// `None` for somebody else's.
+    job: Option<Holder>,
+    work: f64,
+    state: State,
+    /// When its service on a server of its own ends.
+    finish: Option<f64>,
+}
+
+/// Where an attempt is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    /// On its way to the provider.
+    Sent,
+    /// Waiting there, or in service.
+    Taken,
+    /// Its answer is on the way.
+    Answered(Outcome, Option<Duration>),
+}
+
+#[derive(Clone, Copy)]
+struct Holder {
+    replica: u32,
+    job: u32,
+    key: Key,
+    sent: Sent,
+    at: Time,
+}
+
+/// One load's state.
+#[derive(Default)]
+struct Source {
+    /// Requests sent, or the next recorded one.
+    count: usize,
+    on: bool,
+    /// Arrivals scheduled before it turned off are void.
+    pending: bool,
+}
+
+struct World<'a> {
+    scenario: &'a Scenario,
+    controller: Controller,
+    seed: u64,
+    provider: Provider,
+    /// Attempts on their way to the provider.
+    travelling: u32,
+    /// Slots that others have.
+    others_have: u32,
+    replicas: Vec<Replica>,
+    sources: Vec<Source>,
+    tenants: Vec<Vec<Arc<str>>>,
+    started: u32,
+    jobs: Vec<Job>,
+    free_jobs: Vec<u32>,
+    made: u64,
+    attempts: Vec<Option<Attempt>>,
+    free_attempts: Vec<u32>,
+    generation: u64,
+    heap: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    sequence: u64,
+    now: u64,
+    arrivals: Rng,
+    pauses: Rng,
+    others: Rng,
+    lags: Rng,
+    observer: Observer,
+    done: Vec<u64>,
+}
+
+/// Plays a scenario for one controller and one seed. The same arguments give the same run.
+#[must_use]
+pub fn run(scenario: &Scenario, controller: Controller, seed: u64) -> Run {
+    World::new(scenario, controller, seed).run()
+}
+
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
+}
+
+impl<'a> World<'a> {
+    fn new(scenario: &'a Scenario, controller: Controller, seed: u64) -> Self {
+        let tenants = scenario.load.iter().enumerate().map(|(index, load)| match load {
+            Load::Arrivals(arrivals) => {
+                let mut names: Vec<Arc<str>> = arrivals.iter().map(|arrival| arrival.tenant.as_str().into()).collect();
+                names.dedup();
+                names
+            }
+            _ => vec![format!("tenant-{index}").into()],
+        });
+        let mut world = Self {
+            provider: Provider::new(scenario.provider.clone()),
+            travelling: 0,
+            others_have: 0,
+            replicas: (0..scenario.replicas)
+                .map(|n| Replica::new(scenario, controller, seed.wrapping_add(u64::from(n) << 32)))
+                .collect(),
+            sources: scenario.load.iter().map(|_| Source::default()).collect(),
+            tenants: tenants.collect(),
+            started: 0,
+            jobs: Vec::new(),
+            free_jobs: Vec::new(),
+            made: 0,
+            attempts: Vec::new(),
+            free_attempts: Vec::new(),
+            generation: 0,
+            heap: BinaryHeap::new(),
+            sequence: 0,
+            now: 0,
+            arrivals: Rng::new(seed, ARRIVALS),
+            pauses: Rng::new(seed, PAUSES),
+            others: Rng::new(seed, OTHERS),
+            lags: Rng::new(seed, LAGS),
+            observer: Observer::new(scenario, controller, seed),
+            done: Vec::new(),
+            scenario,
+            controller,
+            seed,
+        };
+        for n in 0..scenario.replicas {
+            world.at(f64::from(n) * scenario.stagger, Event::Start(n));
+        }
+        let changes: Vec<f64> = scenario.provider.changes().filter(|at| *at > 0.0).collect();
+        for at in changes {
+            world.at(at, Event::Changed);
+        }
+        for at in
+            scenario.provider.crashes.iter().copied().chain(scenario.provider.outages.iter().map(|(from, _)| *from))
+        {
+            world.at(at, Event::Crash);
+        }
+        world
+    }
+
+    fn at(&mut self, t: f64, event: Event) {
+        self.sequence += 1;
+        let nanos = ((t * 1e9).round() as u64).max(self.now);
+        self.heap.push(Reverse((nanos, self.sequence, event)));
+    }
+
+    fn t(&self) -> f64 {
+        seconds(self.now)
+    }
+
+    fn time(&self) -> Time {
+        Time::from_nanos(self.now)
+    }
+
+    fn run(mut self) -> Run {
+        let end = (self.scenario.seconds * 1e9) as u64;
+        while let Some(Reverse((at, _, event))) = self.heap.pop() {
+            if at > end {
+                break;
+            }
+            self.pass(at);
+            self.now = at;
+            self.observer.events += 1;
+            self.handle(event);
+            self.compete();
+            self.take_due();
+            if self.controller == Controller::Oracle {
+                for replica in 0..self.replicas.len() {
+                    self.pump(replica as u32);
+                }
+                self.take_due();
+            }
+        }
+        self.pass(end);
+        self.now = end;
+        self.count_unfinished();
+        let shares: Vec<f64> = self.replicas.iter().map(|replica| replica.delivered).collect();
+        self.observer.finish(&shares)
+    }
+
+    /// Lets time pass until `to`, for those who measure.
+    fn pass(&mut self, to: u64) {
+        if to == self.now {
+            return;
+        }
+        let in_flight: u32 = self.replicas.iter().map(|replica| replica.gates.in_flight()).sum();
+        let window: u32 = self.replicas.iter().map(|replica| replica.gates.limit()).sum();
+        let waiting: usize = self.replicas.iter().map(|replica| replica.queue.len()).sum();
+        self.observer.pass(self.t(), seconds(to), in_flight, window, waiting, self.provider.used());
+    }
+
+    /// Schedules what the provider wants to be called for.
+    fn take_due(&mut self) {
+        let mut due = std::mem::take(&mut self.provider.due);
+        for (at, what) in due.drain(..) {
+            match what {
+                Due::Finish(id) => {
+                    if let Some(attempt) = self.attempt(id) {
+                        attempt.finish = Some(at);
+                    }
+                    self.at(at, Event::Finish(id));
+                }
+                Due::Share(call) => self.at(at, Event::Share(call)),
+            }
+        }
+        self.provider.due = due;
+    }
+
+    fn handle(&mut self, event: Event) {
+        let t = self.t();
+        match event {
+            Event::Finish(id) => {
+                if self.attempt(id).is_some() {
+                    let free = self.scenario.provider.lag == 0.0;
+                    self.provider.finish(t, free);
+                    self.compete();
+                    self.served(id, free);
+                }
+            }
+            Event::Share(call) => {
+                let mut done = std::mem::take(&mut self.done);
+                self.provider.share(t, call, &mut done);
+                for id in done.drain(..) {
+                    let free = self.scenario.provider.lag == 0.0;
+                    if free {
+                        self.provider.free();
+                        self.compete();
+                    }
+                    self.served(id, free);
+                }
+                self.done = done;
+            }
+            Event::Free => self.provider.free(),
+            Event::Reach(id) => {
+                self.travelling -= 1;
+                self.reach(id);
+            }
+            Event::Answer(id) => {
+                let Some(attempt) = self.end_attempt(id) else { return };
+                self.answer(attempt);
+            }
+            Event::Timeout(id) => {
+                let Some(mut attempt) = self.end_attempt(id) else { return };
+                if attempt.state == State::Taken {
+                    self.provider.withdraw(t, id, attempt.finish.is_some());
+                }
+                attempt.state = State::Answered(Outcome::Overloaded, None);
+                self.answer(attempt);
+            }
+            Event::Wake(replica) => {
+                let now = self.time();
+                // One that was overtaken by an earlier one is void, or they would multiply.
+                if let Some(due) = self.replicas.get_mut(replica as usize).filter(|due| due.wake <= now) {
+                    due.wake = Time::FAR;
+                    self.pump(replica);
+                }
+            }
+            Event::Start(replica) => self.start(replica),
+            Event::Arrive(load) => self.arrive(load),
+            Event::Ask(load, replica) => self.ask(load, replica),
+            Event::Turn(load) => self.turn(load),
+            Event::Changed => self.provider.changed(t),
+            Event::Crash => self.crash(),
+        }
+    }
+
+    /// Sends jobs while the gates are open, and sees to the next wake.
+    fn pump(&mut self, index: u32) {
+        let now = self.time();
+        loop {
+            let share = (self.scenario.provider.capacity(self.t()) / f64::from(self.started.max(1))).ceil();
+            let room = self.provider.room(self.t()).saturating_sub(self.travelling);
+            let inside = Inside { room, share: share as u32 };
+            let Some(replica) = self.replicas.get_mut(index as usize) else { return };
+            if replica.gates.credits(now, inside) == 0 {
+                break;
+            }
+            let Some(next) = replica.queue.pop(now, 0) else { break };
+            let demand = replica.queue.has_ready();
+            let Some(job) = self.jobs.get_mut(next.payload as usize) else { break };
+            job.attempts += 1;
+            let cost = if self.scenario.service.known { job.size } else { 1.0 };
+            if now < replica.stated {
+                self.observer.inside_retry_after += 1;
+            }
+            let sent = replica.gates.dispatch(now, cost, demand);
+            let work = job.work;
+            let holder = Holder { replica: index, job: next.payload, key: next.key, sent, at: now };
+            self.observer.dispatched(seconds(self.now));
+            self.send(Some(holder), work);
+        }
+        let Some(replica) = self.replicas.get_mut(index as usize) else { return };
+        let expired = replica.queue.expire(now);
+        let gate = replica.gates.poll_timeout(now).filter(|_| !replica.queue.is_empty());
+        let mut next = gate.into_iter().chain(replica.queue.poll_timeout()).min().unwrap_or(Time::FAR);
+        if self.controller == Controller::Oracle
+            && replica.queue.has_ready()
+            && let Some(at) = self.provider.token_at(seconds(self.now))
+        {
+            next = next.min(Time::from_nanos((at * 1e9) as u64));
+        }
+        if next < replica.wake && next < Time::FAR {
+            replica.wake = next;
+            self.at(next.as_nanos() as f64 / 1e9, Event::Wake(index));
+        }
+        for job in expired {
+            self.lose(index, job);
+        }
+    }
+}
