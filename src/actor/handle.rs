@@ -200,9 +200,22 @@ impl Fairflow {
 
     /// Schedules a request as it is and returns the reply with the slot still held.
     pub(crate) async fn dispatch(&self, spec: Spec, request: &Request) -> Result<(Reply, Settling, Receipt), Error> {
+        self.dispatch_job(spec, request, None).await
+    }
+
+    /// Schedules a request under the caller's own name for it.
+    pub(crate) async fn dispatch_job(
+        &self,
+        spec: Spec,
+        request: &Request,
+        job: Option<Arc<str>>,
+    ) -> Result<(Reply, Settling, Receipt), Error> {
         let engine = &*self.engine;
         let model = engine.model(&spec.model).await?;
         let ((answer, cost), slot, receipt) = run(engine, spec, |attempt| {
+            if let Some(job) = &job {
+                attempt.name(job);
+            }
             let provider = model
                 .routes
                 .iter()

@@ -18,6 +18,10 @@ pub(super) fn request_id(request: &HttpRequest) -> String {
 pub(super) fn begin(status: u16, reason: &str, retry_after: Option<Duration>, id: &str) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     response.insert_header(("x-request-id", id)).insert_header(("x-fairflow-reason", reason));
+    if reason == "unconfirmed" {
+        // The official SDKs send a 5xx again by themselves, which could be paid twice.
+        response.insert_header(("x-should-retry", "false"));
+    }
     if let Some(wait) = retry_after {
         // Whole seconds, at least one: a zero would be read as "at once".
         response.insert_header(("retry-after", wait.as_secs_f64().ceil().max(1.0).to_string()));
