@@ -117,7 +117,13 @@ impl Error {
             Self::QueueFull { .. } | Self::TenantQueueFull { .. } | Self::DeadlineUnreachable { .. } => 429,
             Self::NoCapacity { .. } | Self::RetriesExhausted { .. } | Self::Stopped => 503,
             Self::QueueTimeout { .. } | Self::UpstreamTimeout { .. } => 504,
-            Self::Unconfirmed(failure) => if failure.timed_out { 504 } else { 502 },
+            Self::Unconfirmed(failure) => {
+                if failure.timed_out {
+                    504
+                } else {
+                    502
+                }
+            }
             Self::Rejected(failure) => failure.upstream.as_ref().map_or(400, |upstream| upstream.status),
             Self::Internal(_) => 500,
         }

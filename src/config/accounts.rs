@@ -97,7 +97,8 @@ fn endpoint(check: &mut Check, path: &str, raw: &ProviderConfig, default: Option
     };
     let plain = |version: &str| version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
     if let Some(version) = raw.api_version.as_deref().filter(|version| version.is_empty() || !plain(version)) {
-        check.problem(format!("{path}.api_version"), format!("{version:?} is no version; write it like \"2024-10-21\""));
+        check
+            .problem(format!("{path}.api_version"), format!("{version:?} is no version; write it like \"2024-10-21\""));
     }
     Endpoint {
         base_url: base_url(check, path, raw.base_url.as_deref().or(default)),

@@ -61,11 +61,7 @@ impl Config {
     /// kind of task.
     #[must_use]
     pub fn demo() -> Self {
-        let sim = ProviderConfig {
-            kind: "sim".into(),
-            sim: Some(SimConfig::default()),
-            ..ProviderConfig::default()
-        };
+        let sim = ProviderConfig { kind: "sim".into(), sim: Some(SimConfig::default()), ..ProviderConfig::default() };
         let model = || ModelConfig {
             routes: vec![RouteConfig { provider: "sim".into(), model: None }],
             ..ModelConfig::default()

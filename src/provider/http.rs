@@ -119,8 +119,8 @@ pub(crate) fn bearer(key: &SecretString) -> Result<HeaderValue, String> {
 ///
 /// A sentence, when the key cannot stand in a header.
 pub(super) fn secret_header(text: &str) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::from_str(text)
-        .map_err(|_| "the key has characters that cannot stand in a header".to_owned())?;
+    let mut value =
+        HeaderValue::from_str(text).map_err(|_| "the key has characters that cannot stand in a header".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -19,7 +19,12 @@ const DEFAULT_PIXELS: u64 = 1280 * 720;
 pub(crate) fn video_cost(count: u64, seconds: Option<f64>, fps: Option<u64>, size: Option<(u64, u64)>) -> Cost {
     let pixels = size.map_or(DEFAULT_PIXELS, |(width, height)| width.saturating_mul(height));
     let area = pixels.div_ceil(UNIT_PIXELS).max(1);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "saturates")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "saturates"
+    )]
     let frames = (seconds.unwrap_or(DEFAULT_SECONDS).max(0.0) * fps.unwrap_or(DEFAULT_FPS) as f64).ceil() as u64;
     Cost::new(count.max(1).saturating_mul(frames.max(1)).saturating_mul(area))
 }

@@ -55,8 +55,19 @@ impl Fault {
     /// Reads a provider's words: what speaks of moderation or of the input is the request's fault.
     pub(crate) fn read(words: &str) -> Self {
         const REQUEST: [&str; 13] = [
-            "moderat", "nsfw", "sensitive", "safety", "flagged", "policy", "copyright", "invalid", "validation",
-            "unsupported", "not supported", "out of range", "must be",
+            "moderat",
+            "nsfw",
+            "sensitive",
+            "safety",
+            "flagged",
+            "policy",
+            "copyright",
+            "invalid",
+            "validation",
+            "unsupported",
+            "not supported",
+            "out of range",
+            "must be",
         ];
         let words = words.to_lowercase();
         if REQUEST.iter().any(|word| words.contains(word)) { Self::Request } else { Self::Provider }

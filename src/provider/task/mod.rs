@@ -24,9 +24,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, oneshot};
 
+use self::guard::Guard;
 pub use self::handle::Handle;
 pub(super) use self::handle::{Fault, State};
-use self::guard::Guard;
 use self::pace::{Budget, Pace};
 use self::preset::{Accepted, Preset, Submission, unable};
 pub use self::store::{FileHandles, HandleStore, MemoryHandles};
@@ -91,11 +91,7 @@ impl TaskProvider {
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub fn with_handles(
-        account: &str,
-        settings: &TaskSettings,
-        handles: Arc<dyn HandleStore>,
-    ) -> Result<Self, String> {
+    pub fn with_handles(account: &str, settings: &TaskSettings, handles: Arc<dyn HandleStore>) -> Result<Self, String> {
         let (preset, openai): (Box<dyn Preset>, _) = match settings.preset {
             config::Preset::Bfl => (Box::new(bfl::Bfl), None),
             config::Preset::Fal => (Box::new(fal::Fal), None),
@@ -142,20 +138,22 @@ impl TaskProvider {
             .map_err(|malformed| unable(inner.preset.name(), &malformed))?;
         let request = fingerprint(&submission);
         let known = attempt.job().and_then(|job| inner.handles.get(job));
-        let (handle, state) = match known {
+        let (handle, begun) = match known {
             Some(handle) if handle.account != *inner.account || handle.request != request => {
                 let message = "this name stands for another request; give each request a name of its own";
                 return Err(Failure::new(Outcome::Rejected, message));
             }
-            Some(handle) => (handle, State::Queued(None)),
+            Some(handle) => (handle, (State::Queued(None), None)),
             None => {
                 attempt.mark_spent(!inner.preset.is_idempotent());
                 let submitted = inner.clone().submit(submission, request, &work, attempt).await;
-                submitted.inspect_err(|failure| attempt.mark_spent(failure.spent))?
+                let Begun { handle, state, wait } =
+                    submitted.inspect_err(|failure| attempt.mark_spent(failure.spent))?;
+                (handle, (state, wait))
             }
         };
         let watch = Watch { inner: inner.clone(), job: attempt.job().map(Arc::from), handle: Some(handle) };
-        let end = watch.follow(&work, state).await;
+        let end = watch.follow(&work, begun).await;
         attempt.mark_spent(end.as_ref().is_err_and(|failure| failure.spent));
         end
     }
@@ -181,7 +179,7 @@ impl Inner {
         request: String,
         work: &Work,
         attempt: &Attempt,
-    ) -> Result<(Handle, State), Failure> {
+    ) -> Result<Begun, Failure> {
         let (sender, receiver) = oneshot::channel();
         let (work, job) = (work.clone(), attempt.job().map(Arc::<str>::from));
         tokio::spawn(async move {
@@ -190,7 +188,7 @@ impl Inner {
                 let message = "the provider did not answer the submission";
                 Err(Failure { spent: true, ..Failure::new(Outcome::Overloaded, message) })
             });
-            if let Err(Ok((handle, _))) = sender.send(submitted) {
+            if let Err(Ok(Begun { handle, .. })) = sender.send(submitted) {
                 drop(Watch { inner: self, job, handle: Some(handle) });
             }
         });
@@ -205,7 +203,7 @@ impl Inner {
         request: String,
         work: &Work,
         job: Option<&str>,
-    ) -> Result<(Handle, State), Failure> {
+    ) -> Result<Begun, Failure> {
         let url = format!("{}{}", self.http.base_url(), submission.path);
         let post = self.http.request(reqwest::Method::POST, url).header(CONTENT_TYPE, "application/json");
         let sent = self.http.exchange(post.body(submission.body.to_string())).await;
@@ -233,7 +231,7 @@ impl Inner {
         if let Some(Err(error)) = job.map(|job| self.handles.put(job, &handle)) {
             tracing::warn!(account = %self.account, %error, "a generation under way cannot be remembered");
         }
-        Ok((handle, state))
+        Ok(Begun { handle, state, wait: next_question(&headers) })
     }
 
     /// Asks once how a generation stands, and how long to wait before the next question.
@@ -292,6 +290,13 @@ impl Inner {
     }
 }
 
+/// A generation that was accepted: how it stands, and how long to wait before the first question.
+struct Begun {
+    handle: Handle,
+    state: State,
+    wait: Option<Duration>,
+}
+
 /// Why a question has no answer.
 enum Unanswered {
     /// It may have one later.
@@ -310,11 +315,12 @@ struct Watch {
 }
 
 impl Watch {
-    async fn follow(mut self, work: &Work, mut state: State) -> Result<Answer, Failure> {
+    async fn follow(mut self, work: &Work, begun: (State, Option<Duration>)) -> Result<Answer, Failure> {
         let inner = self.inner.clone();
         let Some(handle) = self.handle.clone() else { return Err(Failure::new(Outcome::Cancelled, "cancelled")) };
         let mut pace = Pace::new(&inner.poll);
-        let (mut failed, mut wait, mut rates) = (0, None, RateHints::default());
+        let (mut state, mut wait) = begun;
+        let (mut failed, mut rates) = (0, RateHints::default());
         loop {
             let asked = match state {
                 State::Done(product) => {
@@ -413,10 +419,9 @@ fn end(state: State) -> Failure {
     match state {
         State::Failed(Fault::Request, words) => Failure::new(Outcome::Rejected, words),
         State::Failed(Fault::Provider, words) => Failure::new(Outcome::Overloaded, words),
-        State::Expired => Failure {
-            spent: true,
-            ..Failure::new(Outcome::Overloaded, "the generation expired at the provider")
-        },
+        State::Expired => {
+            Failure { spent: true, ..Failure::new(Outcome::Overloaded, "the generation expired at the provider") }
+        }
         _ => Failure::new(Outcome::Rejected, "the generation was cancelled at the provider"),
     }
 }

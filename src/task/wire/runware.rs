@@ -137,16 +137,7 @@ impl RunwareTask {
                     body.remove("frameImages");
                 }
                 let size = width.zip(height);
-                Ok(Work::Video(VideoInference {
-                    model,
-                    prompt,
-                    seconds,
-                    fps,
-                    size,
-                    first_frame,
-                    count,
-                    extra: body,
-                }))
+                Ok(Work::Video(VideoInference { model, prompt, seconds, fps, size, first_frame, count, extra: body }))
             }
             "textInference" => {
                 let messages = parse_messages(take("messages").as_ref())?;
@@ -384,7 +375,8 @@ pub fn render(product: Product, task: &RunwareTask) -> Vec<Map<String, Value>> {
             result.videos.into_iter().map(item).collect()
         }
         Product::Audio(result) => {
-            let item = |audio: Audio| medium("audio", audio.id, [("URL", audio.url), ("Base64Data", audio.base64)], None);
+            let item =
+                |audio: Audio| medium("audio", audio.id, [("URL", audio.url), ("Base64Data", audio.base64)], None);
             result.audios.into_iter().map(item).collect()
         }
         Product::Embedding(result) => {

@@ -1,0 +1,54 @@
+//! A generation that has a name outlives the process that asked for it.
+
+use std::path::PathBuf;
+
+use fairflow::task::VideoInference;
+use serde_json::json;
+
+use crate::fake::{Fake, Reply, engine};
+
+fn place(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("fairflow-resume-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder.join("handles.jsonl")
+}
+
+#[test]
+fn a_named_generation_is_taken_up_after_a_restart() {
+    let path = place("restart");
+    let handles = format!("handles = {path:?}");
+    let world = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let fake = world.block_on(Fake::start(|_, ask, nth| match (ask.method.as_str(), nth) {
+        ("POST", _) => Reply::Json(200, json!({"id": "a1"})),
+        ("GET", 0..=2) => Reply::Json(200, json!({"status": "running"})),
+        _ => Reply::Json(200, json!({"status": "succeeded", "content": {"video_url": "https://ark/x.mp4"}})),
+    }));
+    let video = || VideoInference::new("m", "a fox");
+
+    // The first process goes down while the generation runs.
+    let first = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    first.block_on(async {
+        let fairflow = engine("ark", &fake.url, &handles, "").await;
+        let request = fairflow.generate(video()).job("acme/1").into_future();
+        tokio::spawn(async move { drop(request.await) });
+        fake.wait_for("GET", "/contents/generations/tasks/a1").await;
+    });
+    drop(first);
+
+    let second = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    second.block_on(async {
+        let fairflow = engine("ark", &fake.url, &handles, "").await;
+        let other = fairflow.generate(VideoInference::new("m", "a hen")).job("acme/1").await.unwrap_err();
+        assert!(other.status() == 400 && other.to_string().contains("stands for another request"), "{other}");
+        let result = fairflow.generate(video()).job("acme/1").await.unwrap();
+        assert_eq!(result.videos[0].url.as_deref(), Some("https://ark/x.mp4"));
+        assert_eq!(fake.count("POST", "/contents/generations/tasks"), 1, "not submitted again");
+        assert_eq!(fake.count("DELETE", "/contents/generations/tasks/a1"), 0, "not cancelled");
+        // It has ended: the same name now begins anew.
+        fairflow.generate(video()).job("acme/1").await.unwrap();
+        assert_eq!(fake.count("POST", "/contents/generations/tasks"), 2);
+    });
+    let left = std::fs::read_to_string(&path).unwrap();
+    assert!(!left.contains("secret"), "no key in the file");
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}
