@@ -60,7 +60,7 @@ pub fn build(settings: &ProviderSettings) -> Result<Arc<dyn Provider>, String> {
         #[cfg(feature = "openai")]
         ProviderKind::OpenAi(endpoint) => Ok(Arc::new(openai::OpenAi::new(endpoint)?)),
         #[cfg(feature = "runware")]
-        ProviderKind::Runware(runware) => Ok(Arc::new(runware::Runware::new(&runware.endpoint)?)),
+        ProviderKind::Runware(runware) => Ok(Arc::new(runware::Runware::new(&settings.name, runware)?)),
         #[cfg(feature = "task")]
         ProviderKind::Task(task) => Ok(Arc::new(task::TaskProvider::new(&settings.name, task)?)),
         #[allow(unreachable_patterns, reason = "reachable where a feature is off")]

@@ -6,4 +6,5 @@ mod failures;
 mod fake;
 mod openai;
 mod resume;
+mod runware;
 mod shapes;

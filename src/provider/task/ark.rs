@@ -74,7 +74,7 @@ impl Preset for Ark {
         Ok(Submission { path: TASKS.into(), body: Value::Object(body) })
     }
 
-    fn accepted(&self, base_url: &str, _: &Work, answer: &Value) -> Result<Accepted, Malformed> {
+    fn accepted(&self, base_url: &str, _: &Work, answer: &Value, _: bool) -> Result<Accepted, Malformed> {
         let id = text(answer, "id")?;
         // The id becomes part of an address.
         super::preset::path_of(&id)?;

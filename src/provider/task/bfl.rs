@@ -49,7 +49,7 @@ impl Preset for Bfl {
         Ok(Submission { path: format!("/{}", path_of(upstream)?), body: Value::Object(body) })
     }
 
-    fn accepted(&self, _: &str, _: &Work, answer: &Value) -> Result<Accepted, Malformed> {
+    fn accepted(&self, _: &str, _: &Work, answer: &Value, _: bool) -> Result<Accepted, Malformed> {
         Ok(Accepted {
             id: text(answer, "id")?,
             poll_url: text(answer, "polling_url")?,

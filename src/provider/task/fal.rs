@@ -74,7 +74,7 @@ impl Preset for Fal {
         Ok(Submission { path: format!("/{}", path_of(upstream)?), body: Value::Object(body) })
     }
 
-    fn accepted(&self, _: &str, _: &Work, answer: &Value) -> Result<Accepted, Malformed> {
+    fn accepted(&self, _: &str, _: &Work, answer: &Value, _: bool) -> Result<Accepted, Malformed> {
         Ok(Accepted {
             id: text(answer, "request_id")?,
             poll_url: text(answer, "status_url")?,

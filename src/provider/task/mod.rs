@@ -14,6 +14,7 @@ mod pace;
 pub(super) mod preset;
 mod replicate;
 mod store;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,23 +28,21 @@ use tokio::sync::{Semaphore, oneshot};
 use self::guard::Guard;
 pub use self::handle::Handle;
 pub(super) use self::handle::{Fault, State};
-use self::pace::{Budget, Pace};
+pub(super) use self::pace::{Budget, Pace};
 use self::preset::{Accepted, Preset, Submission, unable};
 pub use self::store::{FileHandles, HandleStore, MemoryHandles};
+use self::watch::Watch;
 use super::common::unreadable;
 use super::headers::{hints, retry_after};
 use super::http::{Http, classify, secret_header};
 use super::openai::OpenAi;
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, RateHints, read_work};
 use crate::config::{self, Endpoint, PollSettings, TaskSettings};
-use crate::core::cost::Cost;
 use crate::task::wire::Malformed;
-use crate::task::{Product, Request, Task, Work};
+use crate::task::{Request, Work};
 
 /// Most cancellations under way at once per account; what is dropped beyond that runs out by itself.
 const MOST_CANCELS: usize = 64;
-/// Longest that one cancellation may take.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest that a submission may take that nobody waits for any more.
 const SUBMIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a generation is remembered at most.
@@ -182,8 +181,9 @@ impl Inner {
     ) -> Result<Begun, Failure> {
         let (sender, receiver) = oneshot::channel();
         let (work, job) = (work.clone(), attempt.job().map(Arc::<str>::from));
+        let again = attempt.number() > 1 || job.is_some();
         tokio::spawn(async move {
-            let submitting = self.send(submission, request, &work, job.as_deref());
+            let submitting = self.send(submission, request, &work, job.as_deref(), again);
             let submitted = tokio::time::timeout(SUBMIT_TIMEOUT, submitting).await.unwrap_or_else(|_| {
                 let message = "the provider did not answer the submission";
                 Err(Failure { spent: true, ..Failure::new(Outcome::Overloaded, message) })
@@ -203,6 +203,7 @@ impl Inner {
         request: String,
         work: &Work,
         job: Option<&str>,
+        again: bool,
     ) -> Result<Begun, Failure> {
         let url = format!("{}{}", self.http.base_url(), submission.path);
         let post = self.http.request(reqwest::Method::POST, url).header(CONTENT_TYPE, "application/json");
@@ -214,15 +215,17 @@ impl Inner {
         let success = (200..300).contains(&status);
         let accepted = serde_json::from_slice::<Value>(&body)
             .map_err(|error| Malformed::new("answer", format!("is not JSON: {error}")))
-            .and_then(|answer| self.preset.accepted(self.http.base_url(), work, &answer));
+            .and_then(|answer| self.preset.accepted(self.http.base_url(), work, &answer, again));
         let Accepted { id, poll_url, cancel_url, state } = match accepted {
-            Ok(accepted) if success || idempotent => accepted,
-            Err(malformed) if success => return Err(Failure { spent: !idempotent, ..unreadable(&malformed) }),
-            _ => {
-                let failure = self.preset.refusal(status, &headers, body);
-                // A gateway in between may have failed after the service had taken the work.
-                let unclear = matches!(status, 408 | 500 | 502 | 504) && !idempotent;
-                return Err(Failure { spent: unclear, ..failure });
+            Ok(accepted) if success || self.preset.speaks_in_body() => accepted,
+            accepted => {
+                if let Some(failure) = self.preset.refusal(status, &headers, body) {
+                    // A gateway in between may have failed after the service had taken the work.
+                    let unclear = matches!(status, 408 | 500 | 502 | 504) && !idempotent;
+                    return Err(Failure { spent: unclear, ..failure });
+                }
+                let malformed = accepted.err().unwrap_or_else(|| Malformed::new("answer", "is none"));
+                return Err(Failure { spent: !idempotent, ..unreadable(&malformed) });
             }
         };
         let account = self.account.to_string();
@@ -248,13 +251,16 @@ impl Inner {
         let answer = serde_json::from_slice::<Value>(&body);
         let state = match status {
             429 => return Err(Unanswered::TooOften(retry_after(&headers))),
-            404 | 410 => State::Expired,
-            200..=299 => {
+            404 | 410 if !self.preset.speaks_in_body() => State::Expired,
+            400..=499 if !self.preset.speaks_in_body() => {
+                return Err(Unanswered::Perhaps(classify(status, &headers, body)));
+            }
+            200..=499 => {
                 let answer = answer.map_err(|error| Malformed::new("answer", format!("is not JSON: {error}")));
                 let state = answer.and_then(|answer| self.preset.state(work, &answer));
                 state.map_err(|malformed| Unanswered::Perhaps(unreadable(&malformed)))?
             }
-            _ => return Err(Unanswered::Perhaps(self.preset.refusal(status, &headers, body))),
+            _ => return Err(Unanswered::Perhaps(classify(status, &headers, body))),
         };
         Ok((state, wait, rates))
     }
@@ -307,141 +313,10 @@ enum Unanswered {
     Never(Failure),
 }
 
-/// A generation that is followed. Dropped before its end, it is cancelled.
-struct Watch {
-    inner: Arc<Inner>,
-    job: Option<Arc<str>>,
-    handle: Option<Handle>,
-}
-
-impl Watch {
-    async fn follow(mut self, work: &Work, begun: (State, Option<Duration>)) -> Result<Answer, Failure> {
-        let inner = self.inner.clone();
-        let Some(handle) = self.handle.clone() else { return Err(Failure::new(Outcome::Cancelled, "cancelled")) };
-        let mut pace = Pace::new(&inner.poll);
-        let (mut state, mut wait) = begun;
-        let (mut failed, mut rates) = (0, RateHints::default());
-        loop {
-            let asked = match state {
-                State::Done(product) => {
-                    self.ended();
-                    let cost = actual_cost(work, &product);
-                    return Ok(Answer { cost, hints: rates, ..Answer::product(product) });
-                }
-                // One look too early, or a replica behind: it is gone only when it stays so.
-                State::Expired if failed < inner.poll.patience.min(2) => {
-                    failed += 1;
-                    self.question(&mut pace, wait.take()).await;
-                    inner.ask(work, &handle).await
-                }
-                State::Failed(..) | State::Cancelled | State::Expired => {
-                    self.ended();
-                    return Err(end(state));
-                }
-                State::ReadyAt(ref url) => {
-                    inner.budget.turn().await;
-                    inner.fetch(work, url).await.map(|state| (state, None, rates))
-                }
-                State::Queued(_) | State::Running => {
-                    self.question(&mut pace, wait.take()).await;
-                    inner.ask(work, &handle).await
-                }
-            };
-            match asked {
-                Ok((now, hint, told)) => {
-                    if now != State::Expired {
-                        failed = 0;
-                    }
-                    (state, wait, rates) = (now, hint, told);
-                }
-                Err(Unanswered::TooOften(silence)) => {
-                    pace.slow();
-                    wait = silence;
-                    self.pause(&mut pace, &state, &mut wait).await;
-                }
-                Err(Unanswered::Perhaps(failure)) => {
-                    failed += 1;
-                    if failed > inner.poll.patience {
-                        let message = format!("the generation cannot be followed: {failure}");
-                        let hints = failure.hints;
-                        return Err(Failure { spent: true, hints, ..Failure::new(Outcome::Overloaded, message) });
-                    }
-                    self.pause(&mut pace, &state, &mut wait).await;
-                }
-                Err(Unanswered::Never(failure)) => return Err(failure),
-            }
-        }
-    }
-
-    /// Waits until the next question may be asked.
-    async fn question(&self, pace: &mut Pace, hint: Option<Duration>) {
-        tokio::time::sleep(pace.wait(hint, rand::random())).await;
-        self.inner.budget.turn().await;
-    }
-
-    /// Waits before a result is fetched again: that step has no wait of its own.
-    async fn pause(&self, pace: &mut Pace, state: &State, wait: &mut Option<Duration>) {
-        if matches!(state, State::ReadyAt(_)) {
-            tokio::time::sleep(pace.wait(wait.take(), rand::random())).await;
-        }
-    }
-
-    /// Nothing is left to cancel.
-    fn ended(&mut self) {
-        self.handle = None;
-        self.inner.forget(self.job.as_deref());
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let Some(handle) = self.handle.take() else { return };
-        let (inner, job) = (self.inner.clone(), self.job.take());
-        let Ok(permit) = inner.cancels.clone().try_acquire_owned() else {
-            tracing::warn!(account = %inner.account, id = handle.id, "too many cancellations; this one runs on");
-            return;
-        };
-        // Where the runtime is going down, nothing is cancelled or forgotten: the next process resumes it.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(async move {
-            let _permit = permit;
-            match tokio::time::timeout(CANCEL_TIMEOUT, inner.cancel(&handle)).await {
-                Ok(Ok(())) => inner.forget(job.as_deref()),
-                Ok(Err(error)) => tracing::warn!(account = %inner.account, id = handle.id, %error, "not cancelled"),
-                Err(_) => tracing::warn!(account = %inner.account, id = handle.id, "not cancelled: no answer"),
-            }
-        });
-    }
-}
-
-/// What an end without a product means.
-fn end(state: State) -> Failure {
-    match state {
-        State::Failed(Fault::Request, words) => Failure::new(Outcome::Rejected, words),
-        State::Failed(Fault::Provider, words) => Failure::new(Outcome::Overloaded, words),
-        State::Expired => {
-            Failure { spent: true, ..Failure::new(Outcome::Overloaded, "the generation expired at the provider") }
-        }
-        _ => Failure::new(Outcome::Rejected, "the generation was cancelled at the provider"),
-    }
-}
-
 /// Reads when to ask again.
 fn next_question(headers: &HeaderMap) -> Option<Duration> {
     let millis = headers.get("openai-poll-after-ms").and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
     millis.map(Duration::from_millis).or_else(|| retry_after(headers))
-}
-
-/// The cost by what was delivered: the predicted one, less what is missing.
-fn actual_cost(work: &Work, product: &Product) -> Option<Cost> {
-    let (asked, delivered) = match (work, product) {
-        (Work::Image(task), Product::Image(result)) => (task.count, result.images.len()),
-        (Work::Video(task), Product::Video(result)) => (task.count, result.videos.len()),
-        (Work::Audio(task), Product::Audio(result)) => (task.count, result.audios.len()),
-        _ => return None,
-    };
-    let each = u64::from(work.cost().units()) / asked.max(1);
-    Some(Cost::new(each.saturating_mul(delivered as u64)))
 }
 
 /// Tells requests apart that came under one name.

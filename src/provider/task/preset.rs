@@ -69,13 +69,12 @@ pub(crate) trait Preset: fmt::Debug + Send + Sync {
     /// [`Malformed`] names what the service cannot do.
     fn submission(&self, work: &Work, upstream: &str, key: &str) -> Result<Submission, Malformed>;
 
-    /// Reads the answer to a submission. It is called for a status that is no 2xx only where [`is_idempotent`]
-    /// (Self::is_idempotent) says that the answer may speak of an earlier submission.
+    /// Reads the answer to a submission; `again` where an earlier attempt of the same request may have made it.
     ///
     /// # Errors
     ///
     /// [`Malformed`] names what is missing.
-    fn accepted(&self, base_url: &str, work: &Work, answer: &Value) -> Result<Accepted, Malformed>;
+    fn accepted(&self, base_url: &str, work: &Work, answer: &Value, again: bool) -> Result<Accepted, Malformed>;
 
     /// Writes the question for the state.
     fn question(&self, _id: &str, poll_url: &str) -> Question {
@@ -99,9 +98,14 @@ pub(crate) trait Preset: fmt::Debug + Send + Sync {
         Method::POST
     }
 
-    /// Says what a refused submission means.
-    fn refusal(&self, status: u16, headers: &HeaderMap, body: bytes::Bytes) -> Failure {
-        classify(status, headers, body)
+    /// Says whether the body tells more than the status, so that answers with a status of 4xx are read too.
+    fn speaks_in_body(&self) -> bool {
+        false
+    }
+
+    /// Says what an answer means that accepts nothing; `None` where it refuses nothing either.
+    fn refusal(&self, status: u16, headers: &HeaderMap, body: bytes::Bytes) -> Option<Failure> {
+        (!(200..300).contains(&status)).then(|| classify(status, headers, body))
     }
 }
 

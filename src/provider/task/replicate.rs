@@ -33,7 +33,7 @@ impl Preset for Replicate {
         Ok(Submission { path, body })
     }
 
-    fn accepted(&self, base_url: &str, work: &Work, answer: &Value) -> Result<Accepted, Malformed> {
+    fn accepted(&self, base_url: &str, work: &Work, answer: &Value, _: bool) -> Result<Accepted, Malformed> {
         let id = text(answer, "id")?;
         let url = |name: &str| answer.pointer(&format!("/urls/{name}")).and_then(Value::as_str).map(str::to_owned);
         Ok(Accepted {
