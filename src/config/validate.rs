@@ -82,6 +82,13 @@ impl Config {
             .iter()
             .map(|(name, raw)| (Arc::from(name.as_str()), super::accounts::provider(&mut check, name, raw)))
             .collect();
+        let mut files: HashMap<&std::path::Path, &str> = HashMap::new();
+        for (name, raw) in &self.providers {
+            if let Some(other) = raw.handles.as_deref().and_then(|path| files.insert(path, name)) {
+                let path = format!("providers.{name:?}.handles");
+                check.problem(path, format!("is the file of provider {other:?} too; give each its own"));
+            }
+        }
         let names = || self.providers.keys().map(String::as_str);
         let models = self.models.iter().map(|(name, raw)| {
             let path = format!("models.{name:?}");

@@ -145,6 +145,7 @@ pub async fn engine(kind: &str, base_url: &str, provider: &str, model: &str) -> 
     let polled = !matches!(kind, "openai");
     let poll =
         if polled { "poll = { initial = \"10ms\", max = \"20ms\", patience = 3, per_second = 1000 }" } else { "" };
+    let window = if model.contains("window") { "" } else { "window = { min = 1, max = 1 }" };
     let text = format!(
         r#"
 [providers.p]
@@ -155,7 +156,7 @@ api_key = {{ value = "secret" }}
 {provider}
 [models.m]
 routes = [{{ provider = "p", model = "lab/model" }}]
-window = {{ min = 1, max = 1 }}
+{window}
 retry.base = "10ms"
 retry.max = "20ms"
 retry.budget = 1.0

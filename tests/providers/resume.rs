@@ -1,5 +1,6 @@
 //! A generation that has a name outlives the process that asked for it.
 
+use std::future::IntoFuture;
 use std::path::PathBuf;
 
 use fairflow::task::VideoInference;
@@ -51,4 +52,20 @@ fn a_named_generation_is_taken_up_after_a_restart() {
     let left = std::fs::read_to_string(&path).unwrap();
     assert!(!left.contains("secret"), "no key in the file");
     std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn a_name_is_followed_once_at_a_time() {
+    let fake = Fake::start(|_, ask, nth| match (ask.method.as_str(), nth) {
+        ("POST", _) => Reply::Json(200, json!({"id": "a1"})),
+        ("GET", 0..=2) => Reply::Json(200, json!({"status": "running"})),
+        _ => Reply::Json(200, json!({"status": "succeeded", "content": {"video_url": "https://ark/x.mp4"}})),
+    })
+    .await;
+    let fairflow = engine("ark", &fake.url, "", "window = { min = 2, max = 2 }").await;
+    let request = || fairflow.generate(VideoInference::new("m", "a fox")).job("acme/1").into_future();
+    let (one, two) = futures_util::future::join(request(), request()).await;
+    let refused = [one, two].into_iter().filter_map(Result::err).collect::<Vec<_>>();
+    assert!(refused.len() == 1 && refused[0].to_string().contains("is under way"), "{refused:?}");
+    assert_eq!(fake.count("POST", "/contents/generations/tasks"), 1);
 }

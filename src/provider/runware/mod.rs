@@ -163,7 +163,7 @@ impl Provider for Runware {
             }
             let method = delivery(&task);
             task.entry("deliveryMethod").or_insert_with(|| method.into());
-            if !task.get("taskUUID").is_some_and(|uuid| uuid.as_str().is_some_and(|uuid| !uuid.is_empty())) {
+            if task.get("taskUUID").and_then(Value::as_str).is_none_or(str::is_empty) {
                 task.insert("taskUUID".into(), attempt.idempotency_key().into());
             }
             let mut answer = self.make(task, attempt).await?;

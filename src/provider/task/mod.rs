@@ -16,7 +16,8 @@ mod replicate;
 mod store;
 mod watch;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
@@ -43,6 +44,8 @@ use crate::task::{Request, Work};
 
 /// Most cancellations under way at once per account; what is dropped beyond that runs out by itself.
 const MOST_CANCELS: usize = 64;
+/// Most submissions under way at once per account, with those that nobody waits for any more.
+const MOST_SUBMISSIONS: usize = 4_096;
 /// Longest that a submission may take that nobody waits for any more.
 const SUBMIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a generation is remembered at most.
@@ -66,6 +69,9 @@ struct Inner {
     budget: Budget,
     handles: Arc<dyn HandleStore>,
     cancels: Arc<Semaphore>,
+    submissions: Arc<Semaphore>,
+    /// Names that are being followed: a second request under one of them would submit it again.
+    active: Mutex<HashSet<Arc<str>>>,
 }
 
 impl TaskProvider {
@@ -122,6 +128,8 @@ impl TaskProvider {
             budget: Budget::new(poll.per_second),
             handles,
             cancels: Arc::new(Semaphore::new(MOST_CANCELS)),
+            submissions: Arc::new(Semaphore::new(MOST_SUBMISSIONS)),
+            active: Mutex::default(),
             preset,
         };
         Ok(Self { inner: Arc::new(inner), openai: None })
@@ -136,15 +144,17 @@ impl TaskProvider {
             .submission(&work, upstream, attempt.idempotency_key())
             .map_err(|malformed| unable(inner.preset.name(), &malformed))?;
         let request = fingerprint(&submission);
+        let _claim = attempt.job().map(|job| Claim::take(inner, job)).transpose()?;
         let known = attempt.job().and_then(|job| inner.handles.get(job));
+        attempt.mark_spent(!inner.preset.is_idempotent());
         let (handle, begun) = match known {
             Some(handle) if handle.account != *inner.account || handle.request != request => {
+                attempt.mark_spent(false);
                 let message = "this name stands for another request; give each request a name of its own";
                 return Err(Failure::new(Outcome::Rejected, message));
             }
             Some(handle) => (handle, (State::Queued(None), None)),
             None => {
-                attempt.mark_spent(!inner.preset.is_idempotent());
                 let submitted = inner.clone().submit(submission, request, &work, attempt).await;
                 let Begun { handle, state, wait } =
                     submitted.inspect_err(|failure| attempt.mark_spent(failure.spent))?;
@@ -179,10 +189,14 @@ impl Inner {
         work: &Work,
         attempt: &Attempt,
     ) -> Result<Begun, Failure> {
+        let Ok(permit) = self.submissions.clone().try_acquire_owned() else {
+            return Err(Failure::new(Outcome::Throttled, format!("{MOST_SUBMISSIONS} submissions are under way")));
+        };
         let (sender, receiver) = oneshot::channel();
         let (work, job) = (work.clone(), attempt.job().map(Arc::<str>::from));
         let again = attempt.number() > 1 || job.is_some();
         tokio::spawn(async move {
+            let _permit = permit;
             let submitting = self.send(submission, request, &work, job.as_deref(), again);
             let submitted = tokio::time::timeout(SUBMIT_TIMEOUT, submitting).await.unwrap_or_else(|_| {
                 let message = "the provider did not answer the submission";
@@ -317,6 +331,29 @@ enum Unanswered {
 fn next_question(headers: &HeaderMap) -> Option<Duration> {
     let millis = headers.get("openai-poll-after-ms").and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
     millis.map(Duration::from_millis).or_else(|| retry_after(headers))
+}
+
+/// A name that one request has for the time it is followed.
+struct Claim {
+    inner: Arc<Inner>,
+    job: Arc<str>,
+}
+
+impl Claim {
+    fn take(inner: &Arc<Inner>, job: &str) -> Result<Self, Failure> {
+        let job: Arc<str> = job.into();
+        if !inner.active.lock().unwrap_or_else(PoisonError::into_inner).insert(job.clone()) {
+            let message = "a request of this name is under way; wait for it, or give this one a name of its own";
+            return Err(Failure::new(Outcome::Rejected, message));
+        }
+        Ok(Self { inner: inner.clone(), job })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.inner.active.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.job);
+    }
 }
 
 /// Tells requests apart that came under one name.

@@ -3,6 +3,8 @@
 pub mod openai;
 pub mod runware;
 pub mod sse;
+#[cfg(test)]
+mod tests;
 
 use thiserror::Error;
 
