@@ -69,6 +69,7 @@ pub(super) fn actual_cost(work: &Work, product: &Product) -> Option<Cost> {
         (Work::Video(task), Product::Video(result)) => (task.count, result.videos.len()),
         (Work::Audio(task), Product::Audio(result)) => (task.count, result.audios.len()),
         (Work::Text(_), Product::Text(result)) => return text_cost(result.usage),
+        (Work::Embedding(_), Product::Embedding(result)) => return result.usage.input_tokens.map(Cost::new),
         _ => return None,
     };
     let each = u64::from(work.cost().units()) / asked.max(1);

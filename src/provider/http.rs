@@ -45,6 +45,7 @@ impl Http {
     }
 
     /// Posts JSON below the base URL.
+    #[cfg(feature = "runware")]
     pub(super) fn post(&self, path: &str, body: Bytes) -> RequestBuilder {
         let url = format!("{}{path}", self.base_url);
         self.client.post(url).header(CONTENT_TYPE, "application/json").body(body)
@@ -61,6 +62,7 @@ impl Http {
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
+    #[cfg(feature = "task")]
     pub(super) async fn exchange(&self, request: RequestBuilder) -> Result<(u16, HeaderMap, Bytes), Failure> {
         let response = request.send().await.map_err(|error| transport(&error))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::common::{deltas, unreadable};
+use super::common::{actual_cost, deltas, unreadable};
 use super::headers::hints;
 use super::http::{Http, chunks, secret_header};
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream, read_work};
@@ -50,9 +50,14 @@ impl OpenAi {
     /// by the piece. Text and embeddings are, as the official SDKs do it.
     async fn send(&self, endpoint: openai::Endpoint, body: Bytes, attempt: &Attempt) -> Result<Response, Failure> {
         let costly = endpoint == openai::Endpoint::Images;
-        let base = self.http.base_url().replace("{model}", &segment(attempt.upstream_model()));
-        let version = self.api_version.as_ref().map_or(String::new(), |version| format!("?api-version={version}"));
-        let url = format!("{base}{}{version}", endpoint.path());
+        let mut url = format!("{}{}", self.http.base_url(), endpoint.path());
+        if url.contains("{model}") {
+            url = url.replace("{model}", &segment(attempt.upstream_model()));
+        }
+        if let Some(version) = &self.api_version {
+            url.push_str("?api-version=");
+            url.push_str(version);
+        }
         let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, "application/json").body(body);
         attempt.mark_spent(costly);
         self.http.send(request).await.map_err(|failure| {
@@ -80,7 +85,7 @@ impl OpenAi {
         let body = self.read(response).await?;
         let usage = serde_json::from_slice::<WithUsage>(&body).ok().and_then(|told| told.usage);
         let usage = usage.as_ref().map(Usage::from_json).unwrap_or_default();
-        let cost = actual_cost(request.endpoint, usage);
+        let cost = told_cost(request.endpoint, usage);
         Ok(Answer { reply: Reply::Verbatim(Upstream { status, content_type, body }), usage, cost, hints })
     }
 
@@ -96,7 +101,7 @@ impl OpenAi {
         }
         let body = self.read(response).await?;
         let product = openai::decode(endpoint, &body).map_err(|error| unreadable(&error))?;
-        let cost = actual_cost(endpoint, product.usage());
+        let cost = actual_cost(work, &product);
         Ok(Answer { cost, hints, ..Answer::product(product) })
     }
 }
@@ -123,7 +128,7 @@ fn segment(model: &str) -> String {
     model.bytes().map(write).collect()
 }
 
-fn actual_cost(endpoint: openai::Endpoint, usage: Usage) -> Option<Cost> {
+fn told_cost(endpoint: openai::Endpoint, usage: Usage) -> Option<Cost> {
     match endpoint {
         openai::Endpoint::Chat => text_cost(usage),
         openai::Endpoint::Embeddings => usage.input_tokens.map(Cost::new),

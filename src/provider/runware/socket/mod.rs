@@ -24,7 +24,7 @@ use super::Object;
 use super::polled::is_result;
 use super::refusals::{CONFLICT, code, coded};
 use crate::config::{Endpoint, PollSettings};
-use crate::provider::task::{Budget, Pace};
+use crate::provider::task::pace::{Budget, Pace};
 use crate::provider::{Failure, Outcome};
 
 /// Most tasks under way on one connection.
