@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 use std::path::PathBuf;
 
-use fairflow::task::VideoInference;
+use fairflow::task::{ImageInference, VideoInference};
 use serde_json::json;
 
 use crate::fake::{Fake, Reply, engine};
@@ -52,6 +52,25 @@ fn a_named_generation_is_taken_up_after_a_restart() {
     let left = std::fs::read_to_string(&path).unwrap();
     assert!(!left.contains("secret"), "no key in the file");
     std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}
+
+/// bfl cannot cancel: what its caller left behind is found again under its name.
+#[tokio::test]
+async fn what_cannot_be_cancelled_is_taken_up_again() {
+    let fake = Fake::start(|base, ask, nth| match (ask.method.as_str(), nth) {
+        ("POST", _) => Reply::Json(200, json!({"id": "t1", "polling_url": format!("{base}/get_result")})),
+        ("GET", 0..=5) => Reply::Json(200, json!({"status": "Pending"})),
+        _ => Reply::Json(200, json!({"status": "Ready", "result": {"sample": "https://d/x.png"}})),
+    })
+    .await;
+    let fairflow = engine("bfl", &fake.url, "", "").await;
+    let request = || fairflow.generate(ImageInference::new("m", "a fox")).job("acme/1").into_future();
+    let left = tokio::spawn(request());
+    fake.wait_for("GET", "/get_result").await;
+    left.abort();
+    drop(left.await);
+    assert_eq!(request().await.unwrap().images.len(), 1);
+    assert_eq!(fake.count("POST", "/lab/model"), 1);
 }
 
 #[tokio::test]

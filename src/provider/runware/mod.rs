@@ -111,7 +111,8 @@ impl Runware {
     }
 
     async fn stream(&self, task: &Object) -> Result<Answer, Failure> {
-        let response = self.http.send(self.http.post("", array(task))).await.map_err(reread)?;
+        let sent = self.http.send(self.http.post("", array(task))).await;
+        let response = sent.map_err(|failure| reread(Failure { spent: false, ..failure }))?;
         let hints = hints(response.headers());
         Ok(Answer { hints, ..Answer::new(Reply::Deltas(deltas(chunks(response), decode_delta))) })
     }

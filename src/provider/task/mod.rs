@@ -30,7 +30,7 @@ use self::guard::Guard;
 pub use self::handle::Handle;
 use self::handle::State;
 use self::pace::Budget;
-use self::preset::{Accepted, Preset, Submission, unable};
+use self::preset::{Accepted, Preset, unable};
 pub use self::store::{FileHandles, HandleStore, MemoryHandles};
 use self::watch::Watch;
 use super::common::unreadable;
@@ -143,7 +143,8 @@ impl TaskProvider {
             .preset
             .submission(&work, upstream, attempt.idempotency_key())
             .map_err(|malformed| unable(inner.preset.name(), &malformed))?;
-        let request = fingerprint(&submission);
+        let draft = Draft { path: submission.path, text: submission.body.to_string() };
+        let request = draft.fingerprint();
         let _claim = attempt.job().map(|job| Claim::take(inner, job)).transpose()?;
         let known = attempt.job().and_then(|job| inner.handles.get(job));
         attempt.mark_spent(!inner.preset.is_idempotent());
@@ -153,18 +154,27 @@ impl TaskProvider {
                 let message = "this name stands for another request; give each request a name of its own";
                 return Err(Failure::new(Outcome::Rejected, message));
             }
+            Some(handle) if handle.expires <= store::unix_now() => {
+                inner.forget(attempt.job());
+                return Err(watch::end(State::Expired));
+            }
             Some(handle) => (handle, (State::Queued(None), None)),
             None => {
-                let submitted = inner.clone().submit(submission, request, &work, attempt).await;
+                let submitted = inner.clone().submit(draft, request, &work, attempt).await;
                 let Begun { handle, state, wait } =
                     submitted.inspect_err(|failure| attempt.mark_spent(failure.spent))?;
                 (handle, (state, wait))
             }
         };
         let watch = Watch { inner: inner.clone(), job: attempt.job().map(Arc::from), handle: Some(handle) };
-        let end = watch.follow(&work, begun).await;
-        attempt.mark_spent(end.as_ref().is_err_and(|failure| failure.spent));
-        end
+        let end = watch.follow(&work, begun).await.map_err(|failure| {
+            // With an idempotency key the same generation is found again.
+            let spent = failure.spent && !inner.preset.is_idempotent();
+            attempt.mark_spent(spent);
+            Failure { spent, ..failure }
+        })?;
+        attempt.mark_spent(false);
+        Ok(end)
     }
 }
 
@@ -184,7 +194,7 @@ impl Inner {
     /// Submits in a task of its own, so that a caller who leaves meanwhile leaves nothing running that has no name.
     async fn submit(
         self: Arc<Self>,
-        submission: Submission,
+        draft: Draft,
         request: String,
         work: &Work,
         attempt: &Attempt,
@@ -197,7 +207,7 @@ impl Inner {
         let again = attempt.number() > 1 || job.is_some();
         tokio::spawn(async move {
             let _permit = permit;
-            let submitting = self.send(submission, request, &work, job.as_deref(), again);
+            let submitting = self.send(draft, request, &work, job.as_deref(), again);
             let submitted = tokio::time::timeout(SUBMIT_TIMEOUT, submitting).await.unwrap_or_else(|_| {
                 let message = "the provider did not answer the submission";
                 Err(Failure { spent: true, ..Failure::new(Outcome::Overloaded, message) })
@@ -213,15 +223,15 @@ impl Inner {
 
     async fn send(
         &self,
-        submission: Submission,
+        draft: Draft,
         request: String,
         work: &Work,
         job: Option<&str>,
         again: bool,
     ) -> Result<Begun, Failure> {
-        let url = format!("{}{}", self.http.base_url(), submission.path);
+        let url = format!("{}{}", self.http.base_url(), draft.path);
         let post = self.http.request(reqwest::Method::POST, url).header(CONTENT_TYPE, "application/json");
-        let sent = self.http.exchange(post.body(submission.body.to_string())).await;
+        let sent = self.http.exchange(post.body(draft.text)).await;
         // With an idempotency key it may be sent again, whatever became of it.
         let idempotent = self.preset.is_idempotent();
         let (status, headers, body) =
@@ -356,8 +366,16 @@ impl Drop for Claim {
     }
 }
 
-/// Tells requests apart that came under one name.
-fn fingerprint(submission: &Submission) -> String {
-    let digest = Sha256::new().chain_update(&submission.path).chain_update(submission.body.to_string()).finalize();
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+/// A submission as it is sent.
+struct Draft {
+    path: String,
+    text: String,
+}
+
+impl Draft {
+    /// Tells requests apart that came under one name.
+    fn fingerprint(&self) -> String {
+        let digest = Sha256::new().chain_update(&self.path).chain_update(&self.text).finalize();
+        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
 }

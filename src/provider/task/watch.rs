@@ -102,7 +102,8 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let Some(handle) = self.handle.take() else { return };
+        // What cannot be cancelled stays remembered: the same name finds it again.
+        let Some(handle) = self.handle.take().filter(|handle| handle.cancel_url.is_some()) else { return };
         let (inner, job) = (self.inner.clone(), self.job.take());
         let Ok(permit) = inner.cancels.clone().try_acquire_owned() else {
             tracing::warn!(account = %inner.account, id = handle.id, "too many cancellations; this one runs on");
@@ -122,7 +123,7 @@ impl Drop for Watch {
 }
 
 /// What an end without a product means.
-fn end(state: State) -> Failure {
+pub(super) fn end(state: State) -> Failure {
     match state {
         State::Failed(Fault::Request, words) => Failure::new(Outcome::Rejected, words),
         State::Failed(Fault::Provider, words) => Failure::new(Outcome::Overloaded, words),

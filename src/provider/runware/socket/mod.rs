@@ -137,7 +137,7 @@ impl Socket {
             match event {
                 Some(Event::Item(item)) => {
                     // The same result may come unasked and again on request.
-                    if is_result(&item) && !items.contains(&item) {
+                    if is_result(&item) && !items.iter().any(|known| is_same(known, &item)) {
                         items.push(item);
                     }
                     if items.len() >= wanted {
@@ -198,6 +198,15 @@ impl Socket {
             }
         }
     }
+}
+
+/// Says whether two objects are one result, told twice: by the id of what was made, where it has one.
+fn is_same(one: &Object, other: &Object) -> bool {
+    let id = |object: &Object| {
+        let names = ["imageUUID", "videoUUID", "audioUUID", "mediaUUID"];
+        names.into_iter().find_map(|name| object.get(name).cloned())
+    };
+    id(one).map_or_else(|| one == other, |found| id(other) == Some(found))
 }
 
 /// A caller's place; given up on drop.
