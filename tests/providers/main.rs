@@ -8,3 +8,4 @@ mod openai;
 mod resume;
 mod runware;
 mod shapes;
+mod socket;

@@ -46,7 +46,7 @@ impl Preset for Ark {
         if task.fps.is_some_and(|fps| fps != 24) {
             return Err(Malformed::new("fps", "must be 24 at this provider, or left out"));
         }
-        let mut body = parameters(&task.extra)?;
+        let mut body = parameters(&task.extra, "jpeg")?;
         let mut content = Vec::new();
         if !task.prompt.is_empty() {
             content.push(json!({"type": "text", "text": task.prompt}));

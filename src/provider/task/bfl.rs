@@ -35,11 +35,7 @@ impl Preset for Bfl {
     fn submission(&self, work: &Work, upstream: &str, _: &str) -> Result<Submission, Malformed> {
         let Work::Image(task) = work else { return Err(no_such("bfl", work, "image tasks")) };
         just_one(task.count)?;
-        let mut body = parameters(&task.extra)?;
-        if let Some(format) = body.remove("outputFormat") {
-            let format = format.as_str().unwrap_or_default().to_lowercase();
-            body.insert("output_format".into(), if format == "jpg" { "jpeg".into() } else { format.into() });
-        }
+        let mut body = parameters(&task.extra, "jpeg")?;
         body.insert("prompt".into(), task.prompt.clone().into());
         body.insert("width".into(), task.width.into());
         body.insert("height".into(), task.height.into());

@@ -29,7 +29,7 @@ impl Preset for Fal {
     fn submission(&self, work: &Work, upstream: &str, _: &str) -> Result<Submission, Malformed> {
         let body = match work {
             Work::Image(task) => {
-                let mut body = parameters(&task.extra)?;
+                let mut body = parameters(&task.extra, "jpeg")?;
                 body.insert("prompt".into(), task.prompt.clone().into());
                 body.insert("image_size".into(), json!({"width": task.width, "height": task.height}));
                 body.insert("num_images".into(), task.count.into());
@@ -39,7 +39,7 @@ impl Preset for Fal {
                 body
             }
             Work::Upscale(task) => {
-                let mut body = parameters(&task.extra)?;
+                let mut body = parameters(&task.extra, "jpeg")?;
                 body.insert("image_url".into(), task.image.clone().into());
                 body.insert("upscale_factor".into(), task.factor.into());
                 body
@@ -117,7 +117,7 @@ impl Preset for Fal {
 }
 
 fn timed(prompt: &str, seconds: Option<f64>, extra: &Map<String, Value>) -> Result<Map<String, Value>, Malformed> {
-    let mut body = parameters(extra)?;
+    let mut body = parameters(extra, "jpeg")?;
     body.insert("prompt".into(), prompt.into());
     if let Some(seconds) = seconds {
         body.insert("duration".into(), whole_or_not(seconds));

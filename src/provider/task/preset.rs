@@ -124,9 +124,15 @@ pub(crate) fn just_one(count: u64) -> Result<(), Malformed> {
     if count == 1 { Ok(()) } else { Err(Malformed::new("count", format!("must be 1 at this provider, not {count}"))) }
 }
 
-/// Takes over parameters under the provider's own names, without those that other dialects put there.
-pub(crate) fn parameters(extra: &Map<String, Value>) -> Result<Map<String, Value>, Malformed> {
+/// Takes over parameters under the provider's own names, without those that other dialects put there. `jpeg` is how the
+/// provider spells that format.
+pub(crate) fn parameters(extra: &Map<String, Value>, jpeg: &str) -> Result<Map<String, Value>, Malformed> {
     let mut parameters = extra.clone();
+    if let Some(Value::String(format)) = parameters.remove("outputFormat") {
+        let format = format.to_lowercase();
+        let format = if format == "jpg" { jpeg } else { &format };
+        parameters.insert("output_format".into(), format.into());
+    }
     for (field, url) in [("response_format", "url"), ("outputType", "URL")] {
         if let Some(form) = parameters.remove(field)
             && form != url

@@ -69,7 +69,7 @@ fn input(work: &Work) -> Result<Map<String, Value>, Malformed> {
     let mut body;
     match work {
         Work::Image(task) => {
-            body = parameters(&task.extra)?;
+            body = parameters(&task.extra, "jpg")?;
             body.insert("prompt".into(), task.prompt.clone().into());
             // Models that take a ratio would refuse or ignore a size beside it.
             if !body.contains_key("aspect_ratio") {
@@ -82,7 +82,7 @@ fn input(work: &Work) -> Result<Map<String, Value>, Malformed> {
             }
         }
         Work::Upscale(task) => {
-            body = parameters(&task.extra)?;
+            body = parameters(&task.extra, "jpg")?;
             body.insert("image".into(), task.image.clone().into());
             body.insert("scale".into(), task.factor.into());
         }
@@ -116,7 +116,7 @@ fn input(work: &Work) -> Result<Map<String, Value>, Malformed> {
 }
 
 fn timed(prompt: &str, seconds: Option<f64>, extra: &Map<String, Value>) -> Result<Map<String, Value>, Malformed> {
-    let mut body = parameters(extra)?;
+    let mut body = parameters(extra, "jpg")?;
     body.insert("prompt".into(), prompt.into());
     if let Some(seconds) = seconds {
         body.insert("duration".into(), whole_or_not(seconds));
