@@ -28,7 +28,8 @@ impl Settings {
 fn provider(settings: &ProviderSettings) -> Value {
     let (kind, mut rest) = match &settings.kind {
         ProviderKind::OpenAi(at) => ("openai", endpoint(at)),
-        ProviderKind::Runware(at) => ("runware", endpoint(at)),
+        ProviderKind::Runware(account) => ("runware", endpoint(&account.endpoint)),
+        ProviderKind::Task(account) => (account.preset.name(), endpoint(&account.endpoint)),
         ProviderKind::Sim(sim) => ("sim", json!({"sim": sim})),
     };
     rest["kind"] = kind.into();

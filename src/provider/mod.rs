@@ -1,20 +1,24 @@
 //! Providers: each speaks one service's protocol and says honestly how an attempt ended.
 
+// The gateway's own client needs a part of these; without an adapter the rest has no user.
 #[cfg(feature = "client")]
-#[cfg_attr(not(any(feature = "openai", feature = "runware")), allow(dead_code, reason = "only adapters refuse"))]
+#[cfg_attr(not(any(feature = "openai", feature = "runware", feature = "task")), allow(dead_code))]
 mod classify;
-#[cfg(any(feature = "openai", feature = "runware"))]
+#[cfg(any(feature = "openai", feature = "runware", feature = "task"))]
 mod common;
 #[cfg(feature = "client")]
-#[cfg_attr(not(any(feature = "openai", feature = "runware")), allow(dead_code, reason = "only adapters refuse"))]
+#[cfg_attr(not(any(feature = "openai", feature = "runware", feature = "task")), allow(dead_code))]
 mod headers;
 #[cfg(feature = "client")]
+#[cfg_attr(not(any(feature = "openai", feature = "runware", feature = "task")), allow(dead_code))]
 pub(crate) mod http;
-#[cfg(feature = "openai")]
+#[cfg(any(feature = "openai", feature = "task"))]
 mod openai;
 #[cfg(feature = "runware")]
 mod runware;
 mod sim;
+#[cfg(feature = "task")]
+pub mod task;
 
 use std::sync::Arc;
 
@@ -62,7 +66,9 @@ pub fn build(settings: &ProviderSettings) -> Result<Arc<dyn Provider>, String> {
         #[cfg(feature = "openai")]
         ProviderKind::OpenAi(endpoint) => Ok(Arc::new(openai::OpenAi::new(endpoint)?)),
         #[cfg(feature = "runware")]
-        ProviderKind::Runware(endpoint) => Ok(Arc::new(runware::Runware::new(endpoint)?)),
+        ProviderKind::Runware(runware) => Ok(Arc::new(runware::Runware::new(&settings.name, runware)?)),
+        #[cfg(feature = "task")]
+        ProviderKind::Task(task) => Ok(Arc::new(task::TaskProvider::new(&settings.name, task)?)),
         #[allow(unreachable_patterns, reason = "reachable where a feature is off")]
         other => Err(format!("{other:?} needs a feature that this build lacks")),
     }

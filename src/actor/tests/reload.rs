@@ -75,7 +75,7 @@ async fn a_provider_reached_otherwise_keeps_the_window_that_was_learned() {
     all_served(submit(&fairflow, "sim-text", 1_000).await).await;
     let window = |fairflow: &Fairflow| fairflow.capacity().iter().find(|m| &*m.model == "sim-text").map(|m| m.window);
     let learned = window(&fairflow).expect("known");
-    assert!(learned > 8, "{learned}");
+    assert!(learned > 4, "more than it began with: {learned}");
     let calls = submit(&fairflow, "sim-text", 1_500).await;
     let mut limited = config(|sim| sim.capacity = 64);
     limited.providers.get_mut("sim").expect("known").max_in_flight = Some(learned);
