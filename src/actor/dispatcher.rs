@@ -24,13 +24,13 @@ use super::supervisor::Obituary;
 use super::timer::{HasTimer, Timer};
 use crate::config::ModelSettings;
 use crate::core::cost::Cost;
-use crate::core::health::Breaker;
 use crate::core::lease::Leases;
 use crate::core::outcome::Outcome;
-use crate::core::pacer::{Ending, Pacer, SUSPENSION, Ticket};
+use crate::core::pacer::{Pacer, SUSPENSION};
+use crate::core::route::{Answer, Route as Gates, Settled, Ticket};
 use crate::core::slab::Key;
 use crate::core::time::Time;
-use crate::core::window::{Stamp, Window};
+use crate::core::window::Window;
 
 /// A lease outlives its attempt's timeout by this much: the holder settles first, unless nobody polls it any more.
 const LEASE_GRACE: Duration = Duration::from_secs(5);
@@ -41,7 +41,6 @@ struct Held {
     queue: u32,
     job: Key,
     cost: Cost,
-    stamp: Stamp,
     ticket: Ticket,
     sent: Time,
     attempt: u32,
@@ -70,15 +69,12 @@ pub(crate) struct Dispatcher {
     account_limited: bool,
     account_full: bool,
     staged: VecDeque<Job>,
-    window: Window,
-    pacer: Pacer,
+    gates: Gates,
     /// Until when the route is suspended, and why.
     suspension: Option<(Time, &'static str)>,
-    breaker: Breaker,
     leases: Leases<Held>,
     /// One clone per lease, over all lives of this dispatcher: a predecessor's calls still occupy the provider.
     token: Arc<()>,
-    mean_cost: f64,
     ended: Vec<Ended>,
     random: StdRng,
     timer: Timer,
@@ -133,13 +129,10 @@ impl Dispatcher {
             account_limited,
             account_full: false,
             staged: VecDeque::new(),
-            window,
-            pacer: Pacer::default(),
+            gates: Gates::new(window, Pacer::default()),
             suspension: None,
-            breaker: Breaker::new(),
             leases: Leases::new(),
             token,
-            mean_cost: 1.0,
             ended: Vec::new(),
             random: StdRng::seed_from_u64(seed ^ u64::from(generation)),
             timer: Timer::default(),
@@ -176,11 +169,7 @@ impl Dispatcher {
         if self.settings.paused || self.account_full || !self.staged.is_empty() {
             return 0;
         }
-        self.window
-            .free()
-            .saturating_sub(self.ghosts())
-            .min(self.breaker.allowance(now).saturating_sub(self.in_flight()))
-            .min(self.pacer.allowance(now, self.mean_cost))
+        self.gates.credits(now, self.ghosts())
     }
 
     /// Tells the queue what has changed and sets the one timer. Every handler ends here.
@@ -189,7 +178,7 @@ impl Dispatcher {
             tracing::warn!(route = self.index, "a lease was neither settled nor dropped; its slot is taken back");
             self.land(now, held, Report::ended(Outcome::Cancelled), None);
         }
-        if let Some(change) = self.window.advance(now) {
+        if let Some(change) = self.gates.advance(now) {
             self.stats.window_change(change.kind);
         }
         self.suspension = self.suspension.filter(|(until, _)| *until > now);
@@ -205,8 +194,7 @@ impl Dispatcher {
                 ended: std::mem::take(&mut self.ended),
             });
         }
-        let paced = Some(self.pacer.ready_at(now, self.mean_cost)).filter(|at| *at > now);
-        let next = self.leases.poll_timeout().into_iter().chain(paced).chain(self.breaker.poll_timeout(now)).min();
+        let next = self.leases.poll_timeout().into_iter().chain(self.gates.poll_timeout(now)).min();
         self.timer.set(ctx, now, next, |actor, ctx| {
             let now = actor.clock.now();
             actor.turn(now, ctx);
@@ -215,12 +203,12 @@ impl Dispatcher {
 
     fn view(&self) -> RouteView {
         RouteView {
-            window: self.window.limit(),
+            window: self.gates.window().limit(),
             in_flight: self.in_flight(),
-            state: self.breaker.state(self.clock.now()),
-            hold_until: self.pacer.hold_until(),
+            state: self.gates.state(self.clock.now()),
+            hold_until: self.gates.hold_until(),
             suspension: self.suspension.map(|(_, reason)| reason),
-            confirmed_down: self.breaker.confirmed_down(),
+            confirmed_down: self.gates.confirmed_down(),
             paused: self.settings.paused,
         }
     }
@@ -228,7 +216,7 @@ impl Dispatcher {
     /// Marks the route as suspended for as long as it is held.
     fn suspend(&mut self, now: Time, reason: Option<&'static str>) {
         let Some(reason) = reason else { return };
-        let until = self.pacer.hold_until();
+        let until = self.gates.hold_until();
         if self.suspension.is_none() {
             let (provider, seconds) = (&self.route.provider_name, until.seconds_since(now));
             tracing::warn!(route = self.index, %provider, seconds, "the route is suspended: {reason}");
@@ -250,12 +238,9 @@ impl Dispatcher {
             self.ended.push(Ended::Unsent { key, waiter });
             return self.unclaim();
         }
-        let size = f64::from(cost.units());
-        self.mean_cost += 0.05 * (size - self.mean_cost);
-        let ticket = self.pacer.take(now, size);
-        let stamp = self.window.on_dispatch(now, size, self.backlog);
+        let ticket = self.gates.dispatch(now, f64::from(cost.units()), self.backlog);
         let attempt = waiter.attempts + 1;
-        let held = Held { queue: self.queue_life, job: key, cost, stamp, ticket, sent: now, attempt };
+        let held = Held { queue: self.queue_life, job: key, cost, ticket, sent: now, attempt };
         let lease_key = self.leases.issue(now + self.settings.timeout + LEASE_GRACE, held);
         let lease = Lease {
             route: self.route.clone(),
@@ -272,29 +257,19 @@ impl Dispatcher {
     fn land(&mut self, now: Time, held: Held, report: Report, retry: Option<super::lease::Waiter>) {
         let Report { outcome, cause, retry_after, account_wide, hints, cost } = report;
         let service = now.since(held.sent);
-        let predicted = f64::from(held.cost.units());
         self.stats.attempt(outcome);
         let backlog = self.backlog && self.told == self.assigned;
-        if let Some(change) = self.window.on_settle(now, held.stamp, outcome, backlog) {
+        let answer = Answer { outcome, retry_after, hints, cost: cost.map(|cost| f64::from(cost.units())) };
+        let random = [self.random.random(), self.random.random()];
+        let Settled { change, hold, closed } = self.gates.settle(now, held.ticket, answer, backlog, random);
+        if let Some(change) = change {
             self.stats.window_change(change.kind);
-            tracing::debug!(
-                route = self.index,
-                kind = change.kind.as_str(),
-                from = change.from,
-                to = change.to,
-                "window"
-            );
+            let kind = change.kind.as_str();
+            tracing::debug!(route = self.index, kind, from = change.from, to = change.to, "window");
         }
-        let random = self.random.random::<f64>();
-        let was = self.breaker.allowance(now);
-        self.breaker.on_settle(now, held.sent, outcome, random);
-        if was > 1 && self.breaker.allowance(now) == 0 {
-            tracing::warn!(route = self.index, provider = %self.route.provider_name, "the route keeps failing and is closed");
-        }
-        let hold = retry_after.filter(|_| outcome.is_retryable());
-        self.pacer.settle(now, held.ticket, Ending { outcome, hints, hold }, self.random.random());
-        if let Some(actual) = cost {
-            self.pacer.reconcile(now, predicted, f64::from(actual.units()));
+        if closed {
+            let provider = &self.route.provider_name;
+            tracing::warn!(route = self.index, %provider, "the route keeps failing and is closed");
         }
         let suspension = match cause {
             Cause::Key => Some("the provider refuses the account's key"),
@@ -445,7 +420,7 @@ impl Handler<Hold> for Dispatcher {
 
     fn handle(&mut self, hold: Hold, ctx: &mut Self::Context) {
         let now = self.clock.now();
-        self.pacer.hold(now, hold.until, self.random.random());
+        self.gates.hold(now, hold.until, self.random.random());
         self.suspend(now, hold.suspension);
         self.turn(now, ctx);
     }
@@ -470,7 +445,9 @@ impl Handler<Reconfigure> for Dispatcher {
 
     fn handle(&mut self, Reconfigure(settings): Reconfigure, ctx: &mut Self::Context) {
         let now = self.clock.now();
-        self.window.reconfigure(settings.window, now);
+        if let Some(change) = self.gates.reconfigure(settings.window, now) {
+            self.stats.window_change(change.kind);
+        }
         self.settings = settings;
         self.turn(now, ctx);
     }

@@ -11,7 +11,7 @@ use super::outcome::Outcome;
 use super::pacer::{self, Ending, Pacer, RateHints};
 use super::retry::Backoff;
 use super::time::Time;
-use super::window::{Change, Stamp, Window};
+use super::window::{Change, Stamp, Window, WindowConfig};
 
 /// A route that is refused while it has nothing in flight knocks this often.
 const KNOCK: Backoff = Backoff { base: Duration::from_millis(500), max: Duration::from_secs(8) };
@@ -76,12 +76,15 @@ impl Route {
         Self { window, pacer, breaker: Breaker::new(), starved: 0, mean_cost: 1.0 }
     }
 
-    /// Returns how many requests may be sent now: the narrowest gate.
+    /// Returns how many requests may be sent now: the narrowest gate. `others`: slots that requests hold which were
+    /// not dispatched here, but by a predecessor.
     #[must_use]
-    pub fn credits(&self, now: Time) -> u32 {
+    pub fn credits(&self, now: Time, others: u32) -> u32 {
+        let in_flight = self.window.in_flight().saturating_add(others);
         self.window
-            .free()
-            .min(self.breaker.allowance(now).saturating_sub(self.window.in_flight()))
+            .limit()
+            .min(self.breaker.allowance(now))
+            .saturating_sub(in_flight)
             .min(self.pacer.allowance(now, self.mean_cost))
     }
 
@@ -140,6 +143,17 @@ impl Route {
         &self.window
     }
 
+    /// Takes new bounds of the window; what was learned stays.
+    pub fn reconfigure(&mut self, config: WindowConfig, now: Time) -> Option<Change> {
+        self.window.reconfigure(config, now)
+    }
+
+    /// Says whether the breaker closed the route and its probe failed too.
+    #[must_use]
+    pub fn confirmed_down(&self) -> bool {
+        self.breaker.confirmed_down()
+    }
+
     /// Returns the breaker's state.
     #[must_use]
     pub fn state(&self, now: Time) -> RouteState {
@@ -156,7 +170,6 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::window::WindowConfig;
     use proptest::prelude::*;
 
     fn route() -> Route {
@@ -172,7 +185,7 @@ mod tests {
             let mut stated = Time::ZERO;
             for (millis, kind, retry_after) in steps {
                 now += Duration::from_millis(millis);
-                for _ in 0..route.credits(now) {
+                for _ in 0..route.credits(now, 0) {
                     prop_assert!(now >= stated, "sent at {now:?}, stated {stated:?}");
                     open.push(route.dispatch(now, 1.0, true));
                 }
@@ -185,7 +198,7 @@ mod tests {
                     }
                 }
                 prop_assert!(route.window().in_flight() as usize == open.len());
-                if route.credits(now) == 0 && open.is_empty() {
+                if route.credits(now, 0) == 0 && open.is_empty() {
                     // Nothing in flight will wake it, so time must.
                     prop_assert!(route.poll_timeout(now).is_some_and(|at| at > now));
                 }
@@ -201,11 +214,11 @@ mod tests {
             let settled = route.settle(now, ticket, Answer::new(Outcome::Overloaded), true, [0.0; 2]);
             assert_eq!(settled.closed, n == 4);
         }
-        assert_eq!(route.credits(now), 0);
+        assert_eq!(route.credits(now, 0), 0);
         let then = route.poll_timeout(now).unwrap_or(Time::FAR);
-        assert_eq!(route.credits(then), 1);
+        assert_eq!(route.credits(then, 0), 1);
         let probe = route.dispatch(then, 1.0, true);
-        assert_eq!(route.credits(then), 0);
+        assert_eq!(route.credits(then, 0), 0);
         route.settle(then, probe, Answer::new(Outcome::Success), true, [0.0; 2]);
         assert_eq!(route.state(then), RouteState::Open);
     }

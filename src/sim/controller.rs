@@ -131,7 +131,7 @@ struct Ours {
 
 impl Gates for Ours {
     fn credits(&mut self, now: Time, _: Inside) -> u32 {
-        self.route.credits(now)
+        self.route.credits(now, 0)
     }
 
     fn dispatch(&mut self, now: Time, cost: f64, demand: bool) -> Sent {
