@@ -7,6 +7,7 @@ use actix::MessageResponse;
 use serde::{Deserialize, Serialize};
 
 use crate::core::estimate::Forecast;
+use crate::core::fair_queue::{Grant, Reservation};
 use crate::core::health::RouteState;
 use crate::core::time::Time;
 
@@ -139,8 +140,35 @@ pub struct TenantCapacity {
     pub weight: f64,
     /// Its cap on flight, if it has one.
     pub max_in_flight: Option<u32>,
+    /// Slots reserved for it, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserve: Option<ReserveCapacity>,
     /// Wait of a request submitted now.
     pub estimated_wait_ms: Millis,
+}
+
+/// A tenant's reservation: what was asked for and what is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReserveCapacity {
+    /// Slots asked for.
+    pub slots: u32,
+    /// Slots guaranteed now.
+    pub granted: u32,
+    /// Why that is: `full`, `untried` (nothing is known of the capacity yet), or `scaled` (all reservations together
+    /// exceed 0.8 of the learned capacity).
+    pub state: String,
+}
+
+impl From<Reservation> for ReserveCapacity {
+    fn from(reserved: Reservation) -> Self {
+        let state = match reserved.reason {
+            Grant::Full => "full",
+            Grant::Untried => "untried",
+            Grant::Scaled { .. } => "scaled",
+        };
+        Self { slots: reserved.asked, granted: reserved.granted, state: state.into() }
+    }
 }
 
 /// A live snapshot of one model, as `/v1/capacity` serves it.
@@ -199,6 +227,7 @@ pub(crate) struct TenantView {
     pub(crate) queued: u32,
     pub(crate) in_flight: u32,
     pub(crate) wait: Forecast,
+    pub(crate) reserved: Option<Reservation>,
 }
 
 /// Names a route's state for people: a hold is more telling than "open".

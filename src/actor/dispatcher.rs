@@ -12,7 +12,7 @@ use super::account::AccountActor;
 use super::capacity::RouteView;
 use super::clock::Clock;
 use super::error::Error;
-use super::lease::{Grant, Lease, Report, Route};
+use super::lease::{Expected, Grant, Lease, Report, Route};
 use super::messages::{
     Allowed, Assign, Claim, Died, Ended, Hold, Job, Limited, NewQueue, Reconfigure, Recount, Reopen, Settle, Signal,
     Stop, Update, Who,
@@ -41,6 +41,7 @@ struct Held {
     queue: u32,
     job: Key,
     cost: Cost,
+    expected: Expected,
     ticket: Ticket,
     sent: Time,
     attempt: u32,
@@ -230,8 +231,9 @@ impl Dispatcher {
         if deadline <= now {
             let retry_after = Duration::from_secs(1);
             let waited = now.since(waiter.admitted);
+            let (outcome, expected, service) = (Outcome::Cancelled, waiter.expected, Duration::ZERO);
             waiter.refuse(Error::QueueTimeout { waited, retry_after });
-            self.ended.push(Ended::Done { key, outcome: Outcome::Cancelled, cost: None, service: Duration::ZERO });
+            self.ended.push(Ended::Done { key, outcome, expected, cost: None, service });
             return self.unclaim();
         }
         if waiter.reply.is_closed() {
@@ -240,7 +242,8 @@ impl Dispatcher {
         }
         let ticket = self.gates.dispatch(now, f64::from(cost.units()), self.backlog);
         let attempt = waiter.attempts + 1;
-        let held = Held { queue: self.queue_life, job: key, cost, ticket, sent: now, attempt };
+        let expected = waiter.expected;
+        let held = Held { queue: self.queue_life, job: key, cost, expected, ticket, sent: now, attempt };
         let lease_key = self.leases.issue(now + self.settings.timeout + LEASE_GRACE, held);
         let lease = Lease {
             route: self.route.clone(),
@@ -298,7 +301,8 @@ impl Dispatcher {
         }
         let key = held.job;
         match retry {
-            Some(waiter) if outcome.is_retryable() && held.attempt < self.settings.max_attempts => {
+            Some(mut waiter) if outcome.is_retryable() && held.attempt < self.settings.max_attempts => {
+                waiter.expected = held.expected;
                 let wait = self.settings.backoff.wait(held.attempt, self.random.random::<f64>());
                 self.ended.push(Ended::Retry { key, not_before: now + wait, service, waiter });
             }
@@ -308,7 +312,7 @@ impl Dispatcher {
                     let last = Box::new(Failure::new(outcome, "see the last attempt"));
                     waiter.refuse(Error::RetriesExhausted { attempts: held.attempt, retry_after, last });
                 }
-                self.ended.push(Ended::Done { key, outcome, cost, service });
+                self.ended.push(Ended::Done { key, outcome, expected: held.expected, cost, service });
             }
         }
     }

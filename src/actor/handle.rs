@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::{Actor, Addr, System};
 use tokio::sync::{oneshot, watch};
 
-use super::capacity::{Millis, ModelCapacity, TenantCapacity};
+use super::capacity::{Millis, ModelCapacity, ReserveCapacity, TenantCapacity};
 use super::error::Error;
 use super::generate::{Call, Generate};
 use super::messages::{Ensure, Inspect, Shed, TopTenants};
@@ -123,9 +123,6 @@ impl Builder {
     ///
     /// [`StartError`] where the configuration is wrong or a provider cannot be set up.
     pub async fn start(self) -> Result<Fairflow, StartError> {
-        if self.config.tenants.values().any(|tenant| !tenant.reserve.is_empty()) {
-            tracing::warn!("tenants.*.reserve is read but not enforced by this version");
-        }
         let settings = Arc::new(self.config.validate()?);
         let (started, wait) = oneshot::channel();
         let (factory, seed) = (self.factory, self.seed);
@@ -254,7 +251,8 @@ impl Fairflow {
         if let Some(tenant) = tenant {
             let policy = shared.settings().policy(tenant);
             let tenant: Arc<str> = tenant.into();
-            let inspect = Inspect { tenant: tenant.clone(), limits: policy.limits, class: policy.class };
+            let limits = model.limits(&tenant, policy.limits);
+            let inspect = Inspect { tenant: tenant.clone(), limits, class: policy.class };
             let queue = model.queue().ok_or(Error::Stopped)?;
             let view = queue.send(inspect).await.map_err(|_| Error::Stopped)?;
             capacity.you = Some(TenantCapacity {
@@ -263,6 +261,7 @@ impl Fairflow {
                 in_flight: view.in_flight,
                 weight: policy.limits.weight.value(),
                 max_in_flight: Some(policy.limits.max_in_flight).filter(|max| *max < u32::MAX),
+                reserve: view.reserved.map(ReserveCapacity::from),
                 estimated_wait_ms: Millis::from(view.wait),
             });
         }

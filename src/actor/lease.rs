@@ -70,6 +70,17 @@ pub(crate) struct Waiter {
     pub(crate) attempts: u32,
     /// When it was first admitted.
     pub(crate) admitted: Time,
+    /// What its cost was expected to be, for the queue to learn from.
+    pub(crate) expected: Expected,
+}
+
+/// What a queue knows of a job's cost from before it was corrected.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Expected {
+    /// As the task said.
+    pub(crate) cost: Cost,
+    /// Whose experience corrects it.
+    pub(crate) payer: u32,
 }
 
 impl Waiter {
@@ -92,7 +103,8 @@ impl Waiting {
     pub(crate) fn new(model: Arc<Model>, permit: Option<Permit>, attempts: u32, admitted: Time) -> (Waiter, Self) {
         let (sender, reply) = oneshot::channel();
         let seat = Arc::new(Seat::default());
-        let waiter = Waiter { reply: sender, seat: seat.clone(), permit, attempts, admitted };
+        let expected = Expected::default();
+        let waiter = Waiter { reply: sender, seat: seat.clone(), permit, attempts, admitted, expected };
         (waiter, Self { reply, model, seat, settled: false })
     }
 

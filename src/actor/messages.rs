@@ -7,7 +7,7 @@ use actix::{Addr, Message, MessageResponse};
 
 use super::capacity::{RouteView, TenantView};
 use super::dispatcher::Dispatcher;
-use super::lease::{Report, Route, Seat, Waiter};
+use super::lease::{Expected, Report, Route, Seat, Waiter};
 use super::registry::Model;
 use crate::config::ModelSettings;
 use crate::core::cost::Cost;
@@ -82,7 +82,7 @@ pub(crate) struct Update {
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// It left the scheduler.
-    Done { key: Key, outcome: Outcome, cost: Option<Cost>, service: Duration },
+    Done { key: Key, outcome: Outcome, expected: Expected, cost: Option<Cost>, service: Duration },
     /// It wants another attempt.
     Retry { key: Key, not_before: Time, service: Duration, waiter: Waiter },
     /// It was never sent and goes back to its place.

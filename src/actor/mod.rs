@@ -7,6 +7,7 @@
 mod account;
 pub mod capacity;
 mod clock;
+mod costs;
 mod dispatcher;
 pub(crate) mod error;
 mod generate;
@@ -15,6 +16,7 @@ mod lease;
 mod messages;
 pub mod operator;
 pub(crate) mod provider;
+mod pulse;
 mod queue;
 mod registry;
 pub(crate) mod run;

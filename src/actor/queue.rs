@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, Context, Handler, Recipient};
 
-use super::capacity::{Millis, ModelCapacity, Processing, RouteView, Status, TenantView, Trend, route_capacity};
+use super::capacity::{Millis, ModelCapacity, RouteView, TenantView, route_capacity};
 use super::clock::Clock;
+use super::costs::Costs;
 use super::dispatcher::Dispatcher;
 use super::error::Error;
 use super::lease::{Route, Waiter};
@@ -14,12 +15,12 @@ use super::messages::{
     Assign, Cancel, Ended, Inspect, Job, Reconfigure, Retire, Shed, Stop, Submit, Tenants, TopTenants, Update, Who,
     Wire, Wired, Withdraw,
 };
+use super::pulse::Pulse;
 use super::registry::Model;
 use super::supervisor::{Obituary, Supervisor};
 use super::timer::Timer;
 use crate::config::ModelSettings;
-use crate::core::estimate::{Quantiles, Rate};
-use crate::core::fair_queue::{Class, FairQueue, TenantLimits};
+use crate::core::fair_queue::{Class, FairQueue, Grant, TenantLimits};
 use crate::core::outcome::Outcome;
 use crate::core::retry::RetryBudget;
 use crate::core::time::Time;
@@ -28,8 +29,6 @@ use crate::core::time::Time;
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 /// A model that appeared on first use goes after this long without a request.
 const RETIRE_AFTER: Duration = Duration::from_secs(600);
-/// Relative change of the recent mean service time that counts as a trend.
-const TREND: f64 = 1.25;
 
 /// A dispatcher as its queue sees it.
 #[derive(Debug)]
@@ -49,15 +48,14 @@ pub(crate) struct QueueActor {
     model: Arc<Model>,
     settings: Arc<ModelSettings>,
     queue: FairQueue<Waiter>,
+    costs: Costs,
+    /// Slots the queue was told of: the sum of the windows.
+    slots: u32,
+    /// Whether reservations are cut to what there is.
+    cut: bool,
     routes: Vec<Seat>,
     budget: RetryBudget,
-    throughput: Rate,
-    service: Quantiles,
-    /// Mean service time in seconds, of the last ten or so and the last hundred or so.
-    recent: f64,
-    longer: f64,
-    /// Share of attempts that timed out or were overloaded, over the last fifty or so.
-    trouble: f64,
+    pulse: Pulse,
     timer: Timer,
     publish_at: Option<Time>,
     last_publish: Time,
@@ -78,17 +76,20 @@ impl QueueActor {
         supervisor: &Addr<Supervisor>,
     ) -> Self {
         let settings = model.settings();
+        let mut queue = FairQueue::new(settings.queue);
+        for (tenant, limits) in &settings.reserve {
+            queue.register(clock.now(), tenant, limits);
+        }
         let who = Who::Queue { model: model.name.clone(), generation };
         Self {
             clock,
-            queue: FairQueue::new(settings.queue),
+            queue,
+            costs: Costs::new(),
+            slots: 0,
+            cut: false,
             routes: Vec::new(),
             budget: RetryBudget::new(settings.retry_budget),
-            throughput: Rate::default(),
-            service: Quantiles::new(),
-            recent: 0.0,
-            longer: 0.0,
-            trouble: 0.0,
+            pulse: Pulse::new(),
             timer: Timer::default(),
             publish_at: None,
             last_publish: Time::ZERO,
@@ -164,6 +165,32 @@ impl QueueActor {
         }
     }
 
+    /// Tells the queue what the windows hold together: reservations are promises on that.
+    fn count_slots(&mut self, now: Time) {
+        let slots = self.routes.iter().map(|seat| seat.view.window).sum();
+        if self.settings.reserve.is_empty() || slots == self.slots {
+            return;
+        }
+        self.slots = slots;
+        self.queue.set_capacity(now, slots);
+        let mut reserved = self.settings.reserve.keys().filter_map(|tenant| self.queue.reservation(tenant));
+        let scaled = reserved.find_map(|reserved| match reserved.reason {
+            Grant::Scaled { grantable } => Some(grantable),
+            Grant::Full | Grant::Untried => None,
+        });
+        if scaled.is_some() != self.cut {
+            self.cut = scaled.is_some();
+            let asked: u32 = self.settings.reserve.values().map(|limits| limits.reserve).sum();
+            let model = &self.model.name;
+            match scaled {
+                Some(granted) => tracing::warn!(
+                    %model, asked, granted, slots, "reservations exceed 0.8 of the slots there are: cut by weight"
+                ),
+                None => tracing::info!(%model, asked, slots, "reservations are granted in full"),
+            }
+        }
+    }
+
     /// Ends the jobs of a dispatcher that is no more.
     fn abandon(&mut self, now: Time, route: usize) {
         #[allow(clippy::cast_possible_truncation, reason = "a handful of routes")]
@@ -195,12 +222,15 @@ impl QueueActor {
 
     fn ended(&mut self, now: Time, ended: Ended) {
         match ended {
-            Ended::Done { key, outcome, cost, service } => {
-                self.observe(now, outcome, service);
+            Ended::Done { key, outcome, expected, cost, service } => {
+                self.pulse.observe(now, outcome, service);
+                if let Some(actual) = cost {
+                    self.costs.learn(expected, actual);
+                }
                 self.queue.complete(now, key, cost);
             }
             Ended::Retry { key, not_before, service, mut waiter } => {
-                self.observe(now, Outcome::Overloaded, Duration::ZERO);
+                self.pulse.observe(now, Outcome::Overloaded, Duration::ZERO);
                 let not_before = not_before.max(self.budget.reserve(now));
                 self.model.stats.set_retry_budget(self.budget.remaining());
                 waiter.seat.set(key);
@@ -216,25 +246,6 @@ impl QueueActor {
                     waiter.refuse(Error::Stopped);
                 }
             }
-        }
-    }
-
-    fn observe(&mut self, now: Time, outcome: Outcome, service: Duration) {
-        let seconds = service.as_secs_f64();
-        let ewma = |mean: &mut f64, weight: f64, value: f64| *mean += weight * (value - *mean);
-        match outcome {
-            Outcome::Success => {
-                self.throughput.record(now);
-                self.service.record(seconds);
-                if self.longer == 0.0 {
-                    (self.recent, self.longer) = (seconds, seconds);
-                }
-                ewma(&mut self.recent, 0.1, seconds);
-                ewma(&mut self.longer, 0.01, seconds);
-                ewma(&mut self.trouble, 0.02, 0.0);
-            }
-            Outcome::Overloaded => ewma(&mut self.trouble, 0.02, 1.0),
-            _ => {}
         }
     }
 
@@ -257,39 +268,20 @@ impl QueueActor {
 
     fn snapshot(&self, now: Time) -> ModelCapacity {
         let wait = self.queue.wait(now, "", &TenantLimits::default(), Class::Standard).unwrap_or_default();
-        let (p50, p90) = (self.service.quantile(0.5).unwrap_or(0.0), self.service.quantile(0.9).unwrap_or(0.0));
-        let trend = if self.recent > self.longer * TREND {
-            Trend::Rising
-        } else if self.recent * TREND < self.longer {
-            Trend::Falling
-        } else {
-            Trend::Steady
-        };
         let views = || self.routes.iter().map(|seat| &seat.view);
-        let open = views().any(|view| view.closed_until() <= now);
-        let status = if !open {
-            Status::Unavailable
-        } else if self.trouble > 0.2 || wait.p90 > self.settings.max_wait.as_secs_f64() {
-            Status::Saturated
-        } else if trend == Trend::Rising || p90 > self.settings.healthy_latency.as_secs_f64() {
-            Status::Approaching
-        } else {
-            Status::Healthy
-        };
+        let open = views().any(|view| view.closed_until() <= now && !view.paused);
+        let late = wait.p90 > self.settings.max_wait.as_secs_f64();
         ModelCapacity {
             model: self.model.name.clone(),
-            status,
+            status: self.pulse.status(open, late, self.settings.healthy_latency),
             queue_depth: self.queue.len(),
             queue_capacity: self.settings.queue.capacity,
             active_tenants: self.queue.active_tenants(),
             in_flight: views().map(|view| view.in_flight).sum(),
             window: views().map(|view| view.window).sum(),
-            throughput_per_second: (self.throughput.per_second(now) * 100.0).round() / 100.0,
+            throughput_per_second: self.pulse.throughput(now),
             estimated_wait_ms: Millis::from(wait),
-            processing_ms: {
-                let Millis { p50, p90 } = Millis::from_seconds(p50, p90);
-                Processing { p50, p90, trend }
-            },
+            processing_ms: self.pulse.processing(),
             routes: self
                 .routes
                 .iter()
@@ -310,11 +302,14 @@ impl Handler<Submit> for QueueActor {
     fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
         let now = self.clock.now();
         self.last_use = now;
-        let Submit { tenant, limits, class, cost, deadline, waiter } = submit;
+        let Submit { tenant, limits, class, cost, deadline, mut waiter } = submit;
         if let Some(retry_after) = self.closed(now, deadline) {
             waiter.refuse(Error::NoCapacity { retry_after });
         } else if !waiter.reply.is_closed() {
             let seat = waiter.seat.clone();
+            self.costs.know(&tenant);
+            let (cost, expected) = self.costs.predict(&tenant, cost);
+            waiter.expected = expected;
             let request = crate::core::fair_queue::Request { tenant, limits, class, cost, deadline, payload: waiter };
             match self.queue.push(now, request) {
                 Ok(key) => {
@@ -355,6 +350,7 @@ impl Handler<Update> for QueueActor {
         for ended in update.ended {
             self.ended(now, ended);
         }
+        self.count_slots(now);
         self.changed(now, ctx);
     }
 }
@@ -397,10 +393,19 @@ impl Handler<Reconfigure> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, Reconfigure(settings): Reconfigure, ctx: &mut Self::Context) {
+        let now = self.clock.now();
         self.queue.reconfigure(settings.queue);
+        for (tenant, limits) in &self.settings.reserve {
+            if !settings.reserve.contains_key(tenant) {
+                self.queue.register(now, tenant, &TenantLimits { reserve: 0, ..*limits });
+            }
+        }
+        for (tenant, limits) in &settings.reserve {
+            self.queue.register(now, tenant, limits);
+        }
         self.budget.set_ratio(settings.retry_budget);
         self.settings = settings;
-        self.changed(self.clock.now(), ctx);
+        self.changed(now, ctx);
     }
 }
 
@@ -423,7 +428,7 @@ impl Handler<Inspect> for QueueActor {
         let (queued, in_flight) = self.queue.tenant(&inspect.tenant);
         let wait =
             self.queue.wait(self.clock.now(), &inspect.tenant, &inspect.limits, inspect.class).unwrap_or_default();
-        TenantView { queued, in_flight, wait }
+        TenantView { queued, in_flight, wait, reserved: self.queue.reservation(&inspect.tenant) }
     }
 }
 

@@ -14,6 +14,7 @@ use super::lease::Gate;
 use super::queue::QueueActor;
 use super::stats::Stats;
 use crate::config::{ModelSettings, Settings};
+use crate::core::fair_queue::TenantLimits;
 
 /// One model, as its callers and its actors share it. It outlives restarts of its actors.
 #[derive(Debug)]
@@ -45,6 +46,11 @@ impl Model {
 
     pub(crate) fn set_settings(&self, settings: Arc<ModelSettings>) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    /// Returns a tenant's limits here: with its reservation, if it has one.
+    pub(crate) fn limits(&self, tenant: &str, otherwise: TenantLimits) -> TenantLimits {
+        self.settings().reserve.get(tenant).copied().unwrap_or(otherwise)
     }
 
     pub(crate) fn queue(&self) -> Option<Addr<QueueActor>> {

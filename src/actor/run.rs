@@ -226,9 +226,10 @@ impl Journey<'_> {
         let tenant = self.spec.tenant.clone().unwrap_or_else(|| ANONYMOUS.into());
         let policy = shared.settings().policy(&tenant);
         let max_wait = self.spec.max_wait.map_or(settings.max_wait, |wait| wait.min(settings.max_wait));
+        let limits = self.model.limits(&tenant, policy.limits);
         self.model.send(Submit {
             tenant,
-            limits: policy.limits,
+            limits,
             class: policy.class_for(self.spec.class),
             cost: self.spec.cost,
             deadline: self.admitted + max_wait,

@@ -6,9 +6,11 @@
 mod accounts;
 mod effective;
 mod error;
+mod queue;
 mod schema;
 mod secret;
 mod settings;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -19,8 +21,8 @@ use std::path::Path;
 pub use self::error::{ConfigError, Problem};
 pub(crate) use self::error::{explain, nearest};
 pub use self::schema::{
-    AuthMode, Config, Defaults, ModelConfig, PollConfig, ProviderConfig, QueueConfig, RateConfig, RetryConfig,
-    RouteConfig, ServerConfig, SimConfig, TenantConfig, TierConfig, Transport, WindowConfig,
+    AuthMode, Classes, Config, Defaults, GroupConfig, ModelConfig, PollConfig, ProviderConfig, QueueConfig, RateConfig,
+    RetryConfig, RouteConfig, ServerConfig, SimConfig, TenantConfig, TierConfig, Transport, WindowConfig,
 };
 pub use self::secret::{KeyHash, KeySource};
 pub use self::settings::{

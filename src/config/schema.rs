@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::secret::{KeyHash, KeySource};
 use super::units::{Size, Span};
+use crate::core::fair_queue::Class;
 
 /// A whole configuration. Unknown keys are errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -23,6 +24,8 @@ pub struct Config {
     pub defaults: Defaults,
     /// Named bundles of tenant limits.
     pub tiers: BTreeMap<String, TierConfig>,
+    /// Tenants that share as one, by name.
+    pub groups: BTreeMap<String, GroupConfig>,
     /// Tenants by name.
     pub tenants: BTreeMap<String, TenantConfig>,
 }
@@ -256,6 +259,52 @@ pub struct QueueConfig {
     /// Longest wait before dispatch; default 60s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_wait: Option<Span>,
+    /// Share of each class, 0.001 to 1000; default 64, 16 and 4 for interactive, standard and batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<Classes<f64>>,
+    /// Most requests of each class waiting; default no limit but `capacity`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_max_queued: Option<Classes<u32>>,
+    /// By how much the interactive class may run ahead of its share, in largest costs, 0 to 2; default 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_start: Option<f64>,
+    /// Part of reserved but unclaimed slots that long jobs may not take, 0 to 1; default 0.25.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unlendable: Option<f64>,
+    /// Expected service time above which a job is long; default 10s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub long: Option<Span>,
+}
+
+/// A value for each class: `{ interactive = …, standard = …, batch = … }`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Classes<T> {
+    /// Of the interactive class.
+    #[serde(default = "nothing", skip_serializing_if = "Option::is_none")]
+    pub interactive: Option<T>,
+    /// Of the standard class.
+    #[serde(default = "nothing", skip_serializing_if = "Option::is_none")]
+    pub standard: Option<T>,
+    /// Of the batch class.
+    #[serde(default = "nothing", skip_serializing_if = "Option::is_none")]
+    pub batch: Option<T>,
+}
+
+const fn nothing<T>() -> Option<T> {
+    None
+}
+
+impl<T: Copy> Classes<T> {
+    /// Returns the value of a class, where it is given.
+    #[must_use]
+    pub fn of(&self, class: Class) -> Option<T> {
+        match class {
+            Class::Interactive => self.interactive,
+            Class::Standard => self.standard,
+            Class::Batch => self.batch,
+        }
+    }
 }
 
 /// `window = { … }`.
@@ -340,6 +389,15 @@ pub struct TierConfig {
     pub max_queued: Option<u32>,
 }
 
+/// `[groups.NAME]`: tenants that share by weight as one, such as one customer with many keys.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupConfig {
+    /// Share relative to other groups and to tenants without one, 0.001 to 1000; default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
 /// `[tenants.NAME]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -347,6 +405,9 @@ pub struct TenantConfig {
     /// Name under `[tiers]`; default that of `[defaults]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
+    /// Name under `[groups]`: shares with the group's other tenants as if they were one; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Hashes of its keys, from `fairflow hash-key`.
     pub api_keys: Vec<KeyHash>,
     /// Slots guaranteed per model.

@@ -199,6 +199,8 @@ pub struct ModelSettings {
     pub routes: Vec<RouteSettings>,
     /// Bounds of the queue.
     pub queue: QueueLimits,
+    /// Limits of the tenants that have slots reserved here.
+    pub reserve: BTreeMap<Arc<str>, TenantLimits>,
     /// Longest wait before dispatch.
     pub max_wait: Duration,
     /// Bounds of each route's window.

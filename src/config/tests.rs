@@ -158,3 +158,26 @@ fn services_with_an_address_of_their_own_need_none() {
 fn the_demo_is_valid() {
     assert!(Config::demo().validate().is_ok());
 }
+
+#[test]
+fn groups_and_reservations_name_what_is_wrong() {
+    let base = "[providers.sim]\nkind = \"sim\"\n[models.m]\nroutes = [{ provider = \"sim\" }]\n[groups.big]\nweight = 2\n\
+        [tiers.t]\nmax_in_flight = 2\n";
+    let problem = |rest: &str| {
+        let config = Config::from_toml(&format!("{base}{rest}")).expect("TOML");
+        config.validate().expect_err("invalid").to_string()
+    };
+    for (rest, said) in [
+        ("[tenants.a]\ngroup = \"bigg\"", "did you mean \"big\"?"),
+        ("[tenants.a]\nreserve = { mm = 1 }", "did you mean \"m\"?"),
+        ("[tenants.a]\nreserve = { m = 0 }", "tenants.\"a\".reserve.\"m\""),
+        ("[tenants.a]\ntier = \"t\"\nreserve = { m = 3 }", "3 is above the tier's max_in_flight 2"),
+        ("[groups.other]\nweight = -1", "groups.\"other\".weight"),
+        ("[defaults.queue]\nhead_start = 3", "queue.head_start"),
+        ("[defaults.queue]\nclass_weights = { batch = 0 }", "queue.class_weights.batch"),
+        ("[defaults.queue]\nunlendable = 1.5", "queue.unlendable"),
+    ] {
+        let problem = problem(rest);
+        assert!(problem.contains(said), "{rest}: {problem}");
+    }
+}

@@ -7,12 +7,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::error::{ConfigError, Problem, nearest};
-use super::schema::{AuthMode, Config, Defaults, ModelConfig, TierConfig};
+use super::schema::{AuthMode, Config, Defaults, ModelConfig};
 use super::secret::KeySource;
-use super::settings::{ModelSettings, ProviderSettings, RouteSettings, Settings, TenantPolicy, UnknownModels};
+use super::settings::{ModelSettings, ProviderSettings, RouteSettings, Settings, UnknownModels};
 use super::units::Span;
-use crate::core::cost::Weight;
-use crate::core::fair_queue::{Class, QueueLimits, TenantLimits};
 use crate::core::retry::Backoff;
 use crate::core::window::WindowConfig;
 
@@ -55,7 +53,13 @@ impl Check {
         value
     }
 
-    fn known<'a>(&mut self, path: &str, name: &str, table: &str, known: impl Iterator<Item = &'a str> + Clone) {
+    pub(super) fn known<'a>(
+        &mut self,
+        path: &str,
+        name: &str,
+        table: &str,
+        known: impl Iterator<Item = &'a str> + Clone,
+    ) {
         if known.clone().any(|candidate| candidate == name) {
             return;
         }
@@ -98,9 +102,9 @@ impl Config {
             for (index, route) in raw.routes.iter().enumerate() {
                 check.known(&format!("{path}.routes[{index}].provider"), &route.provider, "providers", names());
             }
-            (Arc::from(name.as_str()), Arc::new(model(&mut check, &path, name, raw, &self.defaults)))
+            (Arc::from(name.as_str()), model(&mut check, &path, name, raw, &self.defaults))
         });
-        let models = models.collect();
+        let mut models: BTreeMap<Arc<str>, ModelSettings> = models.collect();
         if let Some(name) = &self.defaults.unknown_models {
             check.known("defaults.unknown_models", name, "providers", names());
         }
@@ -108,27 +112,10 @@ impl Config {
         let unknown_models =
             self.defaults.unknown_models.as_deref().map(|name| UnknownModels { provider: name.into(), template });
 
-        let tiers: BTreeMap<&str, TenantPolicy> =
-            self.tiers.iter().map(|(name, raw)| (name.as_str(), tier(&mut check, name, raw))).collect();
-        let mut policy = |path: &str, name: Option<&str>| {
-            let name = name?;
-            check.known(path, name, "tiers", tiers.keys().copied());
-            tiers.get(name).copied()
-        };
-        let default_policy = policy("defaults.tier", self.defaults.tier.as_deref()).unwrap_or_default();
-        let tenants = self.tenants.iter().map(|(name, raw)| {
-            let path = format!("tenants.{name:?}.tier");
-            (Arc::from(name.as_str()), policy(&path, raw.tier.as_deref()).unwrap_or(default_policy))
-        });
-        let tenants = tenants.collect();
+        let policies = super::tenants::policies(&mut check, self);
+        super::tenants::reserve(&mut check, self, &policies, &mut models);
         let keys = self.check_keys(&mut check);
         let admin_key = self.check_server(&mut check);
-        for (name, raw) in &self.tenants {
-            for model in raw.reserve.keys() {
-                let path = format!("tenants.{name:?}.reserve");
-                check.known(&path, model, "models", self.models.keys().map(String::as_str));
-            }
-        }
         if !check.0.is_empty() {
             return Err(ConfigError::Invalid(check.0));
         }
@@ -136,10 +123,10 @@ impl Config {
             server: self.server.clone(),
             admin_key,
             providers,
-            models,
+            models: models.into_iter().map(|(name, settings)| (name, Arc::new(settings))).collect(),
             unknown_models,
-            default_policy,
-            tenants,
+            default_policy: policies.default,
+            tenants: policies.tenants.into_iter().collect(),
             keys,
         })
     }
@@ -193,7 +180,6 @@ fn model(check: &mut Check, path: &str, name: &str, raw: &ModelConfig, defaults:
     let (retry, retry_default) = (raw.retry.unwrap_or_default(), defaults.retry.unwrap_or_default());
     let (window, window_default) = (raw.window.unwrap_or_default(), defaults.window.unwrap_or_default());
     let at = |key: &str| format!("{path}.{key}");
-    let capacity = check.count(&at("queue.capacity"), queue.capacity.or(queue_default.capacity), 10_000);
     let backoff = Backoff {
         base: check.span(&at("retry.base"), retry.base.or(retry_default.base), Duration::from_secs(1)),
         max: check.span(&at("retry.max"), retry.max.or(retry_default.max), Duration::from_secs(30)),
@@ -209,7 +195,8 @@ fn model(check: &mut Check, path: &str, name: &str, raw: &ModelConfig, defaults:
     ModelSettings {
         name: name.into(),
         routes: raw.routes.iter().map(route).collect(),
-        queue: QueueLimits { capacity: capacity as usize, ..QueueLimits::default() },
+        queue: super::queue::limits(check, &at("queue"), &queue, &queue_default),
+        reserve: BTreeMap::new(),
         max_wait: check.span(&at("queue.max_wait"), queue.max_wait.or(queue_default.max_wait), Duration::from_secs(60)),
         window: check_window(
             check,
@@ -250,27 +237,4 @@ fn check_window(
         check.problem(format!("{path}.initial"), format!("{start} is outside min {least} to max {most}"));
     }
     WindowConfig { initial: start.clamp(least, most), min: least, max: most, ..WindowConfig::default() }
-}
-
-fn tier(check: &mut Check, name: &str, raw: &TierConfig) -> TenantPolicy {
-    let path = format!("tiers.{name:?}");
-    let weight = raw.weight.map_or(Some(Weight::ONE), Weight::new).unwrap_or_else(|| {
-        let given = raw.weight.unwrap_or_default();
-        check.problem(format!("{path}.weight"), format!("{given} is out of range; give a number from 0.001 to 1000"));
-        Weight::ONE
-    });
-    let class = raw.class.as_deref().map_or(Some(Class::Standard), Class::parse).unwrap_or_else(|| {
-        let given = raw.class.as_deref().unwrap_or_default();
-        check.problem(format!("{path}.class"), format!("{given:?} is no class; interactive, standard or batch"));
-        Class::Standard
-    });
-    TenantPolicy {
-        limits: TenantLimits {
-            weight,
-            max_in_flight: check.count(&format!("{path}.max_in_flight"), raw.max_in_flight, u32::MAX),
-            max_queued: check.count(&format!("{path}.max_queued"), raw.max_queued, u32::MAX),
-            ..TenantLimits::default()
-        },
-        class,
-    }
 }

@@ -1,6 +1,7 @@
 //! The actors end to end, in process: fairness, retries, crashes, cancels. Every test ends with nothing in flight.
 
 mod reload;
+mod reserve;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,0 +1,72 @@
+//! What requests of each tenant really cost on one model, so that the next are charged right from the start.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::lease::Expected;
+use crate::core::cost::Cost;
+use crate::core::predict::{ModelCosts, Ratio};
+
+/// Tenants whose experience is kept apart; those beyond share one. Names come from outside, so their number has an end.
+const MOST_PAYERS: usize = 100_000;
+
+/// Learned costs of one model.
+#[derive(Debug)]
+pub(crate) struct Costs {
+    model: ModelCosts,
+    payers: HashMap<Arc<str>, u32>,
+    /// The first is that of tenants beyond [`MOST_PAYERS`].
+    ratios: Vec<Ratio>,
+}
+
+impl Costs {
+    pub(crate) fn new() -> Self {
+        Self { model: ModelCosts::default(), payers: HashMap::new(), ratios: vec![Ratio::default()] }
+    }
+
+    /// Corrects what a request of `tenant` says it costs; the second is what [`learn`](Self::learn) wants back.
+    pub(crate) fn predict(&self, tenant: &str, cost: Cost) -> (Cost, Expected) {
+        let payer = self.payers.get(tenant).copied().unwrap_or(0);
+        let ratio = self.ratios.get(payer as usize).copied().unwrap_or_default();
+        (self.model.predict(&ratio, cost), Expected { cost, payer })
+    }
+
+    /// Gives a tenant a place of its own, if there is one.
+    pub(crate) fn know(&mut self, tenant: &Arc<str>) {
+        if self.payers.len() < MOST_PAYERS && !self.payers.contains_key(tenant) {
+            #[allow(clippy::cast_possible_truncation, reason = "bounded by MOST_PAYERS")]
+            self.payers.insert(tenant.clone(), self.ratios.len() as u32);
+            self.ratios.push(Ratio::default());
+        }
+    }
+
+    /// Learns what a request did cost.
+    pub(crate) fn learn(&mut self, expected: Expected, actual: Cost) {
+        if let Some(ratio) = self.ratios.get_mut(expected.payer as usize) {
+            self.model.record(ratio, expected.cost, actual);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_tenant_is_charged_by_its_own_experience() {
+        let mut costs = Costs::new();
+        for name in ["long", "short"] {
+            costs.know(&name.into());
+        }
+        for _ in 0..100 {
+            for (name, actual) in [("long", 400), ("short", 50)] {
+                let (_, expected) = costs.predict(name, Cost::new(100));
+                costs.learn(expected, Cost::new(actual));
+            }
+        }
+        let predicted = |name| costs.predict(name, Cost::new(1_000)).0.units();
+        assert!(predicted("long") > 3_500 && predicted("short") < 700, "{} {}", predicted("long"), predicted("short"));
+        let unknown = predicted("nobody");
+        assert!((700..3_500).contains(&unknown), "between the two: {unknown}");
+    }
+}
