@@ -32,7 +32,10 @@ fn flood(fairflow: &Fairflow, tenant: &'static str, clients: usize) {
         let fairflow = fairflow.clone();
         actix::spawn(async move {
             loop {
-                let served = fairflow.call("m", |_| async { Ok::<_, Infallible>(tokio::time::sleep(SERVICE).await) });
+                let served = fairflow.call("m", |_| async {
+                    tokio::time::sleep(SERVICE).await;
+                    Ok::<_, Infallible>(())
+                });
                 if served.tenant(tenant).await.is_err() {
                     return;
                 }
