@@ -22,7 +22,9 @@ pub(super) struct Options {
 
 pub(super) fn main(options: &Options) -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // A log that nobody reads any more (a closed pipe) must not end what it tells of.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.log_internal_errors(false).init();
     let config = match options.config.as_ref().map_or_else(|| Ok(Config::demo()), Config::from_path) {
         Ok(config) => config,
         Err(error) => {
@@ -35,14 +37,15 @@ pub(super) fn main(options: &Options) -> ExitCode {
     config.server.admin_listen = options.admin_listen.unwrap_or(config.server.admin_listen);
     let first = config.models.keys().next().cloned().unwrap_or_else(|| "MODEL".to_owned());
     let model = if config.models.contains_key("sim-text") { "sim-text".to_owned() } else { first };
-    let outcome = actix_web::rt::System::new().block_on(gateway::serve(config, |public, admin| {
-        println!("gateway   http://{public}/v1");
-        println!("admin     http://{admin}/metrics");
-        println!("try       curl http://{public}/v1/chat/completions -H 'content-type: application/json' \\");
-        println!(
-            "            -d '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"hello\"}}]}}'"
-        );
-    }));
+    let outcome =
+        actix_web::rt::System::new().block_on(gateway::serve(config, options.config.clone(), |public, admin| {
+            println!("gateway   http://{public}/v1");
+            println!("admin     http://{admin}/metrics");
+            println!("try       curl http://{public}/v1/chat/completions -H 'content-type: application/json' \\");
+            println!(
+                "            -d '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"hello\"}}]}}'"
+            );
+        }));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(gateway::ServeError::Start(error)) => {

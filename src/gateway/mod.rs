@@ -10,13 +10,16 @@ mod metrics;
 mod openai;
 mod operate;
 mod refusal;
+mod reload;
 mod routes;
 mod runware;
 mod state;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use actix_web::{App, HttpServer, web};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Config;
 use crate::{Fairflow, StartError};
@@ -35,11 +38,22 @@ pub enum ServeError {
 
 /// Serves until SIGTERM or SIGINT, then drains; `ready` is told the public and the admin address.
 ///
+/// SIGHUP, and a change of the file `source` that the configuration came from, take over what is in it then.
+///
 /// # Errors
 ///
 /// [`ServeError`].
-pub async fn serve(config: Config, ready: impl FnOnce(SocketAddr, SocketAddr)) -> Result<(), ServeError> {
+pub async fn serve(
+    config: Config,
+    source: Option<PathBuf>,
+    ready: impl FnOnce(SocketAddr, SocketAddr),
+) -> Result<(), ServeError> {
     let fairflow = Fairflow::builder(config).start().await?;
+    if let Some(path) = source {
+        // Here, not in the task: until the signal is listened to it ends the process.
+        let hangup = signal(SignalKind::hangup())?;
+        actix_web::rt::spawn(reload::watch(fairflow.clone(), path, hangup));
+    }
     let server = fairflow.settings().server.clone();
     let gateway = web::Data::new(state::Gateway::new(fairflow, server.admin_listen.ip().is_loopback()));
     let public = {
@@ -57,12 +71,13 @@ pub async fn serve(config: Config, ready: impl FnOnce(SocketAddr, SocketAddr)) -
     };
     let address = |addresses: Vec<SocketAddr>, asked: SocketAddr| addresses.first().copied().unwrap_or(asked);
     ready(address(public.addrs(), server.listen), address(admin.addrs(), server.admin_listen));
+    let term = signal(SignalKind::terminate())?;
     let grace = server.drain_timeout.0.as_secs().max(1) + 5;
     let public = public.disable_signals().shutdown_timeout(grace).run();
     let admin = admin.disable_signals().shutdown_timeout(1).run();
     let handles = (public.handle(), admin.handle());
     actix_web::rt::spawn(async move {
-        signal().await;
+        asked_to_end(term).await;
         tracing::info!("draining: nothing more is admitted");
         let in_time = gateway.drain(server.drain_timeout.0).await;
         tracing::info!(in_time, "drained");
@@ -76,9 +91,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(SocketAddr, SocketAddr)) -
 }
 
 /// Waits for SIGTERM or SIGINT.
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut term) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+async fn asked_to_end(mut term: Signal) {
     tokio::select! {
         _ = term.recv() => {}
         _ = tokio::signal::ctrl_c() => {}

@@ -56,7 +56,19 @@ impl Gateway {
 
     /// Sends SIGTERM, which begins a drain.
     pub fn terminate(&self) {
-        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+        self.signal("TERM");
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// Writes another configuration behind the same `[server]`, which must have been started without more in it.
+    pub fn rewrite(&self, rest: &str) {
+        let listen = "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"";
+        std::fs::write(&self.config, format!("[server]\n{listen}\n\n{rest}")).unwrap();
     }
 
     /// Waits until the process has ended and says whether it ended well.
