@@ -43,11 +43,12 @@ pub mod task;
 
 pub use actor::capacity;
 pub use actor::error::Error;
+pub use actor::events;
 pub use actor::handle::{Builder, Fairflow, StartError};
 pub use actor::operator;
 pub use actor::run::Receipt;
 pub use actor::stats;
 pub use actor::supervisor::ProviderFactory;
-pub use actor::{Call, Generate};
+pub use actor::{Call, Generate, HeldLease, Watch};
 pub use config::Config;
 pub use core::fair_queue::Class;

@@ -12,6 +12,7 @@ use super::account::AccountActor;
 use super::capacity::RouteView;
 use super::clock::Clock;
 use super::error::Error;
+use super::events::{EventKind, Tap};
 use super::lease::{Grant, Lease, Report, Route};
 use super::messages::{
     Allowed, Assign, Claim, Died, Ended, Hold, Job, NewQueue, Reconfigure, Recount, Reopen, Settle, Signal, Stop,
@@ -30,7 +31,7 @@ use crate::core::outcome::Outcome;
 use crate::core::pacer::Pacer;
 use crate::core::slab::Key;
 use crate::core::time::Time;
-use crate::core::window::{Stamp, Window};
+use crate::core::window::{Change, Stamp, Window};
 
 /// A lease outlives its attempt's timeout by this much: the holder settles first, unless nobody polls it any more.
 const LEASE_GRACE: Duration = Duration::from_secs(5);
@@ -56,6 +57,7 @@ pub(crate) struct Dispatcher {
     route: Arc<Route>,
     settings: Arc<ModelSettings>,
     stats: Arc<Stats>,
+    tap: Tap,
     queue: Addr<QueueActor>,
     /// Which life of the queue the running total of credits counts from.
     queue_life: u32,
@@ -93,6 +95,7 @@ pub(crate) struct Blueprint {
     pub(crate) route: Arc<Route>,
     pub(crate) settings: Arc<ModelSettings>,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) tap: Tap,
     pub(crate) token: Arc<()>,
     pub(crate) account: Addr<AccountActor>,
     pub(crate) account_limited: bool,
@@ -108,7 +111,7 @@ impl Dispatcher {
         remembered: Option<u32>,
         supervisor: Recipient<Died>,
     ) -> Self {
-        let Blueprint { clock, model, index, route, settings, stats, token, account, account_limited, seed } =
+        let Blueprint { clock, model, index, route, settings, stats, tap, token, account, account_limited, seed } =
             blueprint;
         let window = match remembered {
             Some(limit) => Window::remembered(settings.window, limit),
@@ -121,6 +124,7 @@ impl Dispatcher {
             route,
             settings,
             stats,
+            tap,
             queue: queue.0,
             queue_life: queue.1,
             assigned: 0,
@@ -189,7 +193,7 @@ impl Dispatcher {
             self.land(now, held, Report::ended(Outcome::Cancelled), None);
         }
         if let Some(change) = self.window.advance(now) {
-            self.stats.window_change(change.kind);
+            self.window_changed(change);
         }
         let limit = self.assigned + u64::from(self.credits(now));
         let view = self.view();
@@ -209,6 +213,19 @@ impl Dispatcher {
             let now = actor.clock.now();
             actor.turn(now, ctx);
         });
+    }
+
+    fn window_changed(&self, change: Change) {
+        let Change { kind, from, to } = change;
+        self.stats.window_change(kind);
+        tracing::debug!(route = self.index, kind = kind.as_str(), from, to, "window");
+        self.tap.tell(|| EventKind::WindowChanged { provider: self.route.provider_name.clone(), kind, from, to });
+    }
+
+    /// Sends nothing before `until`.
+    fn hold(&mut self, now: Time, until: Time) {
+        self.pacer.hold(until);
+        self.tap.tell(|| EventKind::Held { provider: self.route.provider_name.clone(), wait: until.since(now) });
     }
 
     fn view(&self) -> RouteView {
@@ -260,16 +277,13 @@ impl Dispatcher {
         let service = now.since(held.sent);
         let predicted = f64::from(held.cost.units());
         self.stats.attempt(outcome);
+        self.tap.tell(|| {
+            let (provider, attempt) = (self.route.provider_name.clone(), held.attempt);
+            EventKind::Settled { provider, attempt, outcome, service }
+        });
         let backlog = self.backlog && self.told == self.assigned;
         if let Some(change) = self.window.on_settle(now, held.stamp, outcome, backlog) {
-            self.stats.window_change(change.kind);
-            tracing::debug!(
-                route = self.index,
-                kind = change.kind.as_str(),
-                from = change.from,
-                to = change.to,
-                "window"
-            );
+            self.window_changed(change);
         }
         let random = self.random.random::<f64>();
         let was = self.breaker.allowance(now);
@@ -288,7 +302,8 @@ impl Dispatcher {
         };
         if let Some(hold) = hold {
             // Spread over a tenth more, never less than stated, so that replicas do not wake as one.
-            self.pacer.hold(now + hold + hold.mul_f64(0.1 * self.random.random::<f64>()));
+            let until = now + hold + hold.mul_f64(0.1 * self.random.random::<f64>());
+            self.hold(now, until);
         }
         if self.account_limited || outcome == Outcome::RateLimited {
             self.account.do_send(Signal {
@@ -427,8 +442,9 @@ impl Handler<Hold> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, hold: Hold, ctx: &mut Self::Context) {
-        self.pacer.hold(hold.until);
-        self.turn(self.clock.now(), ctx);
+        let now = self.clock.now();
+        self.hold(now, hold.until);
+        self.turn(now, ctx);
     }
 }
 
@@ -451,7 +467,9 @@ impl Handler<Reconfigure> for Dispatcher {
 
     fn handle(&mut self, Reconfigure(settings): Reconfigure, ctx: &mut Self::Context) {
         let now = self.clock.now();
-        self.window.reconfigure(settings.window, now);
+        if let Some(change) = self.window.reconfigure(settings.window, now) {
+            self.window_changed(change);
+        }
         self.settings = settings;
         self.turn(now, ctx);
     }

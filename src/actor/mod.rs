@@ -9,6 +9,7 @@ pub mod capacity;
 mod clock;
 mod dispatcher;
 pub(crate) mod error;
+pub mod events;
 mod generate;
 pub(crate) mod handle;
 mod lease;
@@ -24,5 +25,7 @@ pub(crate) mod supervisor;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod watch;
 
-pub use self::generate::{Call, Generate};
+pub use self::generate::{Call, Generate, HeldLease};
+pub use self::watch::Watch;

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::time::Instant;
 
 use super::error::Error;
+use super::events::EventKind;
 use super::handle::Engine;
 use super::lease::{Grant, Lease, Report, Waiting};
 use super::messages::Submit;
@@ -39,6 +41,14 @@ pub(crate) struct Spec {
     pub(crate) class: Option<Class>,
     pub(crate) cost: Cost,
     pub(crate) max_wait: Option<Duration>,
+    /// By when the answer must be there.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Spec {
+    pub(crate) fn new(model: Arc<str>, cost: Cost) -> Self {
+        Self { model, tenant: None, class: None, cost, max_wait: None, deadline: None }
+    }
 }
 
 /// How a request went: the figures behind the `x-fairflow-*` headers.
@@ -120,8 +130,18 @@ impl Drop for Tally {
     }
 }
 
-/// Runs `call` once a slot is granted, and again while its failures are worth it.
-pub(crate) async fn run<T, F, Fut>(engine: &Engine, spec: Spec, mut call: F) -> Result<(T, Slot, Receipt), Error>
+/// Runs `call` once a slot is granted, and again while its failures are worth it, until the caller's deadline.
+pub(crate) async fn run<T, F, Fut>(engine: &Engine, spec: Spec, call: F) -> Result<(T, Slot, Receipt), Error>
+where
+    F: FnMut(Attempt) -> Fut,
+    Fut: Future<Output = Result<Yield<T>, Failure>>,
+{
+    let Some(deadline) = spec.deadline else { return attempts(engine, spec, call).await };
+    // What the caller's own impatience ends is cancelled: no fault of the provider.
+    tokio::time::timeout_at(deadline, attempts(engine, spec, call)).await.unwrap_or(Err(Error::DeadlineExceeded))
+}
+
+async fn attempts<T, F, Fut>(engine: &Engine, spec: Spec, mut call: F) -> Result<(T, Slot, Receipt), Error>
 where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<Yield<T>, Failure>>,
@@ -131,28 +151,34 @@ where
     let mut tally = Tally { stats: model.stats.clone(), counted: false };
     let live = shared.enter();
     let admitted = shared.clock.now();
-    let mut journey = Journey { engine, spec: &spec, model, admitted, submissions: 0, failure: None };
-    let mut waiting = journey.submit().inspect_err(|error| tally.end(error.reason()))?;
+    let tenant = spec.tenant.clone().unwrap_or_else(|| ANONYMOUS.into());
+    let mut journey = Journey { engine, spec: &spec, tenant, model, admitted, submissions: 0, failure: None };
+    let mut waiting = journey.submit().inspect_err(|error| journey.refused(&mut tally, error))?;
     let mut served = Duration::ZERO;
     loop {
-        let granted = journey.grant(waiting).await.inspect_err(|error| tally.end(error.reason()))?;
+        let granted = journey.grant(waiting).await.inspect_err(|error| journey.refused(&mut tally, error))?;
         let Grant { lease, attempt: number, timeout, sent } = granted;
         let route = lease.route.clone();
+        let deadline = shared.clock.instant(sent + timeout);
+        let queued = sent.since(admitted).saturating_sub(served);
+        journey.dispatched(&route.provider_name, number, queued);
         let attempt = Attempt {
             number,
-            deadline: shared.clock.instant(sent + timeout),
+            last: number >= journey.model.settings().max_attempts,
+            lease: shared.next_lease(),
+            deadline: spec.deadline.map_or(deadline, |at| at.min(deadline)),
+            tenant: journey.tenant.clone(),
             provider: route.provider_name.clone(),
             upstream: route.upstream.clone(),
             client: route.provider.clone(),
         };
-        let deadline = attempt.deadline;
         // The call is made inside what is caught: an adapter may panic before it returns its future.
         let attempted = AssertUnwindSafe(async { call(attempt).await }).catch_unwind();
         let failure = match tokio::time::timeout_at(deadline, attempted).await {
             Ok(Ok(Ok(Yield { value, hints }))) => {
                 let now = shared.clock.now();
                 let receipt = Receipt {
-                    queued: sent.since(admitted).saturating_sub(served),
+                    queued,
                     upstream: now.since(sent),
                     attempts: number,
                     provider: route.provider_name.clone(),
@@ -182,7 +208,7 @@ where
             tally.end("rejected");
             return Err(Error::Rejected(Box::new(failure)));
         }
-        journey.failure = Some(failure);
+        journey.failed(&route.provider_name, number, failure);
         let (waiter, next) = Waiting::new(journey.model.clone(), None, number, admitted);
         lease.settle(report, Some(waiter));
         waiting = next;
@@ -193,6 +219,7 @@ where
 struct Journey<'a> {
     engine: &'a Engine,
     spec: &'a Spec,
+    tenant: Arc<str>,
     model: Arc<Model>,
     admitted: Time,
     submissions: u32,
@@ -203,10 +230,10 @@ impl Journey<'_> {
     fn submit(&mut self) -> Result<Waiting, Error> {
         let shared = &self.engine.shared;
         let settings = self.model.settings();
-        self.submissions += 1;
         if shared.draining.load(std::sync::atomic::Ordering::SeqCst) {
             return Err(Error::NoCapacity { retry_after: Duration::from_secs(1) });
         }
+        self.submissions += 1;
         let permit = self.model.gate.enter(settings.queue.capacity);
         let Some(permit) = permit else {
             let rate = self.model.capacity.borrow().throughput_per_second;
@@ -215,18 +242,58 @@ impl Journey<'_> {
         };
         let attempts = self.failure.as_ref().map_or(0, |_| self.submissions - 1);
         let (waiter, waiting) = Waiting::new(self.model.clone(), Some(permit), attempts, self.admitted);
-        let tenant = self.spec.tenant.clone().unwrap_or_else(|| ANONYMOUS.into());
+        let tenant = self.tenant.clone();
         let policy = shared.settings().policy(&tenant);
         let max_wait = self.spec.max_wait.map_or(settings.max_wait, |wait| wait.min(settings.max_wait));
+        let deadline = self.admitted + max_wait;
         self.model.send(Submit {
             tenant,
             limits: policy.limits,
             class: policy.class_for(self.spec.class),
             cost: self.spec.cost,
-            deadline: self.admitted + max_wait,
+            deadline: self.spec.deadline.map_or(deadline, |at| deadline.min(shared.clock.time(at))),
             waiter,
         });
         Ok(waiting)
+    }
+
+    fn dispatched(&self, provider: &Arc<str>, attempt: u32, waited: Duration) {
+        self.model.tap.tell(|| {
+            let (tenant, provider) = (self.tenant.clone(), provider.clone());
+            EventKind::Dispatched { tenant, provider, attempt, waited }
+        });
+    }
+
+    /// Remembers a failure that is worth another attempt.
+    fn failed(&mut self, provider: &Arc<str>, attempt: u32, failure: Failure) {
+        if attempt < self.model.settings().max_attempts {
+            self.model.tap.tell(|| {
+                let (tenant, provider) = (self.tenant.clone(), provider.clone());
+                EventKind::Retried { tenant, provider, attempt, outcome: failure.outcome }
+            });
+        }
+        self.failure = Some(failure);
+    }
+
+    /// Counts a request that ends without an attempt under way, and tells of it.
+    fn refused(&self, tally: &mut Tally, error: &Error) {
+        tally.end(error.reason());
+        let tenant = || self.tenant.clone();
+        let reason = error.reason();
+        let shared = &self.engine.shared;
+        let drained = shared.draining.load(std::sync::atomic::Ordering::SeqCst) && self.submissions > 0;
+        match error {
+            // Its attempts have been told of.
+            Error::RetriesExhausted { .. } | Error::UpstreamTimeout { .. } => {}
+            Error::NoCapacity { .. } if !drained => {
+                self.model.tap.tell(|| EventKind::Rejected { tenant: tenant(), reason });
+            }
+            Error::QueueTimeout { .. } | Error::NoCapacity { .. } | Error::Stopped => self.model.tap.tell(|| {
+                let waited = shared.clock.now().since(self.admitted);
+                EventKind::Shed { tenant: tenant(), reason, waited }
+            }),
+            _ => self.model.tap.tell(|| EventKind::Rejected { tenant: tenant(), reason }),
+        }
     }
 
     /// Waits for a slot; submits anew where the actor that held the request died.

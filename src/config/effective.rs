@@ -30,6 +30,7 @@ fn provider(settings: &ProviderSettings) -> Value {
         ProviderKind::OpenAi(at) => ("openai", endpoint(at)),
         ProviderKind::Runware(at) => ("runware", endpoint(at)),
         ProviderKind::Sim(sim) => ("sim", json!({"sim": sim})),
+        ProviderKind::Custom => ("custom", json!({})),
     };
     rest["kind"] = kind.into();
     rest["max_in_flight"] = json!(settings.max_in_flight);

@@ -3,6 +3,7 @@
 //! [`Config`] is the TOML as a tree, every key optional; [`Config::validate`] turns it into [`Settings`] in the terms
 //! of core, or says everything that is wrong with it. So core never sees a bad value.
 
+mod build;
 mod effective;
 mod error;
 mod schema;
@@ -60,24 +61,8 @@ impl Config {
     /// kind of task.
     #[must_use]
     pub fn demo() -> Self {
-        let sim = ProviderConfig {
-            kind: "sim".into(),
-            base_url: None,
-            api_key: None,
-            max_in_flight: None,
-            rate: None,
-            max_response: None,
-            sim: Some(SimConfig::default()),
-        };
-        let model = || ModelConfig {
-            routes: vec![RouteConfig { provider: "sim".into(), model: None }],
-            ..ModelConfig::default()
-        };
         let models = ["sim-text", "sim-image", "sim-upscale", "sim-embedding", "sim-video", "sim-audio"];
-        Self {
-            providers: [("sim".to_owned(), sim)].into(),
-            models: models.into_iter().map(|name| (name.to_owned(), model())).collect(),
-            ..Self::default()
-        }
+        let demo = Self::new().provider("sim", ProviderConfig::sim(SimConfig::default()));
+        models.into_iter().fold(demo, |demo, name| demo.model(name, ModelConfig::on("sim")))
     }
 }

@@ -73,10 +73,10 @@ impl Default for ServerConfig {
 }
 
 /// `[providers.NAME]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderConfig {
-    /// `openai`, `runware` or `sim`.
+    /// `openai`, `runware`, `sim`, or `custom`: the embedder's own.
     pub kind: String,
     /// Where it answers; openai's ends in `/v1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,7 +99,7 @@ pub struct ProviderConfig {
 }
 
 /// `rate = { … }`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct RateConfig {
     /// Requests per minute.

@@ -19,8 +19,11 @@ pub enum KeySource {
     Value(String),
 }
 
+/// What is written in place of a key.
+const REDACTED: &str = "[redacted]";
+
 fn redacted<S: serde::Serializer>(_: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str("[redacted]")
+    serializer.serialize_str(REDACTED)
 }
 
 impl fmt::Debug for KeySource {
@@ -48,6 +51,9 @@ impl KeySource {
             Self::Value(key) => key.clone(),
         };
         let key = key.trim();
+        if key == REDACTED {
+            return Err("the key was left out when this configuration was written; give it by env or file".into());
+        }
         if key.is_empty() {
             return Err(format!("the key from {self:?} is empty"));
         }

@@ -65,6 +65,8 @@ pub enum ProviderKind {
     Runware(Endpoint),
     /// In process, simulated.
     Sim(SimConfig),
+    /// By the embedder's own means.
+    Custom,
 }
 
 /// Where an HTTP provider answers.

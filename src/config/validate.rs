@@ -19,7 +19,7 @@ use crate::core::pacer::Rates;
 use crate::core::retry::Backoff;
 use crate::core::window::WindowConfig;
 
-const KINDS: [&str; 3] = ["openai", "runware", "sim"];
+const KINDS: [&str; 4] = ["openai", "runware", "sim", "custom"];
 const DEFAULT_MAX_RESPONSE: usize = 64 << 20;
 
 /// Collects problems while the walk goes on.
@@ -197,6 +197,17 @@ fn provider(check: &mut Check, name: &str, raw: &ProviderConfig) -> ProviderSett
             check_sim(check, &format!("{path}.sim"), &sim);
             ProviderKind::Sim(sim)
         }
+        "custom" => {
+            for (key, given) in [("base_url", raw.base_url.is_some()), ("api_key", raw.api_key.is_some())] {
+                if given {
+                    check.problem(
+                        format!("{path}.{key}"),
+                        "a custom provider is reached by its own client; leave it out",
+                    );
+                }
+            }
+            ProviderKind::Custom
+        }
         kind => {
             if !KINDS.contains(&kind) {
                 let known = KINDS.join(", ");
@@ -212,8 +223,7 @@ fn provider(check: &mut Check, name: &str, raw: &ProviderConfig) -> ProviderSett
             if kind == "runware" { ProviderKind::Runware(endpoint) } else { ProviderKind::OpenAi(endpoint) }
         }
     };
-    let RateConfig { requests_per_minute, tokens_per_minute } =
-        raw.rate.unwrap_or(RateConfig { requests_per_minute: None, tokens_per_minute: None });
+    let RateConfig { requests_per_minute, tokens_per_minute } = raw.rate.unwrap_or_default();
     ProviderSettings {
         name: name.into(),
         kind,
