@@ -40,8 +40,12 @@ pub mod core;
 pub mod gateway;
 pub mod provider;
 pub mod task;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 pub use actor::capacity;
+#[cfg(feature = "actix-messages")]
+pub use actor::desk as messages;
 pub use actor::error::Error;
 pub use actor::events;
 pub use actor::handle::{Builder, Fairflow, StartError};

@@ -46,6 +46,13 @@ macro_rules! scheduling {
             self
         }
 
+        /// Limits the attempts, the first included, to fewer than the model allows: 1 where the work must not be done
+        /// twice.
+        pub fn max_attempts(mut self, attempts: u32) -> Self {
+            self.spec.max_attempts = attempts.max(1);
+            self
+        }
+
         /// Sets by when the answer must be there, waiting and attempts together; default no such moment.
         ///
         /// What cannot make it is refused at once; what does not make it ends with [`Error::DeadlineExceeded`], its
@@ -56,6 +63,9 @@ macro_rules! scheduling {
         }
     };
 }
+
+#[cfg(feature = "actix-messages")]
+pub(crate) use scheduling;
 
 /// A typed task about to be scheduled; await it.
 #[derive(Debug)]
@@ -69,6 +79,11 @@ pub struct Generate<T> {
 impl<T: Task> Generate<T> {
     pub(crate) fn new(fairflow: Fairflow, task: T) -> Self {
         let spec = Spec::new(task.model().into(), task.cost());
+        Self { fairflow, task, spec }
+    }
+
+    #[cfg(feature = "actix-messages")]
+    pub(crate) fn with_spec(fairflow: Fairflow, task: T, spec: Spec) -> Self {
         Self { fairflow, task, spec }
     }
 
@@ -126,27 +141,29 @@ impl<T: Task> IntoFuture for Generate<T> {
 /// Says what an error of a closure means.
 type Classify<E> = Box<dyn Fn(&E) -> Failure + Send + Sync>;
 
-/// A call about to be scheduled; await it.
+/// A call about to be scheduled; await it. Its closure may borrow, as long as the call is awaited where it is made.
 #[must_use = "nothing happens until it is awaited"]
-pub struct Call<F, E> {
+pub struct Call<'a, F, E> {
     fairflow: Fairflow,
     closure: F,
     spec: Spec,
     /// `None` takes a [`Failure`] at its word and any other error as the caller's own affair.
     classify: Option<Classify<E>>,
+    /// What the closure may borrow.
+    borrows: PhantomData<&'a ()>,
     error: PhantomData<fn() -> E>,
 }
 
-impl<F, E> fmt::Debug for Call<F, E> {
+impl<F, E> fmt::Debug for Call<'_, F, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("spec", &self.spec).finish_non_exhaustive()
     }
 }
 
-impl<F, E: 'static> Call<F, E> {
+impl<F, E: 'static> Call<'_, F, E> {
     pub(crate) fn new(fairflow: Fairflow, model: Arc<str>, closure: F) -> Self {
         let spec = Spec::new(model, Cost::ONE);
-        Self { fairflow, closure, spec, classify: None, error: PhantomData }
+        Self { fairflow, closure, spec, classify: None, borrows: PhantomData, error: PhantomData }
     }
 
     scheduling!();
@@ -198,7 +215,7 @@ where
     }
 }
 
-impl<F, Fut, T, E> Call<F, E>
+impl<F, Fut, T, E> Call<'_, F, E>
 where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<T, E>>,
@@ -257,15 +274,15 @@ impl HeldLease {
     }
 }
 
-impl<F, Fut, T, E> IntoFuture for Call<F, E>
+impl<'a, F, Fut, T, E> IntoFuture for Call<'a, F, E>
 where
-    F: FnMut(Attempt) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<T, E>> + Send + 'static,
-    T: Send + 'static,
+    F: FnMut(Attempt) -> Fut + Send + 'a,
+    Fut: Future<Output = Result<T, E>> + Send + 'a,
+    T: Send + 'a,
     E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
     type Output = Result<T, Error>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move { self.with_receipt().await.map(|(value, _)| value) })

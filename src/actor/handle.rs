@@ -50,6 +50,9 @@ pub(crate) struct Engine {
     supervisor: Addr<Supervisor>,
     /// The engine's own system; `None` where it runs on its starter's.
     system: Option<System>,
+    /// Where its actors run.
+    #[cfg(feature = "actix-messages")]
+    pub(crate) arbiter: actix::ArbiterHandle,
     /// Accounts whose clients the embedder gave.
     own: Arc<Clients>,
 }
@@ -237,7 +240,15 @@ async fn begin(
     let supervisor = Supervisor::new(shared.clone(), factory, seed).start();
     let applied = supervisor.send(Apply(settings)).await;
     applied.map_err(|error| StartError::Thread(error.to_string()))?.map_err(StartError::Refused)?;
-    Ok(Fairflow { engine: Arc::new(Engine { shared, supervisor, system, own }) })
+    let engine = Engine {
+        shared,
+        supervisor,
+        system,
+        #[cfg(feature = "actix-messages")]
+        arbiter: Arbiter::current(),
+        own,
+    };
+    Ok(Fairflow { engine: Arc::new(engine) })
 }
 
 /// A handle to a running scheduler. Cheap to clone, works from any task of any tokio runtime.
@@ -258,9 +269,9 @@ impl Fairflow {
     ///
     /// The closure is run once per attempt. What its error means is read by [`Call::classify`]; without that, a
     /// [`Failure`] means what it says and any other error is passed on and not retried.
-    pub fn call<F, Fut, T, E>(&self, model: impl Into<Arc<str>>, closure: F) -> Call<F, E>
+    pub fn call<'a, F, Fut, T, E>(&self, model: impl Into<Arc<str>>, closure: F) -> Call<'a, F, E>
     where
-        F: FnMut(Attempt) -> Fut,
+        F: FnMut(Attempt) -> Fut + 'a,
         Fut: Future<Output = Result<T, E>>,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {

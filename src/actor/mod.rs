@@ -7,6 +7,8 @@
 mod account;
 pub mod capacity;
 mod clock;
+#[cfg(feature = "actix-messages")]
+pub mod desk;
 mod dispatcher;
 pub(crate) mod error;
 pub mod events;

@@ -43,11 +43,13 @@ pub(crate) struct Spec {
     pub(crate) max_wait: Option<Duration>,
     /// By when the answer must be there.
     pub(crate) deadline: Option<Instant>,
+    /// Attempts in all; the model allows no more than its own number.
+    pub(crate) max_attempts: u32,
 }
 
 impl Spec {
     pub(crate) fn new(model: Arc<str>, cost: Cost) -> Self {
-        Self { model, tenant: None, class: None, cost, max_wait: None, deadline: None }
+        Self { model, tenant: None, class: None, cost, max_wait: None, deadline: None, max_attempts: u32::MAX }
     }
 }
 
@@ -164,7 +166,7 @@ where
         journey.dispatched(&route.provider_name, number, queued);
         let attempt = Attempt {
             number,
-            last: number >= journey.model.settings().max_attempts,
+            last: number >= journey.most_attempts(),
             lease: shared.next_lease(),
             deadline: spec.deadline.map_or(deadline, |at| at.min(deadline)),
             tenant: journey.tenant.clone(),
@@ -207,6 +209,12 @@ where
             lease.settle(report, None);
             tally.end("rejected");
             return Err(Error::Rejected(Box::new(failure)));
+        }
+        if number >= spec.max_attempts {
+            lease.settle(report, None);
+            journey.failure = Some(failure);
+            let retry_after = journey.model.settings().backoff.base;
+            return Err(journey.exhausted(number, retry_after)).inspect_err(|error| tally.end(error.reason()));
         }
         journey.failed(&route.provider_name, number, failure);
         let (waiter, next) = Waiting::new(journey.model.clone(), None, number, admitted);
@@ -257,6 +265,22 @@ impl Journey<'_> {
         Ok(waiting)
     }
 
+    fn most_attempts(&self) -> u32 {
+        self.spec.max_attempts.min(self.model.settings().max_attempts)
+    }
+
+    /// Words the end of a request whose last attempt failed.
+    fn exhausted(&mut self, attempts: u32, retry_after: Duration) -> Error {
+        match self.failure.take() {
+            Some(failure) if failure.timed_out => Error::UpstreamTimeout { attempts },
+            failure => {
+                let unknown = || Failure::new(Outcome::Overloaded, "unknown");
+                let last = Box::new(failure.unwrap_or_else(unknown));
+                Error::RetriesExhausted { attempts, retry_after, last }
+            }
+        }
+    }
+
     fn dispatched(&self, provider: &Arc<str>, attempt: u32, waited: Duration) {
         self.model.tap.tell(|| {
             let (tenant, provider) = (self.tenant.clone(), provider.clone());
@@ -266,7 +290,7 @@ impl Journey<'_> {
 
     /// Remembers a failure that is worth another attempt.
     fn failed(&mut self, provider: &Arc<str>, attempt: u32, failure: Failure) {
-        if attempt < self.model.settings().max_attempts {
+        if attempt < self.most_attempts() {
             self.model.tap.tell(|| {
                 let (tenant, provider) = (self.tenant.clone(), provider.clone());
                 EventKind::Retried { tenant, provider, attempt, outcome: failure.outcome }
@@ -302,14 +326,7 @@ impl Journey<'_> {
             match waiting.granted().await {
                 Some(Ok(grant)) => return Ok(grant),
                 Some(Err(Error::RetriesExhausted { attempts, retry_after, .. })) => {
-                    return Err(match self.failure.take() {
-                        Some(failure) if failure.timed_out => Error::UpstreamTimeout { attempts },
-                        failure => {
-                            let unknown = || Failure::new(Outcome::Overloaded, "unknown");
-                            let last = Box::new(failure.unwrap_or_else(unknown));
-                            Error::RetriesExhausted { attempts, retry_after, last }
-                        }
-                    });
+                    return Err(self.exhausted(attempts, retry_after));
                 }
                 Some(Err(error)) => return Err(error),
                 None if self.submissions > RESUBMISSIONS || self.engine.stopped() => return Err(Error::Stopped),
