@@ -37,13 +37,13 @@ use crate::task::Task;
 #[derive(Debug, Clone)]
 pub struct Generate<T> {
     task: T,
-    spec: Spec,
+    spec: Box<Spec>,
 }
 
 impl<T: Task> Generate<T> {
     /// Schedules a task.
     pub fn new(task: T) -> Self {
-        let spec = Spec::new(task.model().into(), task.cost());
+        let spec = Box::new(Spec::new(task.model().into(), task.cost()));
         Self { task, spec }
     }
 

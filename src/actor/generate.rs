@@ -73,17 +73,17 @@ pub(crate) use scheduling;
 pub struct Generate<T> {
     fairflow: Fairflow,
     task: T,
-    spec: Spec,
+    spec: Box<Spec>,
 }
 
 impl<T: Task> Generate<T> {
     pub(crate) fn new(fairflow: Fairflow, task: T) -> Self {
-        let spec = Spec::new(task.model().into(), task.cost());
+        let spec = Box::new(Spec::new(task.model().into(), task.cost()));
         Self { fairflow, task, spec }
     }
 
     #[cfg(feature = "actix-messages")]
-    pub(crate) fn with_spec(fairflow: Fairflow, task: T, spec: Spec) -> Self {
+    pub(crate) fn with_spec(fairflow: Fairflow, task: T, spec: Box<Spec>) -> Self {
         Self { fairflow, task, spec }
     }
 
@@ -146,7 +146,7 @@ type Classify<E> = Box<dyn Fn(&E) -> Failure + Send + Sync>;
 pub struct Call<'a, F, E> {
     fairflow: Fairflow,
     closure: F,
-    spec: Spec,
+    spec: Box<Spec>,
     /// `None` takes a [`Failure`] at its word and any other error as the caller's own affair.
     classify: Option<Classify<E>>,
     /// What the closure may borrow.
@@ -162,7 +162,7 @@ impl<F, E> fmt::Debug for Call<'_, F, E> {
 
 impl<F, E: 'static> Call<'_, F, E> {
     pub(crate) fn new(fairflow: Fairflow, model: Arc<str>, closure: F) -> Self {
-        let spec = Spec::new(model, Cost::ONE);
+        let spec = Box::new(Spec::new(model, Cost::ONE));
         Self { fairflow, closure, spec, classify: None, borrows: PhantomData, error: PhantomData }
     }
 

@@ -279,9 +279,13 @@ impl Fairflow {
     }
 
     /// Schedules a request as it is and returns the reply with the slot still held.
-    pub(crate) async fn dispatch(&self, spec: Spec, request: &Request) -> Result<(Reply, Settling, Receipt), Error> {
+    pub(crate) async fn dispatch(
+        &self,
+        spec: impl Into<Box<Spec>>,
+        request: &Request,
+    ) -> Result<(Reply, Settling, Receipt), Error> {
         let engine = &*self.engine;
-        let (answer, slot, receipt) = run(engine, spec, |attempt| async move {
+        let (answer, slot, receipt) = run(engine, spec.into(), |attempt| async move {
             let answer = attempt.client.call(request, &attempt).await?;
             let hints = answer.hints;
             Ok(Yield { value: answer, hints })

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::Either;
 use tokio::time::Instant;
 
 use super::error::Error;
@@ -133,17 +134,28 @@ impl Drop for Tally {
 }
 
 /// Runs `call` once a slot is granted, and again while its failures are worth it, until the caller's deadline.
-pub(crate) async fn run<T, F, Fut>(engine: &Engine, spec: Spec, call: F) -> Result<(T, Slot, Receipt), Error>
+///
+/// Requests wait in their futures by the hundred thousand: so what only some of them need is boxed.
+pub(crate) fn run<T, F, Fut>(
+    engine: &Engine,
+    spec: Box<Spec>,
+    call: F,
+) -> impl Future<Output = Result<(T, Slot, Receipt), Error>>
 where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<Yield<T>, Failure>>,
 {
-    let Some(deadline) = spec.deadline else { return attempts(engine, spec, call).await };
-    // What the caller's own impatience ends is cancelled: no fault of the provider.
-    tokio::time::timeout_at(deadline, attempts(engine, spec, call)).await.unwrap_or(Err(Error::DeadlineExceeded))
+    match spec.deadline {
+        None => Either::Left(attempts(engine, spec, call)),
+        // What the caller's own impatience ends is cancelled: no fault of the provider.
+        Some(deadline) => Either::Right(Box::pin(
+            tokio::time::timeout_at(deadline, attempts(engine, spec, call))
+                .map(|made| made.unwrap_or(Err(Error::DeadlineExceeded))),
+        )),
+    }
 }
 
-async fn attempts<T, F, Fut>(engine: &Engine, spec: Spec, mut call: F) -> Result<(T, Slot, Receipt), Error>
+async fn attempts<T, F, Fut>(engine: &Engine, spec: Box<Spec>, mut call: F) -> Result<(T, Slot, Receipt), Error>
 where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<Yield<T>, Failure>>,
@@ -176,7 +188,7 @@ where
         };
         // The call is made inside what is caught: an adapter may panic before it returns its future.
         let attempted = AssertUnwindSafe(async { call(attempt).await }).catch_unwind();
-        let failure = match tokio::time::timeout_at(deadline, attempted).await {
+        let failure = match Box::pin(tokio::time::timeout_at(deadline, attempted)).await {
             Ok(Ok(Ok(Yield { value, hints }))) => {
                 let now = shared.clock.now();
                 let receipt = Receipt {
@@ -212,7 +224,7 @@ where
         }
         if number >= spec.max_attempts {
             lease.settle(report, None);
-            journey.failure = Some(failure);
+            journey.failure = Some(Box::new(failure));
             let retry_after = journey.model.settings().backoff.base;
             return Err(journey.exhausted(number, retry_after)).inspect_err(|error| tally.end(error.reason()));
         }
@@ -231,7 +243,7 @@ struct Journey<'a> {
     model: Arc<Model>,
     admitted: Time,
     submissions: u32,
-    failure: Option<Failure>,
+    failure: Option<Box<Failure>>,
 }
 
 impl Journey<'_> {
@@ -274,8 +286,8 @@ impl Journey<'_> {
         match self.failure.take() {
             Some(failure) if failure.timed_out => Error::UpstreamTimeout { attempts },
             failure => {
-                let unknown = || Failure::new(Outcome::Overloaded, "unknown");
-                let last = Box::new(failure.unwrap_or_else(unknown));
+                let unknown = || Box::new(Failure::new(Outcome::Overloaded, "unknown"));
+                let last = failure.unwrap_or_else(unknown);
                 Error::RetriesExhausted { attempts, retry_after, last }
             }
         }
@@ -296,7 +308,7 @@ impl Journey<'_> {
                 EventKind::Retried { tenant, provider, attempt, outcome: failure.outcome }
             });
         }
-        self.failure = Some(failure);
+        self.failure = Some(Box::new(failure));
     }
 
     /// Counts a request that ends without an attempt under way, and tells of it.

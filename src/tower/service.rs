@@ -68,7 +68,7 @@ where
         let Self { inner, fairflow, policy } = self.clone();
         let mut copy = policy.copy(&request);
         let max_attempts = if copy.is_some() { u32::MAX } else { 1 };
-        let spec = Spec { max_attempts, ..policy.plan(&request).0 };
+        let spec = Box::new(Spec { max_attempts, ..policy.plan(&request).0 });
         let mut first = Some(request);
         ResponseFuture::new(async move {
             let policy = &policy;
