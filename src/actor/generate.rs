@@ -285,6 +285,10 @@ where
     type IntoFuture = BoxFuture<'a, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.with_receipt().await.map(|(value, _)| value) })
+        Box::pin(async move {
+            let (value, lease, _) = self.with_lease().await?;
+            lease.settle();
+            Ok(value)
+        })
     }
 }

@@ -161,7 +161,11 @@ where
     Fut: Future<Output = Result<Yield<T>, Failure>>,
 {
     let shared = engine.shared.clone();
-    let model = engine.model(&spec.model).await?;
+    let found = engine.shared.model(&spec.model);
+    let model = match found {
+        Some(model) => model,
+        None => Box::pin(engine.model(&spec.model)).await?,
+    };
     let mut tally = Tally { stats: model.stats.clone(), counted: false };
     let live = shared.enter();
     let admitted = shared.clock.now();
@@ -170,7 +174,7 @@ where
     let mut waiting = journey.submit().inspect_err(|error| journey.refused(&mut tally, error))?;
     let mut served = Duration::ZERO;
     loop {
-        let granted = journey.grant(waiting).await.inspect_err(|error| journey.refused(&mut tally, error))?;
+        let granted = journey.grant(&mut waiting).await.inspect_err(|error| journey.refused(&mut tally, error))?;
         let Grant { lease, attempt: number, timeout, sent } = granted;
         let route = lease.route.clone();
         let deadline = shared.clock.instant(sent + timeout);
@@ -333,22 +337,24 @@ impl Journey<'_> {
     }
 
     /// Waits for a slot; submits anew where the actor that held the request died.
-    async fn grant(&mut self, mut waiting: Waiting) -> Result<Grant, Error> {
+    async fn grant(&mut self, waiting: &mut Waiting) -> Result<Grant, Error> {
         loop {
-            match waiting.granted().await {
+            match (&mut *waiting).await {
                 Some(Ok(grant)) => return Ok(grant),
                 Some(Err(Error::RetriesExhausted { attempts, retry_after, .. })) => {
                     return Err(self.exhausted(attempts, retry_after));
                 }
                 Some(Err(error)) => return Err(error),
                 None if self.submissions > RESUBMISSIONS || self.engine.stopped() => return Err(Error::Stopped),
-                None => {
-                    tokio::time::sleep(RESUBMIT_PAUSE).await;
-                    self.model = self.engine.model(&self.spec.model).await?;
-                    waiting = self.submit()?;
-                }
+                None => *waiting = Box::pin(self.resubmit()).await?,
             }
         }
+    }
+
+    async fn resubmit(&mut self) -> Result<Waiting, Error> {
+        tokio::time::sleep(RESUBMIT_PAUSE).await;
+        self.model = self.engine.model(&self.spec.model).await?;
+        self.submit()
     }
 }
 
