@@ -19,7 +19,7 @@ pub use self::raw::{RawResult, RawTask};
 pub use self::text::{Message, TextDelta, TextInference, TextResult};
 pub use self::upscale::ImageUpscale;
 use self::wire::{Malformed, Wire};
-use crate::core::cost::Cost;
+pub use crate::core::cost::Cost;
 
 /// A typed generation: what [`Fairflow::generate`](crate::Fairflow::generate) takes.
 ///
