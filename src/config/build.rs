@@ -251,10 +251,10 @@ impl TenantConfig {
         self
     }
 
-    /// Adds an API key of the gateway, of which only the hash is kept.
+    /// Adds an API key of the gateway by its hash.
     #[must_use]
-    pub fn api_key(mut self, key: &str) -> Self {
-        self.api_keys.push(KeyHash::of(key));
+    pub fn api_key(mut self, key: KeyHash) -> Self {
+        self.api_keys.push(key);
         self
     }
 
