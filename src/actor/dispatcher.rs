@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient};
-use rand::rngs::StdRng;
+use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::account::AccountActor;
@@ -81,7 +81,7 @@ pub(crate) struct Dispatcher {
     token: Arc<()>,
     mean_cost: f64,
     ended: Vec<Ended>,
-    random: StdRng,
+    random: Xoshiro256PlusPlus,
     timer: Timer,
     _obituary: Obituary,
 }
@@ -143,7 +143,7 @@ impl Dispatcher {
             token,
             mean_cost: 1.0,
             ended: Vec::new(),
-            random: StdRng::seed_from_u64(seed ^ u64::from(generation)),
+            random: Xoshiro256PlusPlus::seed_from_u64(seed ^ u64::from(generation)),
             timer: Timer::default(),
             _obituary: Obituary::new(supervisor, Who::Dispatcher { model, route: index, generation }),
         }

@@ -118,7 +118,7 @@ impl std::fmt::Debug for Builder {
 
 impl Builder {
     pub(crate) fn new(config: Config, factory: ProviderFactory) -> Self {
-        Self { config, factory, own: Clients::new(), seed: rand::random() }
+        Self { config, factory, own: Clients::new(), seed: uuid::Uuid::new_v4().as_u64_pair().0 }
     }
 
     /// Sets the seed of backoff jitter; default random.
