@@ -77,9 +77,9 @@ fn tiers() -> impl Strategy<Value = TierConfig> {
 }
 
 fn tenants() -> impl Strategy<Value = TenantConfig> {
-    let keys = prop::collection::vec("[a-z]{1,9}", 0..3);
+    let keys = prop::collection::vec(any::<[u8; 32]>(), 0..3);
     (maybe(names()), keys, map(names(), 0..99u32, 0..3)).prop_map(|(tier, keys, reserve)| {
-        let api_keys = keys.iter().map(|key| KeyHash::of(key)).collect();
+        let api_keys = keys.into_iter().map(KeyHash).collect();
         TenantConfig { tier, api_keys, reserve }
     })
 }
