@@ -1,5 +1,7 @@
 //! One route's dispatcher: paces itself by its gates, pulls jobs with credits, and learns from how they end.
 
+mod tell;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +33,7 @@ use crate::core::outcome::Outcome;
 use crate::core::pacer::Pacer;
 use crate::core::slab::Key;
 use crate::core::time::Time;
-use crate::core::window::{Change, Stamp, Window};
+use crate::core::window::{Stamp, Window};
 
 /// A lease outlives its attempt's timeout by this much: the holder settles first, unless nobody polls it any more.
 const LEASE_GRACE: Duration = Duration::from_secs(5);
@@ -213,19 +215,6 @@ impl Dispatcher {
             let now = actor.clock.now();
             actor.turn(now, ctx);
         });
-    }
-
-    fn window_changed(&self, change: Change) {
-        let Change { kind, from, to } = change;
-        self.stats.window_change(kind);
-        tracing::debug!(route = self.index, kind = kind.as_str(), from, to, "window");
-        self.tap.tell(|| EventKind::WindowChanged { provider: self.route.provider_name.clone(), kind, from, to });
-    }
-
-    /// Sends nothing before `until`.
-    fn hold(&mut self, now: Time, until: Time) {
-        self.pacer.hold(until);
-        self.tap.tell(|| EventKind::Held { provider: self.route.provider_name.clone(), wait: until.since(now) });
     }
 
     fn view(&self) -> RouteView {
