@@ -2,7 +2,7 @@
 //!
 //! It stands between a service's many tenants and the providers that generate for them. Nobody tells it how much
 //! capacity a provider has: it learns that from latency and from 429, 503 and 504. Tenants share what there is by
-//! weight, whatever each of them throws at it.
+//! weight, whatever each of them throws at it. Overload shows as latency first and as an honest, timed refusal last.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -11,7 +11,10 @@
 //! use fairflow::{Class, Config, Fairflow};
 //! use std::time::Duration;
 //!
+//! // a simulated provider; in earnest Config::from_path("fairflow.toml")? or Config::new().provider(…).model(…)
 //! let fairflow = Fairflow::builder(Config::demo()).start().await?;
+//!
+//! // typed tasks, made by a provider that fairflow speaks to
 //! let image = fairflow
 //!     .generate(ImageInference::new("sim-image", "a red fox at dawn").size(512, 512))
 //!     .tenant("acme")
@@ -27,9 +30,40 @@
 //!     .cost(812)
 //!     .await?;
 //! assert_eq!(reply, 1);
+//!
+//! // watch it, tune it while it runs, end it without losing anything
+//! let mut capacity = fairflow.watch("sim-text");
+//! assert_eq!(capacity.next().await?.queue_depth, 0);
+//! fairflow.reload(Config::demo()).await?;
+//! assert!(fairflow.drain(Duration::from_secs(60)).await);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! What to know:
+//!
+//! - A request waits in its own future: drop it, and its place and its slot are free. Nothing is retried but by the
+//!   scheduler, so do not retry around it; [`Error`] says what to do instead.
+//! - [`Fairflow`] is cheap to clone and works from any task of any tokio runtime with a timer. The engine has a thread of
+//!   its own and ends with the last handle. Several in one process do not know each other.
+//! - A provider of your own implements [`provider::Provider`] and is given to [`Builder::provider`], a task of your own
+//!   implements [`task::Task`].
+//! - [`Fairflow::events`] and [`Fairflow::stats`] feed your telemetry.
+//!
+//! The guide (embed, tune, operate), every parameter, and how to come from a semaphore, `governor` or LiteLLM's router are
+//! in `docs/`; `examples/` runs without configuration.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `openai`, `runware` (default) | providers over one HTTP client (reqwest, rustls) |
+//! | `gateway` (default) | the HTTP gateway and the command line |
+//! | `tower` | `tower::FairflowLayer`: the scheduler as a middleware |
+//! | `actix-messages` | `messages::Generate`: typed messages to an actix `Recipient` |
+//!
+//! Public interfaces name types of `tokio` (`Instant`), `bytes`, `futures` streams and `serde_json`, and of `actix` only
+//! with `actix-messages`.
 
 mod actor;
 #[cfg(feature = "gateway")]
@@ -41,14 +75,19 @@ pub mod gateway;
 pub mod provider;
 pub mod sim;
 pub mod task;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 pub use actor::capacity;
+#[cfg(feature = "actix-messages")]
+pub use actor::desk as messages;
 pub use actor::error::Error;
+pub use actor::events;
 pub use actor::handle::{Builder, Fairflow, StartError};
 pub use actor::operator;
 pub use actor::run::Receipt;
 pub use actor::stats;
 pub use actor::supervisor::ProviderFactory;
-pub use actor::{Call, Generate};
+pub use actor::{Call, Generate, HeldLease, Watch};
 pub use config::Config;
 pub use core::fair_queue::Class;

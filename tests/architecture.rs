@@ -4,8 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with its rank. A room imports itself and rooms of a lower rank.
-const RANKS: [(&str, u32); 8] =
-    [("core", 0), ("task", 1), ("config", 1), ("actor", 2), ("sim", 2), ("provider", 3), ("gateway", 4), ("cli", 5)];
+const RANKS: [(&str, u32); 9] = [
+    ("core", 0),
+    ("task", 1),
+    ("config", 1),
+    ("actor", 2),
+    ("sim", 2),
+    ("provider", 3),
+    ("tower", 3),
+    ("gateway", 4),
+    ("cli", 5),
+];
 /// Most lines of a file.
 const MOST_LINES: usize = 500;
 

@@ -20,6 +20,10 @@ impl Clock {
         Time::ZERO + Instant::now().saturating_duration_since(self.origin)
     }
 
+    pub(crate) fn time(self, at: Instant) -> Time {
+        Time::ZERO + at.saturating_duration_since(self.origin)
+    }
+
     pub(crate) fn instant(self, time: Time) -> Instant {
         self.origin + time.since(Time::ZERO)
     }

@@ -1,17 +1,20 @@
 //! One route's dispatcher: paces itself by its gates, pulls jobs with credits, and learns from how they end.
 
+mod tell;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient};
-use rand::rngs::StdRng;
+use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::account::AccountActor;
 use super::capacity::RouteView;
 use super::clock::Clock;
 use super::error::Error;
+use super::events::{EventKind, Tap};
 use super::lease::{Expected, Grant, Lease, Report, Route};
 use super::messages::{
     Allowed, Assign, Claim, Died, Ended, Hold, Job, Limited, NewQueue, Reconfigure, Recount, Reopen, Settle, Signal,
@@ -55,6 +58,7 @@ pub(crate) struct Dispatcher {
     route: Arc<Route>,
     settings: Arc<ModelSettings>,
     stats: Arc<Stats>,
+    tap: Tap,
     queue: Addr<QueueActor>,
     /// Which life of the queue the running total of credits counts from.
     queue_life: u32,
@@ -77,7 +81,7 @@ pub(crate) struct Dispatcher {
     /// One clone per lease, over all lives of this dispatcher: a predecessor's calls still occupy the provider.
     token: Arc<()>,
     ended: Vec<Ended>,
-    random: StdRng,
+    random: Xoshiro256PlusPlus,
     timer: Timer,
     _obituary: Obituary,
 }
@@ -91,6 +95,7 @@ pub(crate) struct Blueprint {
     pub(crate) route: Arc<Route>,
     pub(crate) settings: Arc<ModelSettings>,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) tap: Tap,
     pub(crate) token: Arc<()>,
     pub(crate) account: Addr<AccountActor>,
     pub(crate) account_limited: bool,
@@ -106,7 +111,7 @@ impl Dispatcher {
         remembered: Option<u32>,
         supervisor: Recipient<Died>,
     ) -> Self {
-        let Blueprint { clock, model, index, route, settings, stats, token, account, account_limited, seed } =
+        let Blueprint { clock, model, index, route, settings, stats, tap, token, account, account_limited, seed } =
             blueprint;
         let window = match remembered {
             Some(limit) => Window::remembered(settings.window, limit),
@@ -119,6 +124,7 @@ impl Dispatcher {
             route,
             settings,
             stats,
+            tap,
             queue: queue.0,
             queue_life: queue.1,
             assigned: 0,
@@ -135,7 +141,7 @@ impl Dispatcher {
             leases: Leases::new(),
             token,
             ended: Vec::new(),
-            random: StdRng::seed_from_u64(seed ^ u64::from(generation)),
+            random: Xoshiro256PlusPlus::seed_from_u64(seed ^ u64::from(generation)),
             timer: Timer::default(),
             _obituary: Obituary::new(supervisor, Who::Dispatcher { model, route: index, generation }),
         }
@@ -180,7 +186,7 @@ impl Dispatcher {
             self.land(now, held, Report::ended(Outcome::Cancelled), None);
         }
         if let Some(change) = self.gates.advance(now) {
-            self.stats.window_change(change.kind);
+            self.window_changed(change);
         }
         self.suspension = self.suspension.filter(|(until, _)| *until > now);
         let limit = self.assigned + u64::from(self.credits(now));
@@ -261,14 +267,16 @@ impl Dispatcher {
         let Report { outcome, cause, retry_after, account_wide, hints, cost } = report;
         let service = now.since(held.sent);
         self.stats.attempt(outcome);
+        self.tap.tell(|| {
+            let (provider, attempt) = (self.route.provider_name.clone(), held.attempt);
+            EventKind::Settled { provider, attempt, outcome, service }
+        });
         let backlog = self.backlog && self.told == self.assigned;
         let answer = Answer { outcome, retry_after, hints, cost: cost.map(|cost| f64::from(cost.units())) };
         let random = [self.random.random(), self.random.random()];
         let Settled { change, hold, closed } = self.gates.settle(now, held.ticket, answer, backlog, random);
         if let Some(change) = change {
-            self.stats.window_change(change.kind);
-            let kind = change.kind.as_str();
-            tracing::debug!(route = self.index, kind, from = change.from, to = change.to, "window");
+            self.window_changed(change);
         }
         if closed {
             let provider = &self.route.provider_name;
@@ -280,6 +288,9 @@ impl Dispatcher {
             _ => hold.filter(|hold| *hold >= SUSPENSION).map(|_| "the provider asked to stay away for long"),
         };
         self.suspend(now, suspension);
+        if let Some(wait) = hold {
+            self.held(wait);
+        }
         let limited = (outcome == Outcome::RateLimited).then_some(Limited {
             sent: held.sent,
             stated: hold,
@@ -426,6 +437,7 @@ impl Handler<Hold> for Dispatcher {
         let now = self.clock.now();
         self.gates.hold(now, hold.until, self.random.random());
         self.suspend(now, hold.suspension);
+        self.held(hold.until.since(now));
         self.turn(now, ctx);
     }
 }
@@ -450,7 +462,7 @@ impl Handler<Reconfigure> for Dispatcher {
     fn handle(&mut self, Reconfigure(settings): Reconfigure, ctx: &mut Self::Context) {
         let now = self.clock.now();
         if let Some(change) = self.gates.reconfigure(settings.window, now) {
-            self.stats.window_change(change.kind);
+            self.window_changed(change);
         }
         self.settings = settings;
         self.turn(now, ctx);

@@ -49,7 +49,7 @@ pub enum Error {
         /// When the next probe will tell.
         retry_after: Duration,
     },
-    /// It waited as long as it may without being dispatched.
+    /// It waited as long as it may without being dispatched; come back later, or allow a longer wait.
     #[error("waited {waited:.1?} without being dispatched; retry in {retry_after:.1?}")]
     QueueTimeout {
         /// How long it waited.
@@ -57,17 +57,19 @@ pub enum Error {
         /// When the queue will likely have moved.
         retry_after: Duration,
     },
-    /// The provider kept failing.
+    /// The provider kept failing, or the retry budget is used up; come back later.
     #[error("the provider failed {attempts} times; retry in {retry_after:.1?}; last: {last}")]
     RetriesExhausted {
         /// Attempts made.
         attempts: u32,
         /// From the backoff.
         retry_after: Duration,
-        /// The last failure.
+        /// The last failure; the closure's own error behind it: [`Error::cause`].
+        #[source]
         last: Box<Failure>,
     },
-    /// The provider took the request and did not answer in time; retries are used up.
+    /// The provider took the request and did not answer in time; retries are used up. Come back later, ask for less, or
+    /// allow a longer `timeout`. The provider may have done the work all the same.
     #[error("the provider did not answer within the attempt's timeout, {attempts} times")]
     UpstreamTimeout {
         /// Attempts made.
@@ -76,14 +78,18 @@ pub enum Error {
     /// The attempt failed after the provider may have taken the work: sending it again could be paid twice. Look at the
     /// provider, or allow it with `retry.resubmit`.
     #[error("it is not known whether the provider did the work, and it was not sent again: {0}")]
-    Unconfirmed(Box<Failure>),
-    /// The provider refused the request itself (bad prompt, moderation, …): its answer is in the failure.
+    Unconfirmed(#[source] Box<Failure>),
+    /// The provider refused the request itself (bad prompt, moderation, …), or the closure of a call gave up on it: change
+    /// it. The provider's answer is in the failure, the closure's own error behind it: [`Error::cause`].
     #[error("the provider refused the request: {0}")]
-    Rejected(Box<Failure>),
-    /// The engine was stopped while the request was with it.
+    Rejected(#[source] Box<Failure>),
+    /// The moment by which the caller wanted its answer has passed; allow more time.
+    #[error("the answer was not there by the deadline asked for")]
+    DeadlineExceeded,
+    /// The engine was stopped while the request was with it; start another.
     #[error("the scheduler has stopped")]
     Stopped,
-    /// A fault in the scheduler or in a provider adapter.
+    /// A fault in the scheduler, in a provider adapter or in a closure; a bug to be reported to whoever wrote it.
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -104,6 +110,7 @@ impl Error {
             Self::UpstreamTimeout { .. } => "upstream_timeout",
             Self::Unconfirmed(_) => "unconfirmed",
             Self::Rejected(_) => "rejected",
+            Self::DeadlineExceeded => "deadline_exceeded",
             Self::Internal(_) => "internal",
         }
     }
@@ -116,7 +123,7 @@ impl Error {
             Self::UnknownModel { .. } => 404,
             Self::QueueFull { .. } | Self::TenantQueueFull { .. } | Self::DeadlineUnreachable { .. } => 429,
             Self::NoCapacity { .. } | Self::RetriesExhausted { .. } | Self::Stopped => 503,
-            Self::QueueTimeout { .. } | Self::UpstreamTimeout { .. } => 504,
+            Self::QueueTimeout { .. } | Self::UpstreamTimeout { .. } | Self::DeadlineExceeded => 504,
             Self::Unconfirmed(failure) => {
                 if failure.timed_out {
                     504
@@ -142,6 +149,34 @@ impl Error {
             Self::Stopped => Some(Duration::from_secs(1)),
             _ => None,
         }
+    }
+
+    /// Returns what failed at the provider, where it came to that.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Rejected(failure) | Self::RetriesExhausted { last: failure, .. } => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// Returns the error of the caller's own client behind it, where it is an `E`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use fairflow::{Config, Fairflow};
+    /// let fairflow = Fairflow::builder(Config::demo()).start().await?;
+    /// let refused = fairflow.call("sim-text", |_| async { "x".parse::<u32>() }).await.unwrap_err();
+    /// assert!(refused.cause::<std::num::ParseIntError>().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.failure()?.source.as_ref()?.get().downcast_ref()
     }
 
     /// Says whether the same request may succeed later.

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt};
+use tokio::time::Instant;
 
 use super::error::Error;
 use super::handle::Fairflow;
-use super::provider::{Attempt, Failure, Reply};
-use super::run::{Receipt, Spec, Yield, run};
+use super::provider::{Attempt, Failure, Reply, Source};
+use super::run::{Receipt, Slot, Spec, Yield, run};
 use crate::core::cost::Cost;
 use crate::core::fair_queue::Class;
 use crate::core::outcome::Outcome;
@@ -39,13 +40,32 @@ macro_rules! scheduling {
             self
         }
 
-        /// Limits the wait for a slot; never longer than the model's `max_wait`.
+        /// Limits the wait for a slot, over all attempts; never longer than the model's `max_wait`, its default.
         pub fn max_wait(mut self, wait: Duration) -> Self {
             self.spec.max_wait = Some(wait);
             self
         }
+
+        /// Limits the attempts, the first included, to fewer than the model allows: 1 where the work must not be done
+        /// twice.
+        pub fn max_attempts(mut self, attempts: u32) -> Self {
+            self.spec.max_attempts = attempts.max(1);
+            self
+        }
+
+        /// Sets by when the answer must be there, waiting and attempts together; default no such moment.
+        ///
+        /// What cannot make it is refused at once; what does not make it ends with [`Error::DeadlineExceeded`], its
+        /// attempt abandoned. The provider is not blamed for it.
+        pub fn deadline(mut self, deadline: Instant) -> Self {
+            self.spec.deadline = Some(deadline);
+            self
+        }
     };
 }
+
+#[cfg(feature = "actix-messages")]
+pub(crate) use scheduling;
 
 /// A typed task about to be scheduled; await it.
 #[derive(Debug)]
@@ -53,13 +73,18 @@ macro_rules! scheduling {
 pub struct Generate<T> {
     fairflow: Fairflow,
     task: T,
-    spec: Spec,
+    spec: Box<Spec>,
     job: Option<Arc<str>>,
 }
 
 impl<T: Task> Generate<T> {
     pub(crate) fn new(fairflow: Fairflow, task: T) -> Self {
-        let spec = Spec { model: task.model().into(), tenant: None, class: None, cost: task.cost(), max_wait: None };
+        let spec = Box::new(Spec::new(task.model().into(), task.cost()));
+        Self { fairflow, task, spec, job: None }
+    }
+
+    #[cfg(feature = "actix-messages")]
+    pub(crate) fn with_spec(fairflow: Fairflow, task: T, spec: Box<Spec>) -> Self {
         Self { fairflow, task, spec, job: None }
     }
 
@@ -121,66 +146,156 @@ impl<T: Task> IntoFuture for Generate<T> {
     }
 }
 
-/// A call about to be scheduled; await it.
+/// Says what an error of a closure means.
+type Classify<E> = Box<dyn Fn(&E) -> Failure + Send + Sync>;
+
+/// A call about to be scheduled; await it. Its closure may borrow, as long as the call is awaited where it is made.
 #[must_use = "nothing happens until it is awaited"]
-pub struct Call<F, E> {
+pub struct Call<'a, F, E> {
     fairflow: Fairflow,
     closure: F,
-    spec: Spec,
-    classify: Box<dyn Fn(&E) -> Failure + Send + Sync>,
+    spec: Box<Spec>,
+    /// `None` takes a [`Failure`] at its word and any other error as the caller's own affair.
+    classify: Option<Classify<E>>,
+    /// What the closure may borrow.
+    borrows: PhantomData<&'a ()>,
     error: PhantomData<fn() -> E>,
 }
 
-impl<F, E> fmt::Debug for Call<F, E> {
+impl<F, E> fmt::Debug for Call<'_, F, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("spec", &self.spec).finish_non_exhaustive()
     }
 }
 
-impl<F, E: std::error::Error + Send + Sync + 'static> Call<F, E> {
+impl<F, E: 'static> Call<'_, F, E> {
     pub(crate) fn new(fairflow: Fairflow, model: Arc<str>, closure: F) -> Self {
-        let spec = Spec { model, tenant: None, class: None, cost: Cost::ONE, max_wait: None };
-        Self { fairflow, closure, spec, classify: Box::new(read_failure), error: PhantomData }
+        let spec = Box::new(Spec::new(model, Cost::ONE));
+        Self { fairflow, closure, spec, classify: None, borrows: PhantomData, error: PhantomData }
     }
 
     scheduling!();
 
-    /// Says what an error of the closure means to the scheduler.
+    /// Says what an error of the closure means to the scheduler; the error itself is kept for [`Error::cause`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use fairflow::{Config, Fairflow};
+    /// use fairflow::provider::{Failure, Outcome};
+    ///
+    /// let fairflow = Fairflow::builder(Config::demo()).start().await?;
+    /// let answered = fairflow
+    ///     .call("sim-text", |attempt| async move {
+    ///         if attempt.number() == 1 { Err(std::io::Error::other("busy")) } else { Ok("answered") }
+    ///     })
+    ///     .classify(|error| Failure::new(Outcome::Throttled, error.to_string()))
+    ///     .await?;
+    /// assert_eq!(answered, "answered");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn classify(mut self, classify: impl Fn(&E) -> Failure + Send + Sync + 'static) -> Self {
-        self.classify = Box::new(classify);
+        self.classify = Some(Box::new(classify));
         self
     }
 }
 
-/// Takes a [`Failure`] at its word; any other error is the caller's own affair.
-fn read_failure<E: std::error::Error + 'static>(error: &E) -> Failure {
-    let any: &dyn std::any::Any = error;
-    any.downcast_ref::<Failure>().cloned().unwrap_or_else(|| Failure::new(Outcome::Rejected, error.to_string()))
+/// Makes a failure of an error of the closure, which it keeps.
+fn read_failure<E>(error: E, classify: Option<&Classify<E>>) -> Failure
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    let known = match classify {
+        Some(classify) => Some(classify(&error)),
+        None => {
+            let any: &dyn std::any::Any = &error;
+            any.downcast_ref::<Failure>().cloned()
+        }
+    };
+    let source = Source::new(error);
+    match known {
+        Some(failure) if failure.source.is_some() || source.get().is::<Failure>() => failure,
+        Some(failure) => Failure { source: Some(source), ..failure },
+        None => Failure { source: Some(source.clone()), ..Failure::new(Outcome::Rejected, source.get().to_string()) },
+    }
 }
 
-impl<F, Fut, T, E> IntoFuture for Call<F, E>
+impl<F, Fut, T, E> Call<'_, F, E>
 where
-    F: FnMut(Attempt) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<T, E>> + Send + 'static,
-    T: Send + 'static,
-    E: std::error::Error + Send + Sync + 'static,
+    F: FnMut(Attempt) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    /// Makes the call and also tells how it went.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; its documentation says what each means and what to do.
+    pub async fn with_receipt(self) -> Result<(T, Receipt), Error> {
+        let (value, lease, receipt) = self.with_lease().await?;
+        lease.settle();
+        Ok((value, receipt))
+    }
+
+    /// Makes the call and returns its slot with it, still held: for answers that stream. Also tells how it went.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; its documentation says what each means and what to do.
+    pub async fn with_lease(self) -> Result<(T, HeldLease, Receipt), Error> {
+        let Self { fairflow, mut closure, spec, classify, .. } = self;
+        let classify = classify.as_ref();
+        let (value, slot, receipt) = run(&fairflow.engine, spec, |attempt| {
+            let attempt = closure(attempt);
+            async move {
+                let value = attempt.await.map_err(|error| read_failure(error, classify))?;
+                Ok(Yield { value, hints: RateHints::default() })
+            }
+        })
+        .await?;
+        Ok((value, HeldLease(slot), receipt))
+    }
+}
+
+/// A slot that a finished [`Call`] still holds. Dropped unsettled it counts as cancelled.
+#[derive(Debug)]
+#[must_use = "dropped unsettled it counts as cancelled"]
+pub struct HeldLease(Slot);
+
+impl HeldLease {
+    /// Ends it well: the answer is complete.
+    pub fn settle(self) {
+        self.0.succeed(None, Usage::default());
+    }
+
+    /// Ends it well, with what it turned out to cost, in the units of [`Call::cost`], and what it used.
+    pub fn settle_with(self, cost: u64, usage: Usage) {
+        self.0.succeed(Some(Cost::new(cost)), usage);
+    }
+
+    /// Ends it badly: the answer broke off.
+    pub fn fail(self, failure: &Failure) {
+        self.0.fail(failure);
+    }
+}
+
+impl<'a, F, Fut, T, E> IntoFuture for Call<'a, F, E>
+where
+    F: FnMut(Attempt) -> Fut + Send + 'a,
+    Fut: Future<Output = Result<T, E>> + Send + 'a,
+    T: Send + 'a,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
     type Output = Result<T, Error>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let Self { fairflow, mut closure, spec, classify, .. } = self;
-            let classify = &classify;
-            let (value, slot, _) = run(&fairflow.engine, spec, |attempt| {
-                let attempt = closure(attempt);
-                async move {
-                    let value = attempt.await.map_err(|error| classify(&error))?;
-                    Ok(Yield { value, hints: RateHints::default() })
-                }
-            })
-            .await?;
-            slot.succeed(None, Usage::default());
+            let (value, lease, _) = self.with_lease().await?;
+            lease.settle();
             Ok(value)
         })
     }

@@ -1,30 +1,32 @@
 //! The handle: starts an engine and speaks to it from any task of any runtime.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix::{Actor, Addr, System};
-use tokio::sync::{oneshot, watch};
+use actix::{Actor, Addr, Arbiter, System};
+use tokio::sync::oneshot;
+#[cfg(feature = "gateway")]
+use tokio::sync::watch;
 
 use super::capacity::{Millis, ModelCapacity, ReserveCapacity, TenantCapacity};
 use super::error::Error;
+use super::events::Events;
 use super::generate::{Call, Generate};
 use super::messages::{Ensure, Inspect, Shed, TopTenants};
 use super::operator::{Action, Operate, Override};
-use super::provider::{Answer, Attempt, Reply};
-use super::registry::{Model, Shared};
+use super::provider::{Answer, Attempt, Provider, Reply};
+use super::registry::{LONGEST_NAME, Model, Shared};
 use super::run::{Receipt, Slot, Spec, Yield, run};
 use super::stats::Stats;
 use super::supervisor::{Apply, ProviderFactory, Supervisor};
-use crate::config::{Config, ConfigError, Settings, nearest};
+use super::watch::Watch;
+use crate::config::{Config, ConfigError, ProviderConfig, Settings};
 use crate::core::cost::Cost;
 #[cfg(feature = "gateway")]
 use crate::core::time::Time;
 use crate::task::{Request, Task, Usage};
-
-/// Longest model name that is looked up; longer ones are certainly not configured.
-const LONGEST_NAME: usize = 256;
 
 /// Why an engine did not start, or did not take a new configuration.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,11 @@ pub(crate) struct Engine {
     supervisor: Addr<Supervisor>,
     /// The engine's own system; `None` where it runs on its starter's.
     system: Option<System>,
+    /// Where its actors run.
+    #[cfg(feature = "actix-messages")]
+    pub(crate) arbiter: actix::ArbiterHandle,
+    /// Accounts whose clients the embedder gave.
+    own: Arc<Clients>,
 }
 
 impl Engine {
@@ -63,8 +70,7 @@ impl Engine {
                 return Ok(model);
             }
         }
-        let near = nearest(name, settings.models.keys().map(|name| &**name)).map(str::to_owned);
-        Err(Error::UnknownModel { model: name.chars().take(LONGEST_NAME).collect(), near })
+        Err(self.shared.unknown(name))
     }
 
     #[cfg(test)]
@@ -85,10 +91,22 @@ impl Drop for Engine {
     }
 }
 
+/// Clients that the embedder brings, by the names of their accounts.
+type Clients = BTreeMap<String, Arc<dyn Provider>>;
+
+/// Adds the accounts of `own` that the configuration does not name, and validates.
+fn complete(mut config: Config, own: &Clients) -> Result<Arc<Settings>, ConfigError> {
+    for name in own.keys() {
+        config.providers.entry(name.clone()).or_insert_with(ProviderConfig::custom);
+    }
+    config.validate().map(Arc::new)
+}
+
 /// Builds and starts an engine.
 pub struct Builder {
     config: Config,
     factory: ProviderFactory,
+    own: Clients,
     seed: u64,
 }
 
@@ -100,13 +118,48 @@ impl std::fmt::Debug for Builder {
 
 impl Builder {
     pub(crate) fn new(config: Config, factory: ProviderFactory) -> Self {
-        Self { config, factory, seed: rand::random() }
+        Self { config, factory, own: Clients::new(), seed: uuid::Uuid::new_v4().as_u64_pair().0 }
     }
 
     /// Sets the seed of backoff jitter; default random.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Reaches the provider account `name` through a client of the embedder's own. Its settings are those of
+    /// `[providers.NAME]`, of any kind; where there are none, it has no limits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use fairflow::config::ModelConfig;
+    /// use fairflow::provider::{Answer, Attempt, BoxFuture, Failure, Provider};
+    /// use fairflow::task::{Product, Request, TextInference, TextResult};
+    /// use fairflow::{Config, Fairflow};
+    ///
+    /// #[derive(Debug)]
+    /// struct Echo;
+    ///
+    /// impl Provider for Echo {
+    ///     fn call<'a>(&'a self, _: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>> {
+    ///         let text = format!("{} speaks", attempt.upstream_model());
+    ///         Box::pin(async { Ok(Answer::product(Product::Text(TextResult { text, ..TextResult::default() }))) })
+    ///     }
+    /// }
+    ///
+    /// let config = Config::new().model("parrot", ModelConfig::on("echo"));
+    /// let fairflow = Fairflow::builder(config).provider("echo", Echo).start().await?;
+    /// assert_eq!(fairflow.generate(TextInference::new("parrot", "hello")).await?.text, "parrot speaks");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn provider(mut self, name: impl Into<String>, client: impl Provider) -> Self {
+        self.own.insert(name.into(), Arc::new(client));
         self
     }
 
@@ -123,15 +176,14 @@ impl Builder {
     ///
     /// [`StartError`] where the configuration is wrong or a provider cannot be set up.
     pub async fn start(self) -> Result<Fairflow, StartError> {
-        let settings = Arc::new(self.config.validate()?);
+        let (settings, setup) = self.check()?;
         let (started, wait) = oneshot::channel();
-        let (factory, seed) = (self.factory, self.seed);
         std::thread::Builder::new()
             .name("fairflow".into())
             .spawn(move || {
                 let runner = System::new();
                 let system = System::current();
-                let outcome = runner.block_on(begin(settings, factory, seed, Some(system)));
+                let outcome = runner.block_on(begin(settings, setup, Some(system)));
                 let runs = outcome.is_ok();
                 // If nobody waits any more, the handle is dropped here, and that stops the system.
                 drop(started.send(outcome));
@@ -147,28 +199,53 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start).
-    ///
-    /// # Panics
-    ///
-    /// Outside an actix system.
+    /// As [`start`](Self::start); [`StartError::Thread`] outside an actix system.
     pub async fn start_here(self) -> Result<Fairflow, StartError> {
-        let settings = Arc::new(self.config.validate()?);
-        begin(settings, self.factory, self.seed, None).await
+        if Arbiter::try_current().is_none() {
+            return Err(StartError::Thread("no actix system runs here; use start".into()));
+        }
+        let (settings, setup) = self.check()?;
+        begin(settings, setup, None).await
     }
+
+    fn check(self) -> Result<(Arc<Settings>, Setup), ConfigError> {
+        let Self { config, factory, own, seed } = self;
+        let own = Arc::new(own);
+        let settings = complete(config, &own)?;
+        let clients = own.clone();
+        let factory: ProviderFactory = Arc::new(move |settings| match clients.get(&*settings.name) {
+            Some(client) => Ok(client.clone()),
+            None => factory(settings),
+        });
+        Ok((settings, Setup { factory, own, seed }))
+    }
+}
+
+/// What an engine begins with beside its settings.
+struct Setup {
+    factory: ProviderFactory,
+    own: Arc<Clients>,
+    seed: u64,
 }
 
 async fn begin(
     settings: Arc<Settings>,
-    factory: ProviderFactory,
-    seed: u64,
+    Setup { factory, own, seed }: Setup,
     system: Option<System>,
 ) -> Result<Fairflow, StartError> {
     let shared = Arc::new(Shared::new(settings.clone()));
     let supervisor = Supervisor::new(shared.clone(), factory, seed).start();
     let applied = supervisor.send(Apply(settings)).await;
     applied.map_err(|error| StartError::Thread(error.to_string()))?.map_err(StartError::Refused)?;
-    Ok(Fairflow { engine: Arc::new(Engine { shared, supervisor, system }) })
+    let engine = Engine {
+        shared,
+        supervisor,
+        system,
+        #[cfg(feature = "actix-messages")]
+        arbiter: Arbiter::current(),
+        own,
+    };
+    Ok(Fairflow { engine: Arc::new(engine) })
 }
 
 /// A handle to a running scheduler. Cheap to clone, works from any task of any tokio runtime.
@@ -188,30 +265,34 @@ impl Fairflow {
     /// Schedules any async call to `model`: it becomes fair, paced and retried.
     ///
     /// The closure is run once per attempt. What its error means is read by [`Call::classify`]; without that, a
-    /// [`Failure`] means what it says and any other error is passed on and not retried.
-    pub fn call<F, Fut, T, E>(&self, model: impl Into<Arc<str>>, closure: F) -> Call<F, E>
+    /// [`Failure`](crate::provider::Failure) means what it says and any other error is passed on and not retried.
+    pub fn call<'a, F, Fut, T, E>(&self, model: impl Into<Arc<str>>, closure: F) -> Call<'a, F, E>
     where
-        F: FnMut(Attempt) -> Fut,
+        F: FnMut(Attempt) -> Fut + 'a,
         Fut: Future<Output = Result<T, E>>,
-        E: std::error::Error + Send + Sync + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
         Call::new(self.clone(), model.into(), closure)
     }
 
     /// Schedules a request as it is and returns the reply with the slot still held.
-    pub(crate) async fn dispatch(&self, spec: Spec, request: &Request) -> Result<(Reply, Settling, Receipt), Error> {
+    pub(crate) async fn dispatch(
+        &self,
+        spec: impl Into<Box<Spec>>,
+        request: &Request,
+    ) -> Result<(Reply, Settling, Receipt), Error> {
         self.dispatch_job(spec, request, None).await
     }
 
     /// Schedules a request under the caller's own name for it.
     pub(crate) async fn dispatch_job(
         &self,
-        spec: Spec,
+        spec: impl Into<Box<Spec>>,
         request: &Request,
         job: Option<Arc<str>>,
     ) -> Result<(Reply, Settling, Receipt), Error> {
         let engine = &*self.engine;
-        let (answer, slot, receipt) = run(engine, spec, |attempt| {
+        let (answer, slot, receipt) = run(engine, spec.into(), |attempt| {
             if let Some(job) = &job {
                 attempt.name(job);
             }
@@ -245,8 +326,7 @@ impl Fairflow {
     /// [`Error::UnknownModel`], or [`Error::Stopped`].
     pub async fn capacity_of(&self, model: &str, tenant: Option<&str>) -> Result<ModelCapacity, Error> {
         let shared = &self.engine.shared;
-        let unknown = || Error::UnknownModel { model: model.to_owned(), near: None };
-        let model = shared.model(model).ok_or_else(unknown)?;
+        let model = shared.model(model).ok_or_else(|| shared.unknown(model))?;
         let mut capacity = model.capacity.borrow().clone();
         if let Some(tenant) = tenant {
             let policy = shared.settings().policy(tenant);
@@ -268,16 +348,42 @@ impl Fairflow {
         Ok(capacity)
     }
 
-    /// Follows a model's snapshots as they change, at most twenty a second.
+    /// Follows a model's snapshots as they change, at most twenty a second. Whether the model runs shows when the first
+    /// is asked for.
+    #[must_use]
+    pub fn watch(&self, model: &str) -> Watch {
+        Watch::new(&self.engine.shared, model)
+    }
+
+    /// Follows the snapshots of a model that runs now.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn snapshots(&self, model: &str) -> Result<watch::Receiver<ModelCapacity>, Error> {
+        self.engine.shared.subscribe(model)
+    }
+
+    /// Listens to what happens from here on, of all models. Costs nothing while nobody listens; a listener that is slow
+    /// misses events, is told how many, and holds nothing up.
     ///
-    /// # Errors
+    /// # Examples
     ///
-    /// [`Error::UnknownModel`] where no such model runs.
-    pub fn watch(&self, model: &str) -> Result<watch::Receiver<ModelCapacity>, Error> {
-        let found = self.engine.shared.model(model);
-        found
-            .map(|model| model.capacity.subscribe())
-            .ok_or_else(|| Error::UnknownModel { model: model.to_owned(), near: None })
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use fairflow::{Config, Fairflow};
+    /// use fairflow::events::EventKind;
+    /// use fairflow::task::TextInference;
+    ///
+    /// let fairflow = Fairflow::builder(Config::demo()).start().await?;
+    /// let mut events = fairflow.events();
+    /// fairflow.generate(TextInference::new("sim-text", "hello")).tenant("acme").await?;
+    /// let first = events.next().await.expect("the engine runs")?;
+    /// assert!(matches!(first.kind, EventKind::Dispatched { attempt: 1, .. }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.engine.shared.hub.listen()
     }
 
     /// Returns the counters of every model, by name.
@@ -314,8 +420,8 @@ impl Fairflow {
     ///
     /// [`StartError`], and nothing has changed.
     pub async fn reload(&self, config: Config) -> Result<(), StartError> {
-        let new = config.validate()?;
-        let applied = self.engine.supervisor.send(Apply(Arc::new(new))).await;
+        let new = complete(config, &self.engine.own)?;
+        let applied = self.engine.supervisor.send(Apply(new)).await;
         applied.map_err(|error| StartError::Thread(error.to_string()))?.map_err(StartError::Refused)
     }
 
@@ -328,7 +434,7 @@ impl Fairflow {
     pub async fn operate(&self, model: &str, action: Action) -> Result<Override, Error> {
         let operate = Operate { model: model.into(), action };
         let answer = self.engine.supervisor.send(operate).await.map_err(|_| Error::Stopped)?;
-        answer.ok_or_else(|| Error::UnknownModel { model: model.to_owned(), near: None })
+        answer.ok_or_else(|| self.engine.shared.unknown(model))
     }
 
     /// Says whether a drain is on.

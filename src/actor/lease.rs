@@ -1,8 +1,11 @@
 //! The caller's side of a place in the queue and of a slot: both end by themselves when dropped.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix::Addr;
@@ -107,12 +110,16 @@ impl Waiting {
         let waiter = Waiter { reply: sender, seat: seat.clone(), permit, attempts, admitted, expected };
         (waiter, Self { reply, model, seat, settled: false })
     }
+}
 
-    /// Waits for a slot, a refusal, or `None` when the actor that held the request is no more.
-    pub(crate) async fn granted(mut self) -> Option<Result<Grant, Error>> {
-        let answer = (&mut self.reply).await.ok();
+impl Future for Waiting {
+    /// A slot, a refusal, or `None` when the actor that held the request is no more.
+    type Output = Option<Result<Grant, Error>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.reply).poll(cx)).ok();
         self.settled = true;
-        answer
+        Poll::Ready(answer)
     }
 }
 

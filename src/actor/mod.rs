@@ -8,8 +8,11 @@ mod account;
 pub mod capacity;
 mod clock;
 mod costs;
+#[cfg(feature = "actix-messages")]
+pub mod desk;
 mod dispatcher;
 pub(crate) mod error;
+pub mod events;
 mod generate;
 pub(crate) mod handle;
 mod lease;
@@ -26,5 +29,7 @@ pub(crate) mod supervisor;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod watch;
 
-pub use self::generate::{Call, Generate};
+pub use self::generate::{Call, Generate, HeldLease};
+pub use self::watch::Watch;

@@ -68,7 +68,10 @@ impl Errand {
 pub struct Attempt {
     pub(crate) errand: Arc<Errand>,
     pub(crate) number: u32,
+    pub(crate) last: bool,
+    pub(crate) lease: u64,
     pub(crate) deadline: Instant,
+    pub(crate) tenant: Arc<str>,
     pub(crate) provider: Arc<str>,
     pub(crate) upstream: Arc<str>,
     /// Carries it out, where the caller has no client of its own.
@@ -82,7 +85,25 @@ impl Attempt {
         self.number
     }
 
-    /// Returns when the attempt is abandoned.
+    /// Says whether no other attempt follows, whatever becomes of this one.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.last
+    }
+
+    /// Returns the number of the lease under which it runs, from 1: no two leases of an engine share one.
+    #[must_use]
+    pub fn lease(&self) -> u64 {
+        self.lease
+    }
+
+    /// Returns who pays.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// Returns when the attempt is abandoned: at its timeout, or at the caller's deadline where that is sooner.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.deadline
@@ -231,6 +252,31 @@ pub struct Failure {
     pub hints: Box<RateHints>,
     /// The provider's answer, to be passed through where the fault is the caller's.
     pub upstream: Option<Upstream>,
+    /// What it was made from, where that was an error of the caller's own client.
+    pub source: Option<Source>,
+}
+
+/// The error behind a [`Failure`], shared so that failures can be cloned. Two are equal when they are the same one.
+#[derive(Debug, Clone)]
+pub struct Source(Arc<dyn std::error::Error + Send + Sync>);
+
+impl Source {
+    /// Keeps an error.
+    pub fn new(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(Arc::from(error.into()))
+    }
+
+    /// Returns the error.
+    #[must_use]
+    pub fn get(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Failure {
@@ -247,7 +293,27 @@ impl Failure {
             spent: false,
             hints: Box::default(),
             upstream: None,
+            source: None,
         }
+    }
+
+    /// Reads an HTTP status: 429 as a limit of concurrency, 408, 502, 503, 504 and 529 as overload, any other as the
+    /// caller's fault. A 429 of a rate is better built with [`Outcome::RateLimited`].
+    #[must_use]
+    pub fn from_status(status: u16) -> Self {
+        let outcome = match status {
+            429 => Outcome::Throttled,
+            408 | 502 | 503 | 504 | 529 => Outcome::Overloaded,
+            _ => Outcome::Rejected,
+        };
+        Self::new(outcome, format!("the provider answered {status}"))
+    }
+
+    /// Adds the error that it was made from.
+    #[must_use]
+    pub fn caused_by(mut self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(Source::new(error));
+        self
     }
 
     /// Adds how long to stay away.
@@ -264,4 +330,8 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| -> &(dyn std::error::Error + 'static) { source.get() })
+    }
+}

@@ -1,6 +1,6 @@
 //! Where a caller finds a model: a concurrent map from name to queue, shared by every handle.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use actix::dev::ToEnvelope;
@@ -10,11 +10,16 @@ use tokio::sync::{Notify, watch};
 
 use super::capacity::ModelCapacity;
 use super::clock::Clock;
+use super::error::Error;
+use super::events::{Hub, Tap};
 use super::lease::Gate;
 use super::queue::QueueActor;
 use super::stats::Stats;
-use crate::config::{ModelSettings, Settings};
+use crate::config::{ModelSettings, Settings, nearest};
 use crate::core::fair_queue::TenantLimits;
+
+/// Longest model name that is looked up; longer ones are certainly not configured.
+pub(crate) const LONGEST_NAME: usize = 256;
 
 /// One model, as its callers and its actors share it. It outlives restarts of its actors.
 #[derive(Debug)]
@@ -23,18 +28,21 @@ pub(crate) struct Model {
     pub(crate) gate: Arc<Gate>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) capacity: watch::Sender<ModelCapacity>,
+    pub(crate) tap: Tap,
     settings: RwLock<Arc<ModelSettings>>,
     queue: RwLock<Option<Addr<QueueActor>>>,
 }
 
 impl Model {
-    pub(crate) fn new(settings: Arc<ModelSettings>) -> Self {
+    pub(crate) fn new(settings: Arc<ModelSettings>, shared: &Shared) -> Self {
+        let tap = Tap { hub: shared.hub.clone(), clock: shared.clock, model: settings.name.clone() };
         let capacity = ModelCapacity::new(settings.name.clone(), settings.queue.capacity);
         Self {
             name: settings.name.clone(),
             gate: Arc::default(),
             stats: Arc::default(),
             capacity: watch::Sender::new(capacity),
+            tap,
             settings: RwLock::new(settings),
             queue: RwLock::new(None),
         }
@@ -80,10 +88,12 @@ impl Model {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
+    pub(crate) hub: Arc<Hub>,
     pub(crate) models: DashMap<Arc<str>, Arc<Model>>,
     settings: RwLock<Arc<Settings>>,
     pub(crate) draining: AtomicBool,
     live: AtomicUsize,
+    leases: AtomicU64,
     idle: Notify,
 }
 
@@ -91,10 +101,12 @@ impl Shared {
     pub(crate) fn new(settings: Arc<Settings>) -> Self {
         Self {
             clock: Clock::start(),
+            hub: Arc::default(),
             models: DashMap::new(),
             settings: RwLock::new(settings),
             draining: AtomicBool::new(false),
             live: AtomicUsize::new(0),
+            leases: AtomicU64::new(0),
             idle: Notify::new(),
         }
     }
@@ -111,11 +123,29 @@ impl Shared {
         self.models.get(name).map(|entry| entry.value().clone())
     }
 
+    /// Follows a model's snapshots.
+    pub(crate) fn subscribe(&self, model: &str) -> Result<watch::Receiver<ModelCapacity>, Error> {
+        let found = self.model(model).map(|model| model.capacity.subscribe());
+        found.ok_or_else(|| self.unknown(model))
+    }
+
+    /// Says that no such model runs, and which is the nearest that does.
+    pub(crate) fn unknown(&self, name: &str) -> Error {
+        let settings = self.settings();
+        let near = nearest(name, settings.models.keys().map(|name| &**name)).map(str::to_owned);
+        Error::UnknownModel { model: name.chars().take(LONGEST_NAME).collect(), near }
+    }
+
     /// Returns every model, by name.
     pub(crate) fn all_models(&self) -> Vec<Arc<Model>> {
         let mut models: Vec<_> = self.models.iter().map(|entry| entry.value().clone()).collect();
         models.sort_by(|a, b| a.name.cmp(&b.name));
         models
+    }
+
+    /// Numbers the leases that callers are granted, from 1.
+    pub(crate) fn next_lease(&self) -> u64 {
+        self.leases.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Counts a request in until the guard is dropped.

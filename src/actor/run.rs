@@ -9,8 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::Either;
+use tokio::time::Instant;
 
 use super::error::Error;
+use super::events::EventKind;
 use super::handle::Engine;
 use super::lease::{Grant, Lease, Report, Waiting};
 use super::messages::Submit;
@@ -39,6 +42,16 @@ pub(crate) struct Spec {
     pub(crate) class: Option<Class>,
     pub(crate) cost: Cost,
     pub(crate) max_wait: Option<Duration>,
+    /// By when the answer must be there.
+    pub(crate) deadline: Option<Instant>,
+    /// Attempts in all; the model allows no more than its own number.
+    pub(crate) max_attempts: u32,
+}
+
+impl Spec {
+    pub(crate) fn new(model: Arc<str>, cost: Cost) -> Self {
+        Self { model, tenant: None, class: None, cost, max_wait: None, deadline: None, max_attempts: u32::MAX }
+    }
 }
 
 /// How a request went: the figures behind the `x-fairflow-*` headers.
@@ -120,41 +133,72 @@ impl Drop for Tally {
     }
 }
 
-/// Runs `call` once a slot is granted, and again while its failures are worth it.
-pub(crate) async fn run<T, F, Fut>(engine: &Engine, spec: Spec, mut call: F) -> Result<(T, Slot, Receipt), Error>
+/// Runs `call` once a slot is granted, and again while its failures are worth it, until the caller's deadline.
+///
+/// Requests wait in their futures by the hundred thousand: so what only some of them need is boxed.
+pub(crate) fn run<T, F, Fut>(
+    engine: &Engine,
+    spec: Box<Spec>,
+    call: F,
+) -> impl Future<Output = Result<(T, Slot, Receipt), Error>>
+where
+    F: FnMut(Attempt) -> Fut,
+    Fut: Future<Output = Result<Yield<T>, Failure>>,
+{
+    match spec.deadline {
+        None => Either::Left(attempts(engine, spec, call)),
+        // What the caller's own impatience ends is cancelled: no fault of the provider.
+        Some(deadline) => Either::Right(Box::pin(
+            tokio::time::timeout_at(deadline, attempts(engine, spec, call))
+                .map(|made| made.unwrap_or(Err(Error::DeadlineExceeded))),
+        )),
+    }
+}
+
+async fn attempts<T, F, Fut>(engine: &Engine, spec: Box<Spec>, mut call: F) -> Result<(T, Slot, Receipt), Error>
 where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<Yield<T>, Failure>>,
 {
     let shared = engine.shared.clone();
-    let model = engine.model(&spec.model).await?;
+    let found = engine.shared.model(&spec.model);
+    let model = match found {
+        Some(model) => model,
+        None => Box::pin(engine.model(&spec.model)).await?,
+    };
     let mut tally = Tally { stats: model.stats.clone(), counted: false };
     let live = shared.enter();
     let admitted = shared.clock.now();
-    let mut journey = Journey { engine, spec: &spec, model, admitted, submissions: 0, failure: None };
-    let mut waiting = journey.submit().inspect_err(|error| tally.end(error.reason()))?;
+    let tenant = spec.tenant.clone().unwrap_or_else(|| ANONYMOUS.into());
+    let mut journey = Journey { engine, spec: &spec, tenant, model, admitted, submissions: 0, failure: None };
+    let mut waiting = journey.submit().inspect_err(|error| journey.refused(&mut tally, error))?;
     let mut served = Duration::ZERO;
     let errand = Arc::new(Errand::default());
     loop {
-        let granted = journey.grant(waiting).await.inspect_err(|error| tally.end(error.reason()))?;
+        let granted = journey.grant(&mut waiting).await.inspect_err(|error| journey.refused(&mut tally, error))?;
         let Grant { lease, attempt: number, timeout, sent } = granted;
         let route = lease.route.clone();
+        let deadline = shared.clock.instant(sent + timeout);
+        let queued = sent.since(admitted).saturating_sub(served);
+        journey.dispatched(&route.provider_name, number, queued);
         let attempt = Attempt {
             errand: errand.clone(),
             number,
-            deadline: shared.clock.instant(sent + timeout),
+            last: number >= journey.most_attempts(),
+            lease: shared.next_lease(),
+            deadline: spec.deadline.map_or(deadline, |at| at.min(deadline)),
+            tenant: journey.tenant.clone(),
             provider: route.provider_name.clone(),
             upstream: route.upstream.clone(),
             client: route.provider.clone(),
         };
-        let deadline = attempt.deadline;
         // The call is made inside what is caught: an adapter may panic before it returns its future.
         let attempted = AssertUnwindSafe(async { call(attempt).await }).catch_unwind();
-        let mut failure = match tokio::time::timeout_at(deadline, attempted).await {
+        let mut failure = match Box::pin(tokio::time::timeout_at(deadline, attempted)).await {
             Ok(Ok(Ok(Yield { value, hints }))) => {
                 let now = shared.clock.now();
                 let receipt = Receipt {
-                    queued: sent.since(admitted).saturating_sub(served),
+                    queued,
                     upstream: now.since(sent),
                     attempts: number,
                     provider: route.provider_name.clone(),
@@ -190,7 +234,13 @@ where
             tally.end("unconfirmed");
             return Err(Error::Unconfirmed(Box::new(failure)));
         }
-        journey.failure = Some(failure);
+        if number >= spec.max_attempts {
+            lease.settle(report, None);
+            journey.failure = Some(Box::new(failure));
+            let retry_after = journey.model.settings().backoff.base;
+            return Err(journey.exhausted(number, retry_after)).inspect_err(|error| tally.end(error.reason()));
+        }
+        journey.failed(&route.provider_name, number, failure);
         let (waiter, next) = Waiting::new(journey.model.clone(), None, number, admitted);
         lease.settle(report, Some(waiter));
         waiting = next;
@@ -201,20 +251,21 @@ where
 struct Journey<'a> {
     engine: &'a Engine,
     spec: &'a Spec,
+    tenant: Arc<str>,
     model: Arc<Model>,
     admitted: Time,
     submissions: u32,
-    failure: Option<Failure>,
+    failure: Option<Box<Failure>>,
 }
 
 impl Journey<'_> {
     fn submit(&mut self) -> Result<Waiting, Error> {
         let shared = &self.engine.shared;
         let settings = self.model.settings();
-        self.submissions += 1;
         if shared.draining.load(std::sync::atomic::Ordering::SeqCst) {
             return Err(Error::NoCapacity { retry_after: Duration::from_secs(1) });
         }
+        self.submissions += 1;
         let permit = self.model.gate.enter(settings.queue.capacity);
         let Some(permit) = permit else {
             let rate = self.model.capacity.borrow().throughput_per_second;
@@ -223,45 +274,96 @@ impl Journey<'_> {
         };
         let attempts = self.failure.as_ref().map_or(0, |_| self.submissions - 1);
         let (waiter, waiting) = Waiting::new(self.model.clone(), Some(permit), attempts, self.admitted);
-        let tenant = self.spec.tenant.clone().unwrap_or_else(|| ANONYMOUS.into());
+        let tenant = self.tenant.clone();
         let policy = shared.settings().policy(&tenant);
         let max_wait = self.spec.max_wait.map_or(settings.max_wait, |wait| wait.min(settings.max_wait));
         let limits = self.model.limits(&tenant, policy.limits);
+        let deadline = self.admitted + max_wait;
         self.model.send(Submit {
             tenant,
             limits,
             class: policy.class_for(self.spec.class),
             cost: self.spec.cost,
-            deadline: self.admitted + max_wait,
+            deadline: self.spec.deadline.map_or(deadline, |at| deadline.min(shared.clock.time(at))),
             waiter,
         });
         Ok(waiting)
     }
 
+    fn most_attempts(&self) -> u32 {
+        self.spec.max_attempts.min(self.model.settings().max_attempts)
+    }
+
+    /// Words the end of a request whose last attempt failed.
+    fn exhausted(&mut self, attempts: u32, retry_after: Duration) -> Error {
+        match self.failure.take() {
+            Some(failure) if failure.timed_out => Error::UpstreamTimeout { attempts },
+            failure => {
+                let unknown = || Box::new(Failure::new(Outcome::Overloaded, "unknown"));
+                let last = failure.unwrap_or_else(unknown);
+                Error::RetriesExhausted { attempts, retry_after, last }
+            }
+        }
+    }
+
+    fn dispatched(&self, provider: &Arc<str>, attempt: u32, waited: Duration) {
+        self.model.tap.tell(|| {
+            let (tenant, provider) = (self.tenant.clone(), provider.clone());
+            EventKind::Dispatched { tenant, provider, attempt, waited }
+        });
+    }
+
+    /// Remembers a failure that is worth another attempt.
+    fn failed(&mut self, provider: &Arc<str>, attempt: u32, failure: Failure) {
+        if attempt < self.most_attempts() {
+            self.model.tap.tell(|| {
+                let (tenant, provider) = (self.tenant.clone(), provider.clone());
+                EventKind::Retried { tenant, provider, attempt, outcome: failure.outcome }
+            });
+        }
+        self.failure = Some(Box::new(failure));
+    }
+
+    /// Counts a request that ends without an attempt under way, and tells of it.
+    fn refused(&self, tally: &mut Tally, error: &Error) {
+        tally.end(error.reason());
+        let tenant = || self.tenant.clone();
+        let reason = error.reason();
+        let shared = &self.engine.shared;
+        let drained = shared.draining.load(std::sync::atomic::Ordering::SeqCst) && self.submissions > 0;
+        match error {
+            // Its attempts have been told of.
+            Error::RetriesExhausted { .. } | Error::UpstreamTimeout { .. } => {}
+            Error::NoCapacity { .. } if !drained => {
+                self.model.tap.tell(|| EventKind::Rejected { tenant: tenant(), reason });
+            }
+            Error::QueueTimeout { .. } | Error::NoCapacity { .. } | Error::Stopped => self.model.tap.tell(|| {
+                let waited = shared.clock.now().since(self.admitted);
+                EventKind::Shed { tenant: tenant(), reason, waited }
+            }),
+            _ => self.model.tap.tell(|| EventKind::Rejected { tenant: tenant(), reason }),
+        }
+    }
+
     /// Waits for a slot; submits anew where the actor that held the request died.
-    async fn grant(&mut self, mut waiting: Waiting) -> Result<Grant, Error> {
+    async fn grant(&mut self, waiting: &mut Waiting) -> Result<Grant, Error> {
         loop {
-            match waiting.granted().await {
+            match (&mut *waiting).await {
                 Some(Ok(grant)) => return Ok(grant),
                 Some(Err(Error::RetriesExhausted { attempts, retry_after, .. })) => {
-                    return Err(match self.failure.take() {
-                        Some(failure) if failure.timed_out => Error::UpstreamTimeout { attempts },
-                        failure => {
-                            let unknown = || Failure::new(Outcome::Overloaded, "unknown");
-                            let last = Box::new(failure.unwrap_or_else(unknown));
-                            Error::RetriesExhausted { attempts, retry_after, last }
-                        }
-                    });
+                    return Err(self.exhausted(attempts, retry_after));
                 }
                 Some(Err(error)) => return Err(error),
                 None if self.submissions > RESUBMISSIONS || self.engine.stopped() => return Err(Error::Stopped),
-                None => {
-                    tokio::time::sleep(RESUBMIT_PAUSE).await;
-                    self.model = self.engine.model(&self.spec.model).await?;
-                    waiting = self.submit()?;
-                }
+                None => *waiting = Box::pin(self.resubmit()).await?,
             }
         }
+    }
+
+    async fn resubmit(&mut self) -> Result<Waiting, Error> {
+        tokio::time::sleep(RESUBMIT_PAUSE).await;
+        self.model = self.engine.model(&self.spec.model).await?;
+        self.submit()
     }
 }
 

@@ -6,7 +6,7 @@ use super::settings::{Endpoint, PollSettings, Preset, ProviderKind, ProviderSett
 use super::validate::Check;
 use crate::core::pacer::Rates;
 
-const KINDS: [&str; 7] = ["openai", "runware", "bfl", "fal", "replicate", "ark", "sim"];
+const KINDS: [&str; 8] = ["openai", "runware", "bfl", "fal", "replicate", "ark", "sim", "custom"];
 const RUNWARE: &str = "https://api.runware.ai/v1";
 const DEFAULT_MAX_RESPONSE: usize = 64 << 20;
 
@@ -19,6 +19,7 @@ pub(super) fn provider(check: &mut Check, name: &str, raw: &ProviderConfig) -> P
             check_sim(check, &format!("{path}.sim"), &sim);
             ProviderKind::Sim(sim)
         }
+        "custom" => ProviderKind::Custom,
         "runware" => ProviderKind::Runware(RunwareSettings {
             endpoint: endpoint(check, &path, raw, Some(RUNWARE)),
             transport: raw.transport.unwrap_or_default(),
@@ -69,7 +70,10 @@ fn preset(kind: &str) -> Option<Preset> {
 fn check_keys(check: &mut Check, path: &str, raw: &ProviderConfig) {
     let polled = ["bfl", "fal", "replicate", "ark"];
     let polled_or_runware = ["bfl", "fal", "replicate", "ark", "runware"];
-    let keys: [(&str, bool, &[&str]); 6] = [
+    let reached = ["openai", "runware", "bfl", "fal", "replicate", "ark"];
+    let keys: [(&str, bool, &[&str]); 8] = [
+        ("base_url", raw.base_url.is_some(), &reached),
+        ("api_key", raw.api_key.is_some(), &reached),
         ("sim", raw.sim.is_some(), &["sim"]),
         ("key_header", raw.key_header.is_some(), &["openai"]),
         ("api_version", raw.api_version.is_some(), &["openai"]),

@@ -31,6 +31,7 @@ fn provider(settings: &ProviderSettings) -> Value {
         ProviderKind::Runware(account) => ("runware", endpoint(&account.endpoint)),
         ProviderKind::Task(account) => (account.preset.name(), endpoint(&account.endpoint)),
         ProviderKind::Sim(sim) => ("sim", json!({"sim": sim})),
+        ProviderKind::Custom => ("custom", json!({})),
     };
     rest["kind"] = kind.into();
     rest["max_in_flight"] = json!(settings.max_in_flight);

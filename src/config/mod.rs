@@ -4,6 +4,7 @@
 //! of core, or says everything that is wrong with it. So core never sees a bad value.
 
 mod accounts;
+mod build;
 mod effective;
 mod error;
 mod queue;
@@ -64,16 +65,8 @@ impl Config {
     /// kind of task.
     #[must_use]
     pub fn demo() -> Self {
-        let sim = ProviderConfig { kind: "sim".into(), sim: Some(SimConfig::default()), ..ProviderConfig::default() };
-        let model = || ModelConfig {
-            routes: vec![RouteConfig { provider: "sim".into(), model: None }],
-            ..ModelConfig::default()
-        };
         let models = ["sim-text", "sim-image", "sim-upscale", "sim-embedding", "sim-video", "sim-audio"];
-        Self {
-            providers: [("sim".to_owned(), sim)].into(),
-            models: models.into_iter().map(|name| (name.to_owned(), model())).collect(),
-            ..Self::default()
-        }
+        let demo = Self::new().provider("sim", ProviderConfig::sim(SimConfig::default()));
+        models.into_iter().fold(demo, |demo, name| demo.model(name, ModelConfig::on("sim")))
     }
 }

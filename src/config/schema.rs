@@ -80,7 +80,7 @@ impl Default for ServerConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderConfig {
-    /// `openai`, `runware`, `bfl`, `fal`, `replicate`, `ark` or `sim`.
+    /// `openai`, `runware`, `bfl`, `fal`, `replicate`, `ark`, `sim`, or `custom`: the embedder's own.
     pub kind: String,
     /// Where it answers; openai's ends in `/v1` by custom and may hold `{model}`. Only openai needs it: the others have
     /// their service's own address as default.
@@ -155,7 +155,7 @@ pub struct PollConfig {
 }
 
 /// `rate = { … }`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct RateConfig {
     /// Requests per minute.

@@ -68,6 +68,8 @@ pub enum ProviderKind {
     Task(TaskSettings),
     /// In process, simulated.
     Sim(SimConfig),
+    /// By the embedder's own means.
+    Custom,
 }
 
 /// An account at Runware.

@@ -46,6 +46,10 @@ impl<'de> Deserialize<'de> for Size {
 
 impl Serialize for Size {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&bytesize::ByteSize::b(self.0 as u64).display().iec())
+        // A unit only where it loses nothing: what is written is read as the same.
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB"), (0, "B")];
+        let fits = |shift: u32| self.0 >> shift << shift == self.0 && self.0 >> shift > 0;
+        let (shift, unit) = units.into_iter().find(|(shift, _)| fits(*shift)).unwrap_or((0, "B"));
+        serializer.collect_str(&format_args!("{}{unit}", self.0 >> shift))
     }
 }

@@ -34,7 +34,7 @@ fn event(capacity: &ModelCapacity) -> Bytes {
 ///
 /// [`Error::UnknownModel`].
 pub(super) fn subscribe(gateway: &Data<Gateway>, model: &str) -> Result<watch::Receiver<Bytes>, Error> {
-    let mut snapshots = gateway.fairflow.watch(model)?;
+    let mut snapshots = gateway.fairflow.snapshots(model)?;
     let mut feeds = gateway.feeds.0.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(sender) = feeds.get(model) {
         return Ok(sender.subscribe());

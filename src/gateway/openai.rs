@@ -64,7 +64,7 @@ async fn respond(
     let body = body::read(request, payload, settings.server.max_body.0).await?;
     let parsed = OpenAiRequest::parse(endpoint, body.clone())?;
     let model = Arc::from(parsed.model.as_str());
-    let spec = Spec { model, tenant: Some(tenant.clone()), class, cost: parsed.cost, max_wait };
+    let spec = Spec { tenant: Some(tenant.clone()), class, max_wait, ..Spec::new(model, parsed.cost) };
     if parsed.stream && endpoint == Endpoint::Chat {
         return event_stream::respond(gateway, spec, Wire::OpenAi(parsed), id, settings.server.keep_alive.0).await;
     }

@@ -145,7 +145,7 @@ fn read(task: &Value, delivery: &str) -> Result<RunwareTask, Malformed> {
 
 fn spec(task: &RunwareTask, tenant: Arc<str>, wishes: auth::Wishes) -> Spec {
     let auth::Wishes { class, max_wait } = wishes;
-    Spec { model: task.model().into(), tenant: Some(tenant), class, cost: task.cost(), max_wait }
+    Spec { tenant: Some(tenant), class, max_wait, ..Spec::new(task.model().into(), task.cost()) }
 }
 
 async fn run(

@@ -1,5 +1,6 @@
 //! Providers: each speaks one service's protocol and says honestly how an attempt ended.
 
+mod absent;
 // The gateway's own client needs a part of these; without an adapter the rest has no user.
 #[cfg(feature = "client")]
 #[cfg_attr(not(any(feature = "openai", feature = "runware", feature = "task")), allow(dead_code))]
@@ -26,7 +27,7 @@ pub use futures_util::future::BoxFuture;
 
 pub use self::sim::Sim;
 use crate::actor::handle::{Builder, Fairflow};
-pub use crate::actor::provider::{Answer, Attempt, Cause, Failure, Provider, Reply, Upstream};
+pub use crate::actor::provider::{Answer, Attempt, Cause, Failure, Provider, Reply, Source, Upstream};
 use crate::config::{Config, ProviderKind, ProviderSettings};
 pub use crate::core::outcome::Outcome;
 pub use crate::core::pacer::{RateHint, RateHints};
@@ -62,6 +63,7 @@ impl Fairflow {
 /// A sentence that says what is missing: a feature, or a TLS set-up that works.
 pub fn build(settings: &ProviderSettings) -> Result<Arc<dyn Provider>, String> {
     match &settings.kind {
+        ProviderKind::Custom => Ok(Arc::new(absent::Absent)),
         ProviderKind::Sim(sim) => Ok(Arc::new(Sim::new(sim.clone()))),
         #[cfg(feature = "openai")]
         ProviderKind::OpenAi(endpoint) => Ok(Arc::new(openai::OpenAi::new(endpoint)?)),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::StreamExt;
-use rand::rngs::StdRng;
+use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
@@ -39,7 +39,7 @@ pub struct Sim {
 
 #[derive(Debug)]
 struct State {
-    random: StdRng,
+    random: Xoshiro256PlusPlus,
     bucket: Pacer,
 }
 
@@ -55,7 +55,7 @@ impl Sim {
             slots: Arc::new(Semaphore::new(slots)),
             places: Arc::new(Semaphore::new(slots + config.queue as usize)),
             state: Mutex::new(State {
-                random: StdRng::seed_from_u64(config.seed),
+                random: Xoshiro256PlusPlus::seed_from_u64(config.seed),
                 bucket: Pacer::new(rates, Time::ZERO),
             }),
             config,
@@ -237,7 +237,7 @@ fn embed(text: &str, dimensions: u64) -> Vec<f32> {
     let seed = text
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let raw: Vec<f32> = (0..dimensions).map(|_| random.random::<f32>() - 0.5).collect();
     let length = raw.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
     raw.into_iter().map(|x| x / length).collect()

@@ -6,10 +6,14 @@ use crate::core::cost::Cost;
 
 /// Embedding of one or more texts.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Embedding {
-    pub(crate) model: String,
-    pub(crate) inputs: Vec<String>,
-    pub(crate) dimensions: Option<u64>,
+    /// Name of the model.
+    pub model: String,
+    /// The texts.
+    pub inputs: Vec<String>,
+    /// Dimensions wanted; `None` for the model's own.
+    pub dimensions: Option<u64>,
 }
 
 impl Embedding {

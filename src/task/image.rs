@@ -20,14 +20,22 @@ pub(crate) fn image_cost(count: u64, steps: Option<u64>, width: u64, height: u64
 
 /// Image inference: one prompt, one or more images.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ImageInference {
-    pub(crate) model: String,
-    pub(crate) prompt: String,
-    pub(crate) width: u64,
-    pub(crate) height: u64,
-    pub(crate) steps: Option<u64>,
-    pub(crate) count: u64,
-    pub(crate) extra: Map<String, Value>,
+    /// Name of the model.
+    pub model: String,
+    /// What the image is to show.
+    pub prompt: String,
+    /// Pixels.
+    pub width: u64,
+    /// Pixels.
+    pub height: u64,
+    /// Inference steps; `None` for the model's own default.
+    pub steps: Option<u64>,
+    /// How many images are wanted.
+    pub count: u64,
+    /// Other parameters, under the names the provider knows.
+    pub extra: Map<String, Value>,
 }
 
 impl ImageInference {

@@ -23,7 +23,7 @@ pub use self::text::{Message, TextDelta, TextInference, TextResult};
 pub use self::upscale::ImageUpscale;
 pub use self::video::{Video, VideoInference, VideoResult};
 use self::wire::{Malformed, Wire};
-use crate::core::cost::Cost;
+pub use crate::core::cost::Cost;
 
 /// A typed generation: what [`Fairflow::generate`](crate::Fairflow::generate) takes.
 ///

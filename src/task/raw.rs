@@ -7,8 +7,10 @@ use crate::core::cost::Cost;
 
 /// One task object, as Runware's API takes it.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct RawTask {
-    pub(crate) body: Map<String, Value>,
+    /// The task object, as it is sent.
+    pub body: Map<String, Value>,
 }
 
 impl RawTask {

@@ -29,12 +29,18 @@ pub struct Message {
 
 /// Text inference: a conversation to be continued.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct TextInference {
-    pub(crate) model: String,
-    pub(crate) messages: Vec<Message>,
-    pub(crate) max_tokens: Option<u64>,
-    pub(crate) stream: bool,
-    pub(crate) extra: Map<String, Value>,
+    /// Name of the model.
+    pub model: String,
+    /// The conversation so far.
+    pub messages: Vec<Message>,
+    /// Most tokens wanted, where limited.
+    pub max_tokens: Option<u64>,
+    /// Whether the answer is wanted piece by piece.
+    pub stream: bool,
+    /// Other parameters, under the names the provider knows.
+    pub extra: Map<String, Value>,
 }
 
 impl TextInference {

@@ -11,11 +11,16 @@ const UNIT_BYTES: u64 = 10_000;
 
 /// Upscaling of one image.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ImageUpscale {
-    pub(crate) model: String,
-    pub(crate) image: String,
-    pub(crate) factor: u64,
-    pub(crate) extra: Map<String, Value>,
+    /// Name of the model.
+    pub model: String,
+    /// The image: base64, data URI, URL or a provider's id.
+    pub image: String,
+    /// How much larger.
+    pub factor: u64,
+    /// Other parameters, under the names the provider knows.
+    pub extra: Map<String, Value>,
 }
 
 impl ImageUpscale {

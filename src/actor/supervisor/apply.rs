@@ -109,7 +109,7 @@ impl Supervisor {
     }
 
     pub(super) fn start_model(&mut self, settings: &Arc<ModelSettings>, on_demand: bool, ctx: &mut Context<Self>) {
-        let model = Arc::new(Model::new(settings.clone()));
+        let model = Arc::new(Model::new(settings.clone(), &self.shared));
         let name = model.name.clone();
         let (queue, life) = self.start_queue(&model, on_demand, ctx);
         let mut entry = ModelEntry {
@@ -157,6 +157,7 @@ impl Supervisor {
             }),
             settings: model.settings(),
             stats: model.stats.clone(),
+            tap: model.tap.clone(),
             token,
             account: account.address.clone(),
             account_limited: account.is_limited(),

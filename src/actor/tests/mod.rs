@@ -31,7 +31,7 @@ async fn engine(config: Config) -> Fairflow {
 
 /// Waits until nothing waits and nothing is in flight; a leak runs into the guard.
 async fn at_rest(fairflow: &Fairflow, model: &str) {
-    let mut capacity = fairflow.watch(model).expect("known");
+    let mut capacity = fairflow.watch(model);
     let rest = capacity.wait_for(|now| now.in_flight == 0 && now.queue_depth == 0);
     tokio::time::timeout(Duration::from_secs(30), rest).await.expect("a slot leaked").expect("runs");
 }
@@ -110,7 +110,7 @@ async fn callers_that_leave_free_their_place_and_their_slot() {
             tokio::spawn(async move { call.await.map(drop) })
         })
         .collect();
-    let mut capacity = fairflow.watch("sim-text").expect("known");
+    let mut capacity = fairflow.watch("sim-text");
     capacity.wait_for(|now| now.in_flight > 0 && now.queue_depth > 900).await.expect("runs");
     for call in calls {
         call.abort();
@@ -127,7 +127,7 @@ async fn crashed_actors_come_back_and_lose_no_request() {
             tokio::spawn(async move { call.await.map(drop) })
         })
         .collect();
-    let mut capacity = fairflow.watch("sim-text").expect("known");
+    let mut capacity = fairflow.watch("sim-text");
     capacity.wait_for(|now| now.in_flight > 0).await.expect("runs");
     fairflow.engine.crash(CrashIn::Queue("sim-text".into()));
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -178,7 +178,7 @@ async fn an_unknown_model_names_the_nearest() {
 #[tokio::test]
 async fn an_operators_wish_outlives_reloads_and_crashes() {
     let fairflow = engine(config(|_| {})).await;
-    let mut capacity = fairflow.watch("sim-text").expect("known");
+    let mut capacity = fairflow.watch("sim-text");
     assert!(matches!(fairflow.operate("nobody", Action::Pause).await, Err(Error::UnknownModel { .. })));
     fairflow.operate("sim-text", Action::Pause).await.expect("known");
     let standing = fairflow.operate("sim-text", Action::Pin(7)).await.expect("known");

@@ -17,7 +17,7 @@ async fn submit(fairflow: &Fairflow, model: &str, count: usize) -> Vec<JoinHandl
         tokio::spawn(async move { call.await.map(drop) })
     });
     let calls = calls.collect();
-    let mut capacity = fairflow.watch(model).expect("known");
+    let mut capacity = fairflow.watch(model);
     let under_way = capacity.wait_for(|now| now.in_flight > 0 && now.queue_depth > 0);
     tokio::time::timeout(Duration::from_secs(30), under_way).await.expect("a snapshot shows it").expect("runs");
     calls

@@ -36,6 +36,8 @@ const LONGEST: f64 = 900.0;
 const USED: f64 = 0.7;
 /// Slowest rate, requests per second: one a minute, so that a recovery is noticed.
 const SLOWEST: f64 = 1.0 / 60.0;
+/// Slowest first guess, requests per second: a route that was quiet when it was refused has measured nothing.
+const FIRST: f64 = 1.0;
 /// Lateness of a send that is made good, seconds: timers are not exact.
 const TOLERANCE: f64 = 0.01;
 
@@ -119,9 +121,8 @@ impl Learned {
         if !cuts || (sent < self.cut_at && self.curve.is_some()) {
             return;
         }
-        let admitted = self.meter.rate(now).max(SLOWEST);
         let (rate, expected) = match &mut self.curve {
-            None => (admitted, known),
+            None => (self.meter.rate(now).max(FIRST), known),
             Some(curve) => {
                 curve.refill(now, false);
                 (curve.rate(), Some(curve.most))

@@ -228,3 +228,12 @@ fn a_thousand_refusals_of_one_moment_cut_once() {
     pacer.settle(now, next, Ending::new(Outcome::RateLimited), 0.0);
     assert!(pacer.learned_rate() < once);
 }
+
+#[test]
+fn one_refusal_of_a_quiet_route_does_not_silence_it() {
+    let mut pacer = Pacer::default();
+    let (sent, refused) = (Time::ZERO, Time::from_millis(20));
+    let ticket = pacer.take(sent, 1.0);
+    pacer.settle(refused, ticket, Ending::new(Outcome::RateLimited), 0.0);
+    assert!(pacer.ready_at(refused, 1.0) < Time::from_millis(2_500), "{:?}", pacer.ready_at(refused, 1.0));
+}

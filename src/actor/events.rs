@@ -1,0 +1,188 @@
+//! What happens in the engine, for the embedder's own telemetry; costs one atomic read where nobody listens.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::stream::{Stream, unfold};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+
+use super::clock::Clock;
+use crate::core::outcome::Outcome;
+use crate::core::window::ChangeKind;
+
+/// Events kept for a listener that is behind; older ones are missed, and it is told how many.
+const KEPT: usize = 1_024;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Event {
+    /// When, on tokio's clock.
+    pub at: Instant,
+    /// The model it concerns, by the name callers use.
+    pub model: Arc<str>,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+///
+/// An admitted request is dispatched, settled, perhaps retried (and then dispatched again), or shed; one that was not
+/// admitted is rejected. A request whose caller leaves while it waits just ends.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A request was given a slot, and its attempt begins.
+    #[non_exhaustive]
+    Dispatched {
+        /// Who pays.
+        tenant: Arc<str>,
+        /// The provider account it goes to.
+        provider: Arc<str>,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// Time spent waiting so far, over all attempts.
+        waited: Duration,
+    },
+    /// An attempt ended, in whatever way.
+    #[non_exhaustive]
+    Settled {
+        /// The provider account it went to.
+        provider: Arc<str>,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// How it ended.
+        outcome: Outcome,
+        /// Dispatch to completion.
+        service: Duration,
+    },
+    /// An attempt failed, and the request goes back to the queue for another.
+    #[non_exhaustive]
+    Retried {
+        /// Who pays.
+        tenant: Arc<str>,
+        /// The provider account that failed.
+        provider: Arc<str>,
+        /// Which attempt failed, from 1.
+        attempt: u32,
+        /// How it failed.
+        outcome: Outcome,
+    },
+    /// A route's window moved.
+    #[non_exhaustive]
+    WindowChanged {
+        /// The route's provider account.
+        provider: Arc<str>,
+        /// Why.
+        kind: ChangeKind,
+        /// The window before, in requests in flight.
+        from: u32,
+        /// The window now.
+        to: u32,
+    },
+    /// A route sends nothing for a while, since its provider asked for that or its rate is used up.
+    #[non_exhaustive]
+    Held {
+        /// The route's provider account.
+        provider: Arc<str>,
+        /// For how long, from now.
+        wait: Duration,
+    },
+    /// A request was refused at admission.
+    #[non_exhaustive]
+    Rejected {
+        /// Who asked.
+        tenant: Arc<str>,
+        /// As [`Error::reason`](crate::Error::reason) says it.
+        reason: &'static str,
+    },
+    /// A request was dropped after it had waited.
+    #[non_exhaustive]
+    Shed {
+        /// Who pays.
+        tenant: Arc<str>,
+        /// As [`Error::reason`](crate::Error::reason) says it.
+        reason: &'static str,
+        /// How long it had waited.
+        waited: Duration,
+    },
+}
+
+/// A listener was too slow: that many events are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the listener was too slow and missed {0} events")]
+pub struct Missed(pub u64);
+
+/// A listener; see [`Fairflow::events`](crate::Fairflow::events).
+#[derive(Debug)]
+pub struct Events {
+    receiver: broadcast::Receiver<Event>,
+    listeners: Arc<AtomicUsize>,
+}
+
+impl Events {
+    /// Waits for the next event; `None` once the engine has stopped. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Missed`] where this listener was more than about a thousand events behind; the next call goes on with the
+    /// oldest that is left.
+    pub async fn next(&mut self) -> Option<Result<Event, Missed>> {
+        match self.receiver.recv().await {
+            Ok(event) => Some(Ok(event)),
+            Err(RecvError::Lagged(missed)) => Some(Err(Missed(missed))),
+            Err(RecvError::Closed) => None,
+        }
+    }
+
+    /// Turns the listener into a stream that ends when the engine has stopped.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Event, Missed>> + Send + 'static {
+        unfold(self, |mut events| async move { events.next().await.map(|event| (event, events)) })
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.listeners.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Where events are told and heard. The channel is made for the first listener.
+#[derive(Debug, Default)]
+pub(crate) struct Hub {
+    channel: OnceLock<broadcast::Sender<Event>>,
+    listeners: Arc<AtomicUsize>,
+}
+
+impl Hub {
+    pub(crate) fn listen(&self) -> Events {
+        let receiver = self.channel.get_or_init(|| broadcast::Sender::new(KEPT)).subscribe();
+        self.listeners.fetch_add(1, Ordering::Relaxed);
+        Events { receiver, listeners: self.listeners.clone() }
+    }
+}
+
+/// A model's way to the hub.
+#[derive(Debug, Clone)]
+pub(crate) struct Tap {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) clock: Clock,
+    pub(crate) model: Arc<str>,
+}
+
+impl Tap {
+    /// Tells what `kind` says, where anybody listens.
+    pub(crate) fn tell(&self, kind: impl FnOnce() -> EventKind) {
+        if self.hub.listeners.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        if let Some(channel) = self.hub.channel.get() {
+            let at = self.clock.instant(self.clock.now());
+            // An error says that the last listener has just gone.
+            drop(channel.send(Event { at, model: self.model.clone(), kind: kind() }));
+        }
+    }
+}

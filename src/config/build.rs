@@ -1,0 +1,267 @@
+//! The file's keys, set in code. Each method is named as its key; the fields are public as well.
+
+use std::time::Duration;
+
+use super::schema::{
+    Config, ModelConfig, ProviderConfig, QueueConfig, RateConfig, RetryConfig, RouteConfig, SimConfig, TenantConfig,
+    TierConfig, WindowConfig,
+};
+use super::secret::{KeyHash, KeySource};
+use super::units::Size;
+use crate::core::fair_queue::Class;
+
+impl Config {
+    /// Begins with nothing but defaults.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fairflow::config::{KeySource, ModelConfig, ProviderConfig, TenantConfig, TierConfig};
+    /// use fairflow::{Class, Config};
+    /// use std::time::Duration;
+    ///
+    /// let config = Config::new()
+    ///     .provider("lab", ProviderConfig::openai("http://127.0.0.1:9300/v1").max_in_flight(256))
+    ///     .model("gpt-test", ModelConfig::on("lab").window(4, 1, 256).max_wait(Duration::from_secs(20)))
+    ///     .tier("gold", TierConfig::new().weight(4.0).class(Class::Interactive))
+    ///     .tenant("acme", TenantConfig::new().tier("gold"));
+    /// assert!(config.validate().is_ok());
+    /// assert_eq!(Config::from_toml(&config.to_toml()).unwrap(), config);
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a provider account, or replaces it.
+    #[must_use]
+    pub fn provider(mut self, name: impl Into<String>, provider: ProviderConfig) -> Self {
+        self.providers.insert(name.into(), provider);
+        self
+    }
+
+    /// Adds a model, or replaces it.
+    #[must_use]
+    pub fn model(mut self, name: impl Into<String>, model: ModelConfig) -> Self {
+        self.models.insert(name.into(), model);
+        self
+    }
+
+    /// Adds a tier, or replaces it.
+    #[must_use]
+    pub fn tier(mut self, name: impl Into<String>, tier: TierConfig) -> Self {
+        self.tiers.insert(name.into(), tier);
+        self
+    }
+
+    /// Adds a tenant, or replaces it.
+    #[must_use]
+    pub fn tenant(mut self, name: impl Into<String>, tenant: TenantConfig) -> Self {
+        self.tenants.insert(name.into(), tenant);
+        self
+    }
+
+    /// Writes the configuration as TOML, which [`from_toml`](Self::from_toml) reads as the same.
+    ///
+    /// A key given as a value is written as `[redacted]`, which [`validate`](Self::validate) refuses: give keys by
+    /// environment variable or file where a configuration is to be stored.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_else(|error| unreachable!("every key has a TOML form: {error}"))
+    }
+}
+
+impl ProviderConfig {
+    fn of(kind: &str) -> Self {
+        Self { kind: kind.to_owned(), ..Self::default() }
+    }
+
+    /// An account at an OpenAI-compatible server; the URL ends in `/v1`.
+    #[must_use]
+    pub fn openai(base_url: impl Into<String>) -> Self {
+        Self { base_url: Some(base_url.into()), ..Self::of("openai") }
+    }
+
+    /// An account at Runware, or at something that speaks its REST API.
+    #[must_use]
+    pub fn runware(base_url: impl Into<String>) -> Self {
+        Self { base_url: Some(base_url.into()), ..Self::of("runware") }
+    }
+
+    /// An account that is simulated in process.
+    #[must_use]
+    pub fn sim(sim: SimConfig) -> Self {
+        Self { sim: Some(sim), ..Self::of("sim") }
+    }
+
+    /// An account that the embedder reaches itself: by a client of its own, or with [`Fairflow::call`](crate::Fairflow::call).
+    #[must_use]
+    pub fn custom() -> Self {
+        Self::of("custom")
+    }
+
+    /// Says where its key is found.
+    #[must_use]
+    pub fn api_key(mut self, key: KeySource) -> Self {
+        self.api_key = Some(key);
+        self
+    }
+
+    /// Sets the most requests in flight over all its models; default no limit.
+    #[must_use]
+    pub fn max_in_flight(mut self, requests: u32) -> Self {
+        self.max_in_flight = Some(requests);
+        self
+    }
+
+    /// Sets the requests per minute that are known to be allowed; default unknown.
+    #[must_use]
+    pub fn requests_per_minute(mut self, requests: f64) -> Self {
+        self.rate.get_or_insert(RateConfig::default()).requests_per_minute = Some(requests);
+        self
+    }
+
+    /// Sets the tokens (units of cost) per minute that are known to be allowed; default unknown.
+    #[must_use]
+    pub fn tokens_per_minute(mut self, tokens: f64) -> Self {
+        self.rate.get_or_insert(RateConfig::default()).tokens_per_minute = Some(tokens);
+        self
+    }
+
+    /// Sets the largest answer that is read, in bytes; default 64 MiB.
+    #[must_use]
+    pub fn max_response(mut self, bytes: usize) -> Self {
+        self.max_response = Some(Size(bytes));
+        self
+    }
+}
+
+impl ModelConfig {
+    /// A model with one route: to a provider account, under the same name there.
+    #[must_use]
+    pub fn on(provider: impl Into<String>) -> Self {
+        Self { routes: vec![RouteConfig { provider: provider.into(), model: None }], ..Self::default() }
+    }
+
+    /// Adds a route, under the model's name at that provider.
+    #[must_use]
+    pub fn route(mut self, provider: impl Into<String>, model: impl Into<String>) -> Self {
+        self.routes.push(RouteConfig { provider: provider.into(), model: Some(model.into()) });
+        self
+    }
+
+    /// Sets how many requests may wait; default 10 000.
+    #[must_use]
+    pub fn queue_capacity(mut self, requests: u32) -> Self {
+        self.queue.get_or_insert(QueueConfig::default()).capacity = Some(requests);
+        self
+    }
+
+    /// Sets how long a request may wait before dispatch; default 60 s.
+    #[must_use]
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.queue.get_or_insert(QueueConfig::default()).max_wait = Some(wait.into());
+        self
+    }
+
+    /// Sets the window's start and bounds, in requests in flight; default 4, 1 and 256. Equal bounds pin it.
+    #[must_use]
+    pub fn window(mut self, initial: u32, min: u32, max: u32) -> Self {
+        self.window = Some(WindowConfig { initial: Some(initial), min: Some(min), max: Some(max) });
+        self
+    }
+
+    /// Sets the attempts in all and the upper ends of the first and of any backoff; default 4, 1 s and 30 s.
+    #[must_use]
+    pub fn retry(mut self, max_attempts: u32, base: Duration, max: Duration) -> Self {
+        let retry = self.retry.get_or_insert(RetryConfig::default());
+        (retry.max_attempts, retry.base, retry.max) = (Some(max_attempts), Some(base.into()), Some(max.into()));
+        self
+    }
+
+    /// Sets the retries per request, 0 to 1; default 0.2.
+    #[must_use]
+    pub fn retry_budget(mut self, budget: f64) -> Self {
+        self.retry.get_or_insert(RetryConfig::default()).budget = Some(budget);
+        self
+    }
+
+    /// Sets how long one attempt may take; default 120 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout.into());
+        self
+    }
+
+    /// Sets the service time (P90) up to which the model counts as healthy; default 30 s.
+    #[must_use]
+    pub fn healthy_latency(mut self, latency: Duration) -> Self {
+        self.healthy_latency = Some(latency.into());
+        self
+    }
+}
+
+impl TierConfig {
+    /// Begins with weight 1, class standard and no caps.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the share relative to others, 0.001 to 1000; default 1.
+    #[must_use]
+    pub fn weight(mut self, weight: f64) -> Self {
+        self.weight = Some(weight);
+        self
+    }
+
+    /// Sets the most urgent class its tenants may ask for, and the one they get by default; default standard.
+    #[must_use]
+    pub fn class(mut self, class: Class) -> Self {
+        self.class = Some(class.as_str().to_owned());
+        self
+    }
+
+    /// Sets the most requests in flight per tenant and model; default no limit.
+    #[must_use]
+    pub fn max_in_flight(mut self, requests: u32) -> Self {
+        self.max_in_flight = Some(requests);
+        self
+    }
+
+    /// Sets the most requests waiting per tenant and model; default no limit.
+    #[must_use]
+    pub fn max_queued(mut self, requests: u32) -> Self {
+        self.max_queued = Some(requests);
+        self
+    }
+}
+
+impl TenantConfig {
+    /// Begins with the default tier and no keys.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names its tier; default that of `[defaults]`.
+    #[must_use]
+    pub fn tier(mut self, tier: impl Into<String>) -> Self {
+        self.tier = Some(tier.into());
+        self
+    }
+
+    /// Adds an API key of the gateway by its hash.
+    #[must_use]
+    pub fn api_key(mut self, key: KeyHash) -> Self {
+        self.api_keys.push(key);
+        self
+    }
+
+    /// Reserves slots of a model.
+    #[must_use]
+    pub fn reserve(mut self, model: impl Into<String>, slots: u32) -> Self {
+        self.reserve.insert(model.into(), slots);
+        self
+    }
+}

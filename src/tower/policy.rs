@@ -1,0 +1,122 @@
+//! What the scheduler has to be told about the requests of a stack.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::actor::provider::Failure;
+use crate::actor::run::Spec;
+use crate::core::cost::Cost;
+use crate::core::fair_queue::Class;
+
+/// How one request is scheduled.
+#[derive(Debug, Clone)]
+pub struct Plan(pub(super) Spec);
+
+impl Plan {
+    /// Schedules it as one of `model`, of cost 1, for the tenant `default`.
+    #[must_use]
+    pub fn new(model: impl Into<Arc<str>>) -> Self {
+        Self(Spec::new(model.into(), Cost::ONE))
+    }
+
+    /// Names who pays.
+    #[must_use]
+    pub fn tenant(mut self, tenant: impl Into<Arc<str>>) -> Self {
+        self.0.tenant = Some(tenant.into());
+        self
+    }
+
+    /// Says how urgent it is; never more than the tenant's tier allows.
+    #[must_use]
+    pub fn class(mut self, class: Class) -> Self {
+        self.0.class = Some(class);
+        self
+    }
+
+    /// Sets the predicted cost, in units that mean the same for all requests of the model; default 1.
+    #[must_use]
+    pub fn cost(mut self, units: u64) -> Self {
+        self.0.cost = Cost::new(units);
+        self
+    }
+
+    /// Limits the wait for a slot; never longer than the model's `max_wait`, its default.
+    #[must_use]
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.0.max_wait = Some(wait);
+        self
+    }
+
+    /// Sets by when the response must be there; default no such moment.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.0.deadline = Some(deadline);
+        self
+    }
+}
+
+/// Says how requests are scheduled, which can be sent again, and what their responses mean.
+///
+/// # Examples
+///
+/// ```
+/// use fairflow::provider::Failure;
+/// use fairflow::tower::{Plan, Policy, http_failure};
+/// use http::{Request, Response};
+///
+/// #[derive(Clone)]
+/// struct ByHeader;
+///
+/// impl<E> Policy<Request<String>, Response<String>, E> for ByHeader {
+///     fn plan(&self, request: &Request<String>) -> Plan {
+///         let tenant = request.headers().get("x-tenant").and_then(|name| name.to_str().ok()).unwrap_or("default");
+///         Plan::new("gpt-test").tenant(tenant)
+///     }
+///
+///     fn copy(&self, request: &Request<String>) -> Option<Request<String>> {
+///         Some(request.clone())
+///     }
+///
+///     fn judge(&self, result: Result<&Response<String>, &E>) -> Option<Failure> {
+///         result.map_or(Some(Failure::from_status(503)), http_failure)
+///     }
+/// }
+/// ```
+pub trait Policy<Request, Response, Error> {
+    /// Says how a request is scheduled.
+    fn plan(&self, request: &Request) -> Plan;
+
+    /// Copies a request, so that it can be sent again; `None`, the default, where it must not or cannot be.
+    fn copy(&self, _: &Request) -> Option<Request> {
+        None
+    }
+
+    /// Says how an attempt failed, `None` where it did not. By default an error of the inner service is the request's
+    /// own fault and any response a success.
+    ///
+    /// What fails in a retryable way is sent again, if it can be; otherwise the scheduler learns from the failure and the
+    /// caller gets the inner service's own response or error.
+    fn judge(&self, result: Result<&Response, &Error>) -> Option<Failure> {
+        result.err().map(|_| Failure::new(crate::core::outcome::Outcome::Rejected, "the inner service failed"))
+    }
+}
+
+impl<F, Request, Response, Error> Policy<Request, Response, Error> for F
+where
+    F: Fn(&Request) -> Plan,
+{
+    fn plan(&self, request: &Request) -> Plan {
+        self(request)
+    }
+}
+
+/// Reads an HTTP response: `None` below 400, else what [`Failure::from_status`] says, with `retry-after` in whole seconds.
+#[must_use]
+pub fn http_failure<B>(response: &http::Response<B>) -> Option<Failure> {
+    let status = response.status().as_u16();
+    let failure = (status >= 400).then(|| Failure::from_status(status))?;
+    let stated = response.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Some(Failure { retry_after: stated.map(Duration::from_secs), ..failure })
+}
