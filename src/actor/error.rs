@@ -73,6 +73,10 @@ pub enum Error {
         /// Attempts made.
         attempts: u32,
     },
+    /// The attempt failed after the provider may have taken the work: sending it again could be paid twice. Look at the
+    /// provider, or allow it with `retry.resubmit`.
+    #[error("it is not known whether the provider did the work, and it was not sent again: {0}")]
+    Unconfirmed(Box<Failure>),
     /// The provider refused the request itself (bad prompt, moderation, …): its answer is in the failure.
     #[error("the provider refused the request: {0}")]
     Rejected(Box<Failure>),
@@ -98,6 +102,7 @@ impl Error {
             Self::QueueTimeout { .. } => "queue_timeout",
             Self::RetriesExhausted { .. } => "retries_exhausted",
             Self::UpstreamTimeout { .. } => "upstream_timeout",
+            Self::Unconfirmed(_) => "unconfirmed",
             Self::Rejected(_) => "rejected",
             Self::Internal(_) => "internal",
         }
@@ -112,6 +117,13 @@ impl Error {
             Self::QueueFull { .. } | Self::TenantQueueFull { .. } | Self::DeadlineUnreachable { .. } => 429,
             Self::NoCapacity { .. } | Self::RetriesExhausted { .. } | Self::Stopped => 503,
             Self::QueueTimeout { .. } | Self::UpstreamTimeout { .. } => 504,
+            Self::Unconfirmed(failure) => {
+                if failure.timed_out {
+                    504
+                } else {
+                    502
+                }
+            }
             Self::Rejected(failure) => failure.upstream.as_ref().map_or(400, |upstream| upstream.status),
             Self::Internal(_) => 500,
         }

@@ -54,15 +54,23 @@ pub struct Generate<T> {
     fairflow: Fairflow,
     task: T,
     spec: Spec,
+    job: Option<Arc<str>>,
 }
 
 impl<T: Task> Generate<T> {
     pub(crate) fn new(fairflow: Fairflow, task: T) -> Self {
         let spec = Spec { model: task.model().into(), tenant: None, class: None, cost: task.cost(), max_wait: None };
-        Self { fairflow, task, spec }
+        Self { fairflow, task, spec, job: None }
     }
 
     scheduling!();
+
+    /// Names the request, uniquely over all tenants. Providers with an idempotency key make it once; those that are
+    /// polled take up, under the same name, what they were already doing before a restart.
+    pub fn job(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.job = Some(name.into());
+        self
+    }
 
     /// Runs the task and also tells how it went.
     ///
@@ -71,7 +79,7 @@ impl<T: Task> Generate<T> {
     /// [`Error`]; its documentation says what each means and what to do.
     pub async fn with_receipt(self) -> Result<(T::Output, Receipt), Error> {
         let request = Request::Typed(self.task.into_work());
-        let (reply, settling, receipt) = self.fairflow.dispatch(self.spec, &request).await?;
+        let (reply, settling, receipt) = self.fairflow.dispatch_job(self.spec, &request, self.job).await?;
         settling.done();
         let Reply::Product(product) = reply else {
             return Err(Error::Internal("the provider answered a typed task in wire form".into()));

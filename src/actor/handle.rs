@@ -203,11 +203,26 @@ impl Fairflow {
 
     /// Schedules a request as it is and returns the reply with the slot still held.
     pub(crate) async fn dispatch(&self, spec: Spec, request: &Request) -> Result<(Reply, Settling, Receipt), Error> {
+        self.dispatch_job(spec, request, None).await
+    }
+
+    /// Schedules a request under the caller's own name for it.
+    pub(crate) async fn dispatch_job(
+        &self,
+        spec: Spec,
+        request: &Request,
+        job: Option<Arc<str>>,
+    ) -> Result<(Reply, Settling, Receipt), Error> {
         let engine = &*self.engine;
-        let (answer, slot, receipt) = run(engine, spec, |attempt| async move {
-            let answer = attempt.client.call(request, &attempt).await?;
-            let hints = answer.hints;
-            Ok(Yield { value: answer, hints })
+        let (answer, slot, receipt) = run(engine, spec, |attempt| {
+            if let Some(job) = &job {
+                attempt.name(job);
+            }
+            async move {
+                let answer = attempt.client.call(request, &attempt).await?;
+                let hints = answer.hints;
+                Ok(Yield { value: answer, hints })
+            }
         })
         .await?;
         let Answer { reply, cost, usage, .. } = answer;

@@ -1,7 +1,8 @@
 //! What the scheduler knows of a provider: one call, and how it ended.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,9 +47,26 @@ pub trait Provider: Send + Sync + fmt::Debug + 'static {
     fn call<'a>(&'a self, request: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>>;
 }
 
+/// What all attempts of one request share.
+#[derive(Debug, Default)]
+pub(crate) struct Errand {
+    /// The caller's own name for the request.
+    job: OnceLock<Arc<str>>,
+    /// Tells the provider that two attempts are one request; made on first use.
+    key: OnceLock<Arc<str>>,
+    spent: AtomicBool,
+}
+
+impl Errand {
+    pub(crate) fn is_spent(&self) -> bool {
+        self.spent.load(Ordering::Relaxed)
+    }
+}
+
 /// One dispatch of a request: the right to one call, until its deadline.
 #[derive(Debug, Clone)]
 pub struct Attempt {
+    pub(crate) errand: Arc<Errand>,
     pub(crate) number: u32,
     pub(crate) deadline: Instant,
     pub(crate) provider: Arc<str>,
@@ -80,6 +98,38 @@ impl Attempt {
     #[must_use]
     pub fn upstream_model(&self) -> &str {
         &self.upstream
+    }
+
+    /// Names the request as its caller does; the first name stays.
+    pub(crate) fn name(&self, job: &Arc<str>) {
+        self.errand.job.get_or_init(|| job.clone());
+    }
+
+    /// Returns the caller's own name for the request, under which it is resumed after a restart.
+    #[must_use]
+    pub fn job(&self) -> Option<&str> {
+        self.errand.job.get().map(|job| &**job)
+    }
+
+    /// Returns a UUID that is the same in every attempt of the request: an idempotency key for providers that have one.
+    /// With a [`job`](Self::job) it also outlives the process, since it is drawn from that.
+    #[must_use]
+    pub fn idempotency_key(&self) -> &str {
+        self.errand.key.get_or_init(|| match self.job() {
+            Some(job) => {
+                use sha2::{Digest, Sha256};
+                let digest: [u8; 32] = Sha256::digest(job.as_bytes()).into();
+                let bytes = std::array::from_fn(|index| digest[index]);
+                uuid::Builder::from_random_bytes(bytes).into_uuid().to_string().into()
+            }
+            None => uuid::Uuid::new_v4().to_string().into(),
+        })
+    }
+
+    /// Says whether, from here on, the provider may have taken work that it charges for. While it is so, a failure or
+    /// timeout ends the request instead of sending it again, unless the model's `retry.resubmit` allows that.
+    pub fn mark_spent(&self, spent: bool) {
+        self.errand.spent.store(spent, Ordering::Relaxed);
     }
 }
 
@@ -158,6 +208,8 @@ pub struct Failure {
     pub account_wide: bool,
     /// Whether the attempt ran into its own timeout.
     pub timed_out: bool,
+    /// Whether the provider may have taken the work all the same, so that another attempt could be paid twice.
+    pub spent: bool,
     /// What the response's headers say about rates.
     pub hints: RateHints,
     /// The provider's answer, to be passed through where the fault is the caller's.
@@ -174,6 +226,7 @@ impl Failure {
             retry_after: None,
             account_wide: false,
             timed_out: false,
+            spent: false,
             hints: RateHints::default(),
             upstream: None,
         }

@@ -14,7 +14,7 @@ use super::error::Error;
 use super::handle::Engine;
 use super::lease::{Grant, Lease, Report, Waiting};
 use super::messages::Submit;
-use super::provider::{Attempt, Failure};
+use super::provider::{Attempt, Errand, Failure};
 use super::registry::{Live, Model, Shared};
 use super::stats::Stats;
 use crate::core::cost::Cost;
@@ -134,11 +134,13 @@ where
     let mut journey = Journey { engine, spec: &spec, model, admitted, submissions: 0, failure: None };
     let mut waiting = journey.submit().inspect_err(|error| tally.end(error.reason()))?;
     let mut served = Duration::ZERO;
+    let errand = Arc::new(Errand::default());
     loop {
         let granted = journey.grant(waiting).await.inspect_err(|error| tally.end(error.reason()))?;
         let Grant { lease, attempt: number, timeout, sent } = granted;
         let route = lease.route.clone();
         let attempt = Attempt {
+            errand: errand.clone(),
             number,
             deadline: shared.clock.instant(sent + timeout),
             provider: route.provider_name.clone(),
@@ -148,7 +150,7 @@ where
         let deadline = attempt.deadline;
         // The call is made inside what is caught: an adapter may panic before it returns its future.
         let attempted = AssertUnwindSafe(async { call(attempt).await }).catch_unwind();
-        let failure = match tokio::time::timeout_at(deadline, attempted).await {
+        let mut failure = match tokio::time::timeout_at(deadline, attempted).await {
             Ok(Ok(Ok(Yield { value, hints }))) => {
                 let now = shared.clock.now();
                 let receipt = Receipt {
@@ -181,6 +183,12 @@ where
             lease.settle(report, None);
             tally.end("rejected");
             return Err(Error::Rejected(Box::new(failure)));
+        }
+        failure.spent |= errand.is_spent();
+        if failure.spent && !journey.model.settings().resubmit {
+            lease.settle(report, None);
+            tally.end("unconfirmed");
+            return Err(Error::Unconfirmed(Box::new(failure)));
         }
         journey.failure = Some(failure);
         let (waiter, next) = Waiting::new(journey.model.clone(), None, number, admitted);

@@ -76,7 +76,7 @@ impl Histogram {
 }
 
 /// How a request ended, as `fairflow_requests_total` labels it: `success` or the reason of the refusal.
-pub const REQUEST_OUTCOMES: [&str; 13] = [
+pub const REQUEST_OUTCOMES: [&str; 14] = [
     "success",
     "cancelled",
     "invalid_request",
@@ -88,6 +88,7 @@ pub const REQUEST_OUTCOMES: [&str; 13] = [
     "queue_timeout",
     "retries_exhausted",
     "upstream_timeout",
+    "unconfirmed",
     "rejected",
     "internal",
 ];

@@ -28,7 +28,8 @@ impl Settings {
 fn provider(settings: &ProviderSettings) -> Value {
     let (kind, mut rest) = match &settings.kind {
         ProviderKind::OpenAi(at) => ("openai", endpoint(at)),
-        ProviderKind::Runware(at) => ("runware", endpoint(at)),
+        ProviderKind::Runware(at) => ("runware", endpoint(&at.endpoint)),
+        ProviderKind::Task(at) => (at.preset.name(), endpoint(&at.endpoint)),
         ProviderKind::Sim(sim) => ("sim", json!({"sim": sim})),
     };
     rest["kind"] = kind.into();

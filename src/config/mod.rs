@@ -3,6 +3,7 @@
 //! [`Config`] is the TOML as a tree, every key optional; [`Config::validate`] turns it into [`Settings`] in the terms
 //! of core, or says everything that is wrong with it. So core never sees a bad value.
 
+mod accounts;
 mod effective;
 mod error;
 mod schema;
@@ -18,12 +19,13 @@ use std::path::Path;
 pub(crate) use self::error::nearest;
 pub use self::error::{ConfigError, Problem};
 pub use self::schema::{
-    AuthMode, Config, Defaults, ModelConfig, ProviderConfig, QueueConfig, RateConfig, RetryConfig, RouteConfig,
-    ServerConfig, SimConfig, TenantConfig, TierConfig, WindowConfig,
+    AuthMode, Config, Defaults, ModelConfig, PollConfig, ProviderConfig, QueueConfig, RateConfig, RetryConfig,
+    RouteConfig, ServerConfig, SimConfig, TenantConfig, TierConfig, Transport, WindowConfig,
 };
 pub use self::secret::{KeyHash, KeySource};
 pub use self::settings::{
-    Endpoint, ModelSettings, ProviderKind, ProviderSettings, RouteSettings, Settings, TenantPolicy, UnknownModels,
+    Endpoint, ModelSettings, PollSettings, Preset, ProviderKind, ProviderSettings, RouteSettings, RunwareSettings,
+    Settings, TaskSettings, TenantPolicy, UnknownModels,
 };
 pub use self::units::{Size, Span};
 
@@ -60,15 +62,7 @@ impl Config {
     /// kind of task.
     #[must_use]
     pub fn demo() -> Self {
-        let sim = ProviderConfig {
-            kind: "sim".into(),
-            base_url: None,
-            api_key: None,
-            max_in_flight: None,
-            rate: None,
-            max_response: None,
-            sim: Some(SimConfig::default()),
-        };
+        let sim = ProviderConfig { kind: "sim".into(), sim: Some(SimConfig::default()), ..ProviderConfig::default() };
         let model = || ModelConfig {
             routes: vec![RouteConfig { provider: "sim".into(), model: None }],
             ..ModelConfig::default()

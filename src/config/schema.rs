@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -73,12 +74,13 @@ impl Default for ServerConfig {
 }
 
 /// `[providers.NAME]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderConfig {
-    /// `openai`, `runware` or `sim`.
+    /// `openai`, `runware`, `bfl`, `fal`, `replicate`, `ark` or `sim`.
     pub kind: String,
-    /// Where it answers; openai's ends in `/v1`.
+    /// Where it answers; openai's ends in `/v1` by custom and may hold `{model}`. Only openai needs it: the others have
+    /// their service's own address as default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
     /// Key sent with each request.
@@ -93,9 +95,60 @@ pub struct ProviderConfig {
     /// Largest answer read, default 64MiB; a longer one is an error of the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_response: Option<Size>,
+    /// Only for `openai`: `authorization` (default: `Bearer KEY`) or, as Azure has it, `api-key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_header: Option<String>,
+    /// Only for `openai`: the query `api-version` that Azure wants, like "2024-10-21"; sent with each request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// Only for `runware`: one HTTP request per task, or one socket for all of them; default rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Transport>,
+    /// Only for `bfl`, `fal`, `replicate`, `ark` and `runware`: how results are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<PollConfig>,
+    /// Only for `bfl`, `fal`, `replicate` and `ark`: file that remembers the generations under way, so that named ones
+    /// are resumed after a restart; left out, they are remembered until the process ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handles: Option<PathBuf>,
     /// Only for `sim`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sim: Option<SimConfig>,
+}
+
+/// How Runware is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// One HTTP request per task.
+    #[default]
+    Rest,
+    /// One WebSocket that carries all tasks of the account.
+    WebSocket,
+}
+
+/// `poll = { … }`: how the state of a submitted generation is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct PollConfig {
+    /// Wait before the first question; default 500ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial: Option<Span>,
+    /// Longest wait between two questions that the provider did not ask for; default 5s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<Span>,
+    /// What each wait is multiplied by for the next, 1 to 10; default 1.5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub growth: Option<f64>,
+    /// Most questions per second over the whole account; default 20.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<f64>,
+    /// Questions in a row that may fail before the generation is given up; default 8. A 429 does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u32>,
+    /// Hosts, beside the provider's own, to which its polling URLs may lead with the key, like "api.*.example.com".
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
 }
 
 /// `rate = { … }`.
@@ -236,6 +289,10 @@ pub struct RetryConfig {
     /// Retries per request, 0 to 1; default 0.2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<f64>,
+    /// Sends media work again where the provider may have taken it already (the connection broke, the attempt timed
+    /// out), so that it may be paid twice; default false. Providers with an idempotency key do not need it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resubmit: Option<bool>,
 }
 
 /// `[defaults]`.

@@ -1,12 +1,13 @@
 //! A configuration that was found valid, in the terms of core.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::schema::{ServerConfig, SimConfig};
+use super::schema::{ServerConfig, SimConfig, Transport};
 use super::secret::KeyHash;
 use crate::core::fair_queue::{Class, QueueLimits, TenantLimits};
 use crate::core::pacer::Rates;
@@ -61,10 +62,104 @@ pub struct ProviderSettings {
 pub enum ProviderKind {
     /// OpenAI's API over HTTP.
     OpenAi(Endpoint),
-    /// Runware's REST API.
-    Runware(Endpoint),
+    /// Runware's API.
+    Runware(RunwareSettings),
+    /// A service that is submitted to and polled.
+    Task(TaskSettings),
     /// In process, simulated.
     Sim(SimConfig),
+}
+
+/// An account at Runware.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunwareSettings {
+    /// Where it answers: `http(s)` for both transports.
+    pub endpoint: Endpoint,
+    /// How it is spoken to.
+    pub transport: Transport,
+    /// How asynchronous results are asked for.
+    pub poll: PollSettings,
+}
+
+/// An account at a service that is submitted to and polled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskSettings {
+    /// Which service.
+    pub preset: Preset,
+    /// Where it answers.
+    pub endpoint: Endpoint,
+    /// How results are asked for.
+    pub poll: PollSettings,
+    /// File that remembers the generations under way.
+    pub handles: Option<PathBuf>,
+}
+
+/// The services that one adapter serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Preset {
+    /// Black Forest Labs.
+    Bfl,
+    /// fal.
+    Fal,
+    /// Replicate.
+    Replicate,
+    /// Volcengine Ark.
+    Ark,
+}
+
+impl Preset {
+    /// Returns its `kind` in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bfl => "bfl",
+            Self::Fal => "fal",
+            Self::Replicate => "replicate",
+            Self::Ark => "ark",
+        }
+    }
+
+    /// Returns the service's own address.
+    #[must_use]
+    pub const fn base_url(self) -> &'static str {
+        match self {
+            Self::Bfl => "https://api.bfl.ai/v1",
+            Self::Fal => "https://queue.fal.run",
+            Self::Replicate => "https://api.replicate.com/v1",
+            Self::Ark => "https://ark.cn-beijing.volces.com/api/v3",
+        }
+    }
+}
+
+/// How the state of a submitted generation is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PollSettings {
+    /// Wait before the first question.
+    pub initial: Duration,
+    /// Longest wait that the provider did not ask for.
+    pub max: Duration,
+    /// What each wait is multiplied by, at least 1.
+    pub growth: f64,
+    /// Most questions per second over the account.
+    pub per_second: f64,
+    /// Questions in a row that may fail.
+    pub patience: u32,
+    /// Hosts, beside the provider's own, that may get the key.
+    pub hosts: Vec<String>,
+}
+
+impl Default for PollSettings {
+    fn default() -> Self {
+        Self {
+            initial: Duration::from_millis(500),
+            max: Duration::from_secs(5),
+            growth: 1.5,
+            per_second: 20.0,
+            patience: 8,
+            hosts: Vec::new(),
+        }
+    }
 }
 
 /// Where an HTTP provider answers.
@@ -72,8 +167,12 @@ pub enum ProviderKind {
 pub struct Endpoint {
     /// Without a slash at its end.
     pub base_url: String,
-    /// Sent as a bearer token.
+    /// Sent as a bearer token, or as the provider wants it.
     pub api_key: Option<SecretString>,
+    /// Whether the key goes as it is into the header `api-key`.
+    pub bare_key: bool,
+    /// The query `api-version` of each request.
+    pub api_version: Option<String>,
     /// Largest answer read, in bytes.
     pub max_response: usize,
 }
@@ -81,7 +180,10 @@ pub struct Endpoint {
 impl PartialEq for Endpoint {
     fn eq(&self, other: &Self) -> bool {
         let key = |endpoint: &Self| endpoint.api_key.as_ref().map(|key| key.expose_secret().to_owned());
-        (&self.base_url, key(self), self.max_response) == (&other.base_url, key(other), other.max_response)
+        let plain = |endpoint: &Self| {
+            (endpoint.base_url.clone(), endpoint.bare_key, endpoint.api_version.clone(), endpoint.max_response)
+        };
+        plain(self) == plain(other) && key(self) == key(other)
     }
 }
 
@@ -104,6 +206,8 @@ pub struct ModelSettings {
     pub backoff: Backoff,
     /// Retries per request.
     pub retry_budget: f64,
+    /// Whether work that the provider may have taken already is sent again.
+    pub resubmit: bool,
     /// Longest one attempt may take.
     pub timeout: Duration,
     /// Service time (P90) up to which the model counts as healthy.

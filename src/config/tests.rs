@@ -85,6 +85,25 @@ fn every_bad_value_is_named_with_its_remedy() {
         ("[providers.p]\nkind = \"openai\"".into(), "providers.\"p\".base_url: is missing"),
         ("[providers.p]\nkind = \"openai\"\nbase_url = \"ftp://x\"".into(), "is no URL"),
         ("[providers.p]\nkind = \"openia\"\nbase_url = \"http://x\"".into(), "did you mean \"openai\"?"),
+        ("[providers.p]\nkind = \"fall\"".into(), "did you mean \"fal\"?"),
+        (
+            "[providers.p]\nkind = \"bfl\"\npoll = { initial = \"9s\", max = \"1s\" }".into(),
+            "poll.initial: 9s is above",
+        ),
+        ("[providers.p]\nkind = \"bfl\"\npoll = { growth = 0.5 }".into(), "poll.growth: 0.5 is out of range"),
+        ("[providers.p]\nkind = \"bfl\"\npoll = { per_second = nan }".into(), "poll.per_second: NaN is out of range"),
+        ("[providers.p]\nkind = \"bfl\"\npoll = { hosts = [\"*.ai\"] }".into(), "poll.hosts[0]: \"*.ai\" is no host"),
+        ("[providers.p]\nkind = \"bfl\"\npoll = { hosts = [\"https://x.ai\"] }".into(), "is no host"),
+        ("[providers.p]\nkind = \"bfl\"\napi_version = \"1\"".into(), "api_version: belongs to kind = \"openai\""),
+        ("[providers.p]\nkind = \"bfl\"\ntransport = \"rest\"".into(), "transport: belongs to kind = \"runware\""),
+        ("[providers.p]\nkind = \"runware\"\ntransport = \"ws\"".into(), "unknown variant"),
+        (format!("{BASE}poll = {{ max = \"1s\" }}"), "poll: belongs to kind"),
+        (format!("{BASE}key_header = \"x-key\""), "key_header: \"x-key\" is not known"),
+        (format!("{BASE}api_version = \"1&x=2\""), "api_version: \"1&x=2\" is no version"),
+        (
+            "[providers.p]\nkind = \"bfl\"\nhandles = \"h\"\n[providers.q]\nkind = \"fal\"\nhandles = \"h\"".into(),
+            "providers.\"q\".handles: is the file of provider \"p\" too",
+        ),
         (format!("{BASE}rate = {{ requests_per_minute = nan }}"), "requests_per_minute: NaN is no rate"),
         (format!("{BASE}rate = {{ requests_per_minute = 0 }}"), "requests_per_minute: 0 is no rate"),
         (format!("{BASE}max_in_flight = 0"), "max_in_flight: 0 is out of range"),
@@ -119,6 +138,20 @@ fn a_window_may_be_pinned_without_naming_its_start() {
     let text = format!("{BASE}[models.m]\nroutes = [{{ provider = \"lab\" }}]\nwindow = {{ min = 8, max = 8 }}");
     let settings = Config::from_toml(&text).and_then(|config| config.validate()).expect("valid");
     assert_eq!(settings.models["m"].window.initial, 8);
+}
+
+#[test]
+fn services_with_an_address_of_their_own_need_none() {
+    for kind in ["bfl", "fal", "replicate", "ark", "runware"] {
+        let text = format!("[providers.p]\nkind = \"{kind}\"");
+        let settings = Config::from_toml(&text).and_then(|config| config.validate()).expect(kind);
+        let base_url = match &settings.providers["p"].kind {
+            ProviderKind::Task(task) => &task.endpoint.base_url,
+            ProviderKind::Runware(runware) => &runware.endpoint.base_url,
+            other => panic!("{kind} became {other:?}"),
+        };
+        assert!(base_url.starts_with("https://"), "{base_url}");
+    }
 }
 
 #[test]

@@ -7,46 +7,40 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::error::{ConfigError, Problem, nearest};
-use super::schema::{AuthMode, Config, Defaults, ModelConfig, ProviderConfig, RateConfig, SimConfig, TierConfig};
+use super::schema::{AuthMode, Config, Defaults, ModelConfig, TierConfig};
 use super::secret::KeySource;
-use super::settings::{
-    Endpoint, ModelSettings, ProviderKind, ProviderSettings, RouteSettings, Settings, TenantPolicy, UnknownModels,
-};
+use super::settings::{ModelSettings, ProviderSettings, RouteSettings, Settings, TenantPolicy, UnknownModels};
 use super::units::Span;
 use crate::core::cost::Weight;
 use crate::core::fair_queue::{Class, QueueLimits, TenantLimits};
-use crate::core::pacer::Rates;
 use crate::core::retry::Backoff;
 use crate::core::window::WindowConfig;
 
-const KINDS: [&str; 3] = ["openai", "runware", "sim"];
-const DEFAULT_MAX_RESPONSE: usize = 64 << 20;
-
 /// Collects problems while the walk goes on.
 #[derive(Default)]
-struct Check(Vec<Problem>);
+pub(super) struct Check(Vec<Problem>);
 
 impl Check {
-    fn problem(&mut self, path: impl Into<String>, problem: impl Into<String>) {
+    pub(super) fn problem(&mut self, path: impl Into<String>, problem: impl Into<String>) {
         self.0.push(Problem { path: path.into(), problem: problem.into() });
     }
 
     /// Returns a whole number, or its default; zero is a problem.
-    fn count(&mut self, path: &str, value: Option<u32>, default: u32) -> u32 {
+    pub(super) fn count(&mut self, path: &str, value: Option<u32>, default: u32) -> u32 {
         if value == Some(0) {
             self.problem(path, "0 is out of range; at least 1, or leave it out");
         }
         value.filter(|value| *value > 0).unwrap_or(default)
     }
 
-    fn span(&mut self, path: &str, value: Option<Span>, default: Duration) -> Duration {
+    pub(super) fn span(&mut self, path: &str, value: Option<Span>, default: Duration) -> Duration {
         if value.is_some_and(|span| span.0.is_zero()) {
             self.problem(path, "0s is out of range; give a time above zero");
         }
         value.map_or(default, |span| span.0)
     }
 
-    fn rate(&mut self, path: &str, value: Option<f64>) -> Option<f64> {
+    pub(super) fn rate(&mut self, path: &str, value: Option<f64>) -> Option<f64> {
         let value = value?;
         if !value.is_finite() || value <= 0.0 {
             self.problem(path, format!("{value} is no rate; give a number per minute above 0, or leave it out"));
@@ -54,7 +48,7 @@ impl Check {
         Some(value)
     }
 
-    fn fraction(&mut self, path: &str, value: f64) -> f64 {
+    pub(super) fn fraction(&mut self, path: &str, value: f64) -> f64 {
         if !(0.0..=1.0).contains(&value) {
             self.problem(path, format!("{value} is out of range; give a number from 0 to 1"));
         }
@@ -70,7 +64,7 @@ impl Check {
         self.problem(path, format!("{name:?} is not among [{table}]; {hint}"));
     }
 
-    fn key(&mut self, path: &str, source: Option<&KeySource>) -> Option<SecretString> {
+    pub(super) fn key(&mut self, path: &str, source: Option<&KeySource>) -> Option<SecretString> {
         source?.read().map_err(|error| self.problem(path, error)).ok()
     }
 }
@@ -86,8 +80,15 @@ impl Config {
         let providers: BTreeMap<Arc<str>, ProviderSettings> = self
             .providers
             .iter()
-            .map(|(name, raw)| (Arc::from(name.as_str()), provider(&mut check, name, raw)))
+            .map(|(name, raw)| (Arc::from(name.as_str()), super::accounts::provider(&mut check, name, raw)))
             .collect();
+        let mut files: HashMap<&std::path::Path, &str> = HashMap::new();
+        for (name, raw) in &self.providers {
+            if let Some(other) = raw.handles.as_deref().and_then(|path| files.insert(path, name)) {
+                let path = format!("providers.{name:?}.handles");
+                check.problem(path, format!("is the file of provider {other:?} too; give each its own"));
+            }
+        }
         let names = || self.providers.keys().map(String::as_str);
         let models = self.models.iter().map(|(name, raw)| {
             let path = format!("models.{name:?}");
@@ -186,69 +187,6 @@ impl Config {
     }
 }
 
-fn provider(check: &mut Check, name: &str, raw: &ProviderConfig) -> ProviderSettings {
-    let path = format!("providers.{name:?}");
-    if raw.sim.is_some() && raw.kind != "sim" {
-        check.problem(format!("{path}.sim"), format!("belongs to kind = \"sim\", not {:?}", raw.kind));
-    }
-    let kind = match raw.kind.as_str() {
-        "sim" => {
-            let sim = raw.sim.clone().unwrap_or_default();
-            check_sim(check, &format!("{path}.sim"), &sim);
-            ProviderKind::Sim(sim)
-        }
-        kind => {
-            if !KINDS.contains(&kind) {
-                let known = KINDS.join(", ");
-                let hint =
-                    nearest(kind, KINDS.into_iter()).map_or(String::new(), |near| format!("; did you mean {near:?}?"));
-                check.problem(format!("{path}.kind"), format!("{kind:?} is not known here (known: {known}){hint}"));
-            }
-            let endpoint = Endpoint {
-                base_url: base_url(check, &path, raw.base_url.as_deref()),
-                api_key: check.key(&format!("{path}.api_key"), raw.api_key.as_ref()),
-                max_response: raw.max_response.map_or(DEFAULT_MAX_RESPONSE, |size| size.0),
-            };
-            if kind == "runware" { ProviderKind::Runware(endpoint) } else { ProviderKind::OpenAi(endpoint) }
-        }
-    };
-    let RateConfig { requests_per_minute, tokens_per_minute } =
-        raw.rate.unwrap_or(RateConfig { requests_per_minute: None, tokens_per_minute: None });
-    ProviderSettings {
-        name: name.into(),
-        kind,
-        max_in_flight: raw.max_in_flight.map(|n| check.count(&format!("{path}.max_in_flight"), Some(n), 1)),
-        rates: Rates {
-            requests_per_minute: check.rate(&format!("{path}.rate.requests_per_minute"), requests_per_minute),
-            tokens_per_minute: check.rate(&format!("{path}.rate.tokens_per_minute"), tokens_per_minute),
-        },
-    }
-}
-
-fn base_url(check: &mut Check, path: &str, url: Option<&str>) -> String {
-    let path = format!("{path}.base_url");
-    let Some(url) = url else {
-        check.problem(path, "is missing; give the provider's URL, like \"https://api.example.com/v1\"");
-        return String::new();
-    };
-    let valid = url.parse::<http::Uri>().ok().filter(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-    });
-    if valid.is_none() {
-        check.problem(path, format!("{url:?} is no URL; it begins with http:// or https:// and names a host"));
-    }
-    url.trim_end_matches('/').to_owned()
-}
-
-fn check_sim(check: &mut Check, path: &str, sim: &SimConfig) {
-    check.count(&format!("{path}.capacity"), Some(sim.capacity), 1);
-    check.rate(&format!("{path}.requests_per_minute"), sim.requests_per_minute);
-    check.fraction(&format!("{path}.hang"), sim.hang);
-    if !(0.0..=3.0).contains(&sim.sigma) {
-        check.problem(format!("{path}.sigma"), format!("{} is out of range; give a number from 0 to 3", sim.sigma));
-    }
-}
-
 fn model(check: &mut Check, path: &str, name: &str, raw: &ModelConfig, defaults: &Defaults) -> ModelSettings {
     // A key of a table falls back on its own: `queue = { capacity = 5 }` keeps the default max_wait.
     let (queue, queue_default) = (raw.queue.unwrap_or_default(), defaults.queue.unwrap_or_default());
@@ -282,6 +220,7 @@ fn model(check: &mut Check, path: &str, name: &str, raw: &ModelConfig, defaults:
         ),
         max_attempts: check.count(&at("retry.max_attempts"), retry.max_attempts.or(retry_default.max_attempts), 4),
         backoff,
+        resubmit: retry.resubmit.or(retry_default.resubmit).unwrap_or(false),
         retry_budget: check.fraction(&at("retry.budget"), retry.budget.or(retry_default.budget).unwrap_or(0.2)),
         timeout: check.span(&at("timeout"), raw.timeout.or(defaults.timeout), Duration::from_secs(120)),
         healthy_latency: check.span(

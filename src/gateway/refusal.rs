@@ -83,6 +83,10 @@ impl Refusal {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = HttpResponse::build(status);
         response.insert_header(("x-request-id", id)).insert_header(("x-fairflow-reason", self.reason));
+        if self.reason == "unconfirmed" {
+            // The official SDKs send a 5xx again by themselves, which could be paid twice.
+            response.insert_header(("x-should-retry", "false"));
+        }
         if let Some(wait) = self.retry_after {
             // Whole seconds, at least one: a zero would be read as "at once".
             response.insert_header(("retry-after", wait.as_secs_f64().ceil().max(1.0).to_string()));

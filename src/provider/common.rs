@@ -6,9 +6,11 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 
 use super::{Failure, Outcome};
-use crate::task::TextDelta;
+use crate::actor::stream::text_cost;
+use crate::core::cost::Cost;
 use crate::task::wire::Malformed;
 use crate::task::wire::sse::Events;
+use crate::task::{Product, Task, TextDelta, Work};
 
 /// A 2xx that cannot be read: the provider is not well, and another attempt may be.
 pub(super) fn unreadable(error: &Malformed) -> Failure {
@@ -58,4 +60,18 @@ pub(super) fn deltas(
         }
     })
     .boxed()
+}
+
+/// The cost by what was delivered: tokens where they are told, else the predicted cost less what is missing.
+pub(super) fn actual_cost(work: &Work, product: &Product) -> Option<Cost> {
+    let (asked, delivered) = match (work, product) {
+        (Work::Image(task), Product::Image(result)) => (task.count, result.images.len()),
+        (Work::Video(task), Product::Video(result)) => (task.count, result.videos.len()),
+        (Work::Audio(task), Product::Audio(result)) => (task.count, result.audios.len()),
+        (Work::Text(_), Product::Text(result)) => return text_cost(result.usage),
+        (Work::Embedding(_), Product::Embedding(result)) => return result.usage.input_tokens.map(Cost::new),
+        _ => return None,
+    };
+    let each = u64::from(work.cost().units()) / asked.max(1);
+    Some(Cost::new(each.saturating_mul(delivered as u64)))
 }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, RequestBuilder, Response, redirect};
+use reqwest::{Client, IntoUrl, Method, RequestBuilder, Response, redirect};
 use rustls_platform_verifier::BuilderVerifierExt;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -35,14 +35,38 @@ impl Http {
         if let Some(key) = &endpoint.api_key {
             headers.insert(AUTHORIZATION, bearer(key)?);
         }
+        Self::with_headers(endpoint, headers)
+    }
+
+    /// As [`new`](Self::new), with the key in headers of the provider's own choice.
+    pub(super) fn with_headers(endpoint: &Endpoint, headers: HeaderMap) -> Result<Self, String> {
         let client = client(&endpoint.base_url, headers)?;
         Ok(Self { client, base_url: endpoint.base_url.as_str().into(), max_response: endpoint.max_response })
     }
 
     /// Posts JSON below the base URL.
+    #[cfg(feature = "runware")]
     pub(super) fn post(&self, path: &str, body: Bytes) -> RequestBuilder {
         let url = format!("{}{path}", self.base_url);
         self.client.post(url).header(CONTENT_TYPE, "application/json").body(body)
+    }
+
+    /// Begins a request to a whole address; whoever calls it answers for where the key goes.
+    pub(super) fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
+        self.client.request(method, url)
+    }
+
+    /// Returns the address below which everything is.
+    pub(super) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// Sends a request and reads the whole answer, whatever its status.
+    #[cfg(feature = "task")]
+    pub(super) async fn exchange(&self, request: RequestBuilder) -> Result<(u16, HeaderMap, Bytes), Failure> {
+        let response = request.send().await.map_err(|error| transport(&error))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok((status, headers, self.body(response).await?))
     }
 
     /// Sends a request and returns a successful response, or what its failure means.
@@ -88,14 +112,23 @@ pub(crate) fn client(base_url: &str, headers: HeaderMap) -> Result<Client, Strin
 ///
 /// A sentence, when the key cannot stand in a header.
 pub(crate) fn bearer(key: &SecretString) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))
-        .map_err(|_| "the key has characters that cannot stand in a header".to_owned())?;
+    secret_header(&format!("Bearer {}", key.expose_secret()))
+}
+
+/// Writes a header that holds a key, marked as sensitive.
+///
+/// # Errors
+///
+/// A sentence, when the key cannot stand in a header.
+pub(super) fn secret_header(text: &str) -> Result<HeaderValue, String> {
+    let mut value =
+        HeaderValue::from_str(text).map_err(|_| "the key has characters that cannot stand in a header".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 /// Sets up TLS without touching the process-wide default; an account without `https` trusts nobody.
-fn tls(https: bool) -> Result<rustls::ClientConfig, String> {
+pub(super) fn tls(https: bool) -> Result<rustls::ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let failed = |error| format!("TLS cannot be set up: {error}; are root certificates installed?");
@@ -140,7 +173,9 @@ fn transport(error: &reqwest::Error) -> Failure {
     };
     // The URL stays out of it: it may hold what should not be logged.
     let cause = std::error::Error::source(error).map_or(String::new(), |cause| format!(" ({cause})"));
-    Failure::new(Outcome::Overloaded, format!("{what}{cause}"))
+    // A request that never had a connection was certainly not taken.
+    let spent = !error.is_connect();
+    Failure { spent, ..Failure::new(Outcome::Overloaded, format!("{what}{cause}")) }
 }
 
 /// Says what a status, its headers and its body mean.

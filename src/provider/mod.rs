@@ -1,16 +1,18 @@
 //! Providers: each speaks one service's protocol and says honestly how an attempt ended.
 
-#[cfg(any(feature = "openai", feature = "runware"))]
+#[cfg(feature = "client")]
 mod common;
-#[cfg(any(feature = "openai", feature = "runware"))]
+#[cfg(feature = "client")]
 mod headers;
 #[cfg(feature = "client")]
 pub(crate) mod http;
-#[cfg(feature = "openai")]
+#[cfg(any(feature = "openai", feature = "task"))]
 mod openai;
 #[cfg(feature = "runware")]
 mod runware;
 mod sim;
+#[cfg(feature = "task")]
+pub mod task;
 
 use std::sync::Arc;
 
@@ -58,7 +60,9 @@ pub fn build(settings: &ProviderSettings) -> Result<Arc<dyn Provider>, String> {
         #[cfg(feature = "openai")]
         ProviderKind::OpenAi(endpoint) => Ok(Arc::new(openai::OpenAi::new(endpoint)?)),
         #[cfg(feature = "runware")]
-        ProviderKind::Runware(endpoint) => Ok(Arc::new(runware::Runware::new(endpoint)?)),
+        ProviderKind::Runware(runware) => Ok(Arc::new(runware::Runware::new(&settings.name, runware)?)),
+        #[cfg(feature = "task")]
+        ProviderKind::Task(task) => Ok(Arc::new(task::TaskProvider::new(&settings.name, task)?)),
         #[allow(unreachable_patterns, reason = "reachable where a feature is off")]
         other => Err(format!("{other:?} needs a feature that this build lacks")),
     }

@@ -1,11 +1,15 @@
-//! OpenAI's API, and the many servers that speak it.
+//! OpenAI's API, and the many servers that speak it, Azure's way of headers, versions and deployments included.
 
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{Method, Response};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::common::{deltas, unreadable};
+use super::common::{actual_cost, deltas, unreadable};
 use super::headers::hints;
-use super::http::{Http, chunks};
+use super::http::{Http, chunks, secret_header};
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream, read_work};
 use crate::actor::stream::text_cost;
 use crate::config::Endpoint;
@@ -18,6 +22,8 @@ use crate::task::{Request, Usage, Work};
 #[derive(Debug)]
 pub(super) struct OpenAi {
     http: Http,
+    /// Azure's.
+    api_version: Option<String>,
 }
 
 /// The one part of an answer that scheduling reads.
@@ -28,23 +34,58 @@ struct WithUsage {
 
 impl OpenAi {
     pub(super) fn new(endpoint: &Endpoint) -> Result<Self, String> {
-        Ok(Self { http: Http::new(endpoint)? })
+        let http = if endpoint.bare_key {
+            let mut headers = HeaderMap::new();
+            if let Some(key) = &endpoint.api_key {
+                headers.insert("api-key", secret_header(key.expose_secret())?);
+            }
+            Http::with_headers(endpoint, headers)?
+        } else {
+            Http::new(endpoint)?
+        };
+        Ok(Self { http, api_version: endpoint.api_version.clone() })
+    }
+
+    /// Sends a body to an endpoint. A request for images is not sent again once it may have been taken: they are paid
+    /// by the piece. Text and embeddings are, as the official SDKs do it.
+    async fn send(&self, endpoint: openai::Endpoint, body: Bytes, attempt: &Attempt) -> Result<Response, Failure> {
+        let costly = endpoint == openai::Endpoint::Images;
+        let mut url = format!("{}{}", self.http.base_url(), endpoint.path());
+        if url.contains("{model}") {
+            url = url.replace("{model}", &segment(attempt.upstream_model()));
+        }
+        if let Some(version) = &self.api_version {
+            url.push_str("?api-version=");
+            url.push_str(version);
+        }
+        let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, "application/json").body(body);
+        attempt.mark_spent(costly);
+        self.http.send(request).await.map_err(|failure| {
+            let spent = failure.spent && costly;
+            attempt.mark_spent(spent);
+            Failure { spent, ..failure }
+        })
+    }
+
+    /// Reads a whole answer; whether what breaks off here is spent was decided when it was sent.
+    async fn read(&self, response: Response) -> Result<Bytes, Failure> {
+        self.http.body(response).await.map_err(|failure| Failure { spent: false, ..failure })
     }
 
     /// Forwards a request of this dialect and its answer as they are.
     async fn forward(&self, request: &OpenAiRequest, attempt: &Attempt) -> Result<Answer, Failure> {
         let body = request.body_for(attempt.upstream_model());
-        let response = self.http.send(self.http.post(request.endpoint.path(), body)).await?;
+        let response = self.send(request.endpoint, body, attempt).await?;
         let (status, hints) = (response.status().as_u16(), hints(response.headers()));
         let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or("application/json").to_owned();
         if request.stream && content_type.starts_with("text/event-stream") {
             return Ok(Answer { hints, ..Answer::new(Reply::Stream(chunks(response))) });
         }
-        let body = self.http.body(response).await?;
+        let body = self.read(response).await?;
         let usage = serde_json::from_slice::<WithUsage>(&body).ok().and_then(|told| told.usage);
         let usage = usage.as_ref().map(Usage::from_json).unwrap_or_default();
-        let cost = actual_cost(request.endpoint, usage);
+        let cost = told_cost(request.endpoint, usage);
         Ok(Answer { reply: Reply::Verbatim(Upstream { status, content_type, body }), usage, cost, hints })
     }
 
@@ -53,14 +94,14 @@ impl OpenAi {
             let message = format!("an openai provider cannot do {} tasks", work.kind());
             return Err(Failure::new(Outcome::Rejected, message));
         };
-        let response = self.http.send(self.http.post(endpoint.path(), body.to_string().into())).await?;
+        let response = self.send(endpoint, body.to_string().into(), attempt).await?;
         let hints = hints(response.headers());
         if matches!(work, Work::Text(task) if task.stream) {
             return Ok(Answer { hints, ..Answer::new(Reply::Deltas(deltas(chunks(response), openai::decode_delta))) });
         }
-        let body = self.http.body(response).await?;
+        let body = self.read(response).await?;
         let product = openai::decode(endpoint, &body).map_err(|error| unreadable(&error))?;
-        let cost = actual_cost(endpoint, product.usage());
+        let cost = actual_cost(work, &product);
         Ok(Answer { cost, hints, ..Answer::product(product) })
     }
 }
@@ -77,7 +118,17 @@ impl Provider for OpenAi {
     }
 }
 
-fn actual_cost(endpoint: openai::Endpoint, usage: Usage) -> Option<Cost> {
+/// Writes a model's name as one part of a path.
+fn segment(model: &str) -> String {
+    let write = |byte: u8| match byte {
+        b'-' | b'_' | b'.' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    model.bytes().map(write).collect()
+}
+
+fn told_cost(endpoint: openai::Endpoint, usage: Usage) -> Option<Cost> {
     match endpoint {
         openai::Endpoint::Chat => text_cost(usage),
         openai::Endpoint::Embeddings => usage.input_tokens.map(Cost::new),

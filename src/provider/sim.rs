@@ -16,7 +16,8 @@ use crate::core::pacer::{Pacer, Rates};
 use crate::core::time::Time;
 use crate::task::Task as _;
 use crate::task::{
-    EmbeddingResult, Image, ImageResult, Product, RawResult, Request, TextDelta, TextResult, Usage, Work,
+    Audio, AudioResult, EmbeddingResult, Image, ImageResult, Product, RawResult, Request, TextDelta, TextResult, Usage,
+    Video, VideoResult, Work,
 };
 
 /// One transparent pixel, PNG, base64.
@@ -179,6 +180,26 @@ fn product(work: &Work, attempt: &Attempt) -> Product {
                 usage: Usage { input_tokens: Some(tokens), ..Usage::default() },
             })
         }
+        Work::Video(task) => {
+            let video = |_| {
+                let id = uuid::Uuid::new_v4().to_string();
+                let url = Some(format!("https://{}.invalid/{id}", attempt.provider()));
+                Video { id: Some(id), url, seed: Some(1), ..Video::default() }
+            };
+            let videos: Vec<Video> = (0..task.count.clamp(1, 64)).map(video).collect();
+            let dollars = Some(0.001 * videos.len() as f64);
+            Product::Video(VideoResult { videos, usage: Usage { dollars, ..Usage::default() } })
+        }
+        Work::Audio(task) => {
+            let audio = |_| {
+                let id = uuid::Uuid::new_v4().to_string();
+                let url = Some(format!("https://{}.invalid/{id}", attempt.provider()));
+                Audio { id: Some(id), url, ..Audio::default() }
+            };
+            let audios: Vec<Audio> = (0..task.count.clamp(1, 64)).map(audio).collect();
+            let dollars = Some(0.001 * audios.len() as f64);
+            Product::Audio(AudioResult { audios, usage: Usage { dollars, ..Usage::default() } })
+        }
         Work::Raw(task) => {
             let medium = ["video", "audio", "image"].into_iter().find(|medium| task.task_type().starts_with(medium));
             let mut item = Map::new();
@@ -203,7 +224,7 @@ fn images(count: u64, extra: &Map<String, Value>) -> Product {
         } else {
             (Some(format!("data:image/png;base64,{PIXEL}")), None)
         };
-        Image { id, url, base64, seed: Some(1) }
+        Image { id, url, base64, seed: Some(1), ..Image::default() }
     };
     let images: Vec<Image> = (0..count.clamp(1, 64)).map(|_| image()).collect();
     let dollars = Some(0.001 * images.len() as f64);

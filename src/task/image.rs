@@ -1,12 +1,14 @@
 //! Images from a prompt.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::{Product, Task, Usage, Work};
 use crate::core::cost::Cost;
 
 /// Pixels of one cost unit per step: a quarter of a megapixel (512 × 512).
-const UNIT_PIXELS: u64 = 512 * 512;
+pub(super) const UNIT_PIXELS: u64 = 512 * 512;
 /// Steps assumed where the request names none.
 const DEFAULT_STEPS: u64 = 28;
 
@@ -83,6 +85,8 @@ pub struct Image {
     pub base64: Option<String>,
     /// Seed that makes it again.
     pub seed: Option<u64>,
+    /// How long the URL stays good, from when it was told; `None` where the provider does not say.
+    pub url_lifetime: Option<Duration>,
 }
 
 /// The images of one task.

@@ -4,20 +4,24 @@
 //! the wire keeps its original form: a provider of the same dialect forwards it verbatim, any other reads it as typed
 //! [`Work`]. So nothing is parsed or copied beyond what deciding needs.
 
+mod audio;
 mod embedding;
 mod image;
 mod product;
 mod raw;
 mod text;
 mod upscale;
+mod video;
 pub mod wire;
 
+pub use self::audio::{Audio, AudioInference, AudioResult};
 pub use self::embedding::{Embedding, EmbeddingResult};
 pub use self::image::{Image, ImageInference, ImageResult};
 pub use self::product::{Product, Usage};
 pub use self::raw::{RawResult, RawTask};
 pub use self::text::{Message, TextDelta, TextInference, TextResult};
 pub use self::upscale::ImageUpscale;
+pub use self::video::{Video, VideoInference, VideoResult};
 use self::wire::{Malformed, Wire};
 use crate::core::cost::Cost;
 
@@ -64,6 +68,10 @@ pub enum Work {
     Image(ImageInference),
     /// A larger image from a small one.
     Upscale(ImageUpscale),
+    /// Moving images from a prompt or a first frame.
+    Video(VideoInference),
+    /// Sound from a prompt.
+    Audio(AudioInference),
     /// Vectors from texts.
     Embedding(Embedding),
     /// Anything else, in Runware's form.
@@ -78,6 +86,8 @@ impl Work {
             Self::Text(_) => "text",
             Self::Image(_) => "image",
             Self::Upscale(_) => "upscale",
+            Self::Video(_) => "video",
+            Self::Audio(_) => "audio",
             Self::Embedding(_) => "embedding",
             Self::Raw(task) => task.task_type(),
         }
@@ -93,6 +103,8 @@ impl Task for Work {
             Self::Text(task) => task.model(),
             Self::Image(task) => task.model(),
             Self::Upscale(task) => task.model(),
+            Self::Video(task) => task.model(),
+            Self::Audio(task) => task.model(),
             Self::Embedding(task) => task.model(),
             Self::Raw(task) => task.model(),
         }
@@ -103,6 +115,8 @@ impl Task for Work {
             Self::Text(task) => task.cost(),
             Self::Image(task) => task.cost(),
             Self::Upscale(task) => task.cost(),
+            Self::Video(task) => task.cost(),
+            Self::Audio(task) => task.cost(),
             Self::Embedding(task) => task.cost(),
             Self::Raw(task) => task.cost(),
         }

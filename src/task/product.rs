@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{EmbeddingResult, ImageResult, RawResult, TextResult};
+use super::{AudioResult, EmbeddingResult, ImageResult, RawResult, TextResult, VideoResult};
 
 /// What a generation used, as far as the provider said.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -36,6 +36,10 @@ pub enum Product {
     Text(TextResult),
     /// Of an image or upscale task.
     Image(ImageResult),
+    /// Of a video task.
+    Video(VideoResult),
+    /// Of an audio task.
+    Audio(AudioResult),
     /// Of an embedding task.
     Embedding(EmbeddingResult),
     /// Of any other task.
@@ -49,6 +53,8 @@ impl Product {
         match self {
             Self::Text(result) => result.usage,
             Self::Image(result) => result.usage,
+            Self::Video(result) => result.usage,
+            Self::Audio(result) => result.usage,
             Self::Embedding(result) => result.usage,
             Self::Raw(result) => result.usage,
         }

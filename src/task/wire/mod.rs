@@ -3,6 +3,8 @@
 pub mod openai;
 pub mod runware;
 pub mod sse;
+#[cfg(test)]
+mod tests;
 pub mod usage;
 
 use thiserror::Error;

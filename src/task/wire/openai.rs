@@ -303,7 +303,7 @@ pub fn encode(work: &Work, upstream: &str) -> Option<(Endpoint, Value)> {
             }
             Some((Endpoint::Embeddings, body))
         }
-        Work::Upscale(_) | Work::Raw(_) => None,
+        Work::Upscale(_) | Work::Video(_) | Work::Audio(_) | Work::Raw(_) => None,
     }
 }
 
@@ -411,6 +411,14 @@ pub fn render(product: &Product, label: Label<'_>, base64: bool) -> Value {
             let tokens = result.usage.input_tokens.unwrap_or(0);
             let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens});
             json!({"object": "list", "data": data, "model": label.model, "usage": usage})
+        }
+        Product::Video(result) => {
+            let data: Vec<Value> = result.videos.iter().map(|video| json!({"url": video.url})).collect();
+            json!({"created": label.created, "data": data})
+        }
+        Product::Audio(result) => {
+            let data: Vec<Value> = result.audios.iter().map(|audio| json!({"url": audio.url})).collect();
+            json!({"created": label.created, "data": data})
         }
         Product::Raw(result) => json!({"data": result.items}),
     }

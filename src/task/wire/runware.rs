@@ -5,12 +5,14 @@ use serde_json::{Map, Value, json};
 use super::Malformed;
 use super::openai::parse_messages;
 use crate::core::cost::Cost;
+use crate::task::audio::audio_cost;
 use crate::task::image::image_cost;
 use crate::task::text::text_cost;
 use crate::task::upscale::upscale_cost;
+use crate::task::video::video_cost;
 use crate::task::{
-    Image, ImageInference, ImageResult, ImageUpscale, Product, RawResult, RawTask, Task, TextDelta, TextInference,
-    TextResult, Usage, Work,
+    Audio, AudioInference, AudioResult, Image, ImageInference, ImageResult, ImageUpscale, Product, RawResult, RawTask,
+    Task, TextDelta, TextInference, TextResult, Usage, Video, VideoInference, VideoResult, Work,
 };
 
 /// One task object, checked as far as scheduling needs.
@@ -102,7 +104,7 @@ impl RunwareTask {
         let model = self.model().to_owned();
         let stream = self.wants_stream();
         let task_type = self.task_type().to_owned();
-        let known = ["imageInference", "textInference", "imageUpscale", "upscale"];
+        let known = ["imageInference", "textInference", "imageUpscale", "upscale", "videoInference", "audioInference"];
         if !known.contains(&task_type.as_str()) {
             return Ok(Work::Raw(RawTask { body }));
         }
@@ -119,6 +121,24 @@ impl RunwareTask {
                 let (steps, count) = (number("steps"), number("numberResults").unwrap_or(1));
                 Ok(Work::Image(ImageInference { model, prompt, width, height, steps, count, extra: body }))
             }
+            "videoInference" | "audioInference" => {
+                // Some models need no prompt: a first frame or a track says it all.
+                let prompt = take("positivePrompt").and_then(|prompt| prompt.as_str().map(str::to_owned));
+                let prompt = prompt.unwrap_or_default();
+                let seconds = take("duration").and_then(|seconds| seconds.as_f64());
+                let count = take("numberResults").and_then(|count| count.as_u64()).unwrap_or(1);
+                if task_type == "audioInference" {
+                    return Ok(Work::Audio(AudioInference { model, prompt, seconds, count, extra: body }));
+                }
+                let mut number = |name: &str| take(name).and_then(|value| value.as_u64());
+                let (fps, width, height) = (number("fps"), number("width"), number("height"));
+                let first_frame = lone_frame(body.get("frameImages"));
+                if first_frame.is_some() {
+                    body.remove("frameImages");
+                }
+                let size = width.zip(height);
+                Ok(Work::Video(VideoInference { model, prompt, seconds, fps, size, first_frame, count, extra: body }))
+            }
             "textInference" => {
                 let messages = parse_messages(take("messages").as_ref())?;
                 let max_tokens = take("maxTokens").and_then(|limit| limit.as_u64());
@@ -134,6 +154,14 @@ impl RunwareTask {
     }
 }
 
+/// Returns the image that a video begins with, where that is all that `frameImages` says.
+fn lone_frame(frames: Option<&Value>) -> Option<String> {
+    let [frame] = &frames?.as_array()?[..] else { return None };
+    let image = frame.as_str().or_else(|| frame.get("inputImage").or_else(|| frame.get("inputImages"))?.as_str());
+    let first = frame.get("frame").is_none_or(|frame| frame == "first");
+    image.filter(|_| first).map(str::to_owned)
+}
+
 /// Predicts the cost of a task object.
 fn cost(body: &Map<String, Value>) -> Result<Cost, Malformed> {
     let number = |name: &str| match body.get(name) {
@@ -141,6 +169,13 @@ fn cost(body: &Map<String, Value>) -> Result<Cost, Malformed> {
         Some(value) => match value.as_u64() {
             Some(value) if value > 0 => Ok(Some(value)),
             _ => Err(Malformed::new(name, format!("must be a whole number above 0, not {value}"))),
+        },
+    };
+    let seconds = |name: &str| match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_f64() {
+            Some(seconds) if seconds > 0.0 => Ok(Some(seconds)),
+            _ => Err(Malformed::new(name, format!("must be a number of seconds above 0, not {value}"))),
         },
     };
     let length =
@@ -153,6 +188,13 @@ fn cost(body: &Map<String, Value>) -> Result<Cost, Malformed> {
             number("height")?.unwrap_or(1024),
         ),
         "textInference" => text_cost(length("messages") as u64, number("maxTokens")?),
+        "videoInference" => video_cost(
+            number("numberResults")?.unwrap_or(1),
+            seconds("duration")?,
+            number("fps")?,
+            number("width")?.zip(number("height")?),
+        ),
+        "audioInference" => audio_cost(number("numberResults")?.unwrap_or(1), seconds("duration")?),
         "imageUpscale" | "upscale" => upscale_cost(length("inputImage") as u64),
         _ => RawTask { body: body.clone() }.cost(),
     })
@@ -194,6 +236,21 @@ pub fn encode(work: &Work, upstream: &str, uuid: &str) -> Option<Map<String, Val
             body.insert("upscaleFactor".into(), task.factor.into());
             ("imageUpscale", body)
         }
+        Work::Video(task) => {
+            let mut body = media(&task.prompt, task.seconds, task.count, &task.extra);
+            if let Some((width, height)) = task.size {
+                body.insert("width".into(), width.into());
+                body.insert("height".into(), height.into());
+            }
+            if let Some(fps) = task.fps {
+                body.insert("fps".into(), fps.into());
+            }
+            if let Some(image) = &task.first_frame {
+                body.insert("frameImages".into(), json!([{"inputImage": image}]));
+            }
+            ("videoInference", body)
+        }
+        Work::Audio(task) => ("audioInference", media(&task.prompt, task.seconds, task.count, &task.extra)),
         Work::Raw(task) => (task.task_type(), task.body.clone()),
         Work::Embedding(_) => return None,
     };
@@ -202,8 +259,34 @@ pub fn encode(work: &Work, upstream: &str, uuid: &str) -> Option<Map<String, Val
     body.insert("taskUUID".into(), uuid.into());
     body.insert("model".into(), upstream.into());
     body.insert("includeCost".into(), true.into());
-    body.entry("deliveryMethod").or_insert_with(|| if stream { "stream" } else { "sync" }.into());
+    let delivery = match work {
+        // Minutes of work: the connection would not last.
+        Work::Video(_) | Work::Audio(_) => "async",
+        _ if stream => "stream",
+        _ => "sync",
+    };
+    body.entry("deliveryMethod").or_insert_with(|| delivery.into());
     Some(body)
+}
+
+/// Writes what video and audio tasks have in common.
+fn media(prompt: &str, seconds: Option<f64>, count: u64, extra: &Map<String, Value>) -> Map<String, Value> {
+    let mut body = extra.clone();
+    if !prompt.is_empty() {
+        body.insert("positivePrompt".into(), prompt.into());
+    }
+    if let Some(seconds) = seconds {
+        body.insert("duration".into(), whole_or_not(seconds));
+    }
+    body.insert("numberResults".into(), count.into());
+    body
+}
+
+/// Writes a number of seconds as services want it: whole where it is.
+#[must_use]
+pub(crate) fn whole_or_not(seconds: f64) -> Value {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "compared just before")]
+    if seconds.fract() == 0.0 && (0.0..1e9).contains(&seconds) { (seconds as u64).into() } else { seconds.into() }
 }
 
 /// Returns what result objects say was used.
@@ -227,6 +310,7 @@ pub fn decode(work: &Work, items: Vec<Map<String, Value>>) -> Product {
                 url: text(item, "imageURL"),
                 base64: text(item, "imageBase64Data"),
                 seed: item.get("seed").and_then(Value::as_u64),
+                url_lifetime: None,
             });
             Product::Image(ImageResult { images: images.collect(), usage })
         }
@@ -237,6 +321,24 @@ pub fn decode(work: &Work, items: Vec<Map<String, Value>>) -> Product {
                 finish_reason: first.and_then(|item| text(item, "finishReason")),
                 usage,
             })
+        }
+        Work::Video(_) => {
+            let videos = items.iter().map(|item| Video {
+                id: text(item, "videoUUID"),
+                url: text(item, "videoURL"),
+                seed: item.get("seed").and_then(Value::as_u64),
+                url_lifetime: None,
+            });
+            Product::Video(VideoResult { videos: videos.collect(), usage })
+        }
+        Work::Audio(_) => {
+            let audios = items.iter().map(|item| Audio {
+                id: text(item, "audioUUID"),
+                url: text(item, "audioURL"),
+                base64: text(item, "audioBase64Data"),
+                url_lifetime: None,
+            });
+            Product::Audio(AudioResult { audios: audios.collect(), usage })
         }
         Work::Embedding(_) | Work::Raw(_) => Product::Raw(RawResult { items, usage }),
     }
@@ -268,6 +370,15 @@ pub fn render(product: Product, task: &RunwareTask) -> Vec<Map<String, Value>> {
             item.insert("usage".into(), usage_json(usage));
             vec![item]
         }
+        Product::Video(result) => {
+            let item = |video: Video| medium("video", video.id, [("URL", video.url)], video.seed);
+            result.videos.into_iter().map(item).collect()
+        }
+        Product::Audio(result) => {
+            let item =
+                |audio: Audio| medium("audio", audio.id, [("URL", audio.url), ("Base64Data", audio.base64)], None);
+            result.audios.into_iter().map(item).collect()
+        }
         Product::Embedding(result) => {
             vec![Map::from_iter([("embeddings".to_owned(), json!(result.vectors))])]
         }
@@ -284,6 +395,21 @@ pub fn render(product: Product, task: &RunwareTask) -> Vec<Map<String, Value>> {
         }
     }
     items
+}
+
+/// Writes one video or piece of sound; `getResponse` needs its status.
+fn medium<const N: usize>(
+    kind: &str,
+    id: Option<String>,
+    forms: [(&str, Option<String>); N],
+    seed: Option<u64>,
+) -> Map<String, Value> {
+    let mut item = Map::new();
+    item.insert("status".into(), "success".into());
+    item.insert(format!("{kind}UUID"), id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()).into());
+    item.extend(forms.into_iter().filter_map(|(form, value)| Some((format!("{kind}{form}"), value?.into()))));
+    item.extend(seed.map(|seed| ("seed".to_owned(), seed.into())));
+    item
 }
 
 fn usage_json(usage: Usage) -> Value {

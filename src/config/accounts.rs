@@ -1,0 +1,169 @@
+//! Checks `[providers]`: each kind's keys, and its service's address where none is given.
+
+use super::error::nearest;
+use super::schema::{PollConfig, ProviderConfig, RateConfig, SimConfig};
+use super::settings::{Endpoint, PollSettings, Preset, ProviderKind, ProviderSettings, RunwareSettings, TaskSettings};
+use super::validate::Check;
+use crate::core::pacer::Rates;
+
+const KINDS: [&str; 7] = ["openai", "runware", "bfl", "fal", "replicate", "ark", "sim"];
+const RUNWARE: &str = "https://api.runware.ai/v1";
+const DEFAULT_MAX_RESPONSE: usize = 64 << 20;
+
+pub(super) fn provider(check: &mut Check, name: &str, raw: &ProviderConfig) -> ProviderSettings {
+    let path = format!("providers.{name:?}");
+    check_keys(check, &path, raw);
+    let kind = match raw.kind.as_str() {
+        "sim" => {
+            let sim = raw.sim.clone().unwrap_or_default();
+            check_sim(check, &format!("{path}.sim"), &sim);
+            ProviderKind::Sim(sim)
+        }
+        "runware" => ProviderKind::Runware(RunwareSettings {
+            endpoint: endpoint(check, &path, raw, Some(RUNWARE)),
+            transport: raw.transport.unwrap_or_default(),
+            poll: poll(check, &format!("{path}.poll"), raw.poll.as_ref()),
+        }),
+        kind => match preset(kind) {
+            Some(preset) => ProviderKind::Task(TaskSettings {
+                preset,
+                endpoint: endpoint(check, &path, raw, Some(preset.base_url())),
+                poll: poll(check, &format!("{path}.poll"), raw.poll.as_ref()),
+                handles: raw.handles.clone(),
+            }),
+            None => {
+                if kind != "openai" {
+                    let known = KINDS.join(", ");
+                    let hint = nearest(kind, KINDS.into_iter())
+                        .map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+                    check.problem(format!("{path}.kind"), format!("{kind:?} is not known here (known: {known}){hint}"));
+                }
+                ProviderKind::OpenAi(endpoint(check, &path, raw, None))
+            }
+        },
+    };
+    let RateConfig { requests_per_minute, tokens_per_minute } =
+        raw.rate.unwrap_or(RateConfig { requests_per_minute: None, tokens_per_minute: None });
+    ProviderSettings {
+        name: name.into(),
+        kind,
+        max_in_flight: raw.max_in_flight.map(|n| check.count(&format!("{path}.max_in_flight"), Some(n), 1)),
+        rates: Rates {
+            requests_per_minute: check.rate(&format!("{path}.rate.requests_per_minute"), requests_per_minute),
+            tokens_per_minute: check.rate(&format!("{path}.rate.tokens_per_minute"), tokens_per_minute),
+        },
+    }
+}
+
+fn preset(kind: &str) -> Option<Preset> {
+    Some(match kind {
+        "bfl" => Preset::Bfl,
+        "fal" => Preset::Fal,
+        "replicate" => Preset::Replicate,
+        "ark" => Preset::Ark,
+        _ => return None,
+    })
+}
+
+/// Refuses keys that the kind would ignore.
+fn check_keys(check: &mut Check, path: &str, raw: &ProviderConfig) {
+    let polled = ["bfl", "fal", "replicate", "ark"];
+    let polled_or_runware = ["bfl", "fal", "replicate", "ark", "runware"];
+    let keys: [(&str, bool, &[&str]); 6] = [
+        ("sim", raw.sim.is_some(), &["sim"]),
+        ("key_header", raw.key_header.is_some(), &["openai"]),
+        ("api_version", raw.api_version.is_some(), &["openai"]),
+        ("transport", raw.transport.is_some(), &["runware"]),
+        ("poll", raw.poll.is_some(), &polled_or_runware),
+        ("handles", raw.handles.is_some(), &polled),
+    ];
+    for (key, given, kinds) in keys {
+        if given && KINDS.contains(&raw.kind.as_str()) && !kinds.contains(&raw.kind.as_str()) {
+            let kinds = kinds.join("\", \"");
+            check.problem(format!("{path}.{key}"), format!("belongs to kind = \"{kinds}\", not {:?}", raw.kind));
+        }
+    }
+}
+
+fn endpoint(check: &mut Check, path: &str, raw: &ProviderConfig, default: Option<&str>) -> Endpoint {
+    let bare_key = match raw.key_header.as_deref() {
+        None | Some("authorization") => false,
+        Some("api-key") => true,
+        Some(other) => {
+            let problem = format!("{other:?} is not known; \"authorization\" or \"api-key\"");
+            check.problem(format!("{path}.key_header"), problem);
+            false
+        }
+    };
+    let plain = |version: &str| version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    if let Some(version) = raw.api_version.as_deref().filter(|version| version.is_empty() || !plain(version)) {
+        check
+            .problem(format!("{path}.api_version"), format!("{version:?} is no version; write it like \"2024-10-21\""));
+    }
+    Endpoint {
+        base_url: base_url(check, path, raw.base_url.as_deref().or(default)),
+        api_key: check.key(&format!("{path}.api_key"), raw.api_key.as_ref()),
+        bare_key,
+        api_version: raw.api_version.clone(),
+        max_response: raw.max_response.map_or(DEFAULT_MAX_RESPONSE, |size| size.0),
+    }
+}
+
+fn poll(check: &mut Check, path: &str, raw: Option<&PollConfig>) -> PollSettings {
+    let (raw, default) = (raw.cloned().unwrap_or_default(), PollSettings::default());
+    let at = |key: &str| format!("{path}.{key}");
+    let initial = check.span(&at("initial"), raw.initial, default.initial);
+    let max = check.span(&at("max"), raw.max, default.max.max(initial));
+    if initial > max {
+        check.problem(at("initial"), format!("{initial:?} is above poll.max {max:?}"));
+    }
+    let growth = raw.growth.unwrap_or(default.growth);
+    if !(1.0..=10.0).contains(&growth) {
+        check.problem(at("growth"), format!("{growth} is out of range; give a number from 1 to 10"));
+    }
+    let per_second = raw.per_second.unwrap_or(default.per_second);
+    if !(0.01..=10_000.0).contains(&per_second) {
+        check.problem(at("per_second"), format!("{per_second} is out of range; give a number from 0.01 to 10000"));
+    }
+    for (index, host) in raw.hosts.iter().enumerate() {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.*".contains(&byte);
+        // A star as the last or only label but one would trust a whole top-level domain.
+        let fixed = host.rsplit('.').take(2).filter(|label| !label.is_empty() && !label.contains('*')).count();
+        if !host.bytes().all(plain) || fixed < 2 {
+            let problem = format!("{host:?} is no host; write it like \"api.*.example.com\", without scheme and port");
+            check.problem(format!("{path}.hosts[{index}]"), problem);
+        }
+    }
+    PollSettings {
+        initial,
+        max,
+        growth,
+        per_second,
+        patience: raw.patience.unwrap_or(default.patience),
+        hosts: raw.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+    }
+}
+
+fn base_url(check: &mut Check, path: &str, url: Option<&str>) -> String {
+    let path = format!("{path}.base_url");
+    let Some(url) = url else {
+        check.problem(path, "is missing; give the provider's URL, like \"https://api.example.com/v1\"");
+        return String::new();
+    };
+    let valid = url.replace("{model}", "model").parse::<http::Uri>().ok().filter(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    if valid.is_none() {
+        check.problem(path, format!("{url:?} is no URL; it begins with http:// or https:// and names a host"));
+    }
+    url.trim_end_matches('/').to_owned()
+}
+
+fn check_sim(check: &mut Check, path: &str, sim: &SimConfig) {
+    check.count(&format!("{path}.capacity"), Some(sim.capacity), 1);
+    check.rate(&format!("{path}.requests_per_minute"), sim.requests_per_minute);
+    check.fraction(&format!("{path}.hang"), sim.hang);
+    if !(0.0..=3.0).contains(&sim.sigma) {
+        check.problem(format!("{path}.sigma"), format!("{} is out of range; give a number from 0 to 3", sim.sigma));
+    }
+}

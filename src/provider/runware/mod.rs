@@ -1,0 +1,179 @@
+//! Runware: one task per call, so that each is scheduled by itself; over REST, or all over one WebSocket.
+//!
+//! A task's `taskUUID` is its idempotency key: every attempt of a request carries the same one, so that sending it again
+//! is never paid twice. What takes long (video, audio, and what asks for it) is asynchronous: acknowledged at once, then
+//! asked for by `getResponse`.
+
+mod polled;
+mod refusals;
+#[cfg(feature = "websocket")]
+mod socket;
+
+use std::sync::Arc;
+
+use reqwest::header::HeaderMap;
+use serde_json::{Map, Value};
+
+use self::polled::Polled;
+use self::refusals::{CONFLICT, code, error_in, reread};
+use super::common::{actual_cost, deltas, unreadable};
+use super::headers::hints;
+use super::http::{Http, chunks};
+use super::task::{MemoryHandles, TaskProvider};
+use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, read_work};
+use crate::config::{RunwareSettings, Transport};
+use crate::task::wire::runware::{decode, decode_delta, encode};
+use crate::task::wire::{Malformed, Wire};
+use crate::task::{Product, RawTask, Request, Work};
+
+type Object = Map<String, Value>;
+
+/// An account at Runware, or at a server of its shape.
+#[derive(Debug)]
+pub(super) struct Runware {
+    http: Http,
+    polled: TaskProvider,
+    #[cfg(feature = "websocket")]
+    socket: Option<socket::Socket>,
+}
+
+impl Runware {
+    pub(super) fn new(account: &str, settings: &RunwareSettings) -> Result<Self, String> {
+        let endpoint = &settings.endpoint;
+        #[cfg(not(feature = "websocket"))]
+        if settings.transport == Transport::WebSocket {
+            return Err("transport = \"websocket\" needs the feature websocket, which this build lacks".into());
+        }
+        Ok(Self {
+            http: Http::new(endpoint)?,
+            polled: TaskProvider::build(
+                account,
+                Box::new(Polled),
+                endpoint,
+                &settings.poll,
+                Arc::<MemoryHandles>::default(),
+            )?,
+            #[cfg(feature = "websocket")]
+            socket: match settings.transport {
+                Transport::Rest => None,
+                Transport::WebSocket => Some(socket::Socket::new(endpoint, &settings.poll)?),
+            },
+        })
+    }
+
+    /// Carries out one task object and returns its result objects.
+    async fn make(&self, mut task: Object, attempt: &Attempt) -> Result<Answer, Failure> {
+        #[cfg(feature = "websocket")]
+        if let Some(socket) = &self.socket {
+            let items = socket.run(&task, attempt.number() > 1).await?;
+            return Ok(Answer::product(decode(&Work::Raw(RawTask { body: task }), items)));
+        }
+        if task.get("deliveryMethod").is_some_and(|method| method == "async") {
+            return self.polled.make(Work::Raw(RawTask { body: task }), attempt).await;
+        }
+        match self.send(&task).await? {
+            Sent::Items(items, headers) => {
+                let product = decode(&Work::Raw(RawTask { body: task }), items);
+                Ok(Answer { hints: hints(&headers), ..Answer::product(product) })
+            }
+            // An earlier attempt of ours was taken after all: its result is asked for.
+            Sent::Conflict(_) if attempt.number() > 1 => {
+                task.insert("deliveryMethod".into(), "async".into());
+                self.polled.make(Work::Raw(RawTask { body: task }), attempt).await
+            }
+            Sent::Conflict(failure) => Err(failure),
+        }
+    }
+
+    async fn send(&self, task: &Object) -> Result<Sent, Failure> {
+        let harmless = |failure| Failure { spent: false, ..failure };
+        let sent = self.http.send(self.http.post("", array(task))).await.map_err(harmless);
+        let response = match sent {
+            Ok(response) => response,
+            Err(failure) => {
+                let body = failure.upstream.as_ref().and_then(|upstream| serde_json::from_slice(&upstream.body).ok());
+                return match body {
+                    Some(answer) if code(&answer) == CONFLICT => Ok(Sent::Conflict(failure)),
+                    _ => Err(reread(failure)),
+                };
+            }
+        };
+        let headers = response.headers().clone();
+        let body = self.http.body(response).await.map_err(harmless)?;
+        let mut answer: Object = serde_json::from_slice(&body)
+            .map_err(|error| unreadable(&Malformed::new("answer", format!("is no JSON object: {error}"))))?;
+        if let Some(failure) = error_in(&answer, &headers) {
+            return if code(&answer) == CONFLICT { Ok(Sent::Conflict(failure)) } else { Err(failure) };
+        }
+        let items = objects(answer.remove("data"))
+            .ok_or_else(|| unreadable(&Malformed::new("data", "is missing from the answer")))?;
+        Ok(Sent::Items(items, headers))
+    }
+
+    async fn stream(&self, task: &Object) -> Result<Answer, Failure> {
+        let sent = self.http.send(self.http.post("", array(task))).await;
+        let response = sent.map_err(|failure| reread(Failure { spent: false, ..failure }))?;
+        let hints = hints(response.headers());
+        Ok(Answer { hints, ..Answer::new(Reply::Deltas(deltas(chunks(response), decode_delta))) })
+    }
+}
+
+/// What became of a task that was sent.
+enum Sent {
+    Items(Vec<Object>, HeaderMap),
+    /// Its `taskUUID` was used before.
+    Conflict(Failure),
+}
+
+fn array(task: &Object) -> bytes::Bytes {
+    Value::Array(vec![Value::Object(task.clone())]).to_string().into()
+}
+
+/// Takes the objects out of a list.
+fn objects(list: Option<Value>) -> Option<Vec<Object>> {
+    let Some(Value::Array(items)) = list else { return None };
+    let object = |item| if let Value::Object(item) = item { Some(item) } else { None };
+    Some(items.into_iter().filter_map(object).collect())
+}
+
+/// Says which delivery a task has that names none: media that take minutes would outlast the connection.
+fn delivery(task: &Object) -> &'static str {
+    match task.get("taskType").and_then(Value::as_str).unwrap_or_default() {
+        "videoInference" | "audioInference" | "3dInference" | "training" => "async",
+        _ => "sync",
+    }
+}
+
+impl Provider for Runware {
+    fn call<'a>(&'a self, request: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>> {
+        Box::pin(async move {
+            let (work, mut task) = match request {
+                Request::Wire(Wire::Runware(task)) => (None, task.body_for(attempt.upstream_model())),
+                _ => {
+                    let work = read_work(request)?;
+                    let task = encode(&work, attempt.upstream_model(), attempt.idempotency_key());
+                    let Some(task) = task else {
+                        let message = format!("a runware provider cannot do {} tasks", work.kind());
+                        return Err(Failure::new(Outcome::Rejected, message));
+                    };
+                    (Some(work), task)
+                }
+            };
+            if request.wants_stream() {
+                return self.stream(&task).await;
+            }
+            let method = delivery(&task);
+            task.entry("deliveryMethod").or_insert_with(|| method.into());
+            if task.get("taskUUID").and_then(Value::as_str).is_none_or(str::is_empty) {
+                task.insert("taskUUID".into(), attempt.idempotency_key().into());
+            }
+            let mut answer = self.make(task, attempt).await?;
+            if let (Some(work), Reply::Product(Product::Raw(raw))) = (&work, &mut answer.reply) {
+                let product = decode(work, std::mem::take(&mut raw.items));
+                answer.cost = actual_cost(work, &product);
+                answer.reply = Reply::Product(product);
+            }
+            Ok(answer)
+        })
+    }
+}

@@ -1,0 +1,128 @@
+//! Opening the connection: where to, TLS, handshake, authentication.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use super::Object;
+use crate::provider::http::tls;
+use crate::provider::runware::refusals::coded;
+use crate::provider::{Failure, Outcome};
+
+/// Longest that opening and authenticating may take.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A connection, plain or encrypted.
+pub(super) trait Pipe: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Pipe for T {}
+
+pub(super) type Stream = WebSocketStream<Box<dyn Pipe>>;
+
+/// Where the socket is.
+pub(super) struct Address {
+    host: String,
+    port: u16,
+    uri: String,
+    tls: Option<TlsConnector>,
+    max_message: usize,
+}
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.uri)
+    }
+}
+
+impl Address {
+    /// Derives the socket's address from that of the REST API: the same, but for the service's own host.
+    pub(super) fn new(base_url: &str, max_message: usize) -> Result<Self, String> {
+        let wrong = || format!("{base_url:?} is no URL of a provider");
+        let url = reqwest::Url::parse(base_url).map_err(|_| wrong())?;
+        let host = match url.host_str().ok_or_else(wrong)? {
+            "api.runware.ai" => "ws-api.runware.ai",
+            host => host,
+        };
+        let secure = url.scheme() == "https";
+        let port = url.port_or_known_default().ok_or_else(wrong)?;
+        let scheme = if secure { "wss" } else { "ws" };
+        let tls = if secure { Some(TlsConnector::from(Arc::new(tls(true)?))) } else { None };
+        let uri = format!("{scheme}://{host}:{port}{}", url.path());
+        Ok(Self { host: host.trim_matches(['[', ']']).to_owned(), port, uri, tls, max_message })
+    }
+
+    async fn connect(&self) -> Result<Stream, Failure> {
+        let failed = |what: &dyn std::fmt::Display| {
+            Failure::new(Outcome::Overloaded, format!("the provider's socket cannot be reached ({what})"))
+        };
+        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| failed(&error))?;
+        tcp.set_nodelay(true).map_err(|error| failed(&error))?;
+        let stream: Box<dyn Pipe> = match &self.tls {
+            None => Box::new(tcp),
+            Some(tls) => {
+                let name = ServerName::try_from(self.host.clone()).map_err(|error| failed(&error))?;
+                Box::new(tls.connect(name, tcp).await.map_err(|error| failed(&error))?)
+            }
+        };
+        let config =
+            WebSocketConfig::default().max_message_size(Some(self.max_message)).max_frame_size(Some(self.max_message));
+        let opened = client_async_with_config(self.uri.as_str(), stream, Some(config)).await;
+        opened.map(|(stream, _)| stream).map_err(|error| failed(&error))
+    }
+
+    /// Connects and authenticates; returns the session, which is `session` where that is resumed.
+    ///
+    /// # Errors
+    ///
+    /// A failure of the account where the key is refused, of the provider otherwise.
+    pub(super) async fn open(
+        &self,
+        key: Option<&SecretString>,
+        session: Option<&str>,
+    ) -> Result<(Stream, String), Failure> {
+        let open = async {
+            let mut stream = self.connect().await?;
+            let mut hello = json!({"taskType": "authentication", "apiKey": key.map_or("", |key| key.expose_secret())});
+            if let Some(session) = session {
+                hello["connectionSessionUUID"] = session.into();
+            }
+            let lost = || Failure::new(Outcome::Overloaded, "the provider closed its socket while authenticating");
+            stream.send(Message::text(json!([hello]).to_string())).await.map_err(|_| lost())?;
+            loop {
+                let message = stream.next().await.and_then(Result::ok).ok_or_else(lost)?;
+                let Some(frame) = object(&message) else { continue };
+                if let Some(failure) = coded(&frame, 401, &reqwest::header::HeaderMap::new()) {
+                    return Err(failure);
+                }
+                let session = frame.get("data").and_then(|data| data.pointer("/0/connectionSessionUUID")?.as_str());
+                if let Some(session) = session {
+                    return Ok((stream, session.to_owned()));
+                }
+            }
+        };
+        let late = || Failure::new(Outcome::Overloaded, "the provider's socket did not open in time");
+        tokio::time::timeout(OPEN_TIMEOUT, open).await.map_err(|_| late())?
+    }
+}
+
+/// Reads a frame of the server's; what is none is skipped.
+pub(super) fn object(message: &Message) -> Option<Object> {
+    let text: &[u8] = match message {
+        Message::Text(text) => Utf8Bytes::as_ref(text),
+        Message::Binary(bytes) => bytes,
+        _ => return None,
+    };
+    match serde_json::from_slice(text) {
+        Ok(Value::Object(object)) => Some(object),
+        _ => None,
+    }
+}

@@ -1,0 +1,86 @@
+//! Black Forest Labs: `POST /v1/<model>`, then the `polling_url` it names, which lies in the region that took the work.
+//! There is no way to cancel. Sources: `docs.bfl.ai` ("Integration guidelines"), `help.bfl.ai` ("Which API endpoint
+//! should I use?").
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::handle::{Fault, State};
+use super::preset::{Accepted, Preset, Submission, just_one, no_such, parameters, path_of, text};
+use crate::task::wire::Malformed;
+use crate::task::{Image, ImageResult, Product, Usage, Work};
+
+/// A delivered image can be fetched for ten minutes.
+const URL_LIFETIME: Duration = Duration::from_secs(600);
+/// Prices are told in credits of one cent.
+const DOLLARS_PER_CREDIT: f64 = 0.01;
+
+#[derive(Debug)]
+pub(crate) struct Bfl;
+
+impl Preset for Bfl {
+    fn name(&self) -> &'static str {
+        "bfl"
+    }
+
+    fn key_header(&self, key: &str) -> (&'static str, String) {
+        ("x-key", key.to_owned())
+    }
+
+    fn hosts(&self) -> &'static [&'static str] {
+        &["api.bfl.ai", "api.*.bfl.ai"]
+    }
+
+    fn submission(&self, work: &Work, upstream: &str, _: &str) -> Result<Submission, Malformed> {
+        let Work::Image(task) = work else { return Err(no_such("bfl", work, "image tasks")) };
+        just_one(task.count)?;
+        let mut body = parameters(&task.extra, "jpeg")?;
+        body.insert("prompt".into(), task.prompt.clone().into());
+        body.insert("width".into(), task.width.into());
+        body.insert("height".into(), task.height.into());
+        if let Some(steps) = task.steps {
+            body.insert("steps".into(), steps.into());
+        }
+        Ok(Submission { path: format!("/{}", path_of(upstream)?), body: Value::Object(body) })
+    }
+
+    fn accepted(&self, _: &str, _: &Work, answer: &Value, _: bool) -> Result<Accepted, Malformed> {
+        Ok(Accepted {
+            id: text(answer, "id")?,
+            poll_url: text(answer, "polling_url")?,
+            cancel_url: None,
+            state: State::Queued(None),
+        })
+    }
+
+    fn state(&self, _: &Work, answer: &Value) -> Result<State, Malformed> {
+        let details = || answer.get("details").filter(|details| !details.is_null()).unwrap_or(&json!("")).to_string();
+        Ok(match text(answer, "status")?.as_str() {
+            "Pending" | "Queued" => State::Queued(None),
+            "Processing" | "Generating" => State::Running,
+            "Ready" => {
+                let result = answer.get("result").ok_or_else(|| Malformed::new("result", "is missing"))?;
+                let dollars = answer.get("cost").and_then(Value::as_f64).map(|credits| credits * DOLLARS_PER_CREDIT);
+                let image = Image {
+                    id: answer.get("id").and_then(Value::as_str).map(str::to_owned),
+                    url: Some(text(result, "sample")?),
+                    base64: None,
+                    seed: result.get("seed").and_then(Value::as_u64),
+                    url_lifetime: Some(URL_LIFETIME),
+                };
+                let usage = Usage { dollars, ..Usage::default() };
+                State::Done(Product::Image(ImageResult { images: vec![image], usage }))
+            }
+            moderated @ ("Request Moderated" | "Content Moderated") => {
+                State::Failed(Fault::Request, format!("{moderated} {}", details()).trim_end_matches([' ', '"']).into())
+            }
+            "Error" | "Failed" => {
+                let details = details();
+                State::Failed(Fault::read(&details), format!("the generation failed: {details}"))
+            }
+            "Task not found" => State::Expired,
+            other => return Err(Malformed::new("status", format!("{other:?} is not known"))),
+        })
+    }
+}

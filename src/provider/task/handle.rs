@@ -1,0 +1,75 @@
+//! What is known of a generation under way at a provider, and how it stands.
+
+use serde::{Deserialize, Serialize};
+
+use crate::task::Product;
+
+/// A generation that a provider has accepted: enough to ask for it again, also after a restart. It holds no key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Handle {
+    /// The provider account, by its configured name.
+    pub account: String,
+    /// The provider's id of the generation.
+    pub id: String,
+    /// Where its state is asked for.
+    pub poll_url: String,
+    /// Where it is cancelled, if it can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_url: Option<String>,
+    /// Fingerprint of what was submitted: a name stands for one request.
+    pub request: String,
+    /// When asking makes no sense any more, in Unix seconds.
+    pub expires: u64,
+}
+
+/// How a generation stands, in the same words for every provider.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum State {
+    /// It waits there, behind that many.
+    Queued(Option<u64>),
+    /// It is being made.
+    Running,
+    /// It is made, and its result is to be fetched from that address.
+    ReadyAt(String),
+    /// It is made.
+    Done(Product),
+    /// It failed.
+    Failed(Fault, String),
+    /// Somebody else cancelled it.
+    Cancelled,
+    /// The provider gave it up or has forgotten it.
+    Expired,
+}
+
+/// Whose fault a failed generation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The request's: moderation, or an input that is not valid. Another attempt fails too.
+    Request,
+    /// The provider's: another attempt may succeed.
+    Provider,
+}
+
+impl Fault {
+    /// Reads a provider's words: what speaks of moderation or of the input is the request's fault.
+    pub(crate) fn read(words: &str) -> Self {
+        const REQUEST: [&str; 13] = [
+            "moderat",
+            "nsfw",
+            "sensitive",
+            "safety",
+            "flagged",
+            "policy",
+            "copyright",
+            "invalid",
+            "validation",
+            "unsupported",
+            "not supported",
+            "out of range",
+            "must be",
+        ];
+        let words = words.to_lowercase();
+        if REQUEST.iter().any(|word| words.contains(word)) { Self::Request } else { Self::Provider }
+    }
+}

@@ -1,0 +1,166 @@
+//! What differs between the services that are submitted to and polled.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::{Map, Value};
+
+use super::handle::State;
+use crate::provider::http::classify;
+use crate::provider::{Failure, Outcome};
+use crate::task::Work;
+use crate::task::wire::Malformed;
+
+/// A request in a service's own form, below its base URL.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Submission {
+    pub(crate) path: String,
+    pub(crate) body: Value,
+}
+
+/// What a service says to a submission: where to ask, and perhaps already how it stands.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Accepted {
+    pub(crate) id: String,
+    pub(crate) poll_url: String,
+    pub(crate) cancel_url: Option<String>,
+    pub(crate) state: State,
+}
+
+/// One HTTP request about a generation.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) method: Method,
+    pub(crate) url: String,
+    pub(crate) body: Option<Value>,
+}
+
+/// A service's dialect. It only writes and reads: the adapter sends, waits and decides.
+pub(crate) trait Preset: fmt::Debug + Send + Sync {
+    /// Returns the name of the kind.
+    fn name(&self) -> &'static str;
+
+    /// Returns the header that carries the key, and its value.
+    fn key_header(&self, key: &str) -> (&'static str, String) {
+        ("authorization", format!("Bearer {key}"))
+    }
+
+    /// Returns hosts of the service, beside that of the base URL, to which its polling URLs lead.
+    fn hosts(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Says whether this work is OpenAI-shaped there.
+    fn is_openai_shaped(&self, _: &Work) -> bool {
+        false
+    }
+
+    /// Says whether a submission with the same key twice is one generation.
+    fn is_idempotent(&self) -> bool {
+        false
+    }
+
+    /// Writes work as a submission; `key` is the same for all attempts of one request.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] names what the service cannot do.
+    fn submission(&self, work: &Work, upstream: &str, key: &str) -> Result<Submission, Malformed>;
+
+    /// Reads the answer to a submission; `again` where an earlier attempt of the same request may have made it.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] names what is missing.
+    fn accepted(&self, base_url: &str, work: &Work, answer: &Value, again: bool) -> Result<Accepted, Malformed>;
+
+    /// Writes the question for the state.
+    fn question(&self, _id: &str, poll_url: &str) -> Question {
+        Question { method: Method::GET, url: poll_url.to_owned(), body: None }
+    }
+
+    /// Reads a state.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] names what is missing or not known.
+    fn state(&self, work: &Work, answer: &Value) -> Result<State, Malformed>;
+
+    /// Reads a result that was fetched from [`State::ReadyAt`]; `None` where the answer says nothing final.
+    fn result(&self, _work: &Work, _status: u16, _answer: &Value) -> Option<State> {
+        None
+    }
+
+    /// Returns how a generation is cancelled at `cancel_url`.
+    fn cancel_method(&self) -> Method {
+        Method::POST
+    }
+
+    /// Says whether the body tells more than the status, so that answers with a status of 4xx are read too.
+    fn speaks_in_body(&self) -> bool {
+        false
+    }
+
+    /// Says what an answer means that accepts nothing; `None` where it refuses nothing either.
+    fn refusal(&self, status: u16, headers: &HeaderMap, body: bytes::Bytes) -> Option<Failure> {
+        (!(200..300).contains(&status)).then(|| classify(status, headers, body))
+    }
+}
+
+/// What a service cannot do: the caller's to change, before anything is spent.
+pub(crate) fn unable(kind: &str, malformed: &Malformed) -> Failure {
+    Failure::new(Outcome::Rejected, format!("{kind} cannot do this: {malformed}"))
+}
+
+/// Refuses a kind of work.
+pub(crate) fn no_such(kind: &str, work: &Work, does: &str) -> Malformed {
+    Malformed::new("model", format!("is served by {kind}, which does {does}, not {} tasks", work.kind()))
+}
+
+/// Refuses more than one result, for services that make one per submission.
+pub(crate) fn just_one(count: u64) -> Result<(), Malformed> {
+    if count == 1 { Ok(()) } else { Err(Malformed::new("count", format!("must be 1 at this provider, not {count}"))) }
+}
+
+/// Takes over parameters under the provider's own names, without those that other dialects put there. `jpeg` is how the
+/// provider spells that format.
+pub(crate) fn parameters(extra: &Map<String, Value>, jpeg: &str) -> Result<Map<String, Value>, Malformed> {
+    let mut parameters = extra.clone();
+    if let Some(Value::String(format)) = parameters.remove("outputFormat") {
+        let format = format.to_lowercase();
+        let format = if format == "jpg" { jpeg } else { &format };
+        parameters.insert("output_format".into(), format.into());
+    }
+    for (field, url) in [("response_format", "url"), ("outputType", "URL")] {
+        if let Some(form) = parameters.remove(field)
+            && form != url
+            && form != Value::String(format!("[{url:?}]"))
+        {
+            return Err(Malformed::new(field, format!("must be {url:?} at this provider, not {form}")));
+        }
+    }
+    for field in ["user", "includeCost", "includeUsage", "outputQuality", "checkNSFW"] {
+        parameters.remove(field);
+    }
+    Ok(parameters)
+}
+
+/// Checks a model's name that becomes part of a path: a caller may have chosen it.
+pub(crate) fn path_of(upstream: &str) -> Result<&str, Malformed> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@".contains(&byte);
+    let walks = upstream.split('/').any(|part| matches!(part, "" | "." | ".."));
+    if walks || !upstream.bytes().all(plain) {
+        return Err(Malformed::new("model", format!("{upstream:?} is no model name of this provider")));
+    }
+    Ok(upstream)
+}
+
+/// Returns a text field.
+pub(crate) fn text(answer: &Value, field: &str) -> Result<String, Malformed> {
+    let found = answer.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
+    found.map(str::to_owned).ok_or_else(|| Malformed::new(field, "is missing from the answer"))
+}
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);

@@ -1,0 +1,135 @@
+//! One generation under way: asked for until it ends, cancelled when nobody waits for it any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::handle::{Fault, Handle, State};
+use super::pace::Pace;
+use super::{Inner, Unanswered};
+use crate::provider::common::actual_cost;
+use crate::provider::{Answer, Failure, Outcome, RateHints};
+use crate::task::Work;
+
+/// Longest that one cancellation may take.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A generation that is followed. Dropped before its end, it is cancelled.
+pub(super) struct Watch {
+    pub(super) inner: Arc<Inner>,
+    pub(super) job: Option<Arc<str>>,
+    pub(super) handle: Option<Handle>,
+}
+
+impl Watch {
+    /// Asks until it has ended.
+    pub(super) async fn follow(mut self, work: &Work, begun: (State, Option<Duration>)) -> Result<Answer, Failure> {
+        let inner = self.inner.clone();
+        let Some(handle) = self.handle.clone() else { return Err(Failure::new(Outcome::Cancelled, "cancelled")) };
+        let mut pace = Pace::new(&inner.poll);
+        let (mut state, mut wait) = begun;
+        let (mut failed, mut rates) = (0, RateHints::default());
+        loop {
+            let asked = match state {
+                State::Done(product) => {
+                    self.ended();
+                    let cost = actual_cost(work, &product);
+                    return Ok(Answer { cost, hints: rates, ..Answer::product(product) });
+                }
+                // One look too early, or a replica behind: it is gone only when it stays so.
+                State::Expired if failed < inner.poll.patience.min(2) => {
+                    failed += 1;
+                    self.question(&mut pace, wait.take()).await;
+                    inner.ask(work, &handle).await
+                }
+                State::Failed(..) | State::Cancelled | State::Expired => {
+                    self.ended();
+                    return Err(end(state));
+                }
+                State::ReadyAt(ref url) => {
+                    inner.budget.turn().await;
+                    inner.fetch(work, url).await.map(|state| (state, None, rates))
+                }
+                State::Queued(_) | State::Running => {
+                    self.question(&mut pace, wait.take()).await;
+                    inner.ask(work, &handle).await
+                }
+            };
+            match asked {
+                Ok((now, hint, told)) => {
+                    if now != State::Expired {
+                        failed = 0;
+                    }
+                    (state, wait, rates) = (now, hint, told);
+                }
+                Err(Unanswered::TooOften(silence)) => {
+                    pace.slow();
+                    wait = silence;
+                    self.pause(&mut pace, &state, &mut wait).await;
+                }
+                Err(Unanswered::Perhaps(failure)) => {
+                    failed += 1;
+                    if failed > inner.poll.patience {
+                        let message = format!("the generation cannot be followed: {failure}");
+                        let hints = failure.hints;
+                        return Err(Failure { spent: true, hints, ..Failure::new(Outcome::Overloaded, message) });
+                    }
+                    self.pause(&mut pace, &state, &mut wait).await;
+                }
+                Err(Unanswered::Never(failure)) => return Err(failure),
+            }
+        }
+    }
+
+    /// Waits until the next question may be asked.
+    async fn question(&self, pace: &mut Pace, hint: Option<Duration>) {
+        tokio::time::sleep(pace.wait(hint, rand::random())).await;
+        self.inner.budget.turn().await;
+    }
+
+    /// Waits before a result is fetched again: that step has no wait of its own.
+    async fn pause(&self, pace: &mut Pace, state: &State, wait: &mut Option<Duration>) {
+        if matches!(state, State::ReadyAt(_)) {
+            tokio::time::sleep(pace.wait(wait.take(), rand::random())).await;
+        }
+    }
+
+    /// Nothing is left to cancel.
+    fn ended(&mut self) {
+        self.handle = None;
+        self.inner.forget(self.job.as_deref());
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // What cannot be cancelled stays remembered: the same name finds it again.
+        let Some(handle) = self.handle.take().filter(|handle| handle.cancel_url.is_some()) else { return };
+        let (inner, job) = (self.inner.clone(), self.job.take());
+        let Ok(permit) = inner.cancels.clone().try_acquire_owned() else {
+            tracing::warn!(account = %inner.account, id = handle.id, "too many cancellations; this one runs on");
+            return;
+        };
+        // Where the runtime is going down, nothing is cancelled or forgotten: the next process resumes it.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let _permit = permit;
+            match tokio::time::timeout(CANCEL_TIMEOUT, inner.cancel(&handle)).await {
+                Ok(Ok(())) => inner.forget(job.as_deref()),
+                Ok(Err(error)) => tracing::warn!(account = %inner.account, id = handle.id, %error, "not cancelled"),
+                Err(_) => tracing::warn!(account = %inner.account, id = handle.id, "not cancelled: no answer"),
+            }
+        });
+    }
+}
+
+/// What an end without a product means.
+pub(super) fn end(state: State) -> Failure {
+    match state {
+        State::Failed(Fault::Request, words) => Failure::new(Outcome::Rejected, words),
+        State::Failed(Fault::Provider, words) => Failure::new(Outcome::Overloaded, words),
+        State::Expired => {
+            Failure { spent: true, ..Failure::new(Outcome::Overloaded, "the generation expired at the provider") }
+        }
+        _ => Failure::new(Outcome::Rejected, "the generation was cancelled at the provider"),
+    }
+}

@@ -1,0 +1,68 @@
+//! Video and audio between the dialects.
+
+use serde_json::{Value, json};
+
+use super::runware::{RunwareTask, decode, encode, render};
+use crate::task::{AudioInference, Product, Task, VideoInference, Work};
+
+fn task(body: Value) -> RunwareTask {
+    RunwareTask::parse(body).expect("well-formed")
+}
+
+#[test]
+fn a_video_task_is_read_written_and_costed_the_same() {
+    let wire = task(json!({"taskType": "videoInference", "taskUUID": "u", "model": "m", "positivePrompt": "a fox",
+        "duration": 2.5, "fps": 24, "width": 1024, "height": 512, "frameImages": [{"inputImage": "https://x/y.png"}],
+        "deliveryMethod": "async", "CFGScale": 3}));
+    let typed = VideoInference::new("m", "a fox").seconds(2.5).fps(24).size(1024, 512);
+    let typed = typed.first_frame("https://x/y.png").set("CFGScale", 3);
+    assert_eq!(wire.cost(), typed.cost());
+    assert_eq!(typed.cost().units(), 120, "60 frames of two quarter-megapixels");
+    let work = wire.work().expect("readable");
+    assert_eq!(work, Work::Video(typed));
+    let body = encode(&work, "up", "v").expect("Runware has it");
+    let again = json!({"taskType": "videoInference", "taskUUID": "v", "model": "up", "positivePrompt": "a fox",
+        "duration": 2.5, "fps": 24, "width": 1024, "height": 512, "frameImages": [{"inputImage": "https://x/y.png"}],
+        "deliveryMethod": "async", "CFGScale": 3, "includeCost": true, "numberResults": 1});
+    assert_eq!(Value::Object(body), again);
+}
+
+#[test]
+fn frames_that_are_more_than_a_first_one_stay_as_they_are() {
+    let frames = json!([{"inputImage": "a", "frame": "first"}, {"inputImage": "b", "frame": "last"}]);
+    let wire = task(json!({"taskType": "videoInference", "model": "m", "frameImages": frames}));
+    let Ok(Work::Video(video)) = wire.work() else { panic!("no video") };
+    assert_eq!((video.first_frame, video.extra.get("frameImages")), (None, Some(&frames)));
+}
+
+#[test]
+fn results_are_rendered_as_they_are_read() {
+    let wire = task(json!({"taskType": "audioInference", "taskUUID": "u", "model": "m", "includeCost": true,
+        "positivePrompt": "rain", "duration": 7}));
+    assert_eq!(wire.cost().units(), 7);
+    let work = wire.work().expect("readable");
+    assert_eq!(work, Work::Audio(AudioInference::new("m", "rain").seconds(7.0)));
+    let item = json!({"taskType": "audioInference", "taskUUID": "u", "status": "success", "audioUUID": "a",
+        "audioURL": "https://x/y.mp3", "cost": 0.5});
+    let items = vec![item.as_object().expect("is one").clone()];
+    let product = decode(&work, items.clone());
+    assert!(matches!(&product, Product::Audio(result) if result.usage.dollars == Some(0.5)));
+    assert_eq!(render(product, &wire), items);
+}
+
+#[test]
+fn lengths_and_sizes_that_are_none_are_named() {
+    for (field, value) in
+        [("duration", json!(-1)), ("duration", json!("long")), ("fps", json!(0)), ("width", json!(1.5))]
+    {
+        let mut body = json!({"taskType": "videoInference", "model": "m", "height": 8, "width": 8});
+        body[field] = value.clone();
+        let error = RunwareTask::parse(body).expect_err("must be refused");
+        assert_eq!(error.field, field, "{value}");
+    }
+    // No number of frames overflows what a cost can say.
+    let endless =
+        VideoInference::new("m", "x").seconds(f64::MAX).fps(u64::MAX).size(u64::MAX, u64::MAX).count(u64::MAX);
+    assert_eq!(endless.cost().units(), u32::MAX);
+    assert_eq!(VideoInference::new("m", "x").seconds(f64::NAN).cost().units(), 4);
+}

@@ -1,0 +1,11 @@
+//! The adapters against providers of the recorded shapes, well and unwell.
+#![allow(clippy::unwrap_used, clippy::let_underscore_must_use, clippy::disallowed_methods, reason = "a test")]
+
+mod cancel;
+mod failures;
+mod fake;
+mod openai;
+mod resume;
+mod runware;
+mod shapes;
+mod socket;
