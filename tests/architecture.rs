@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with its rank. A room imports itself and rooms of a lower rank.
-const RANKS: [(&str, u32); 7] =
-    [("core", 0), ("task", 1), ("config", 1), ("actor", 2), ("provider", 3), ("gateway", 4), ("cli", 5)];
+const RANKS: [(&str, u32); 8] =
+    [("core", 0), ("task", 1), ("config", 1), ("actor", 2), ("provider", 3), ("jobs", 4), ("gateway", 5), ("cli", 6)];
 /// Most lines of a file.
 const MOST_LINES: usize = 500;
 

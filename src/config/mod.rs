@@ -4,6 +4,7 @@
 //! of core, or says everything that is wrong with it. So core never sees a bad value.
 
 mod accounts;
+mod delivery;
 mod effective;
 mod error;
 mod schema;
@@ -16,6 +17,8 @@ mod validate;
 
 use std::path::Path;
 
+pub(crate) use self::delivery::TASKS;
+pub use self::delivery::{DeliverySettings, JobsConfig, SocketConfig, WebhookConfig};
 pub(crate) use self::error::nearest;
 pub use self::error::{ConfigError, Problem};
 pub use self::schema::{
@@ -67,7 +70,7 @@ impl Config {
             routes: vec![RouteConfig { provider: "sim".into(), model: None }],
             ..ModelConfig::default()
         };
-        let models = ["sim-text", "sim-image", "sim-upscale", "sim-embedding", "sim-video", "sim-audio"];
+        let models = ["sim-text", "sim-image", "sim-upscale", "sim-embedding", "sim-video", "sim-audio", "tasks"];
         Self {
             providers: [("sim".to_owned(), sim)].into(),
             models: models.into_iter().map(|name| (name.to_owned(), model())).collect(),

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::delivery::TASKS;
 use super::error::{ConfigError, Problem, nearest};
-use super::schema::{AuthMode, Config, Defaults, ModelConfig, TierConfig};
+use super::schema::{AuthMode, Config, Defaults, ModelConfig, RouteConfig, TierConfig};
 use super::secret::KeySource;
 use super::settings::{ModelSettings, ProviderSettings, RouteSettings, Settings, TenantPolicy, UnknownModels};
 use super::units::Span;
@@ -100,7 +101,14 @@ impl Config {
             }
             (Arc::from(name.as_str()), Arc::new(model(&mut check, &path, name, raw, &self.defaults)))
         });
-        let models = models.collect();
+        let mut models: BTreeMap<Arc<str>, Arc<ModelSettings>> = models.collect();
+        if let Some(provider) = self.lone_runware() {
+            // Uploads, searches and the like name no model; they wait in a queue of their own.
+            let route = RouteConfig { provider: provider.to_owned(), model: None };
+            let raw = ModelConfig { routes: vec![route], ..ModelConfig::default() };
+            let tasks = || Arc::new(model(&mut check, "defaults", TASKS, &raw, &self.defaults));
+            models.entry(TASKS.into()).or_insert_with(tasks);
+        }
         if let Some(name) = &self.defaults.unknown_models {
             check.known("defaults.unknown_models", name, "providers", names());
         }
@@ -123,6 +131,7 @@ impl Config {
         let tenants = tenants.collect();
         let keys = self.check_keys(&mut check);
         let admin_key = self.check_server(&mut check);
+        let delivery = super::delivery::check(&mut check, &self.socket, &self.jobs, &self.webhooks);
         for (name, raw) in &self.tenants {
             for model in raw.reserve.keys() {
                 let path = format!("tenants.{name:?}.reserve");
@@ -135,6 +144,7 @@ impl Config {
         Ok(Settings {
             server: self.server.clone(),
             admin_key,
+            delivery,
             providers,
             models,
             unknown_models,
@@ -142,6 +152,12 @@ impl Config {
             tenants,
             keys,
         })
+    }
+
+    /// Returns the only runware account, where there is one.
+    fn lone_runware(&self) -> Option<&str> {
+        let mut accounts = self.providers.iter().filter(|(_, raw)| raw.kind == "runware");
+        accounts.next().filter(|_| accounts.next().is_none()).map(|(name, _)| name.as_str())
     }
 
     fn check_keys(&self, check: &mut Check) -> HashMap<super::KeyHash, Arc<str>> {

@@ -21,6 +21,8 @@ fn public(mut add: impl FnMut(Method, &'static str, Route)) {
     add(Method::GET, "/v1/models", web::get().to(openai::models));
     add(Method::POST, "/v1", web::post().to(runware::tasks));
     add(Method::POST, "/", web::post().to(runware::tasks));
+    add(Method::GET, "/v1", web::get().to(runware::connect));
+    add(Method::GET, "/", web::get().to(runware::connect));
     add(Method::GET, "/v1/capacity", web::get().to(capacity::all));
     add(Method::GET, "/v1/capacity/{model:.*}", web::get().to(capacity::one));
     add(Method::GET, "/openapi.json", web::get().to(openapi));

@@ -12,4 +12,5 @@ mod lab;
 mod leaving;
 mod metrics;
 mod refusals;
+mod socket;
 mod streams;
