@@ -45,6 +45,7 @@ pub(crate) enum Claim<T> {
 struct Entry<T> {
     /// Which use of the name it is: an older one must not end a newer.
     number: u64,
+    kind: Arc<str>,
     digest: [u8; 32],
     told: Arc<watch::Sender<Option<Arc<T>>>>,
     /// Keeps a detached job going.
@@ -140,13 +141,20 @@ impl<T> Jobs<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Claims a name for the job that `digest` tells from others; a detached one goes on when nobody waits.
-    pub(crate) fn claim(&self, key: &Key, digest: [u8; 32], detached: bool, limits: JobsConfig, now: Time) -> Claim<T> {
+    /// Claims a name for a job of a kind, which `digest` tells from others; a detached one goes on when nobody waits.
+    pub(crate) fn claim(
+        &self,
+        key: &Key,
+        (kind, digest): (&str, [u8; 32]),
+        detached: bool,
+        limits: JobsConfig,
+        now: Time,
+    ) -> Claim<T> {
         let mut table = self.table();
         table.limits = limits;
         table.trim(&key.0, 0, now);
         if let Some(entry) = table.entries.get_mut(key) {
-            if entry.digest != digest {
+            if entry.digest != digest && !entry.failed {
                 return Claim::Conflict;
             }
             if !entry.failed {
@@ -166,23 +174,19 @@ impl<T> Jobs<T> {
         let number = table.next;
         table.next += 1;
         let hold = detached.then(|| receiver.clone());
-        let entry = Entry { number, digest, told: told.clone(), hold, done: None, failed: false, bytes: 0 };
+        let entry =
+            Entry { number, kind: kind.into(), digest, told: told.clone(), hold, done: None, failed: false, bytes: 0 };
         table.entries.insert(key.clone(), entry);
         table.all.known += 1;
         table.tenants.entry(key.0.clone()).or_default().known += 1;
         Claim::New(Ticket { jobs: self.clone(), key: key.clone(), number, told }, receiver)
     }
 
-    /// Finds a job by its name.
-    pub(crate) fn find(&self, key: &Key, now: Time) -> Option<Watch<T>> {
+    /// Finds a job by its name, and what kind it is of.
+    pub(crate) fn find(&self, key: &Key, now: Time) -> Option<(Arc<str>, Watch<T>)> {
         let mut table = self.table();
         table.trim(&key.0, 0, now);
-        table.entries.get(key).map(|entry| entry.told.subscribe())
-    }
-
-    /// Forgets a job and gives it up where it is under way.
-    pub(crate) fn forget(&self, key: &Key) {
-        self.table().forget(key);
+        table.entries.get(key).map(|entry| (entry.kind.clone(), entry.told.subscribe()))
     }
 }
 

@@ -14,3 +14,4 @@ mod metrics;
 mod refusals;
 mod socket;
 mod streams;
+mod webhooks;

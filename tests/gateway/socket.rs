@@ -304,3 +304,56 @@ async fn a_drain_sends_what_is_under_way_and_closes_with_1012() {
     assert_eq!(busy.next().await, json!({"closed": 1012}));
     assert!(gateway.ended().await);
 }
+
+#[tokio::test]
+async fn a_frame_of_20_mb_passes_both_ways() {
+    let gateway = Gateway::start("", SIM);
+    let (mut client, _) = Client::open(&gateway, "k", None).await;
+    let large = "QUJD".repeat(5 << 20);
+    client.send(&json!([{"taskType": "imageUpscale", "taskUUID": "u", "model": "fast", "inputImage": large}])).await;
+    let item = client.next().await["data"][0].clone();
+    assert_eq!((&item["taskUUID"], item["imageUUID"].is_string()), (&json!("u"), true));
+    // The answer of a model that says a lot comes in pieces, and whole.
+    let lab = Lab::start();
+    let gateway = lab.gateway("", &[("large", "")]);
+    let (mut client, _) = Client::open(&gateway, "k", None).await;
+    client.send(&json!([text("large", "l")])).await;
+    assert_eq!(client.next().await["data"][0]["text"].as_str().unwrap().len(), 20 << 20);
+}
+
+/// Returns the resident memory of a process in MiB.
+fn resident(process: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_costs_no_more_than_its_bound() {
+    let lab = Lab::start();
+    let limits = "[socket]\nunsent = \"1MiB\"\ntasks = 100\n[jobs]\ntenant_bytes = \"1KiB\"";
+    let gateway = lab.gateway("", &[("large", limits)]);
+    let (mut client, session) = Client::open(&gateway, "k", None).await;
+    // Warm: the provider's answer was in memory once.
+    client.send(&json!([text("large", "first")])).await;
+    client.next().await;
+    let before = resident(gateway.process());
+    client.send(&json!((0..12).map(|n| text("large", &n.to_string())).collect::<Vec<_>>())).await;
+    while lab.seen.calls.load(Ordering::SeqCst) < 13 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    gateway.at_rest("large").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let grown = resident(gateway.process()).saturating_sub(before);
+    // 240 MiB of answers; at most one is held for it, and what the allocator has not given back.
+    assert!(grown < 160, "{grown} MiB more");
+    loop {
+        let frame = client.next().await;
+        if frame.get("closed").is_some() {
+            assert!(frame["closed"] == json!(1013) || frame["closed"].is_null(), "{frame}");
+            break;
+        }
+    }
+    let (_client, other) = Client::open(&gateway, "k", Some(&session)).await;
+    assert_ne!(session, other, "there is nothing left to resume");
+}

@@ -66,8 +66,22 @@ impl Session {
         self.awaited().contains(uuid)
     }
 
-    /// Sends the end of a task when it comes. A synchronous one is refused after `patience`.
-    pub(super) fn follow(&self, mut begun: Begun, patience: Duration) {
+    /// Acknowledges a task that was begun, unless it is synchronous or is refused at once, and then follows it.
+    pub(super) fn accept(&self, begun: Begun, patience: Duration) {
+        let acknowledge = begun.delivery != Delivery::Sync;
+        if acknowledge && self.awaits(&begun.uuid) {
+            self.outbox.push(data(vec![begun.acknowledgement()]));
+        }
+        self.spawn(begun, patience, acknowledge);
+    }
+
+    /// Sends the end of a task when it comes.
+    pub(super) fn follow(&self, begun: Begun) {
+        self.spawn(begun, Duration::MAX, false);
+    }
+
+    /// A synchronous task is refused after `patience`; the results of one with a webhook go there alone.
+    fn spawn(&self, mut begun: Begun, patience: Duration, acknowledge: bool) {
         if !self.awaited().insert(begun.uuid.clone()) {
             return;
         }
@@ -75,12 +89,24 @@ impl Session {
         let mut couriers = self.couriers.lock().unwrap_or_else(PoisonError::into_inner);
         while couriers.try_join_next().is_some() {}
         couriers.spawn(async move {
+            let free = |uuid| awaited.lock().unwrap_or_else(PoisonError::into_inner).remove(uuid);
+            if acknowledge {
+                if begun.is_refused_at_once().await {
+                    begun.delivery = Delivery::Async;
+                } else {
+                    outbox.push(data(vec![begun.acknowledgement()]));
+                }
+            }
             let end = match begun.delivery {
                 Delivery::Sync => tokio::time::timeout(patience, begun.end()).await,
-                Delivery::Async | Delivery::Webhook => Ok(begun.end().await),
+                Delivery::Async => Ok(begun.end().await),
+                Delivery::Webhook => {
+                    free(&begun.uuid);
+                    return;
+                }
             };
             // Free again before the client can know, or what it sends in answer would be one too many.
-            awaited.lock().unwrap_or_else(PoisonError::into_inner).remove(&begun.uuid);
+            free(&begun.uuid);
             outbox.push(match end {
                 Ok(Some(done)) => ended(&done, &begun),
                 Ok(None) => failed(&Error::Stopped.into(), &begun),

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::outbox::{Frame, Next, Outbox};
 use super::rest::parse;
 use super::session::{Session, data, error};
-use super::task::{Caller, Delivery, Standing, begin, refused, standing, state_of, text};
+use super::task::{Caller, Standing, begin, refused, standing, state_of, text};
 use crate::gateway::auth;
 use crate::gateway::refusal::{Refusal, request_id};
 use crate::gateway::state::Gateway;
@@ -194,7 +194,7 @@ impl Connection {
                 match self.session() {
                     Err(refusal) => Err(refused(&task, refusal)),
                     Ok(session) if asks => self.ask(&session, &task),
-                    Ok(session) => self.begin(&session, task).await,
+                    Ok(session) => self.begin(&session, task),
                 }
             }
         };
@@ -212,35 +212,19 @@ impl Connection {
             Standing::Done(done) => Ok(Some(data(done.state(uuid)?))),
             Standing::UnderWay(begun) => {
                 let state = state_of(&begun.task_type, uuid, Some("processing"));
-                session.follow(begun, Duration::MAX);
+                session.follow(begun);
                 Ok(Some(data(vec![state])))
             }
         }
     }
 
-    async fn begin(&self, session: &Session, task: Value) -> Result<Option<Frame>, super::task::Refused> {
+    fn begin(&self, session: &Session, task: Value) -> Result<Option<Frame>, super::task::Refused> {
         let config = &self.gateway.fairflow.settings().delivery.socket;
         if session.pending() >= config.tasks as usize && !session.awaits(text(&task, "taskUUID")) {
             return Err(refused(&task, Refusal::too_many_jobs()));
         }
         let patience = config.sync_timeout.0;
-        let mut begun = begin(&self.gateway, &session.caller, task)?;
-        let acknowledged = match begun.delivery {
-            Delivery::Sync => None,
-            Delivery::Async | Delivery::Webhook => {
-                if let Some(refused) = begun.refused_at_once().await {
-                    return Err(refused);
-                }
-                Some(data(vec![begun.acknowledgement()]))
-            }
-        };
-        // The acknowledgement goes first: the result may be there already.
-        if let Some(frame) = acknowledged {
-            session.outbox.push(frame);
-        }
-        if begun.delivery != Delivery::Webhook {
-            session.follow(begun, patience);
-        }
+        session.accept(begin(&self.gateway, &session.caller, task)?, patience);
         Ok(None)
     }
 

@@ -58,7 +58,7 @@ pub(super) enum Delivery {
 /// A task that was begun, or that was under way already.
 #[derive(Debug)]
 pub(super) struct Begun {
-    pub(super) task_type: String,
+    pub(super) task_type: Arc<str>,
     pub(super) uuid: Arc<str>,
     pub(super) delivery: Delivery,
     watch: Watch<Done>,
@@ -114,6 +114,11 @@ impl Begun {
         told.as_ref().and_then(|done| done.told(&self.uuid).err())
     }
 
+    /// As [`refused_at_once`](Self::refused_at_once), for who is told the end anyway.
+    pub(super) async fn is_refused_at_once(&mut self) -> bool {
+        self.refused_at_once().await.is_some()
+    }
+
     /// Waits for the end; `None` where the job was given up.
     pub(super) async fn end(&mut self) -> Option<Arc<Done>> {
         self.watch.wait_for(Option::is_some).await.ok()?.clone()
@@ -143,18 +148,14 @@ pub(super) enum Standing {
 pub(super) fn standing(gateway: &Gateway, caller: &Caller, task: &Value) -> Result<Standing, Refused> {
     let uuid = text(task, "taskUUID");
     let key: Key = (caller.tenant.clone(), uuid.into());
-    let Some(watch) = gateway.jobs.find(&key, gateway.fairflow.now()) else {
+    let Some((task_type, watch)) = gateway.jobs.find(&key, gateway.fairflow.now()) else {
         let malformed = Malformed::new("taskUUID", "names no task that is known; results are kept for a while only");
         return Err(refused(task, Refusal::from(malformed)));
     };
     let done = watch.borrow().clone();
     Ok(match done {
         Some(done) => Standing::Done(done),
-        // What it is is not told before it is done; an acknowledgement said so.
-        None => {
-            let task_type = text(task, "taskType").to_owned();
-            Standing::UnderWay(Begun { task_type, uuid: key.1, delivery: Delivery::Async, watch })
-        }
+        None => Standing::UnderWay(Begun { task_type, uuid: key.1, delivery: Delivery::Async, watch }),
     })
 }
 
@@ -178,11 +179,11 @@ pub(super) fn begin(gateway: &Data<Gateway>, caller: &Caller, mut task: Value) -
     }
     let webhook = webhook(gateway, &mut task).map_err(|malformed| describe(malformed, &task))?;
     let (delivery, parsed) = read(&task, webhook.is_some()).map_err(|malformed| describe(malformed, &task))?;
-    let task_type = parsed.task_type().to_owned();
+    let task_type: Arc<str> = parsed.task_type().into();
     let limits = gateway.fairflow.settings().delivery.jobs;
     let key: Key = (caller.tenant.clone(), uuid.clone());
     let detached = delivery != Delivery::Sync;
-    let watch = match gateway.jobs.claim(&key, digest(&task), detached, limits, gateway.fairflow.now()) {
+    let watch = match gateway.jobs.claim(&key, (&task_type, digest(&task)), detached, limits, gateway.fairflow.now()) {
         Claim::Known(watch) => watch,
         Claim::Conflict => return Err(refused(&task, Refusal::uuid_reused())),
         Claim::Full => return Err(refused(&task, Refusal::too_many_jobs())),

@@ -20,7 +20,7 @@ fn key(tenant: &str, name: &str) -> Key {
 }
 
 fn claim(jobs: &Jobs<u32>, key: &Key, detached: bool, now: Time) -> Claim<u32> {
-    jobs.claim(key, [0; 32], detached, limits(), now)
+    jobs.claim(key, ("x", [0; 32]), detached, limits(), now)
 }
 
 fn new(jobs: &Jobs<u32>, key: &Key, detached: bool) -> Option<(Ticket<u32>, Watch<u32>)> {
@@ -46,14 +46,14 @@ async fn a_job_is_made_once_and_told_to_all() {
     let one = key("a", "1");
     let (ticket, mut first) = new(&jobs, &one, false).expect("new");
     let Claim::Known(mut second) = claim(&jobs, &one, false, Time::ZERO) else { panic!("the same job") };
-    assert!(matches!(jobs.claim(&one, [1; 32], false, limits(), Time::ZERO), Claim::Conflict));
+    assert!(matches!(jobs.claim(&one, ("x", [1; 32]), false, limits(), Time::ZERO), Claim::Conflict));
     assert!(new(&jobs, &key("b", "1"), false).is_some(), "another tenant's");
     ticket.run(async { Finished { value: 5, bytes: 10, failed: false, at: Time::ZERO } }).await;
     for watch in [&mut first, &mut second] {
         assert_eq!(watch.wait_for(Option::is_some).await.expect("told").as_deref(), Some(&5));
     }
     let late = jobs.find(&one, Time::ZERO).expect("kept");
-    assert_eq!(late.borrow().as_deref(), Some(&5));
+    assert_eq!((&*late.0, late.1.borrow().as_deref()), ("x", Some(&5)));
     assert!(jobs.find(&one, Time::ZERO + Duration::from_secs(10)).is_none(), "too old");
     assert_eq!(sizes(&jobs), (0, 0, 0, 0), "b's was dropped undone");
 }
@@ -78,7 +78,7 @@ async fn a_job_nobody_waits_for_is_given_up_unless_detached() {
     let run = ticket.run(std::future::pending());
     tokio::pin!(run);
     assert!(futures_util::poll!(&mut run).is_pending());
-    jobs.forget(&key("a", "3"));
+    jobs.table().forget(&key("a", "3"));
     run.await;
 }
 
