@@ -87,7 +87,7 @@ async fn each_result_is_posted_until_it_is_taken() {
         assert_eq!(signature, format!("v1={digest}"));
         let item = serde_json::from_str::<Value>(body).unwrap()["data"][0].clone();
         assert_eq!((&item["status"], &item["taskUUID"]), (&json!("success"), &json!("w")));
-        urls.insert(item["imageURL"].as_str().unwrap().to_owned());
+        urls.insert(item["imageUUID"].as_str().unwrap().to_owned());
     }
     assert_eq!(urls.len(), 2);
 }
