@@ -10,7 +10,7 @@ import unittest
 
 import openai
 
-from gateway import SIM, Gateway
+from gateway import KEY, SIM, Gateway, hash_of
 
 NEAR = """
 [server]
@@ -49,16 +49,6 @@ window = {{ min = 1, max = 1, initial = 1 }}
 [tenants.acme]
 api_keys = ["{hash}"]
 """
-
-KEY = "a-key-of-acme"
-
-
-def hash_of(key):
-    import subprocess
-
-    from gateway import BINARY
-
-    return subprocess.run([BINARY, "hash-key"], input=key, capture_output=True, text=True, check=True).stdout.strip().strip('"')
 
 
 class OpenAi(unittest.TestCase):
