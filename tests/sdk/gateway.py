@@ -6,7 +6,8 @@ import signal
 import subprocess
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 BINARY = ROOT / "target" / "debug" / "fairflow"
 
 
@@ -16,7 +17,7 @@ class Gateway:
     def __init__(self, config=""):
         self.file = tempfile.NamedTemporaryFile("w", suffix=".toml")
         server = '[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n'
-        self.file.write(config.replace("[server]\n", server) if "[server]" in config else server + config)
+        self.file.write(config.replace("[server]\n", server) if "[server]\n" in config else server + config)
         self.file.flush()
         arguments = ["--config", self.file.name] if config else ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
         self.process = subprocess.Popen([BINARY, "serve", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -33,73 +34,9 @@ class Gateway:
         self.file.close()
 
 
-# Fast and sure, so that a test waits for the gateway and not for the simulation.
-SIM = """
-[providers.sim]
-kind = "sim"
-sim = { service = "20ms" }
-[models.sim-text]
-routes = [{ provider = "sim" }]
-[models.sim-image]
-routes = [{ provider = "sim" }]
-[models.sim-embedding]
-routes = [{ provider = "sim" }]
-[models.sim-video]
-routes = [{ provider = "sim" }]
-[models.sim-audio]
-routes = [{ provider = "sim" }]
-[models.tasks]
-routes = [{ provider = "sim" }]
-[providers.slow]
-kind = "sim"
-sim = { service = "1s", sigma = 0.0 }
-[models.slow-image]
-routes = [{ provider = "slow" }]
-"""
+SIM = (HERE / "far.toml").read_text()
 
 KEY = "a-key-of-acme"
-
-# A gateway whose provider is another gateway, which simulates.
-RUNWARE = """
-[server]
-auth = "keys"
-[providers.rw]
-kind = "runware"
-base_url = "{url}"
-poll = {{ initial = "20ms", max = "50ms" }}
-[providers.gone]
-kind = "runware"
-base_url = "http://127.0.0.1:9/v1"
-[providers.hang]
-kind = "sim"
-sim = {{ hang = 1.0 }}
-[models."sim:text@1"]
-routes = [{{ provider = "rw", model = "sim-text" }}]
-[models."sim:image@1"]
-routes = [{{ provider = "rw", model = "sim-image" }}]
-[models."sim:slow@1"]
-routes = [{{ provider = "rw", model = "slow-image" }}]
-[models."sim:video@1"]
-routes = [{{ provider = "rw", model = "sim-video" }}]
-[models."sim:audio@1"]
-routes = [{{ provider = "rw", model = "sim-audio" }}]
-[models."sim:gone@1"]
-routes = [{{ provider = "gone" }}]
-queue = {{ max_wait = "1s" }}
-retry = {{ max_attempts = 2, base = "50ms", max = "100ms" }}
-[models."sim:full@1"]
-routes = [{{ provider = "hang" }}]
-queue = {{ capacity = 1 }}
-window = {{ min = 1, max = 1, initial = 1 }}
-[models."sim:hang@1"]
-routes = [{{ provider = "hang" }}]
-timeout = "300ms"
-retry = {{ max_attempts = 1 }}
-[models.tasks]
-routes = [{{ provider = "rw" }}]
-[tenants.acme]
-api_keys = ["{hash}"]
-"""
 
 
 def hash_of(key):
@@ -109,7 +46,7 @@ def hash_of(key):
 def in_a_row():
     """Starts a gateway that simulates, and one in front of it."""
     far = Gateway(SIM)
-    near = Gateway(RUNWARE.format(url=far.url, hash=hash_of(KEY)))
+    near = Gateway((HERE / "near.toml").read_text().replace("URL", far.url).replace("HASH", hash_of(KEY)))
     return far, near
 
 
