@@ -12,9 +12,10 @@ use super::state::Gateway;
 use super::{auth, body, event_stream, idempotency};
 use crate::actor::provider::Reply;
 use crate::actor::run::Spec;
-use crate::task::Request;
 use crate::task::wire::Wire;
 use crate::task::wire::openai::{Endpoint, Label, OpenAiRequest, render};
+use crate::task::wire::responses;
+use crate::task::{Product, Request};
 
 pub(super) async fn chat(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
     answer(Endpoint::Chat, &request, payload, &gateway).await
@@ -26,6 +27,10 @@ pub(super) async fn embeddings(request: HttpRequest, payload: Payload, gateway: 
 
 pub(super) async fn images(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
     answer(Endpoint::Images, &request, payload, &gateway).await
+}
+
+pub(super) async fn respond_to(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
+    answer(Endpoint::Responses, &request, payload, &gateway).await
 }
 
 pub(super) async fn models(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
@@ -65,7 +70,7 @@ async fn respond(
     let parsed = OpenAiRequest::parse(endpoint, body.clone())?;
     let model = Arc::from(parsed.model.as_str());
     let spec = Spec { model, tenant: Some(tenant.clone()), class, cost: parsed.cost, max_wait };
-    if parsed.stream && endpoint == Endpoint::Chat {
+    if parsed.stream && matches!(endpoint, Endpoint::Chat | Endpoint::Responses) {
         return event_stream::respond(gateway, spec, Wire::OpenAi(parsed), id, settings.server.keep_alive.0).await;
     }
     let generated = async {
@@ -76,7 +81,7 @@ async fn respond(
 }
 
 async fn generate(gateway: &Gateway, spec: Spec, parsed: OpenAiRequest, id: &str) -> Result<HttpResponse, Refusal> {
-    let (model, base64) = (parsed.model.clone(), wants_base64(&parsed));
+    let (model, base64, endpoint) = (parsed.model.clone(), wants_base64(&parsed), parsed.endpoint);
     let work = Request::Wire(Wire::OpenAi(parsed));
     let (reply, settling, receipt) = gateway.fairflow.dispatch(spec, &work).await?;
     let mut response = HttpResponse::Ok();
@@ -89,7 +94,12 @@ async fn generate(gateway: &Gateway, spec: Spec, parsed: OpenAiRequest, id: &str
         }
         Reply::Product(product) => {
             settling.done();
-            let label = Label { model: &model, id: &answer_id(id), created: unix_time() };
+            let created = unix_time();
+            if let (Endpoint::Responses, Product::Text(text)) = (endpoint, &product) {
+                let label = Label { model: &model, id: &format!("resp_{id}"), created };
+                return Ok(response.json(responses::render(text, label)));
+            }
+            let label = Label { model: &model, id: &answer_id(id), created };
             Ok(response.json(render(&product, label, base64)))
         }
         Reply::Stream(_) | Reply::Deltas(_) => {

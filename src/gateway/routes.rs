@@ -16,6 +16,7 @@ const OPENAPI: &str = include_str!("openapi.json");
 /// Calls `add` with every route of the public port.
 fn public(mut add: impl FnMut(Method, &'static str, Route)) {
     add(Method::POST, "/v1/chat/completions", web::post().to(openai::chat));
+    add(Method::POST, "/v1/responses", web::post().to(openai::respond_to));
     add(Method::POST, "/v1/embeddings", web::post().to(openai::embeddings));
     add(Method::POST, "/v1/images/generations", web::post().to(openai::images));
     add(Method::GET, "/v1/models", web::get().to(openai::models));
