@@ -91,6 +91,12 @@ impl Refusal {
         Self::new(404, "invalid_request", message, None)
     }
 
+    /// A video that this tenant has not, or has no more.
+    pub(super) fn unknown_video() -> Self {
+        let message = "no such video; results are kept for a while only";
+        Self::new(404, "invalid_request", message, Some("video_id"))
+    }
+
     /// A plain GET where a WebSocket is served.
     pub(super) fn no_upgrade(request: &HttpRequest) -> Self {
         let message = format!("GET {} is a WebSocket; connect with one, or POST an array of tasks", request.path());

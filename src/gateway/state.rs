@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::feed::Feeds;
 use super::idempotency::Answers;
+use super::openai::videos::Made;
 use super::refusal::Refusal;
 use super::runware::{Done, Sessions};
 use crate::Fairflow;
@@ -22,6 +23,7 @@ pub(super) struct Gateway {
     pub(super) answers: Answers,
     pub(super) feeds: Feeds,
     pub(super) jobs: Jobs<Done>,
+    pub(super) videos: Jobs<Made>,
     pub(super) webhooks: Webhooks,
     pub(super) sessions: Sessions,
     /// Whether the admin port is on loopback, where it may go without a key.
@@ -36,6 +38,7 @@ impl Gateway {
             answers: Answers::default(),
             feeds: Feeds::default(),
             jobs: Jobs::default(),
+            videos: Jobs::default(),
             webhooks: Webhooks::default(),
             sessions: Sessions::default(),
             admin_on_loopback,

@@ -1,5 +1,8 @@
 //! OpenAI's routes.
 
+mod form;
+pub(super) mod videos;
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,11 +10,11 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::refusal::{self, Refusal};
-use super::state::Gateway;
-use super::{auth, body, event_stream, idempotency};
 use crate::actor::provider::Reply;
 use crate::actor::run::Spec;
+use crate::gateway::refusal::{self, Refusal};
+use crate::gateway::state::Gateway;
+use crate::gateway::{auth, body, event_stream, idempotency};
 use crate::task::wire::Wire;
 use crate::task::wire::openai::{Endpoint, Label, OpenAiRequest, render};
 use crate::task::wire::responses;
