@@ -14,7 +14,7 @@ use crate::actor::provider::Reply;
 use crate::actor::run::Spec;
 use crate::gateway::refusal::{self, Refusal};
 use crate::gateway::state::Gateway;
-use crate::gateway::{auth, body, event_stream, idempotency};
+use crate::gateway::{auth, body, event_stream, idempotency, rates};
 use crate::task::wire::Wire;
 use crate::task::wire::openai::{Endpoint, Label, OpenAiRequest, render};
 use crate::task::wire::responses;
@@ -71,14 +71,19 @@ async fn respond(
     let auth::Wishes { class, max_wait } = auth::wishes(request)?;
     let body = body::read(request, payload, settings.server.max_body.0).await?;
     let parsed = OpenAiRequest::parse(endpoint, body.clone())?;
-    let model = Arc::from(parsed.model.as_str());
-    let spec = Spec { model, tenant: Some(tenant.clone()), class, cost: parsed.cost, max_wait };
+    let model: Arc<str> = parsed.model.as_str().into();
+    let spec = Spec { model: model.clone(), tenant: Some(tenant.clone()), class, cost: parsed.cost, max_wait };
     if parsed.stream && matches!(endpoint, Endpoint::Chat | Endpoint::Responses) {
-        return event_stream::respond(gateway, spec, Wire::OpenAi(parsed), id, settings.server.keep_alive.0).await;
+        let keep_alive = settings.server.keep_alive.0;
+        let mut response = event_stream::respond(gateway, spec, Wire::OpenAi(parsed), id, keep_alive).await?;
+        rates::tell(gateway, &model, &tenant, &mut response).await;
+        return Ok(response);
     }
     let generated = async {
         let generated = generate(gateway, spec, parsed, id).await;
-        generated.unwrap_or_else(|refusal| refuse(gateway, &refusal, id))
+        let mut response = generated.unwrap_or_else(|refusal| refuse(gateway, &refusal, id));
+        rates::tell(gateway, &model, &tenant, &mut response).await;
+        response
     };
     idempotency::once(gateway, request, &tenant, &body, id, generated).await
 }
