@@ -2,6 +2,7 @@
 //!
 //! permessage-deflate is not spoken: the handshake leaves the extension out, and clients that offered it do without.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{Data, Payload};
@@ -10,8 +11,6 @@ use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReaso
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use std::sync::Arc;
-use tokio::time::Instant;
 
 use super::outbox::{Frame, Next, Outbox};
 use super::rest::parse;
@@ -112,9 +111,10 @@ impl Connection {
 
     async fn read(&mut self, stream: &mut AggregatedMessageStream) -> Ending {
         let mut draining = self.gateway.draining();
-        let mut heard = Instant::now();
+        let mut heard = self.gateway.fairflow.now();
         loop {
             let idle = self.gateway.fairflow.settings().delivery.socket.idle.0;
+            let left = idle.saturating_sub(self.gateway.fairflow.now().since(heard));
             let is_draining = *draining.borrow();
             if is_draining && self.all_is_sent() {
                 return Ending::Drained;
@@ -130,14 +130,14 @@ impl Connection {
                 ending = writer => {
                     return ending;
                 }
-                () = tokio::time::sleep_until(heard + idle) => return Ending::Silent,
+                () = tokio::time::sleep(left) => return Ending::Silent,
                 changed = draining.changed(), if !is_draining => match changed {
                     Ok(()) => continue,
                     Err(_) => return Ending::Drained,
                 },
                 () = tokio::time::sleep(DRAIN_TICK), if is_draining => continue,
             };
-            heard = Instant::now();
+            heard = self.gateway.fairflow.now();
             match message {
                 Some(Ok(AggregatedMessage::Text(text))) => self.frame(text.as_bytes()).await,
                 Some(Ok(AggregatedMessage::Binary(bytes))) => self.frame(&bytes).await,
