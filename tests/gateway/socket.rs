@@ -3,63 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use crate::client::{Client, text};
 use crate::lab::{Lab, post};
 use crate::support::{Gateway, client, json as read};
-
-/// A client of the socket.
-pub struct Client(WebSocketStream<TcpStream>);
-
-impl Client {
-    pub async fn connect(gateway: &Gateway, path: &str) -> Self {
-        let address = gateway.public.trim_start_matches("http://");
-        let stream = TcpStream::connect(address).await.unwrap();
-        let url = format!("ws://{address}{path}");
-        let config = WebSocketConfig::default().max_frame_size(None).max_message_size(None);
-        Self(client_async_with_config(url, stream, Some(config)).await.unwrap().0)
-    }
-
-    /// Connects and authenticates; returns the session's id too.
-    pub async fn open(gateway: &Gateway, key: &str, session: Option<&str>) -> (Self, String) {
-        let mut client = Self::connect(gateway, "/v1?sdk=js&version=1").await;
-        let mut hello = json!({"taskType": "authentication", "apiKey": key});
-        if let Some(session) = session {
-            hello["connectionSessionUUID"] = session.into();
-        }
-        client.send(&json!([hello])).await;
-        let answer = client.next().await;
-        let item = &answer["data"][0];
-        assert_eq!(
-            (answer.as_object().unwrap().len(), &item["taskType"], item.get("taskUUID")),
-            (1, &json!("authentication"), None)
-        );
-        let id = item["connectionSessionUUID"].as_str().unwrap().to_owned();
-        (client, id)
-    }
-
-    pub async fn send(&mut self, tasks: &Value) {
-        self.0.send(Message::text(tasks.to_string())).await.unwrap();
-    }
-
-    /// Returns the next frame; what is no frame of text is an error in the form `{"closed": CODE}`.
-    pub async fn next(&mut self) -> Value {
-        loop {
-            let message = tokio::time::timeout(Duration::from_secs(10), self.0.next()).await.expect("a frame in time");
-            match message {
-                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
-                Some(Ok(Message::Close(frame))) => return json!({"closed": frame.map(|frame| u16::from(frame.code))}),
-                Some(Ok(_)) => {}
-                None | Some(Err(_)) => return json!({"closed": null}),
-            }
-        }
-    }
-}
 
 fn image(model: &str, uuid: &str) -> Value {
     json!({"taskType": "imageInference", "taskUUID": uuid, "model": model, "positivePrompt": "a cat",
@@ -69,10 +17,6 @@ fn image(model: &str, uuid: &str) -> Value {
 fn with(mut task: Value, name: &str, value: &str) -> Value {
     task[name] = value.into();
     task
-}
-
-fn text(model: &str, uuid: &str) -> Value {
-    json!({"taskType": "textInference", "taskUUID": uuid, "model": model, "messages": [{"role": "user", "content": "x"}]})
 }
 
 const SIM: &str = "[providers.sim]\nkind = \"sim\"\nsim = { service = \"50ms\", sigma = 0.0 }\n\
@@ -319,38 +263,4 @@ async fn a_frame_of_20_mb_passes_both_ways() {
     let (mut client, _) = Client::open(&gateway, "k", None).await;
     client.send(&json!([text("large", "l")])).await;
     assert_eq!(client.next().await["data"][0]["text"].as_str().unwrap().len(), 20 << 20);
-}
-
-/// Returns the resident memory of a process in MiB.
-fn resident(process: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
-}
-
-#[tokio::test]
-async fn a_client_that_does_not_read_costs_no_more_than_its_bound() {
-    let lab = Lab::start();
-    let limits = "[socket]\nunsent = \"1MiB\"\ntasks = 100\n[jobs]\ntenant_bytes = \"1KiB\"";
-    let gateway = lab.gateway("", &[("large", limits)]);
-    let (mut client, session) = Client::open(&gateway, "k", None).await;
-    // Warm: the provider's answer was in memory once.
-    client.send(&json!([text("large", "first")])).await;
-    client.next().await;
-    let before = resident(gateway.process());
-    client.send(&json!((0..12).map(|n| text("large", &n.to_string())).collect::<Vec<_>>())).await;
-    gateway.at_rest("large").await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let grown = resident(gateway.process()).saturating_sub(before);
-    // 240 MiB of answers; at most one is held for it, and what the allocator has not given back.
-    assert!(grown < 160, "{grown} MiB more");
-    loop {
-        let frame = client.next().await;
-        if frame.get("closed").is_some() {
-            assert!(frame["closed"] == json!(1013) || frame["closed"].is_null(), "{frame}");
-            break;
-        }
-    }
-    let (_client, other) = Client::open(&gateway, "k", Some(&session)).await;
-    assert_ne!(session, other, "there is nothing left to resume");
 }

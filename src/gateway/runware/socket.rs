@@ -231,7 +231,7 @@ impl Connection {
     /// Returns the session; before any authentication one of whom the handshake's headers name, if that is enough.
     fn session(&mut self) -> Result<Arc<Session>, Refusal> {
         if self.attached.is_none() {
-            self.attach(None, None)?;
+            self.attach(None, None, false)?;
         }
         self.attached.as_ref().map(|attached| attached.session.clone()).ok_or_else(Refusal::invalid_key)
     }
@@ -239,16 +239,15 @@ impl Connection {
     fn authenticate(&mut self, task: &Value) -> Result<Option<Frame>, super::task::Refused> {
         let key = task.get("apiKey").and_then(Value::as_str);
         let wanted = task.get("connectionSessionUUID").and_then(Value::as_str);
-        self.attach(key, wanted).map_err(|refusal| refused(task, refusal))?;
+        self.attach(key, wanted, true).map_err(|refusal| refused(task, refusal))?;
         Ok(None)
     }
 
     /// Opens a session, or the one that is wanted, and begins to send what it holds; the greeting goes first.
-    fn attach(&mut self, key: Option<&str>, wanted: Option<&str>) -> Result<(), Refusal> {
+    fn attach(&mut self, key: Option<&str>, wanted: Option<&str>, greet: bool) -> Result<(), Refusal> {
         let settings = self.gateway.fairflow.settings();
         let tenant = auth::tenant(&self.request, &settings, key)?;
         let caller = Caller { tenant, wishes: auth::wishes(&self.request)? };
-        let explicit = key.is_some();
         let greeting = |session: &Session| {
             let greeting = json!({"taskType": "authentication", "connectionSessionUUID": &*session.id});
             Frame::Text(json!({"data": [greeting]}).to_string().into())
@@ -263,7 +262,7 @@ impl Connection {
         }
         let session = self.gateway.sessions.open(wanted, &caller, &settings.delivery.socket);
         let sender = session.outbox.attach();
-        let first = explicit.then(|| greeting(&session));
+        let first = greet.then(|| greeting(&session));
         let patience = settings.delivery.socket.idle.0;
         let writing = send_all(session.outbox.clone(), sender, self.socket.clone(), first, patience);
         let writer = actix_web::rt::spawn(writing);
