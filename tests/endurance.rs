@@ -9,6 +9,7 @@ mod lab;
 #[path = "support/mod.rs"]
 mod support;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
