@@ -191,7 +191,7 @@ impl Fairflow {
     /// Schedules any async call to `model`: it becomes fair, paced and retried.
     ///
     /// The closure is run once per attempt. What its error means is read by [`Call::classify`]; without that, a
-    /// [`Failure`] means what it says and any other error is passed on and not retried.
+    /// [`Failure`](crate::provider::Failure) means what it says and any other error is passed on and not retried.
     pub fn call<F, Fut, T, E>(&self, model: impl Into<Arc<str>>, closure: F) -> Call<F, E>
     where
         F: FnMut(Attempt) -> Fut,

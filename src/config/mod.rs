@@ -17,6 +17,7 @@ mod validate;
 
 use std::path::Path;
 
+#[cfg(feature = "gateway")]
 pub(crate) use self::delivery::TASKS;
 pub use self::delivery::{DeliverySettings, JobsConfig, SocketConfig, WebhookConfig};
 pub(crate) use self::error::nearest;
