@@ -72,6 +72,8 @@ pub mod config;
 pub mod core;
 #[cfg(feature = "gateway")]
 pub mod gateway;
+#[cfg(feature = "gateway")]
+mod jobs;
 pub mod provider;
 pub mod sim;
 pub mod task;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with its rank. A room imports itself and rooms of a lower rank.
-const RANKS: [(&str, u32); 9] = [
+const RANKS: [(&str, u32); 10] = [
     ("core", 0),
     ("task", 1),
     ("config", 1),
@@ -12,8 +12,9 @@ const RANKS: [(&str, u32); 9] = [
     ("sim", 2),
     ("provider", 3),
     ("tower", 3),
-    ("gateway", 4),
-    ("cli", 5),
+    ("jobs", 4),
+    ("gateway", 5),
+    ("cli", 6),
 ];
 /// Most lines of a file.
 const MOST_LINES: usize = 500;

@@ -16,6 +16,9 @@ impl Settings {
         let tenants: Map<_, _> = self.tenants.iter().map(|(name, policy)| (name.to_string(), tenant(policy))).collect();
         json!({
             "server": self.server,
+            "socket": self.delivery.socket,
+            "jobs": self.delivery.jobs,
+            "webhooks": self.delivery.webhooks,
             "providers": providers,
             "models": models,
             "unknown_models": self.unknown_models.as_ref().map(|unknown| &*unknown.provider),

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod build;
+mod delivery;
 mod effective;
 mod error;
 mod queue;
@@ -19,6 +20,9 @@ mod validate;
 
 use std::path::Path;
 
+#[cfg(feature = "gateway")]
+pub(crate) use self::delivery::TASKS;
+pub use self::delivery::{DeliverySettings, JobsConfig, SocketConfig, WebhookConfig};
 pub use self::error::{ConfigError, Problem};
 pub(crate) use self::error::{explain, nearest};
 pub use self::schema::{
@@ -65,7 +69,7 @@ impl Config {
     /// kind of task.
     #[must_use]
     pub fn demo() -> Self {
-        let models = ["sim-text", "sim-image", "sim-upscale", "sim-embedding", "sim-video", "sim-audio"];
+        let models = ["sim-text", "sim-image", "sim-upscale", "sim-embedding", "sim-video", "sim-audio", "tasks"];
         let demo = Self::new().provider("sim", ProviderConfig::sim(SimConfig::default()));
         models.into_iter().fold(demo, |demo, name| demo.model(name, ModelConfig::on("sim")))
     }

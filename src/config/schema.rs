@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::delivery::{JobsConfig, SocketConfig, WebhookConfig};
 use super::secret::{KeyHash, KeySource};
 use super::units::{Size, Span};
 use crate::core::fair_queue::Class;
@@ -28,6 +29,12 @@ pub struct Config {
     pub groups: BTreeMap<String, GroupConfig>,
     /// Tenants by name.
     pub tenants: BTreeMap<String, TenantConfig>,
+    /// Limits of WebSocket connections.
+    pub socket: SocketConfig,
+    /// Results that are kept to be asked for.
+    pub jobs: JobsConfig,
+    /// Results that are posted elsewhere.
+    pub webhooks: WebhookConfig,
 }
 
 /// How callers are told apart.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::delivery::DeliverySettings;
 use super::schema::{ServerConfig, SimConfig, Transport};
 use super::secret::KeyHash;
 use crate::core::fair_queue::{Class, QueueLimits, TenantLimits};
@@ -21,6 +22,8 @@ pub struct Settings {
     pub server: ServerConfig,
     /// Key of the admin port, read.
     pub admin_key: Option<SecretString>,
+    /// How results are delivered later or elsewhere.
+    pub delivery: DeliverySettings,
     /// Provider accounts.
     pub providers: BTreeMap<Arc<str>, ProviderSettings>,
     /// Models by the name callers use.

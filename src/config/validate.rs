@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::delivery::TASKS;
 use super::error::{ConfigError, Problem, nearest};
-use super::schema::{AuthMode, Config, Defaults, ModelConfig};
+use super::schema::{AuthMode, Config, Defaults, ModelConfig, RouteConfig};
 use super::secret::KeySource;
 use super::settings::{ModelSettings, ProviderSettings, RouteSettings, Settings, UnknownModels};
 use super::units::Span;
@@ -105,6 +106,13 @@ impl Config {
             (Arc::from(name.as_str()), model(&mut check, &path, name, raw, &self.defaults))
         });
         let mut models: BTreeMap<Arc<str>, ModelSettings> = models.collect();
+        if let Some(provider) = self.lone_runware() {
+            // Uploads, searches and the like name no model; they wait in a queue of their own.
+            let route = RouteConfig { provider: provider.to_owned(), model: None };
+            let raw = ModelConfig { routes: vec![route], ..ModelConfig::default() };
+            let tasks = || model(&mut check, "defaults", TASKS, &raw, &self.defaults);
+            models.entry(TASKS.into()).or_insert_with(tasks);
+        }
         if let Some(name) = &self.defaults.unknown_models {
             check.known("defaults.unknown_models", name, "providers", names());
         }
@@ -116,12 +124,14 @@ impl Config {
         super::tenants::reserve(&mut check, self, &policies, &mut models);
         let keys = self.check_keys(&mut check);
         let admin_key = self.check_server(&mut check);
+        let delivery = super::delivery::check(&mut check, &self.socket, &self.jobs, &self.webhooks);
         if !check.0.is_empty() {
             return Err(ConfigError::Invalid(check.0));
         }
         Ok(Settings {
             server: self.server.clone(),
             admin_key,
+            delivery,
             providers,
             models: models.into_iter().map(|(name, settings)| (name, Arc::new(settings))).collect(),
             unknown_models,
@@ -129,6 +139,12 @@ impl Config {
             tenants: policies.tenants.into_iter().collect(),
             keys,
         })
+    }
+
+    /// Returns the only runware account, where there is one.
+    fn lone_runware(&self) -> Option<&str> {
+        let mut accounts = self.providers.iter().filter(|(_, raw)| raw.kind == "runware");
+        accounts.next().filter(|_| accounts.next().is_none()).map(|(name, _)| name.as_str())
     }
 
     fn check_keys(&self, check: &mut Check) -> HashMap<super::KeyHash, Arc<str>> {

@@ -19,7 +19,8 @@ use crate::actor::handle::Settling;
 use crate::actor::provider::Reply;
 use crate::actor::run::{Receipt, Spec};
 use crate::actor::stream::{hold_chat, hold_deltas};
-use crate::task::wire::openai::{self, Label};
+use crate::task::wire::openai::{self, Endpoint, Label};
+use crate::task::wire::responses;
 use crate::task::wire::runware::{self, RunwareTask};
 use crate::task::wire::{Malformed, Wire};
 use crate::task::{Request, TextDelta};
@@ -81,7 +82,7 @@ fn wait(waiting: LocalBoxFuture<'static, Dispatched>, writer: Writer, keep_alive
     }
     let begin = Phase::Begin(waiting, writer);
     futures_util::stream::unfold(begin, move |phase| async move {
-        let (mut waiting, writer) = match phase {
+        let (mut waiting, mut writer) = match phase {
             // The first comment goes at once, so that the headers do.
             Phase::Begin(waiting, writer) => return Some((Ok(KEEP_ALIVE), Phase::Waiting(waiting, writer))),
             Phase::Waiting(waiting, writer) => (waiting, writer),
@@ -90,7 +91,7 @@ fn wait(waiting: LocalBoxFuture<'static, Dispatched>, writer: Writer, keep_alive
         let mut events = match tokio::time::timeout(keep_alive, &mut waiting).await {
             Err(_) => return Some((Ok(KEEP_ALIVE), Phase::Waiting(waiting, writer))),
             Ok(Ok((reply, settling, _))) => writer.events(reply, settling),
-            Ok(Err(error)) => broken(&writer.refusal(&error.into())),
+            Ok(Err(error)) => broken(writer.refusal(&error.into())),
         };
         events.next().await.map(|event| (event, Phase::Served(events)))
     })
@@ -98,95 +99,138 @@ fn wait(waiting: LocalBoxFuture<'static, Dispatched>, writer: Writer, keep_alive
 }
 
 /// Ends a stream with an error.
-fn broken(error: &Value) -> Events {
-    futures_util::stream::iter([Ok(event(error)), Ok(DONE)]).boxed_local()
+fn broken(error: Bytes) -> Events {
+    futures_util::stream::iter([Ok(error), Ok(DONE)]).boxed_local()
 }
 
-fn event(value: &Value) -> Bytes {
-    Bytes::from(format!("data: {value}\n\n"))
+fn event(value: &Value) -> String {
+    format!("data: {value}\n\n")
 }
 
 /// Writes what a provider streams as events of one dialect.
-enum Writer {
-    OpenAi { model: String, id: String, with_usage: bool },
+struct Writer {
+    created: u64,
+    dialect: Dialect,
+}
+
+enum Dialect {
+    Chat { model: String, id: String, with_usage: bool },
+    Responses { model: String, id: String, writer: responses::Writer },
     Runware(RunwareTask),
 }
 
 impl Writer {
     fn new(wire: &Wire, id: &str) -> Self {
-        match wire {
+        let dialect = match wire {
+            Wire::OpenAi(request) if request.endpoint == Endpoint::Responses => Dialect::Responses {
+                model: request.model.clone(),
+                id: format!("resp_{id}"),
+                writer: responses::Writer::default(),
+            },
             Wire::OpenAi(request) => {
                 let options = request.field("stream_options");
                 let with_usage = options.is_some_and(|options| options.get("include_usage") == Some(&json!(true)));
-                Self::OpenAi { model: request.model.clone(), id: answer_id(id), with_usage }
+                Dialect::Chat { model: request.model.clone(), id: answer_id(id), with_usage }
             }
-            Wire::Runware(task) => Self::Runware(task.clone()),
-        }
+            Wire::Runware(task) => Dialect::Runware(task.clone()),
+        };
+        Self { created: unix_time(), dialect }
     }
 
-    fn delta(&self, delta: &TextDelta, created: u64) -> Option<Value> {
-        match self {
-            Self::OpenAi { model, id, with_usage } => {
-                openai::render_delta(delta, Label { model, id, created }, *with_usage)
+    /// Writes what comes before the first piece.
+    fn begin(&mut self) -> String {
+        let Dialect::Responses { model, id, writer } = &mut self.dialect else { return String::new() };
+        named(&writer.begin(Label { model, id, created: self.created }))
+    }
+
+    fn delta(&mut self, delta: &TextDelta) -> String {
+        let created = self.created;
+        match &mut self.dialect {
+            Dialect::Chat { model, id, with_usage } => {
+                openai::render_delta(delta, Label { model, id, created }, *with_usage).as_ref().map(event)
             }
-            Self::Runware(task) => Some(runware::render_delta(delta, task)),
+            Dialect::Responses { model, id, writer } => {
+                writer.delta(delta, Label { model, id, created }).map(|written| named(&[written]))
+            }
+            Dialect::Runware(task) => Some(event(&runware::render_delta(delta, task))),
+        }
+        .unwrap_or_default()
+    }
+
+    /// Writes what comes after the last piece.
+    fn end(&mut self) -> String {
+        match &mut self.dialect {
+            Dialect::Responses { model, id, writer } => named(&writer.end(Label { model, id, created: self.created })),
+            _ => String::from_utf8_lossy(&DONE).into_owned(),
         }
     }
 
     /// Words a break in the middle.
-    fn failure(&self, failure: &Failure) -> Value {
+    fn failure(&mut self, failure: &Failure) -> String {
         let message = &failure.message;
-        match self {
-            Self::OpenAi { .. } => json!({"error": {
+        match &mut self.dialect {
+            Dialect::Chat { .. } => event(&json!({"error": {
                 "message": message, "type": "server_error", "param": null, "code": "upstream_error",
-            }}),
-            Self::Runware(task) => json!({"errors": [{
+            }})),
+            Dialect::Responses { writer, .. } => named(&[writer.failure("upstream_error", message)]),
+            Dialect::Runware(task) => event(&json!({"errors": [{
                 "code": "serviceUnavailable", "message": message,
                 "taskType": task.task_type(), "taskUUID": task.uuid(),
-            }]}),
+            }]})),
         }
     }
 
-    fn refusal(&self, refusal: &Refusal) -> Value {
-        match self {
-            Self::OpenAi { .. } => refusal.openai_body(),
-            Self::Runware(task) => json!({"errors": [refusal.runware_error(task.task_type(), task.uuid())]}),
+    fn refusal(&mut self, refusal: &Refusal) -> Bytes {
+        match &mut self.dialect {
+            Dialect::Chat { .. } => event(&refusal.openai_body()),
+            Dialect::Responses { writer, .. } => named(&[writer.failure(refusal.reason, &refusal.message)]),
+            Dialect::Runware(task) => event(&json!({"errors": [refusal.runware_error(task.task_type(), task.uuid())]})),
         }
+        .into()
     }
 
-    fn events(self, reply: Reply, settling: Settling) -> Events {
+    fn events(mut self, reply: Reply, settling: Settling) -> Events {
         match reply {
             // A break shows as an event: bytes that just end would look like an answer that is complete.
-            Reply::Stream(chunks) => {
-                let events = hold_chat(chunks, settling);
-                events
-                    .flat_map(move |chunk| match chunk {
-                        Ok(chunk) => once(std::future::ready(Ok(chunk))).left_stream(),
-                        Err(failure) => broken_off(&self.failure(&failure)).right_stream(),
-                    })
-                    .boxed_local()
-            }
+            Reply::Stream(chunks) => hold_chat(chunks, settling)
+                .flat_map(move |chunk| match chunk {
+                    Ok(chunk) => once(std::future::ready(Ok(chunk))).left_stream(),
+                    // Wherever in an event it broke off.
+                    Err(failure) => {
+                        let error = Bytes::from(format!("\n\n{}", self.failure(&failure)));
+                        futures_util::stream::iter([Ok(error), Ok(DONE)]).right_stream()
+                    }
+                })
+                .boxed_local(),
             Reply::Deltas(deltas) => {
-                let created = unix_time();
-                let events = hold_deltas(deltas, settling).filter_map(move |delta| {
-                    let written = match delta {
-                        Ok(delta) => self.delta(&delta, created),
-                        Err(failure) => Some(self.failure(&failure)),
-                    };
-                    std::future::ready(written.map(|written| Ok(event(&written))))
+                let begun = self.begin();
+                let mut failed = false;
+                let deltas = hold_deltas(deltas, settling).map(Some).chain(once(std::future::ready(None)));
+                let written = deltas.map(move |delta| match delta {
+                    Some(Ok(delta)) => self.delta(&delta),
+                    Some(Err(failure)) => {
+                        failed = true;
+                        self.failure(&failure)
+                    }
+                    None if failed && matches!(self.dialect, Dialect::Responses { .. }) => String::new(),
+                    None => self.end(),
                 });
-                events.chain(once(std::future::ready(Ok(DONE)))).boxed_local()
+                let all = once(std::future::ready(begun)).chain(written);
+                all.filter(|text| std::future::ready(!text.is_empty())).map(|text| Ok(text.into())).boxed_local()
             }
             Reply::Verbatim(_) | Reply::Product(_) => {
                 settling.done();
-                broken(&self.refusal(&Error::Internal("the provider did not stream".into()).into()))
+                broken(self.refusal(&Error::Internal("the provider did not stream".into()).into()))
             }
         }
     }
 }
 
-/// Ends a verbatim stream that broke, wherever in an event that was.
-fn broken_off(failure: &Value) -> impl futures_util::Stream<Item = Result<Bytes, Failure>> + use<> {
-    let text = Bytes::from(format!("\n\ndata: {failure}\n\n"));
-    futures_util::stream::iter([Ok(text), Ok(DONE)])
+/// Writes events that are named by their type.
+fn named(events: &[Value]) -> String {
+    let write = |value: &Value| {
+        let name = value.get("type").and_then(Value::as_str).unwrap_or_default();
+        format!("event: {name}\n{}", event(value))
+    };
+    events.iter().map(write).collect()
 }

@@ -9,6 +9,7 @@ mod idempotency;
 mod metrics;
 mod openai;
 mod operate;
+mod rates;
 mod refusal;
 mod reload;
 mod routes;

@@ -68,9 +68,39 @@ impl Refusal {
         Self::new(422, "invalid_request", message, Some("idempotency-key"))
     }
 
+    /// A `taskUUID` that came before with another task.
+    pub(super) fn uuid_reused() -> Self {
+        let message = "invalid request: `taskUUID` was used for another task; use a new one for each";
+        Self::new(400, "conflict", message, Some("taskUUID"))
+    }
+
+    /// The bounds of `[jobs]`, which only tasks under way can fill.
+    pub(super) fn too_many_jobs() -> Self {
+        let message = "too many tasks are under way; wait for some to finish";
+        Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(429, "tenant_queue_full", message, None) }
+    }
+
+    /// A synchronous task that would outlast what its SDK waits.
+    pub(super) fn too_slow(limit: Duration) -> Self {
+        let message = format!("not done within {limit:.1?}; ask for it with deliveryMethod \"async\"");
+        Self::new(504, "sync_timeout", message, None)
+    }
+
     pub(super) fn unknown_path(request: &HttpRequest) -> Self {
         let message = format!("no such path: {}; GET /openapi.json lists those there are", request.path());
         Self::new(404, "invalid_request", message, None)
+    }
+
+    /// A video that this tenant has not, or has no more.
+    pub(super) fn unknown_video() -> Self {
+        let message = "no such video; results are kept for a while only";
+        Self::new(404, "invalid_request", message, Some("video_id"))
+    }
+
+    /// A plain GET where a WebSocket is served.
+    pub(super) fn no_upgrade(request: &HttpRequest) -> Self {
+        let message = format!("GET {} is a WebSocket; connect with one, or POST an array of tasks", request.path());
+        Self::new(426, "invalid_request", message, Some("upgrade"))
     }
 
     pub(super) fn wrong_method(request: &HttpRequest, allowed: &str) -> Self {
@@ -133,6 +163,8 @@ impl Refusal {
         let code = match self.reason {
             "invalid_key" => "invalidApiKey",
             "unknown_model" => "invalidModel",
+            "conflict" => "conflictTaskUUID",
+            "sync_timeout" => "syncTimeout",
             "queue_timeout" => "queueTimeout",
             "upstream_timeout" => "providerTimeout",
             "rejected" => "invalidRequest",
@@ -141,8 +173,12 @@ impl Refusal {
             _ => "serviceUnavailable",
         };
         let parameter = if self.reason == "invalid_key" { "apiKey" } else { self.param.as_deref().unwrap_or_default() };
-        json!({"code": code, "message": self.message, "parameter": parameter, "type": "string",
-            "taskType": task_type, "taskUUID": uuid, "reason": self.reason})
+        let mut error = json!({"code": code, "message": self.message, "parameter": parameter, "type": "string",
+            "taskType": task_type, "taskUUID": uuid, "reason": self.reason, "status": self.status});
+        if let Some(wait) = self.retry_after {
+            error["retryAfter"] = wait.as_secs_f64().ceil().max(1.0).into();
+        }
+        error
     }
 
     /// Answers in Runware's shape with the errors of its tasks.

@@ -16,11 +16,17 @@ const OPENAPI: &str = include_str!("openapi.json");
 /// Calls `add` with every route of the public port.
 fn public(mut add: impl FnMut(Method, &'static str, Route)) {
     add(Method::POST, "/v1/chat/completions", web::post().to(openai::chat));
+    add(Method::POST, "/v1/responses", web::post().to(openai::respond_to));
     add(Method::POST, "/v1/embeddings", web::post().to(openai::embeddings));
     add(Method::POST, "/v1/images/generations", web::post().to(openai::images));
+    add(Method::POST, "/v1/videos", web::post().to(openai::videos::create));
+    add(Method::GET, "/v1/videos/{video}", web::get().to(openai::videos::state));
+    add(Method::GET, "/v1/videos/{video}/content", web::get().to(openai::videos::content));
     add(Method::GET, "/v1/models", web::get().to(openai::models));
     add(Method::POST, "/v1", web::post().to(runware::tasks));
     add(Method::POST, "/", web::post().to(runware::tasks));
+    add(Method::GET, "/v1", web::get().to(runware::connect));
+    add(Method::GET, "/", web::get().to(runware::connect));
     add(Method::GET, "/v1/capacity", web::get().to(capacity::all));
     add(Method::GET, "/v1/capacity/{model:.*}", web::get().to(capacity::one));
     add(Method::GET, "/openapi.json", web::get().to(openapi));

@@ -7,8 +7,11 @@ use tokio::sync::watch;
 
 use super::feed::Feeds;
 use super::idempotency::Answers;
+use super::openai::videos::Made;
 use super::refusal::Refusal;
+use super::runware::{Done, Sessions};
 use crate::Fairflow;
+use crate::jobs::{Jobs, Webhooks};
 
 /// Reasons of refusals that never reach a model, and so are in no model's counters.
 pub(super) const AT_THE_DOOR: [&str; 4] = ["invalid_request", "unknown_model", "invalid_key", "body_too_large"];
@@ -19,6 +22,10 @@ pub(super) struct Gateway {
     pub(super) fairflow: Fairflow,
     pub(super) answers: Answers,
     pub(super) feeds: Feeds,
+    pub(super) jobs: Jobs<Done>,
+    pub(super) videos: Jobs<Made>,
+    pub(super) webhooks: Webhooks,
+    pub(super) sessions: Sessions,
     /// Whether the admin port is on loopback, where it may go without a key.
     pub(super) admin_on_loopback: bool,
     draining: watch::Sender<bool>,
@@ -30,6 +37,10 @@ impl Gateway {
         Self {
             answers: Answers::default(),
             feeds: Feeds::default(),
+            jobs: Jobs::default(),
+            videos: Jobs::default(),
+            webhooks: Webhooks::default(),
+            sessions: Sessions::default(),
             admin_on_loopback,
             draining: watch::Sender::new(false),
             refused: Default::default(),
@@ -52,7 +63,15 @@ impl Gateway {
     /// Ends the feeds, which would never end by themselves, and drains the scheduler.
     pub(super) async fn drain(&self, timeout: Duration) -> bool {
         self.draining.send_replace(true);
-        self.fairflow.drain(timeout).await
+        let drained = self.fairflow.drain(timeout);
+        let posted = async {
+            let in_time = drained.await;
+            while self.webhooks.pending() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            in_time
+        };
+        tokio::time::timeout(timeout, posted).await.unwrap_or(false)
     }
 
     /// Returns what turns true when a drain begins.

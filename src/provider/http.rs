@@ -126,7 +126,7 @@ pub(super) fn secret_header(text: &str) -> Result<HeaderValue, String> {
 }
 
 /// Sets up TLS without touching the process-wide default; an account without `https` trusts nobody.
-pub(super) fn tls(https: bool) -> Result<rustls::ClientConfig, String> {
+pub(crate) fn tls(https: bool) -> Result<rustls::ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let failed = |error| format!("TLS cannot be set up: {error}; are root certificates installed?");

@@ -130,7 +130,7 @@ fn segment(model: &str) -> String {
 
 fn told_cost(endpoint: openai::Endpoint, usage: Usage) -> Option<Cost> {
     match endpoint {
-        openai::Endpoint::Chat => text_cost(usage),
+        openai::Endpoint::Chat | openai::Endpoint::Responses => text_cost(usage),
         openai::Endpoint::Embeddings => usage.input_tokens.map(Cost::new),
         openai::Endpoint::Images => None,
     }

@@ -99,6 +99,12 @@ async fn complete(body: web::Bytes, seen: web::Data<Arc<Seen>>) -> HttpResponse 
         "hang" => return std::future::pending().await,
         "down" => return HttpResponse::ServiceUnavailable().body("{}"),
         "bad" => return HttpResponse::BadRequest().content_type("application/json").body(BAD),
+        "large" => {
+            let text = "y".repeat(20 << 20);
+            let choice =
+                json!({"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"});
+            return HttpResponse::Ok().json(json!({"choices": [choice]}));
+        }
         "quick" => tokio::time::sleep(Duration::from_millis(20)).await,
         "slow" => tokio::time::sleep(Duration::from_millis(400)).await,
         "drip" => {

@@ -6,6 +6,7 @@ mod support;
 
 mod admin;
 mod bad_input;
+mod client;
 mod feed;
 mod idempotency;
 mod lab;
@@ -13,4 +14,6 @@ mod leaving;
 mod metrics;
 mod refusals;
 mod reload;
+mod socket;
 mod streams;
+mod webhooks;

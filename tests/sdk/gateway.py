@@ -1,11 +1,13 @@
 """Starts and stops gateways for the SDK tests, each on ports of its own."""
 
+import asyncio
 import pathlib
 import signal
 import subprocess
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 BINARY = ROOT / "target" / "debug" / "fairflow"
 
 
@@ -15,7 +17,7 @@ class Gateway:
     def __init__(self, config=""):
         self.file = tempfile.NamedTemporaryFile("w", suffix=".toml")
         server = '[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n'
-        self.file.write(config.replace("[server]\n", server) if "[server]" in config else server + config)
+        self.file.write(config.replace("[server]\n", server) if "[server]\n" in config else server + config)
         self.file.flush()
         arguments = ["--config", self.file.name] if config else ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
         self.process = subprocess.Popen([BINARY, "serve", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -32,15 +34,55 @@ class Gateway:
         self.file.close()
 
 
-# Fast and sure, so that a test waits for the gateway and not for the simulation.
-SIM = """
-[providers.sim]
-kind = "sim"
-sim = { service = "20ms" }
-[models.sim-text]
-routes = [{ provider = "sim" }]
-[models.sim-image]
-routes = [{ provider = "sim" }]
-[models.sim-embedding]
-routes = [{ provider = "sim" }]
-"""
+SIM = (HERE / "far.toml").read_text()
+
+KEY = "a-key-of-acme"
+
+
+def hash_of(key):
+    return subprocess.run([BINARY, "hash-key"], input=key, capture_output=True, text=True, check=True).stdout.strip().strip('"')
+
+
+def in_a_row():
+    """Starts a gateway that simulates, and one in front of it."""
+    far = Gateway(SIM)
+    near = Gateway((HERE / "near.toml").read_text().replace("URL", far.url).replace("HASH", hash_of(KEY)))
+    return far, near
+
+
+class Cable:
+    """A connection to a gateway that can be cut."""
+
+    def __init__(self, url):
+        self.host, self.port = url.split("/")[2].split(":")
+        self.writers = []
+
+    async def __aenter__(self):
+        self.server = await asyncio.start_server(self.connected, "127.0.0.1", 0)
+        self.url = f"ws://127.0.0.1:{self.server.sockets[0].getsockname()[1]}/v1"
+        return self
+
+    async def __aexit__(self, *_):
+        self.cut()
+        self.server.close()
+
+    async def connected(self, reader, writer):
+        far_reader, far_writer = await asyncio.open_connection(self.host, self.port)
+        self.writers += [writer, far_writer]
+
+        async def carry(source, sink):
+            try:
+                while data := await source.read(65536):
+                    sink.write(data)
+                    await sink.drain()
+            except ConnectionError:
+                pass
+            finally:
+                sink.close()
+
+        await asyncio.gather(carry(reader, far_writer), carry(far_reader, writer))
+
+    def cut(self):
+        for writer in self.writers:
+            writer.transport.abort()
+        self.writers = []

@@ -5,12 +5,13 @@ an `openai` and once as a `runware` provider, so that every answer has crossed b
 """
 
 import concurrent.futures
+import http.client
 import struct
 import unittest
 
 import openai
 
-from gateway import SIM, Gateway
+from gateway import KEY, SIM, Gateway, hash_of
 
 NEAR = """
 [server]
@@ -36,6 +37,10 @@ routes = [{{ provider = "rw", model = "sim-image" }}]
 routes = [{{ provider = "oai", model = "sim-embedding" }}]
 [models.embed-rw]
 routes = [{{ provider = "rw", model = "sim-embedding" }}]
+[models.chat-both]
+routes = [{{ provider = "oai", model = "sim-text" }}]
+[models.video]
+routes = [{{ provider = "rw", model = "sim-video" }}]
 [models.lost]
 routes = [{{ provider = "oai", model = "no-such-model" }}]
 [models.gone]
@@ -46,19 +51,13 @@ retry = {{ max_attempts = 2, base = "50ms", max = "100ms" }}
 routes = [{{ provider = "oai", model = "sim-text" }}]
 queue = {{ capacity = 1 }}
 window = {{ min = 1, max = 1, initial = 1 }}
+[tiers.some]
+max_in_flight = 32
+max_queued = 32
 [tenants.acme]
+tier = "some"
 api_keys = ["{hash}"]
 """
-
-KEY = "a-key-of-acme"
-
-
-def hash_of(key):
-    import subprocess
-
-    from gateway import BINARY
-
-    return subprocess.run([BINARY, "hash-key"], input=key, capture_output=True, text=True, check=True).stdout.strip().strip('"')
 
 
 class OpenAi(unittest.TestCase):
@@ -140,6 +139,45 @@ class OpenAi(unittest.TestCase):
             self.assertEqual(len(a.embedding), len(single))
             for x, y in zip(a.embedding, single):
                 self.assertAlmostEqual(x, y, places=6)
+
+    def test_responses(self):
+        for model in ("chat-rw", "chat-both"):
+            with self.subTest(model):
+                answer = self.client.responses.create(model=model, input="Tell me of foxes.", max_output_tokens=12)
+                self.assertEqual(answer.status, "completed")
+                self.assertTrue(answer.output_text)
+                self.assertGreater(answer.usage.output_tokens, 0)
+                events = list(self.client.responses.create(model=model, input="Tell me of foxes.", stream=True))
+                self.assertEqual([event.sequence_number for event in events], list(range(len(events))))
+                self.assertEqual((events[0].type, events[-1].type), ("response.created", "response.completed"))
+                text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+                self.assertEqual(text, events[-1].response.output_text)
+
+    def test_videos(self):
+        video = self.client.videos.create(model="video", prompt="a red fox", seconds="4", size="720x1280")
+        self.assertIn(video.status, ("in_progress", "completed"))
+        done = self.client.videos.poll(video.id)
+        self.assertEqual((done.id, done.status, done.model, done.seconds), (video.id, "completed", "video", "4"))
+        # The SDK would follow to where the provider keeps it, which a simulated one does not.
+        connection = http.client.HTTPConnection(self.near.url.split("/")[2])
+        connection.request("GET", f"/v1/videos/{video.id}/content", headers={"authorization": f"Bearer {KEY}"})
+        response = connection.getresponse()
+        self.assertEqual(response.status, 302)
+        self.assertIn(".invalid/", response.headers["location"])
+        connection.close()
+        with_image = self.client.videos.create(model="video", prompt="a fox", input_reference=("a.png", b"PNG", "image/png"))
+        self.assertTrue(with_image.id)
+        with self.assertRaises(openai.NotFoundError):
+            self.client.videos.retrieve("video_of_nobody")
+        with self.assertRaises(openai.NotFoundError):
+            self.client.videos.create(model="nobody", prompt="x")
+        with self.assertRaises(openai.BadRequestError):
+            self.client.videos.create(model="chat-rw", prompt="x", size="huge")
+
+    def test_limits_are_told(self):
+        raw = self.client.chat.completions.with_raw_response.create(model="chat-rw", messages=self.messages())
+        self.assertEqual(raw.headers["x-ratelimit-limit-requests"], "64")
+        self.assertLessEqual(int(raw.headers["x-ratelimit-remaining-requests"]), 64)
 
     def test_models(self):
         self.assertIn("chat-rw", [model.id for model in self.client.models.list()])

@@ -54,6 +54,11 @@ impl Gateway {
         Self { child, public, admin, config }
     }
 
+    /// Returns the id of the process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends SIGTERM, which begins a drain.
     pub fn terminate(&self) {
         self.signal("TERM");

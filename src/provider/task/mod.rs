@@ -11,6 +11,8 @@ mod guard;
 pub(super) mod handle;
 mod output;
 pub(super) mod pace;
+#[cfg(test)]
+mod parsers;
 pub(super) mod preset;
 mod replicate;
 mod store;

@@ -1,6 +1,7 @@
 //! Requests as they travel: OpenAI's and Runware's shapes, read, written and translated.
 
 pub mod openai;
+pub mod responses;
 pub mod runware;
 pub mod sse;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::Malformed;
+use super::{Malformed, responses};
 use crate::core::cost::Cost;
 use crate::task::image::image_cost;
 use crate::task::text::text_cost;
@@ -25,6 +25,8 @@ pub enum Endpoint {
     Embeddings,
     /// `POST /images/generations`.
     Images,
+    /// `POST /responses`.
+    Responses,
 }
 
 impl Endpoint {
@@ -35,6 +37,7 @@ impl Endpoint {
             Self::Chat => "/chat/completions",
             Self::Embeddings => "/embeddings",
             Self::Images => "/images/generations",
+            Self::Responses => "/responses",
         }
     }
 
@@ -42,7 +45,7 @@ impl Endpoint {
     const fn input(self) -> &'static str {
         match self {
             Self::Chat => "messages",
-            Self::Embeddings => "input",
+            Self::Embeddings | Self::Responses => "input",
             Self::Images => "prompt",
         }
     }
@@ -83,6 +86,8 @@ struct Peek<'a> {
     #[serde(borrow)]
     max_completion_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
+    max_output_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
     n: Option<&'a RawValue>,
     #[serde(borrow)]
     size: Option<&'a RawValue>,
@@ -116,15 +121,17 @@ impl OpenAiRequest {
         };
         let input = match endpoint {
             Endpoint::Chat => peek.messages,
-            Endpoint::Embeddings => peek.input,
+            Endpoint::Embeddings | Endpoint::Responses => peek.input,
             Endpoint::Images => peek.prompt,
         };
         let input = check_input(endpoint, input)?;
+        let most = whole("max_output_tokens", peek.max_output_tokens)?;
         let limit =
             whole("max_completion_tokens", peek.max_completion_tokens)?.or(whole("max_tokens", peek.max_tokens)?);
         let count = whole("n", peek.n)?.unwrap_or(1);
         let cost = match endpoint {
             Endpoint::Chat => text_cost(input, limit),
+            Endpoint::Responses => text_cost(input, most),
             Endpoint::Embeddings => text_cost(input, Some(0)),
             Endpoint::Images => {
                 let (width, height) = parse_size(peek.size.map(RawValue::get))?.unwrap_or((1024, 1024));
@@ -172,6 +179,7 @@ impl OpenAiRequest {
                 body.remove("stream_options");
                 Ok(Work::Text(TextInference { model, messages, max_tokens, stream: self.stream, extra: body }))
             }
+            Endpoint::Responses => responses::work(model, self.stream, body),
             Endpoint::Embeddings => {
                 let inputs = match body.remove("input") {
                     Some(Value::String(text)) => vec![text],
@@ -209,13 +217,13 @@ fn check_input(endpoint: Endpoint, input: Option<&RawValue>) -> Result<u64, Malf
     let empty_array = raw.starts_with('[') && raw[1..].trim_start().starts_with(']');
     let well_typed = match endpoint {
         Endpoint::Chat => raw.starts_with('['),
-        Endpoint::Embeddings => raw.starts_with('[') || raw.starts_with('"'),
+        Endpoint::Embeddings | Endpoint::Responses => raw.starts_with('[') || raw.starts_with('"'),
         Endpoint::Images => raw.starts_with('"'),
     };
     if !well_typed {
         let wanted = match endpoint {
             Endpoint::Chat => "an array of messages",
-            Endpoint::Embeddings => "a string or an array",
+            Endpoint::Embeddings | Endpoint::Responses => "a string or an array",
             Endpoint::Images => "a string",
         };
         return Err(Malformed::new(field, format!("must be {wanted}, not {}", short(raw))));
@@ -320,6 +328,7 @@ pub fn decode(endpoint: Endpoint, body: &[u8]) -> Result<Product, Malformed> {
         body.get(field).and_then(Value::as_array).ok_or_else(|| Malformed::new(field, "is missing from the answer"))
     };
     match endpoint {
+        Endpoint::Responses => Err(Malformed::new("endpoint", "is not used toward providers that do not stream")),
         Endpoint::Chat => {
             let choices = items("choices")?;
             let choice = choices.first().ok_or_else(|| Malformed::new("choices", "is empty"))?;

@@ -15,6 +15,9 @@ use crate::task::{
     Task, TextDelta, TextInference, TextResult, Usage, Video, VideoInference, VideoResult, Work,
 };
 
+/// The types of task that no model could be guessed for.
+const GENERATES: [&str; 5] = ["imageInference", "textInference", "videoInference", "audioInference", "photoMaker"];
+
 /// One task object, checked as far as scheduling needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunwareTask {
@@ -32,9 +35,11 @@ impl RunwareTask {
         let Value::Object(body) = task else {
             return Err(Malformed::new("task", "must be an object with taskType, taskUUID and model"));
         };
+        let generates = body.get("taskType").and_then(Value::as_str).is_some_and(|kind| GENERATES.contains(&kind));
         for field in ["taskType", "model"] {
             match body.get(field) {
                 Some(Value::String(text)) if !text.is_empty() => {}
+                None if field == "model" && !generates => {}
                 None => return Err(Malformed::new(field, "is missing")),
                 Some(_) => return Err(Malformed::new(field, "must be a non-empty string")),
             }
@@ -58,7 +63,7 @@ impl RunwareTask {
         self.text("taskUUID")
     }
 
-    /// Returns the model asked for.
+    /// Returns the model asked for; empty where the task names none.
     #[must_use]
     pub fn model(&self) -> &str {
         self.text("model")
@@ -86,11 +91,13 @@ impl RunwareTask {
         self.body.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Returns the object with the model's name replaced by `upstream`.
+    /// Returns the object with the model's name, where it has one, replaced by `upstream`.
     #[must_use]
     pub fn body_for(&self, upstream: &str) -> Map<String, Value> {
         let mut body = self.body.clone();
-        body.insert("model".into(), upstream.into());
+        if let Some(model) = body.get_mut("model") {
+            *model = upstream.into();
+        }
         body
     }
 

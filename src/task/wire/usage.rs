@@ -20,6 +20,8 @@ pub struct UsageFinder {
 #[derive(Deserialize)]
 struct WithUsage {
     usage: Option<Map<String, Value>>,
+    /// Where the events of a response have it.
+    response: Option<Box<WithUsage>>,
 }
 
 impl UsageFinder {
@@ -57,7 +59,8 @@ fn read(line: &[u8]) -> Option<Usage> {
         return None;
     }
     let told: WithUsage = serde_json::from_str(data.trim()).ok()?;
-    told.usage.as_ref().map(Usage::from_json)
+    let usage = told.usage.or_else(|| told.response?.usage)?;
+    Some(Usage::from_json(&usage))
 }
 
 #[cfg(test)]

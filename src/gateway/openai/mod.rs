@@ -1,5 +1,8 @@
 //! OpenAI's routes.
 
+mod form;
+pub(super) mod videos;
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,14 +10,15 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::refusal::{self, Refusal};
-use super::state::Gateway;
-use super::{auth, body, event_stream, idempotency};
 use crate::actor::provider::Reply;
 use crate::actor::run::Spec;
-use crate::task::Request;
+use crate::gateway::refusal::{self, Refusal};
+use crate::gateway::state::Gateway;
+use crate::gateway::{auth, body, event_stream, idempotency, rates};
 use crate::task::wire::Wire;
 use crate::task::wire::openai::{Endpoint, Label, OpenAiRequest, render};
+use crate::task::wire::responses;
+use crate::task::{Product, Request};
 
 pub(super) async fn chat(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
     answer(Endpoint::Chat, &request, payload, &gateway).await
@@ -26,6 +30,10 @@ pub(super) async fn embeddings(request: HttpRequest, payload: Payload, gateway: 
 
 pub(super) async fn images(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
     answer(Endpoint::Images, &request, payload, &gateway).await
+}
+
+pub(super) async fn respond_to(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
+    answer(Endpoint::Responses, &request, payload, &gateway).await
 }
 
 pub(super) async fn models(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
@@ -63,20 +71,25 @@ async fn respond(
     let auth::Wishes { class, max_wait } = auth::wishes(request)?;
     let body = body::read(request, payload, settings.server.max_body.0).await?;
     let parsed = OpenAiRequest::parse(endpoint, body.clone())?;
-    let model = Arc::from(parsed.model.as_str());
-    let spec = Spec { tenant: Some(tenant.clone()), class, max_wait, ..Spec::new(model, parsed.cost) };
-    if parsed.stream && endpoint == Endpoint::Chat {
-        return event_stream::respond(gateway, spec, Wire::OpenAi(parsed), id, settings.server.keep_alive.0).await;
+    let model: Arc<str> = parsed.model.as_str().into();
+    let spec = Spec { tenant: Some(tenant.clone()), class, max_wait, ..Spec::new(model.clone(), parsed.cost) };
+    if parsed.stream && matches!(endpoint, Endpoint::Chat | Endpoint::Responses) {
+        let keep_alive = settings.server.keep_alive.0;
+        let mut response = event_stream::respond(gateway, spec, Wire::OpenAi(parsed), id, keep_alive).await?;
+        rates::tell(gateway, &model, &tenant, &mut response).await;
+        return Ok(response);
     }
     let generated = async {
         let generated = generate(gateway, spec, parsed, id).await;
-        generated.unwrap_or_else(|refusal| refuse(gateway, &refusal, id))
+        let mut response = generated.unwrap_or_else(|refusal| refuse(gateway, &refusal, id));
+        rates::tell(gateway, &model, &tenant, &mut response).await;
+        response
     };
     idempotency::once(gateway, request, &tenant, &body, id, generated).await
 }
 
 async fn generate(gateway: &Gateway, spec: Spec, parsed: OpenAiRequest, id: &str) -> Result<HttpResponse, Refusal> {
-    let (model, base64) = (parsed.model.clone(), wants_base64(&parsed));
+    let (model, base64, endpoint) = (parsed.model.clone(), wants_base64(&parsed), parsed.endpoint);
     let work = Request::Wire(Wire::OpenAi(parsed));
     let (reply, settling, receipt) = gateway.fairflow.dispatch(spec, &work).await?;
     let mut response = HttpResponse::Ok();
@@ -89,7 +102,12 @@ async fn generate(gateway: &Gateway, spec: Spec, parsed: OpenAiRequest, id: &str
         }
         Reply::Product(product) => {
             settling.done();
-            let label = Label { model: &model, id: &answer_id(id), created: unix_time() };
+            let created = unix_time();
+            if let (Endpoint::Responses, Product::Text(text)) = (endpoint, &product) {
+                let label = Label { model: &model, id: &format!("resp_{id}"), created };
+                return Ok(response.json(responses::render(text, label)));
+            }
+            let label = Label { model: &model, id: &answer_id(id), created };
             Ok(response.json(render(&product, label, base64)))
         }
         Reply::Stream(_) | Reply::Deltas(_) => {

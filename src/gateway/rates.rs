@@ -1,0 +1,30 @@
+//! `x-ratelimit-*` toward the caller: how much of its own share of a model is left.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{HeaderName, HeaderValue};
+
+use super::state::Gateway;
+
+/// Adds the headers where the tenant has limits; a tenant without any is told none.
+pub(super) async fn tell(gateway: &Gateway, model: &str, tenant: &str, response: &mut HttpResponse) {
+    let limits = gateway.fairflow.settings().policy(tenant).limits;
+    if limits.max_queued == u32::MAX && limits.max_in_flight == u32::MAX {
+        return;
+    }
+    let Ok(capacity) = gateway.fairflow.capacity_of(model, Some(tenant)).await else { return };
+    let Some(you) = capacity.you else { return };
+    // A request is let in as long as it can be sent or wait.
+    let limit = limits.max_in_flight.saturating_add(limits.max_queued);
+    let used = u64::from(you.queued) + u64::from(you.in_flight);
+    let remaining = u64::from(limit).saturating_sub(used);
+    let reset = if remaining > 0 { 0 } else { you.estimated_wait_ms.p50 };
+    for (name, value) in [
+        ("x-ratelimit-limit-requests", limit.to_string()),
+        ("x-ratelimit-remaining-requests", remaining.to_string()),
+        ("x-ratelimit-reset-requests", format!("{reset}ms")),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Asynchronous jobs: what is under way or done under a caller's own name for it, and results posted to where it says.
+
+mod guard;
+mod store;
+mod webhook;
+
+pub(crate) use self::store::{Claim, Finished, Jobs, Key, Watch};
+pub(crate) use self::webhook::Webhooks;

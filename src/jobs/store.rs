@@ -1,0 +1,243 @@
+//! Jobs by tenant and name: made once, waited for by any number, kept for a while when they are done.
+//!
+//! All of it lives in memory and is bounded in number, bytes and time, over all and for each tenant; the oldest result
+//! goes first. A job is given up when nobody waits for it any more, unless it was claimed as detached.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::config::JobsConfig;
+use crate::core::time::Time;
+
+/// Who asked, and the name they gave.
+pub(crate) type Key = (Arc<str>, Arc<str>);
+
+/// Where the end of a job is told; as long as one of these is held, an attached job goes on.
+pub(crate) type Watch<T> = watch::Receiver<Option<Arc<T>>>;
+
+/// How a job ended.
+#[derive(Debug)]
+pub(crate) struct Finished<T> {
+    pub(crate) value: T,
+    /// What keeping it takes.
+    pub(crate) bytes: usize,
+    /// A failure is told and, once the same is asked again, tried again.
+    pub(crate) failed: bool,
+    pub(crate) at: Time,
+}
+
+/// What a claim finds.
+pub(crate) enum Claim<T> {
+    /// The job is the claimer's to do.
+    New(Ticket<T>, Watch<T>),
+    /// It is done, or under way.
+    Known(Watch<T>),
+    /// The name stands for another job.
+    Conflict,
+    /// The tenant, or all together, have too many under way.
+    Full,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    /// Which use of the name it is: an older one must not end a newer.
+    number: u64,
+    kind: Arc<str>,
+    digest: [u8; 32],
+    told: Arc<watch::Sender<Option<Arc<T>>>>,
+    /// Keeps a detached job going.
+    hold: Option<Watch<T>>,
+    /// Its place in the order of results, once it is done.
+    done: Option<u64>,
+    failed: bool,
+    bytes: usize,
+}
+
+/// Results by age, and what they take.
+#[derive(Debug, Default)]
+struct Shelf {
+    /// By order of finishing.
+    results: BTreeMap<u64, (Time, Key)>,
+    known: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Table<T> {
+    entries: HashMap<Key, Entry<T>>,
+    all: Shelf,
+    tenants: HashMap<Arc<str>, Shelf>,
+    limits: JobsConfig,
+    next: u64,
+}
+
+impl<T> Table<T> {
+    fn forget(&mut self, key: &Key) {
+        let Some(entry) = self.entries.remove(key) else { return };
+        let shelf = self.tenants.entry(key.0.clone()).or_default();
+        for shelf in [&mut self.all, shelf] {
+            shelf.known -= 1;
+            shelf.bytes -= entry.bytes;
+            if let Some(place) = entry.done {
+                shelf.results.remove(&place);
+            }
+        }
+        if self.tenants.get(&key.0).is_some_and(|shelf| shelf.known == 0) {
+            self.tenants.remove(&key.0);
+        }
+    }
+
+    /// Forgets results until there is room for `more` further jobs of a tenant.
+    fn trim(&mut self, tenant: &Arc<str>, more: usize, now: Time) {
+        let limits = self.limits;
+        loop {
+            let over =
+                |shelf: &Shelf, most: u32, bytes: usize| shelf.known + more > most as usize || shelf.bytes > bytes;
+            let aged = |(since, _): &(Time, Key)| now.since(*since) >= limits.keep.0;
+            let own = self.tenants.get(tenant);
+            let own = own.filter(|shelf| over(shelf, limits.tenant_most, limits.tenant_bytes.0));
+            let victim = own.and_then(|shelf| shelf.results.values().next()).or_else(|| {
+                let full = over(&self.all, limits.most, limits.bytes.0);
+                self.all.results.values().next().filter(|oldest| full || aged(oldest))
+            });
+            let Some((_, key)) = victim.cloned() else { return };
+            self.forget(&key);
+        }
+    }
+
+    fn has_room(&self, tenant: &Arc<str>) -> bool {
+        let own = self.tenants.get(tenant).map_or(0, |shelf| shelf.known);
+        own < self.limits.tenant_most as usize && self.all.known < self.limits.most as usize
+    }
+}
+
+/// The jobs of one gateway.
+#[derive(Debug)]
+pub(crate) struct Jobs<T>(Arc<Mutex<Table<T>>>);
+
+impl<T> Clone for Jobs<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for Jobs<T> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Table {
+            entries: HashMap::new(),
+            all: Shelf::default(),
+            tenants: HashMap::new(),
+            limits: JobsConfig::default(),
+            next: 0,
+        })))
+    }
+}
+
+impl<T> Jobs<T> {
+    fn table(&self) -> MutexGuard<'_, Table<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Claims a name for a job of a kind, which `digest` tells from others; a detached one goes on when nobody waits.
+    pub(crate) fn claim(
+        &self,
+        key: &Key,
+        (kind, digest): (&str, [u8; 32]),
+        detached: bool,
+        limits: JobsConfig,
+        now: Time,
+    ) -> Claim<T> {
+        let mut table = self.table();
+        table.limits = limits;
+        table.trim(&key.0, 0, now);
+        if let Some(entry) = table.entries.get_mut(key) {
+            if entry.digest != digest && !entry.failed {
+                return Claim::Conflict;
+            }
+            if !entry.failed {
+                if detached && entry.done.is_none() && entry.hold.is_none() {
+                    entry.hold = Some(entry.told.subscribe());
+                }
+                return Claim::Known(entry.told.subscribe());
+            }
+            table.forget(key);
+        }
+        table.trim(&key.0, 1, now);
+        if !table.has_room(&key.0) {
+            return Claim::Full;
+        }
+        let (sender, receiver) = watch::channel(None);
+        let told = Arc::new(sender);
+        let number = table.next;
+        table.next += 1;
+        let hold = detached.then(|| receiver.clone());
+        let entry =
+            Entry { number, kind: kind.into(), digest, told: told.clone(), hold, done: None, failed: false, bytes: 0 };
+        table.entries.insert(key.clone(), entry);
+        table.all.known += 1;
+        table.tenants.entry(key.0.clone()).or_default().known += 1;
+        Claim::New(Ticket { jobs: self.clone(), key: key.clone(), number, told }, receiver)
+    }
+
+    /// Finds a job by its name, and what kind it is of.
+    pub(crate) fn find(&self, key: &Key, now: Time) -> Option<(Arc<str>, Watch<T>)> {
+        let mut table = self.table();
+        table.trim(&key.0, 0, now);
+        table.entries.get(key).map(|entry| (entry.kind.clone(), entry.told.subscribe()))
+    }
+}
+
+/// The duty to do a job; dropped undone, the name is free again and who waits learns it.
+#[derive(Debug)]
+pub(crate) struct Ticket<T> {
+    jobs: Jobs<T>,
+    key: Key,
+    number: u64,
+    told: Arc<watch::Sender<Option<Arc<T>>>>,
+}
+
+impl<T> Ticket<T> {
+    /// Does the job, unless nobody waits for it any more.
+    pub(crate) async fn run(self, work: impl Future<Output = Finished<T>>) {
+        tokio::select! {
+            finished = work => self.tell(finished),
+            () = self.told.closed() => {}
+        }
+    }
+
+    fn tell(&self, finished: Finished<T>) {
+        let Finished { value, bytes, failed, at } = finished;
+        self.told.send_replace(Some(Arc::new(value)));
+        let mut table = self.jobs.table();
+        let place = table.next;
+        let table = &mut *table;
+        let entry = table.entries.get_mut(&self.key).filter(|entry| entry.number == self.number);
+        let Some(entry) = entry else { return };
+        table.next += 1;
+        entry.hold = None;
+        (entry.done, entry.failed, entry.bytes) = (Some(place), failed, bytes);
+        let shelf = table.tenants.entry(self.key.0.clone()).or_default();
+        for shelf in [&mut table.all, shelf] {
+            shelf.bytes += bytes;
+            shelf.results.insert(place, (at, self.key.clone()));
+        }
+        table.trim(&self.key.0, 0, at);
+    }
+}
+
+impl<T> Drop for Ticket<T> {
+    fn drop(&mut self) {
+        if self.told.borrow().is_none() {
+            let mut table = self.jobs.table();
+            if table.entries.get(&self.key).is_some_and(|entry| entry.number == self.number) {
+                table.forget(&self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

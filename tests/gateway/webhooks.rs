@@ -1,0 +1,119 @@
+//! Results that are posted to where the task says.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::lab::{Lab, post};
+use crate::support::{Gateway, json as read};
+
+/// One delivery: its headers, and its body.
+type Delivery = (String, String);
+
+/// A server that answers the statuses given, then 200, and keeps what it was sent.
+async fn receiver(statuses: &'static [u16]) -> (u16, Arc<Mutex<Vec<Delivery>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let taken: Arc<Mutex<Vec<Delivery>>> = Arc::default();
+    let keep = taken.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut text = String::new();
+            let (head, body) = loop {
+                let mut piece = [0; 4096];
+                let read = stream.read(&mut piece).await.unwrap();
+                text += std::str::from_utf8(&piece[..read]).unwrap();
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+                if body.len() == length.parse::<usize>().unwrap() {
+                    break (head.to_owned(), body.to_owned());
+                }
+            };
+            let status = {
+                let mut taken = keep.lock().unwrap();
+                taken.push((head, body));
+                statuses.get(taken.len() - 1).copied().unwrap_or(200)
+            };
+            let answer = format!(
+                "HTTP/1.1 {status} X\r\nlocation: http://127.0.0.1:1/\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (port, taken)
+}
+
+async fn wait(taken: &Mutex<Vec<Delivery>>, count: usize) -> Vec<Delivery> {
+    for _ in 0..400 {
+        if taken.lock().unwrap().len() >= count {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    taken.lock().unwrap().clone()
+}
+
+const SIM: &str = "[providers.sim]\nkind = \"sim\"\nsim = { service = \"20ms\", sigma = 0.0 }\n\
+    [models.fast]\nroutes = [{ provider = \"sim\" }]\n";
+
+#[tokio::test]
+async fn each_result_is_posted_until_it_is_taken() {
+    let (port, taken) = receiver(&[500, 302]).await;
+    let hooks = "[webhooks]\nsecret = { value = \"s3cret\" }\nhosts = [\"127.0.0.1\"]\nbase = \"20ms\"";
+    let mut gateway = Gateway::start("", &format!("{SIM}{hooks}"));
+    let task = json!({"taskType": "imageInference", "taskUUID": "w", "model": "fast", "positivePrompt": "x",
+        "numberResults": 2, "webhookURL": format!("http://127.0.0.1:{port}/hook?token=1")});
+    let acknowledged = read(post(&gateway, "/v1", &json!([task]), &[]).await).await;
+    assert_eq!(acknowledged, json!({"data": [{"taskType": "imageInference", "taskUUID": "w"}]}));
+    // A drain waits for what is still to be posted.
+    gateway.terminate();
+    let deliveries = wait(&taken, 4).await;
+    assert!(gateway.ended().await);
+    assert_eq!((deliveries.len(), taken.lock().unwrap().len()), (4, 4), "two results, two failures, no redirect");
+    let mut urls = std::collections::BTreeSet::new();
+    for (head, body) in &deliveries {
+        assert!(head.starts_with("POST /hook?token=1 HTTP/1.1"), "{head}");
+        let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap();
+        assert_eq!(header("content-type"), "application/json");
+        let (time, signature) = header("x-fairflow-signature").split_once(',').unwrap();
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(b"s3cret").unwrap();
+        mac.update(format!("{}.{body}", time.strip_prefix("t=").unwrap()).as_bytes());
+        let digest: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(signature, format!("v1={digest}"));
+        let item = serde_json::from_str::<Value>(body).unwrap()["data"][0].clone();
+        assert_eq!((&item["status"], &item["taskUUID"]), (&json!("success"), &json!("w")));
+        urls.insert(item["imageUUID"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(urls.len(), 2);
+}
+
+#[tokio::test]
+async fn a_failure_is_posted_too_and_given_up_in_the_end() {
+    let lab = Lab::start();
+    let (port, taken) = receiver(&[500, 500, 500, 500, 500]).await;
+    let hooks = "[webhooks]\nhosts = [\"127.0.0.1\"]\nattempts = 3\nbase = \"10ms\"\nmax = \"10ms\"";
+    let gateway = lab.gateway("", &[("bad", hooks)]);
+    let url = format!("http://127.0.0.1:{port}/");
+    let slow = json!({"taskType": "textInference", "taskUUID": "w", "model": "bad", "webhookURL": url,
+        "messages": [{"role": "user", "content": "x"}]});
+    let answer = read(post(&gateway, "/v1", &json!([slow]), &[]).await).await;
+    assert_eq!(answer["errors"][0]["taskUUID"], "w", "refused at once");
+    let deliveries = wait(&taken, 3).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(taken.lock().unwrap().len(), 3, "three attempts, then no more");
+    assert!(deliveries[0].1.contains("\"errors\"") && !deliveries[0].0.contains("x-fairflow-signature"));
+    // Without the host in the configuration nothing is asked of a provider.
+    let calls = lab.seen.calls.load(std::sync::atomic::Ordering::SeqCst);
+    for url in [format!("http://localhost:{port}/"), "https://[::1]/".to_owned(), "https://192.168.0.1/".to_owned()] {
+        let task = json!({"taskType": "textInference", "taskUUID": "v", "model": "bad", "webhookURL": url,
+            "messages": [{"role": "user", "content": "x"}]});
+        let answer = read(post(&gateway, "/v1", &json!([task]), &[]).await).await;
+        assert_eq!(answer["errors"][0]["parameter"], "webhookURL", "{answer}");
+    }
+    assert_eq!(lab.seen.calls.load(std::sync::atomic::Ordering::SeqCst), calls);
+}

@@ -1,0 +1,80 @@
+// Starts and stops gateways for the SDK tests, each on ports of its own; and a connection that can be cut.
+
+import { spawn, execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import readline from 'node:readline'
+
+const here = import.meta.dirname
+const binary = path.join(here, '../../target/debug/fairflow')
+
+export const KEY = 'a-key-of-acme'
+
+export class Gateway {
+  static async start(config) {
+    const gateway = new Gateway()
+    gateway.directory = mkdtempSync(path.join(tmpdir(), 'fairflow-'))
+    const file = path.join(gateway.directory, 'fairflow.toml')
+    const server = '[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n'
+    writeFileSync(file, config.includes('[server]\n') ? config.replace('[server]\n', server) : server + config)
+    gateway.process = spawn(binary, ['serve', '--config', file], { stdio: ['ignore', 'pipe', 'ignore'] })
+    const [line] = await once(readline.createInterface(gateway.process.stdout), 'line')
+    gateway.url = line.split(/\s+/)[1]
+    return gateway
+  }
+
+  /** Begins a drain and waits for its end; returns the exit status. */
+  async stop() {
+    if (this.process.exitCode === null) {
+      this.process.kill('SIGTERM')
+      const killer = setTimeout(() => this.process.kill('SIGKILL'), 10_000)
+      await once(this.process, 'exit')
+      clearTimeout(killer)
+    }
+    rmSync(this.directory, { recursive: true, force: true })
+    return this.process.exitCode
+  }
+}
+
+/** Starts a gateway that simulates, and one in front of it. */
+export async function inARow() {
+  const far = await Gateway.start(readFileSync(path.join(here, 'far.toml'), 'utf8'))
+  const hash = execFileSync(binary, ['hash-key'], { input: KEY }).toString().trim().replaceAll('"', '')
+  const near = readFileSync(path.join(here, 'near.toml'), 'utf8')
+  return [far, await Gateway.start(near.replaceAll('URL', far.url).replaceAll('HASH', hash))]
+}
+
+/** A connection to a gateway that can be cut. */
+export class Cable {
+  sockets = new Set()
+
+  static async lay(url) {
+    const cable = new Cable()
+    const { hostname, port } = new URL(url)
+    cable.server = net.createServer((near) => {
+      const far = net.connect(port, hostname)
+      for (const [one, other] of [[near, far], [far, near]]) {
+        cable.sockets.add(one)
+        one.on('error', () => {}).on('close', () => other.destroy())
+        one.pipe(other)
+      }
+    })
+    cable.server.listen(0, '127.0.0.1')
+    await once(cable.server, 'listening')
+    cable.url = `ws://127.0.0.1:${cable.server.address().port}/v1`
+    return cable
+  }
+
+  cut() {
+    this.sockets.forEach((socket) => socket.resetAndDestroy())
+    this.sockets.clear()
+  }
+
+  close() {
+    this.cut()
+    this.server.close()
+  }
+}

@@ -1,0 +1,61 @@
+// The `openai` package against a gateway whose provider is another gateway.
+
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+
+import OpenAI from 'openai'
+
+import { inARow, KEY } from './gateway.mjs'
+
+let far, near, client
+
+before(async () => {
+  ;[far, near] = await inARow()
+  client = new OpenAI({ baseURL: near.url, apiKey: KEY, maxRetries: 0, timeout: 20_000 })
+})
+
+after(async () => {
+  await near.stop()
+  await far.stop()
+})
+
+const messages = [{ role: 'user', content: 'Tell me of foxes.' }]
+
+test('chat, plain and streamed', async () => {
+  const plain = await client.chat.completions.create({ model: 'sim:text@1', messages })
+  assert.ok(plain.choices[0].message.content)
+  const stream = await client.chat.completions.create({
+    model: 'sim:text@1', messages, stream: true, stream_options: { include_usage: true },
+  })
+  let text = '', usage
+  for await (const chunk of stream) {
+    text += chunk.choices[0]?.delta?.content ?? ''
+    usage = chunk.usage ?? usage
+  }
+  assert.ok(text.includes('simulated') && usage.completion_tokens > 0)
+})
+
+test('images and models', async () => {
+  const images = await client.images.generate({ model: 'sim:image@1', prompt: 'a red fox', n: 2, size: '512x512' })
+  assert.equal(images.data.length, 2)
+  const names = []
+  for await (const model of client.models.list()) names.push(model.id)
+  assert.ok(names.includes('sim:text@1'))
+})
+
+test('errors', async () => {
+  const create = (more, options) => client.chat.completions.create({ model: 'sim:text@1', messages, ...more }, options)
+  await assert.rejects(create({ model: 'nobody' }), OpenAI.NotFoundError)
+  await assert.rejects(create({ messages: 'hello' }), OpenAI.BadRequestError)
+  await assert.rejects(create({ model: 'sim:gone@1' }), (error) => [503, 504].includes(error.status))
+  const stranger = client.withOptions({ apiKey: 'wrong' })
+  await assert.rejects(stranger.chat.completions.create({ model: 'sim:text@1', messages }), OpenAI.AuthenticationError)
+  const hanging = Array.from({ length: 3 }, () => {
+    const controller = new AbortController()
+    create({ model: 'sim:full@1' }, { signal: controller.signal }).catch(() => {})
+    return controller
+  })
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  await assert.rejects(create({ model: 'sim:full@1' }), OpenAI.RateLimitError)
+  hanging.forEach((controller) => controller.abort())
+})

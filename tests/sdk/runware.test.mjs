@@ -1,0 +1,94 @@
+// `@runware/sdk-js`, over its WebSocket, against a gateway whose provider is another gateway.
+
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { RunwareServer } from '@runware/sdk-js'
+
+import { Cable, inARow, KEY } from './gateway.mjs'
+
+let far, near, clients
+
+beforeEach(async () => {
+  ;[far, near] = await inARow()
+  clients = []
+})
+
+afterEach(async () => {
+  await Promise.all(clients.map((client) => client.disconnect().catch(() => {})))
+  await near.stop()
+  await far.stop()
+})
+
+function connect({ key = KEY, url = near.url.replace('http', 'ws') } = {}) {
+  const client = new RunwareServer({ apiKey: key, url, globalMaxRetries: 1, timeoutDuration: 20_000 })
+  clients.push(client)
+  return client
+}
+
+const image = (model = 'sim:image@1', more = {}) => ({ model, positivePrompt: 'a red fox', width: 512, height: 512, ...more })
+
+test('every kind of task', async () => {
+  const client = connect()
+  const images = await client.imageInference(image('sim:image@1', { numberResults: 2, includeCost: true }))
+  assert.equal(new Set(images.map((one) => one.imageUUID)).size, 2)
+  assert.ok(images.every((one) => one.imageURL && one.cost))
+  const text = await client.textInference({ model: 'sim:text@1', messages: [{ role: 'user', content: 'Tell me of foxes.' }] })
+  assert.ok([text].flat()[0].text)
+  const video = await client.videoInference({ model: 'sim:video@1', positivePrompt: 'a fox runs', duration: 5 })
+  assert.ok([video].flat()[0].videoURL)
+  const audio = await client.audioInference({ model: 'sim:audio@1', positivePrompt: 'rain', duration: 10 })
+  assert.ok([audio].flat()[0].audioURL)
+  const found = await client.modelSearch({ search: 'fox' })
+  assert.equal(found.taskType, 'modelSearch')
+})
+
+test('many at once', async () => {
+  const client = connect()
+  const answers = await Promise.all(Array.from({ length: 40 }, () => client.imageInference(image())))
+  assert.equal(new Set(answers.map(([one]) => one.imageUUID)).size, 40)
+})
+
+const code = (error) => (Array.isArray(error) ? error[0] : error)?.error?.code ?? error?.code ?? String(error)
+
+test('errors', async () => {
+  const client = connect()
+  const refused = async (payload) => code(await client.imageInference(payload).then(() => 'served', (error) => error))
+  assert.equal(await refused(image('sim:nothing@1')), 'invalidModel')
+  assert.equal(await refused(image('sim:image@1', { steps: -1 })), 'invalidParameter')
+  assert.match(await refused(image('sim:gone@1')), /serviceUnavailable|queueTimeout/)
+  assert.equal(await refused(image('sim:hang@1')), 'providerTimeout')
+  const hanging = [1, 2, 3].map(() => connect().imageInference(image('sim:full@1')).catch(() => {}))
+  assert.equal(hanging.length, 3)
+  await sleep(1500)
+  assert.equal(await refused(image('sim:full@1')), 'rateLimitExceeded')
+})
+
+test('a wrong key is refused', async () => {
+  const client = connect({ key: 'wrong-key-of-nobody' })
+  const error = await client.imageInference(image()).then(() => 'served', (error) => error)
+  assert.match(JSON.stringify(error) + String(error), /API key|invalidApiKey/i)
+})
+
+test('a connection that drops loses nothing', async () => {
+  const cable = await Cable.lay(near.url)
+  const client = connect({ url: cable.url })
+  await client.imageInference(image())
+  const under_way = Promise.all([1, 2, 3].map(() => client.videoInference({ model: 'sim:slow@1', positivePrompt: 'x', duration: 5 })))
+  await sleep(400)
+  cable.cut()
+  const answers = await under_way
+  assert.equal(answers.length, 3)
+  cable.close()
+})
+
+test('a drain finishes what is under way', async () => {
+  const client = connect()
+  const under_way = Promise.all([1, 2, 3].map(() => client.imageInference(image('sim:slow@1'))))
+  await sleep(500)
+  const stopped = near.stop()
+  const answers = await under_way
+  assert.ok(answers.every(([one]) => one.imageURL))
+  assert.equal(await stopped, 0)
+})
