@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient};
@@ -61,8 +62,8 @@ pub(crate) struct Dispatcher {
     assigned: u64,
     told: u64,
     told_view: RouteView,
-    /// Whether more jobs waited when the last ones were assigned.
-    backlog: bool,
+    /// Whether a job waits at the queue that could go now.
+    backlog: Arc<AtomicBool>,
     account: Addr<AccountActor>,
     /// Its name at the account, new in each life.
     member: u64,
@@ -91,6 +92,7 @@ pub(crate) struct Blueprint {
     pub(crate) route: Arc<Route>,
     pub(crate) settings: Arc<ModelSettings>,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) backlog: Arc<AtomicBool>,
     pub(crate) token: Arc<()>,
     pub(crate) account: Addr<AccountActor>,
     pub(crate) account_limited: bool,
@@ -106,7 +108,7 @@ impl Dispatcher {
         remembered: Option<u32>,
         supervisor: Recipient<Died>,
     ) -> Self {
-        let Blueprint { clock, model, index, route, settings, stats, token, account, account_limited, seed } =
+        let Blueprint { clock, model, index, route, settings, stats, backlog, token, account, account_limited, seed } =
             blueprint;
         let window = match remembered {
             Some(limit) => Window::remembered(settings.window, limit),
@@ -124,7 +126,7 @@ impl Dispatcher {
             assigned: 0,
             told: 0,
             told_view: RouteView::new(),
-            backlog: false,
+            backlog,
             account,
             member,
             account_limited,
@@ -163,6 +165,10 @@ impl Dispatcher {
             let signal = Signal { member: self.member, slots: self.slots(), used: None, limited: None };
             self.account.do_send(signal);
         }
+    }
+
+    fn backlog(&self) -> bool {
+        self.backlog.load(Ordering::Relaxed)
     }
 
     /// Returns how many jobs may be sent now: the narrowest gate.
@@ -225,8 +231,8 @@ impl Dispatcher {
         self.suspension = Some((until, reason));
     }
 
-    /// Sends one job: its caller gets a lease and makes the call.
-    fn dispatch(&mut self, now: Time, job: Job) {
+    /// Sends one job: its caller gets a lease and makes the call. `more`: others came with it that go next.
+    fn dispatch(&mut self, now: Time, job: Job, more: bool) {
         let Job { key, cost, deadline, waiter } = job;
         if deadline <= now {
             let retry_after = Duration::from_secs(1);
@@ -240,7 +246,7 @@ impl Dispatcher {
             self.ended.push(Ended::Unsent { key, waiter });
             return self.unclaim();
         }
-        let ticket = self.gates.dispatch(now, f64::from(cost.units()), self.backlog);
+        let ticket = self.gates.dispatch(now, f64::from(cost.units()), more || self.backlog());
         let attempt = waiter.attempts + 1;
         let expected = waiter.expected;
         let held = Held { queue: self.queue_life, job: key, cost, expected, ticket, sent: now, attempt };
@@ -261,10 +267,9 @@ impl Dispatcher {
         let Report { outcome, cause, retry_after, account_wide, hints, cost } = report;
         let service = now.since(held.sent);
         self.stats.attempt(outcome);
-        let backlog = self.backlog && self.told == self.assigned;
         let answer = Answer { outcome, retry_after, hints, cost: cost.map(|cost| f64::from(cost.units())) };
         let random = [self.random.random(), self.random.random()];
-        let Settled { change, hold, closed } = self.gates.settle(now, held.ticket, answer, backlog, random);
+        let Settled { change, hold, closed } = self.gates.settle(now, held.ticket, answer, self.backlog(), random);
         if let Some(change) = change {
             self.stats.window_change(change.kind);
             let kind = change.kind.as_str();
@@ -342,12 +347,12 @@ impl Handler<Assign> for Dispatcher {
             return;
         }
         self.assigned += assign.jobs.len() as u64;
-        self.backlog = assign.waiting > 0;
-        for job in assign.jobs {
+        let mut jobs = assign.jobs.into_iter();
+        while let Some(job) = jobs.next() {
             if self.account_limited && !self.account_full {
                 self.staged.push_back(job);
             } else if self.credits(now) > 0 {
-                self.dispatch(now, job);
+                self.dispatch(now, job, jobs.len() > 0);
             } else {
                 // The window shrank while the job was on its way.
                 self.ended.push(Ended::Unsent { key: job.key, waiter: job.waiter });
@@ -370,7 +375,7 @@ impl Handler<Allowed> for Dispatcher {
         self.account_full = allowed.jobs < staged.len();
         for (index, job) in staged.into_iter().enumerate() {
             if index < allowed.jobs {
-                self.dispatch(now, job);
+                self.dispatch(now, job, index + 1 < allowed.jobs);
             } else {
                 self.ended.push(Ended::Unsent { key: job.key, waiter: job.waiter });
             }

@@ -9,7 +9,7 @@ use super::capacity::{RouteView, TenantView};
 use super::dispatcher::Dispatcher;
 use super::lease::{Expected, Report, Route, Seat, Waiter};
 use super::registry::Model;
-use crate::config::ModelSettings;
+use crate::config::{ModelSettings, Settings};
 use crate::core::cost::Cost;
 use crate::core::fair_queue::{Class, TenantLimits};
 use crate::core::outcome::Outcome;
@@ -41,8 +41,6 @@ pub(crate) struct Cancel {
 pub(crate) struct Assign {
     pub(crate) queue: u32,
     pub(crate) jobs: Vec<Job>,
-    /// How many wait behind them.
-    pub(crate) waiting: usize,
 }
 
 /// One job on its way.
@@ -203,6 +201,11 @@ pub(crate) struct NewQueue {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Reconfigure(pub(crate) Arc<ModelSettings>);
+
+/// Supervisor → queue: tenants may have other limits now, those whose jobs wait already included.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Relimit(pub(crate) Arc<Settings>);
 
 /// Handle → queue: answer everything that waits with `no_capacity`; the drain's time is up.
 #[derive(Debug, Message)]

@@ -23,6 +23,8 @@ pub(crate) struct Model {
     pub(crate) gate: Arc<Gate>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) capacity: watch::Sender<ModelCapacity>,
+    /// Whether a job waits that could go now: written by the queue, read by dispatchers when an attempt ends.
+    pub(crate) backlog: Arc<AtomicBool>,
     settings: RwLock<Arc<ModelSettings>>,
     queue: RwLock<Option<Addr<QueueActor>>>,
 }
@@ -35,6 +37,7 @@ impl Model {
             gate: Arc::default(),
             stats: Arc::default(),
             capacity: watch::Sender::new(capacity),
+            backlog: Arc::default(),
             settings: RwLock::new(settings),
             queue: RwLock::new(None),
         }
