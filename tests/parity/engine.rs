@@ -28,12 +28,12 @@ pub trait Engine {
 /// One line of what happened: when, what, whose, and which one.
 pub type Line = (u64, &'static str, String, u32);
 
-/// Plays a story for its whole length, but not beyond `most` dispatches.
+/// Plays a story to its end, or to `most` dispatches after its last change.
 pub async fn play(story: &Story, engine: &mut impl Engine, most: usize) -> Vec<Line> {
     let mut clients = Clients::new(story);
     let (mut lines, mut dispatches) = (Vec::new(), 0);
     let (mut attempts, mut under_way, mut gone) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    let end = (story.seconds * 1e3) as u64;
+    let (end, settled) = ((story.seconds * 1e3) as u64, story.settled());
     while let Some(next) = clients.agenda.next().filter(|at| *at <= end) {
         let (now, seen) = engine.pass(next).await;
         for seen in &seen {
@@ -44,7 +44,7 @@ pub async fn play(story: &Story, engine: &mut impl Engine, most: usize) -> Vec<L
             let job = &clients.jobs[id];
             lines.push((now, what, job.tenant.clone(), job.number));
             if what == "dispatched" {
-                dispatches += 1;
+                dispatches += usize::from(now >= settled);
                 attempts[id] += 1;
                 under_way.insert(id);
                 let at = now + job.takes(attempts[id]);

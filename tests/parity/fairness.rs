@@ -7,8 +7,8 @@ use crate::engine::{Line, play};
 use crate::simulated::Simulated;
 use crate::story::Story;
 
-/// Dispatches of one story: beyond the last change of each scenario.
-const MOST: usize = 4_000;
+/// Dispatches that are compared after the last change of a story.
+const MOST: usize = 800;
 
 /// Plays a story through both; the error shows where they part.
 fn both(name: &str, story: &Story) -> Result<Vec<Line>, String> {

@@ -14,7 +14,7 @@ use crate::world::Client;
 #[derive(Debug, Clone, Deserialize)]
 pub struct Story {
     pub seconds: f64,
-    pub slots: Vec<(f64, u32)>,
+    slots: Vec<(f64, u32)>,
     #[serde(default = "one")]
     speed: f64,
     long: Option<f64>,
@@ -110,10 +110,16 @@ impl Story {
         Some(story)
     }
 
+    /// Returns the millisecond from which nothing changes any more but the load of those who are there.
+    pub fn settled(&self) -> u64 {
+        let clients = self.client.iter().flat_map(|client| [client.from, client.raised.map_or(0.0, |(at, _)| at)]);
+        millis(self.slots.iter().map(|(at, _)| *at).chain(clients).fold(0.0, f64::max))
+    }
+
     /// The configuration at a second.
     pub fn config(&self, at: f64) -> Config {
         let slots = self.slots.iter().rev().find(|(from, _)| *from <= at).unwrap().1;
-        let long = self.long.map_or(1_000_000.0, |long| long);
+        let long = self.long.unwrap_or(1e6);
         let unlendable = self.unlendable.unwrap_or(0.25);
         // Backoff is drawn by chance, and that source is not the same: within a millisecond it does not matter.
         let mut text = format!(
