@@ -8,7 +8,7 @@ use crate::simulated::Simulated;
 use crate::story::Story;
 
 /// Dispatches that are compared after the last change of a story.
-const MOST: usize = 800;
+const MOST: usize = 500;
 
 /// Plays a story through both; the error shows where they part.
 fn both(name: &str, story: &Story) -> Result<Vec<Line>, String> {
@@ -64,4 +64,12 @@ fn what_waits_too_long_leaves_both_at_the_same_time() {
     let lines = both("deadline", &Story::read(story).unwrap()).unwrap();
     let (expired, refused) = (count(&lines, "queue_timeout"), count(&lines, "deadline_unreachable"));
     assert!(expired >= 10 && refused >= 10, "{expired} and {refused}");
+}
+
+#[test]
+fn the_leave_of_an_account_that_has_room_changes_nothing() {
+    let story = "seconds = 60\nslots = [[0, 8]]\naccount = 8\n\
+        client = [{ tenant = \"a\", rate = 8, cost = 1, spread = 1 }, { tenant = \"b\", rate = 8, cost = 1, spread = 1, retry = 1 }]";
+    let lines = both("account", &Story::read(story).unwrap()).unwrap();
+    assert!(count(&lines, "dispatched") >= 300, "{}", lines.len());
 }

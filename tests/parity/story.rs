@@ -20,6 +20,8 @@ pub struct Story {
     long: Option<f64>,
     unlendable: Option<f64>,
     client: Vec<Client>,
+    /// Most in flight over the whole account.
+    account: Option<u32>,
     /// Every so many-th job is cancelled so many seconds after it was submitted, wherever it is then.
     #[serde(default)]
     cancel: Option<(usize, f64)>,
@@ -122,8 +124,9 @@ impl Story {
         let long = self.long.unwrap_or(1e6);
         let unlendable = self.unlendable.unwrap_or(0.25);
         // Backoff is drawn by chance, and that source is not the same: within a millisecond it does not matter.
+        let account = self.account.map_or(String::new(), |most| format!("max_in_flight = {most}\n"));
         let mut text = format!(
-            "[providers.p]\nkind = \"sim\"\n[models.m]\nroutes = [{{ provider = \"p\" }}]\ntimeout = \"1000h\"\n\
+            "[providers.p]\nkind = \"sim\"\n{account}[models.m]\nroutes = [{{ provider = \"p\" }}]\ntimeout = \"1000h\"\n\
              window = {{ initial = {slots}, min = {slots}, max = {slots} }}\nretry = {{ base = \"1ms\", max = \"1ms\" }}\n\
              queue = {{ capacity = 1000000, max_wait = \"1000h\", long = \"{}s\", unlendable = {unlendable:?} }}\n",
             long as u64
