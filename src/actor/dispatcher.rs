@@ -239,7 +239,7 @@ impl Dispatcher {
             let waited = now.since(waiter.admitted);
             let (outcome, expected, service) = (Outcome::Cancelled, waiter.expected, Duration::ZERO);
             waiter.refuse(Error::QueueTimeout { waited, retry_after });
-            self.ended.push(Ended::Done { key, outcome, expected, cost: None, service });
+            self.ended.push(Ended::Done { key, outcome, expected, charged: cost, cost: None, service });
             return self.unclaim();
         }
         if waiter.reply.is_closed() {
@@ -317,7 +317,8 @@ impl Dispatcher {
                     let last = Box::new(Failure::new(outcome, "see the last attempt"));
                     waiter.refuse(Error::RetriesExhausted { attempts: held.attempt, retry_after, last });
                 }
-                self.ended.push(Ended::Done { key, outcome, expected: held.expected, cost, service });
+                let Held { expected, cost: charged, .. } = held;
+                self.ended.push(Ended::Done { key, outcome, expected, charged, cost, service });
             }
         }
     }

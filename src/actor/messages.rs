@@ -79,8 +79,8 @@ pub(crate) struct Update {
 /// What became of a job that a dispatcher was given.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// It left the scheduler.
-    Done { key: Key, outcome: Outcome, expected: Expected, cost: Option<Cost>, service: Duration },
+    /// It left the scheduler. `charged` as it was dispatched, `cost` as it turned out, where that is known.
+    Done { key: Key, outcome: Outcome, expected: Expected, charged: Cost, cost: Option<Cost>, service: Duration },
     /// It wants another attempt.
     Retry { key: Key, not_before: Time, service: Duration, waiter: Waiter },
     /// It was never sent and goes back to its place.

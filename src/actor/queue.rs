@@ -223,12 +223,14 @@ impl QueueActor {
 
     fn ended(&mut self, now: Time, ended: Ended) {
         match ended {
-            Ended::Done { key, outcome, expected, cost, service } => {
+            Ended::Done { key, outcome, expected, charged, cost, service } => {
                 self.pulse.observe(now, outcome, service);
                 if let Some(actual) = cost {
                     self.costs.learn(expected, actual);
                 }
-                self.queue.complete(now, key, cost);
+                // A success tells how long such a job takes, even where nobody says what it did cost.
+                let known = cost.or((outcome == Outcome::Success).then_some(charged));
+                self.queue.complete(now, key, known);
             }
             Ended::Retry { key, not_before, service, mut waiter } => {
                 self.pulse.observe(now, Outcome::Overloaded, Duration::ZERO);

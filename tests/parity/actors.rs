@@ -26,7 +26,7 @@ pub fn paused<T>(test: impl Future<Output = T>) -> T {
 struct Desk {
     seen: Mutex<Vec<Seen>>,
     news: Notify,
-    under_way: Mutex<BTreeMap<usize, oneshot::Sender<Result<Cost, Failure>>>>,
+    under_way: Mutex<BTreeMap<usize, oneshot::Sender<Result<Option<Cost>, Failure>>>>,
 }
 
 impl Desk {
@@ -48,7 +48,7 @@ impl Provider for AtDesk {
             self.0.under_way.lock().unwrap().insert(id, end);
             self.0.note(Seen::Dispatched(id));
             let cost = ended.await.unwrap()?;
-            Ok(Answer { cost: Some(cost), ..Answer::new(Reply::Product(Product::Text(TextResult::default()))) })
+            Ok(Answer { cost, ..Answer::new(Reply::Product(Product::Text(TextResult::default()))) })
         })
     }
 }
@@ -72,7 +72,7 @@ impl Actors {
         Self { fairflow, desk, origin, callers: BTreeMap::new() }
     }
 
-    fn end(&self, id: usize, how: Result<Cost, Failure>) {
+    fn end(&self, id: usize, how: Result<Option<Cost>, Failure>) {
         let end = self.desk.under_way.lock().unwrap().remove(&id).unwrap();
         assert!(end.send(how).is_ok(), "somebody waits for it");
     }
@@ -95,7 +95,10 @@ impl Engine for Actors {
     }
 
     fn finish(&mut self, id: usize, job: &Job, refused: bool) {
-        self.end(id, if refused { Err(Failure::new(Outcome::Throttled, "")) } else { Ok(job.actual) });
+        self.end(
+            id,
+            if refused { Err(Failure::new(Outcome::Throttled, "")) } else { Ok((!job.silent).then_some(job.actual)) },
+        );
     }
 
     fn cancel(&mut self, id: usize) {

@@ -67,6 +67,14 @@ fn what_waits_too_long_leaves_both_at_the_same_time() {
 }
 
 #[test]
+fn long_jobs_are_known_as_long_where_no_provider_tells_their_cost() {
+    let story = "seconds = 1800\nslots = [[0, 10]]\nlong = 10\nsilent = true\n\
+        client = [{ tenant = \"reserved\", reserve = 8, rate = 0.05, cost = 1 }, { tenant = \"videos\", rate = 1, cost = 60, spread = 0.2 }]";
+    let lines = both("silent", &Story::read(story).unwrap()).unwrap();
+    assert!(count(&lines, "dispatched") >= 200, "{}", lines.len());
+}
+
+#[test]
 fn the_leave_of_an_account_that_has_room_changes_nothing() {
     let story = "seconds = 60\nslots = [[0, 8]]\naccount = 8\n\
         client = [{ tenant = \"a\", rate = 8, cost = 1, spread = 1 }, { tenant = \"b\", rate = 8, cost = 1, spread = 1, retry = 1 }]";

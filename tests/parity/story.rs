@@ -22,6 +22,9 @@ pub struct Story {
     client: Vec<Client>,
     /// Most in flight over the whole account.
     account: Option<u32>,
+    /// The provider does not say what a job did cost, which must be as predicted then.
+    #[serde(default)]
+    silent: bool,
     /// Every so many-th job is cancelled so many seconds after it was submitted, wherever it is then.
     #[serde(default)]
     cancel: Option<(usize, f64)>,
@@ -39,6 +42,8 @@ pub struct Job {
     pub number: u32,
     pub predicted: Cost,
     pub actual: Cost,
+    /// Nobody is told that.
+    pub silent: bool,
     /// Milliseconds that it takes.
     service: u64,
     /// Its first attempt is refused, after a tenth of that.
@@ -207,6 +212,7 @@ impl<'a> Clients<'a> {
             number: self.sent[client],
             predicted: units(size * off),
             actual: units(size),
+            silent: self.story.silent,
             service: millis(size / self.story.speed).max(1),
             refused: it.retry > 0.0,
             patience: (it.max_wait < f64::MAX).then(|| std::time::Duration::from_secs_f64(it.max_wait)),

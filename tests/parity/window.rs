@@ -109,6 +109,15 @@ impl Subscriber for Listener {
     fn exit(&self, _: &span::Id) {}
 }
 
+/// One of those that are admitted, until it is dropped.
+struct Slot<'a>(&'a Mutex<u32>);
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap() -= 1;
+    }
+}
+
 /// The provider of a scenario, on tokio's clock.
 struct Provider {
     scenario: Scenario,
@@ -149,6 +158,7 @@ impl Provider {
             return self.refuse(Outcome::Throttled).await;
         }
         *self.admitted.lock().unwrap() += 1;
+        let slot = Slot(&self.admitted);
         let served = async {
             let _server = self.servers.acquire().await.unwrap();
             tokio::time::sleep(work).await;
@@ -157,17 +167,18 @@ impl Provider {
             () = served => false,
             () = self.outage() => true,
         };
-        *self.admitted.lock().unwrap() -= 1;
+        drop(slot);
         if failed { self.refuse(Outcome::Overloaded).await } else { Ok(()) }
     }
 }
 
 #[allow(clippy::disallowed_methods, reason = "the clock of the test")]
 fn actors(scenario: &Scenario) -> Vec<Move> {
-    let config = Config::from_toml(
-        "[providers.p]\nkind = \"sim\"\n[models.m]\nroutes = [{ provider = \"p\" }]\ntimeout = \"1000h\"\n\
-         queue = { capacity = 1000000, max_wait = \"1000h\" }\nretry = { base = \"1ms\", max = \"1ms\" }\n",
-    );
+    let config = Config::from_toml(&format!(
+        "[providers.p]\nkind = \"sim\"\n[models.m]\nroutes = [{{ provider = \"p\" }}]\ntimeout = \"{}s\"\n\
+         queue = {{ capacity = 1000000, max_wait = \"1000h\" }}\nretry = {{ base = \"1ms\", max = \"1ms\" }}\n",
+        scenario.timeout.unwrap_or(1e6)
+    ));
     let Load::Arrivals(arrivals) = &scenario.load[0] else { panic!("arrivals") };
     paused(async {
         let listener = Listener { origin: Instant::now(), moves: Arc::default() };
@@ -186,7 +197,7 @@ fn actors(scenario: &Scenario) -> Vec<Move> {
             actix::spawn(async move {
                 tokio::time::sleep_until(at).await;
                 match call.await {
-                    Ok(()) | Err(Error::RetriesExhausted { .. }) => {}
+                    Ok(()) | Err(Error::RetriesExhausted { .. } | Error::UpstreamTimeout { .. }) => {}
                     Err(error) => panic!("{error}"),
                 }
             });
@@ -223,6 +234,33 @@ fn a_cap_that_moves() {
 #[test]
 fn a_silent_queue() {
     compare("queue 16", &scenario("servers = 16", 1200, 2_400, 3), 5);
+}
+
+#[test]
+fn attempts_that_time_out() {
+    let mut scenario = scenario("cap = 24", 900, 3_000, 5);
+    scenario.timeout = Some(25.0);
+    compare("timeouts", &scenario, 30);
+}
+
+#[test]
+fn a_window_that_idles() {
+    let mut scenario = scenario("cap = 24", 1200, 600, 6);
+    let Some(Load::Arrivals(arrivals)) = scenario.load.first_mut() else { panic!("arrivals") };
+    for arrival in &mut arrivals[300..] {
+        arrival.at += Duration::from_secs(600);
+    }
+    compare("idle", &scenario, 20);
+}
+
+#[test]
+fn a_backlog_that_arrives_in_one_instant() {
+    let mut scenario = scenario("cap = 24", 600, 2_000, 7);
+    let Some(Load::Arrivals(arrivals)) = scenario.load.first_mut() else { panic!("arrivals") };
+    for arrival in arrivals {
+        arrival.at = Duration::from_millis(1);
+    }
+    compare("at once", &scenario, 20);
 }
 
 /// How long a closed route rests before a probe is drawn by chance, from other sources. So moves between the outage's
