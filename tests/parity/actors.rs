@@ -21,12 +21,15 @@ pub fn paused<T>(test: impl Future<Output = T>) -> T {
     actix::System::with_tokio_rt(|| runtime().unwrap()).block_on(test)
 }
 
+/// How the story ends an attempt: with what it cost, where that is told.
+type End = Result<Option<Cost>, Failure>;
+
 /// What callers and the provider write down, and attempts that wait for their end.
 #[derive(Debug, Default)]
 struct Desk {
     seen: Mutex<Vec<Seen>>,
     news: Notify,
-    under_way: Mutex<BTreeMap<usize, oneshot::Sender<Result<Option<Cost>, Failure>>>>,
+    under_way: Mutex<BTreeMap<usize, oneshot::Sender<End>>>,
 }
 
 impl Desk {
@@ -72,7 +75,7 @@ impl Actors {
         Self { fairflow, desk, origin, callers: BTreeMap::new() }
     }
 
-    fn end(&self, id: usize, how: Result<Option<Cost>, Failure>) {
+    fn end(&self, id: usize, how: End) {
         let end = self.desk.under_way.lock().unwrap().remove(&id).unwrap();
         assert!(end.send(how).is_ok(), "somebody waits for it");
     }

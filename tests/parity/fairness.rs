@@ -51,7 +51,8 @@ fn count(lines: &[Line], what: &str) -> usize {
 #[test]
 fn what_is_cancelled_leaves_both_in_the_same_way() {
     let story = "seconds = 60\nslots = [[0, 4]]\ncancel = [5, 2.5]\n\
-        client = [{ tenant = \"a\", rate = 2, cost = 1, spread = 1 }, { tenant = \"b\", rate = 4, cost = 1, spread = 1 }]";
+        client = [{ tenant = \"a\", rate = 2, cost = 1, spread = 1 },\
+            { tenant = \"b\", rate = 4, cost = 1, spread = 1 }]";
     let lines = both("cancel", &Story::read(story).unwrap()).unwrap();
     let (waiting, under_way) = (count(&lines, "cancelled waiting"), count(&lines, "cancelled under way"));
     assert!(waiting >= 10 && under_way >= 2, "{waiting} and {under_way}");
@@ -60,7 +61,8 @@ fn what_is_cancelled_leaves_both_in_the_same_way() {
 #[test]
 fn what_waits_too_long_leaves_both_at_the_same_time() {
     let story = "seconds = 60\nslots = [[0, 4]]\n\
-        client = [{ tenant = \"a\", burst = 30, rate = 3, cost = 1, spread = 1, max_wait = 3 }, { tenant = \"b\", rate = 4, cost = 1 }]";
+        client = [{ tenant = \"a\", burst = 30, rate = 3, cost = 1, spread = 1, max_wait = 3 },\
+            { tenant = \"b\", rate = 4, cost = 1 }]";
     let lines = both("deadline", &Story::read(story).unwrap()).unwrap();
     let (expired, refused) = (count(&lines, "queue_timeout"), count(&lines, "deadline_unreachable"));
     assert!(expired >= 10 && refused >= 10, "{expired} and {refused}");
@@ -69,7 +71,8 @@ fn what_waits_too_long_leaves_both_at_the_same_time() {
 #[test]
 fn long_jobs_are_known_as_long_where_no_provider_tells_their_cost() {
     let story = "seconds = 1800\nslots = [[0, 10]]\nlong = 10\nsilent = true\n\
-        client = [{ tenant = \"reserved\", reserve = 8, rate = 0.05, cost = 1 }, { tenant = \"videos\", rate = 1, cost = 60, spread = 0.2 }]";
+        client = [{ tenant = \"reserved\", reserve = 8, rate = 0.05, cost = 1 },\
+            { tenant = \"videos\", rate = 1, cost = 60, spread = 0.2 }]";
     let lines = both("silent", &Story::read(story).unwrap()).unwrap();
     assert!(count(&lines, "dispatched") >= 200, "{}", lines.len());
 }
@@ -77,7 +80,8 @@ fn long_jobs_are_known_as_long_where_no_provider_tells_their_cost() {
 #[test]
 fn the_leave_of_an_account_that_has_room_changes_nothing() {
     let story = "seconds = 60\nslots = [[0, 8]]\naccount = 8\n\
-        client = [{ tenant = \"a\", rate = 8, cost = 1, spread = 1 }, { tenant = \"b\", rate = 8, cost = 1, spread = 1, retry = 1 }]";
+        client = [{ tenant = \"a\", rate = 8, cost = 1, spread = 1 },\
+            { tenant = \"b\", rate = 8, cost = 1, spread = 1, retry = 1 }]";
     let lines = both("account", &Story::read(story).unwrap()).unwrap();
     assert!(count(&lines, "dispatched") >= 300, "{}", lines.len());
 }

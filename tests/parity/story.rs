@@ -131,8 +131,9 @@ impl Story {
         // Backoff is drawn by chance, and that source is not the same: within a millisecond it does not matter.
         let account = self.account.map_or(String::new(), |most| format!("max_in_flight = {most}\n"));
         let mut text = format!(
-            "[providers.p]\nkind = \"sim\"\n{account}[models.m]\nroutes = [{{ provider = \"p\" }}]\ntimeout = \"1000h\"\n\
-             window = {{ initial = {slots}, min = {slots}, max = {slots} }}\nretry = {{ base = \"1ms\", max = \"1ms\" }}\n\
+            "[providers.p]\nkind = \"sim\"\n{account}[models.m]\nroutes = [{{ provider = \"p\" }}]\n\
+             timeout = \"1000h\"\nwindow = {{ initial = {slots}, min = {slots}, max = {slots} }}\n\
+             retry = {{ base = \"1ms\", max = \"1ms\" }}\n\
              queue = {{ capacity = 1000000, max_wait = \"1000h\", long = \"{}s\", unlendable = {unlendable:?} }}\n",
             long as u64
         );

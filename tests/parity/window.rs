@@ -19,7 +19,7 @@ use crate::random::Random;
 /// When (ms), why, from and to.
 type Move = (u64, String, u64, u64);
 
-/// A scenario of `src/sim` whose jobs are all there from the beginning, one each millisecond, and take what a seed says.
+/// A scenario of `src/sim` whose jobs all come at the beginning, one each millisecond, and take what a seed says.
 fn scenario(provider: &str, seconds: u32, jobs: u32, seed: u64) -> Scenario {
     // Backoff is drawn by chance from other sources, so it stays within one tick of the clock.
     let text = format!(
