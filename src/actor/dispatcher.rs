@@ -4,6 +4,7 @@ mod tell;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient};
@@ -65,8 +66,8 @@ pub(crate) struct Dispatcher {
     assigned: u64,
     told: u64,
     told_view: RouteView,
-    /// Whether more jobs waited when the last ones were assigned.
-    backlog: bool,
+    /// Whether a job waits at the queue that could go now.
+    backlog: Arc<AtomicBool>,
     account: Addr<AccountActor>,
     /// Its name at the account, new in each life.
     member: u64,
@@ -96,6 +97,7 @@ pub(crate) struct Blueprint {
     pub(crate) settings: Arc<ModelSettings>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) tap: Tap,
+    pub(crate) backlog: Arc<AtomicBool>,
     pub(crate) token: Arc<()>,
     pub(crate) account: Addr<AccountActor>,
     pub(crate) account_limited: bool,
@@ -111,8 +113,20 @@ impl Dispatcher {
         remembered: Option<u32>,
         supervisor: Recipient<Died>,
     ) -> Self {
-        let Blueprint { clock, model, index, route, settings, stats, tap, token, account, account_limited, seed } =
-            blueprint;
+        let Blueprint {
+            clock,
+            model,
+            index,
+            route,
+            settings,
+            stats,
+            tap,
+            backlog,
+            token,
+            account,
+            account_limited,
+            seed,
+        } = blueprint;
         let window = match remembered {
             Some(limit) => Window::remembered(settings.window, limit),
             None => Window::new(settings.window),
@@ -130,7 +144,7 @@ impl Dispatcher {
             assigned: 0,
             told: 0,
             told_view: RouteView::new(),
-            backlog: false,
+            backlog,
             account,
             member,
             account_limited,
@@ -169,6 +183,10 @@ impl Dispatcher {
             let signal = Signal { member: self.member, slots: self.slots(), used: None, limited: None };
             self.account.do_send(signal);
         }
+    }
+
+    fn backlog(&self) -> bool {
+        self.backlog.load(Ordering::Relaxed)
     }
 
     /// Returns how many jobs may be sent now: the narrowest gate.
@@ -231,22 +249,22 @@ impl Dispatcher {
         self.suspension = Some((until, reason));
     }
 
-    /// Sends one job: its caller gets a lease and makes the call.
-    fn dispatch(&mut self, now: Time, job: Job) {
+    /// Sends one job: its caller gets a lease and makes the call. `more`: others came with it that go next.
+    fn dispatch(&mut self, now: Time, job: Job, more: bool) {
         let Job { key, cost, deadline, waiter } = job;
         if deadline <= now {
             let retry_after = Duration::from_secs(1);
             let waited = now.since(waiter.admitted);
             let (outcome, expected, service) = (Outcome::Cancelled, waiter.expected, Duration::ZERO);
             waiter.refuse(Error::QueueTimeout { waited, retry_after });
-            self.ended.push(Ended::Done { key, outcome, expected, cost: None, service });
+            self.ended.push(Ended::Done { key, outcome, expected, charged: cost, cost: None, service });
             return self.unclaim();
         }
         if waiter.reply.is_closed() {
             self.ended.push(Ended::Unsent { key, waiter });
             return self.unclaim();
         }
-        let ticket = self.gates.dispatch(now, f64::from(cost.units()), self.backlog);
+        let ticket = self.gates.dispatch(now, f64::from(cost.units()), more || self.backlog());
         let attempt = waiter.attempts + 1;
         let expected = waiter.expected;
         let held = Held { queue: self.queue_life, job: key, cost, expected, ticket, sent: now, attempt };
@@ -271,10 +289,9 @@ impl Dispatcher {
             let (provider, attempt) = (self.route.provider_name.clone(), held.attempt);
             EventKind::Settled { provider, attempt, outcome, service }
         });
-        let backlog = self.backlog && self.told == self.assigned;
         let answer = Answer { outcome, retry_after, hints, cost: cost.map(|cost| f64::from(cost.units())) };
         let random = [self.random.random(), self.random.random()];
-        let Settled { change, hold, closed } = self.gates.settle(now, held.ticket, answer, backlog, random);
+        let Settled { change, hold, closed } = self.gates.settle(now, held.ticket, answer, self.backlog(), random);
         if let Some(change) = change {
             self.window_changed(change);
         }
@@ -323,7 +340,8 @@ impl Dispatcher {
                     let last = Box::new(Failure::new(outcome, "see the last attempt"));
                     waiter.refuse(Error::RetriesExhausted { attempts: held.attempt, retry_after, last });
                 }
-                self.ended.push(Ended::Done { key, outcome, expected: held.expected, cost, service });
+                let Held { expected, cost: charged, .. } = held;
+                self.ended.push(Ended::Done { key, outcome, expected, charged, cost, service });
             }
         }
     }
@@ -353,12 +371,12 @@ impl Handler<Assign> for Dispatcher {
             return;
         }
         self.assigned += assign.jobs.len() as u64;
-        self.backlog = assign.waiting > 0;
-        for job in assign.jobs {
+        let mut jobs = assign.jobs.into_iter();
+        while let Some(job) = jobs.next() {
             if self.account_limited && !self.account_full {
                 self.staged.push_back(job);
             } else if self.credits(now) > 0 {
-                self.dispatch(now, job);
+                self.dispatch(now, job, jobs.len() > 0);
             } else {
                 // The window shrank while the job was on its way.
                 self.ended.push(Ended::Unsent { key: job.key, waiter: job.waiter });
@@ -381,7 +399,7 @@ impl Handler<Allowed> for Dispatcher {
         self.account_full = allowed.jobs < staged.len();
         for (index, job) in staged.into_iter().enumerate() {
             if index < allowed.jobs {
-                self.dispatch(now, job);
+                self.dispatch(now, job, index + 1 < allowed.jobs);
             } else {
                 self.ended.push(Ended::Unsent { key: job.key, waiter: job.waiter });
             }

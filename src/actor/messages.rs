@@ -9,7 +9,7 @@ use super::capacity::{RouteView, TenantView};
 use super::dispatcher::Dispatcher;
 use super::lease::{Expected, Report, Route, Seat, Waiter};
 use super::registry::Model;
-use crate::config::ModelSettings;
+use crate::config::{ModelSettings, Settings};
 use crate::core::cost::Cost;
 use crate::core::fair_queue::{Class, TenantLimits};
 use crate::core::outcome::Outcome;
@@ -41,8 +41,6 @@ pub(crate) struct Cancel {
 pub(crate) struct Assign {
     pub(crate) queue: u32,
     pub(crate) jobs: Vec<Job>,
-    /// How many wait behind them.
-    pub(crate) waiting: usize,
 }
 
 /// One job on its way.
@@ -81,8 +79,8 @@ pub(crate) struct Update {
 /// What became of a job that a dispatcher was given.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// It left the scheduler.
-    Done { key: Key, outcome: Outcome, expected: Expected, cost: Option<Cost>, service: Duration },
+    /// It left the scheduler. `charged` as it was dispatched, `cost` as it turned out, where that is known.
+    Done { key: Key, outcome: Outcome, expected: Expected, charged: Cost, cost: Option<Cost>, service: Duration },
     /// It wants another attempt.
     Retry { key: Key, not_before: Time, service: Duration, waiter: Waiter },
     /// It was never sent and goes back to its place.
@@ -203,6 +201,11 @@ pub(crate) struct NewQueue {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Reconfigure(pub(crate) Arc<ModelSettings>);
+
+/// Supervisor → queue: tenants may have other limits now, those whose jobs wait already included.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Relimit(pub(crate) Arc<Settings>);
 
 /// Handle → queue: answer everything that waits with `no_capacity`; the drain's time is up.
 #[derive(Debug, Message)]

@@ -1,6 +1,7 @@
 //! One model's queue: admits, orders by fairness, and answers credits with jobs.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, Context, Handler, Recipient};
@@ -12,8 +13,8 @@ use super::dispatcher::Dispatcher;
 use super::error::Error;
 use super::lease::{Route, Waiter};
 use super::messages::{
-    Assign, Cancel, Ended, Inspect, Job, Reconfigure, Retire, Shed, Stop, Submit, Tenants, TopTenants, Update, Who,
-    Wire, Wired, Withdraw,
+    Assign, Cancel, Ended, Inspect, Job, Reconfigure, Relimit, Retire, Shed, Stop, Submit, Tenants, TopTenants, Update,
+    Who, Wire, Wired, Withdraw,
 };
 use super::pulse::Pulse;
 use super::registry::Model;
@@ -119,6 +120,7 @@ impl QueueActor {
             waiter.refuse(Error::QueueTimeout { waited, retry_after });
         }
         self.answer_credits(now);
+        self.model.backlog.store(self.queue.has_ready(), Ordering::Relaxed);
         if self.publish_at.is_some_and(|at| at <= now) {
             self.publish(now);
         }
@@ -159,9 +161,8 @@ impl QueueActor {
                 waiter: dispatch.payload,
             });
         }
-        let waiting = self.queue.len();
         for (seat, jobs) in self.routes.iter().zip(batches).filter(|(_, jobs)| !jobs.is_empty()) {
-            seat.dispatcher.do_send(Assign { queue: self.generation, jobs, waiting });
+            seat.dispatcher.do_send(Assign { queue: self.generation, jobs });
         }
     }
 
@@ -222,12 +223,14 @@ impl QueueActor {
 
     fn ended(&mut self, now: Time, ended: Ended) {
         match ended {
-            Ended::Done { key, outcome, expected, cost, service } => {
+            Ended::Done { key, outcome, expected, charged, cost, service } => {
                 self.pulse.observe(now, outcome, service);
                 if let Some(actual) = cost {
                     self.costs.learn(expected, actual);
                 }
-                self.queue.complete(now, key, cost);
+                // A success tells how long such a job takes, even where nobody says what it did cost.
+                let known = cost.or((outcome == Outcome::Success).then_some(charged));
+                self.queue.complete(now, key, known);
             }
             Ended::Retry { key, not_before, service, mut waiter } => {
                 self.pulse.observe(now, Outcome::Overloaded, Duration::ZERO);
@@ -405,6 +408,20 @@ impl Handler<Reconfigure> for QueueActor {
         }
         self.budget.set_ratio(settings.retry_budget);
         self.settings = settings;
+        self.changed(now, ctx);
+    }
+}
+
+impl Handler<Relimit> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Relimit(settings): Relimit, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        let tenants: Vec<_> = self.queue.tenants().map(|(name, ..)| name.clone()).collect();
+        for tenant in tenants {
+            let limits = self.model.limits(&tenant, settings.policy(&tenant).limits);
+            self.queue.register(now, &tenant, &limits);
+        }
         self.changed(now, ctx);
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Model {
     pub(crate) stats: Arc<Stats>,
     pub(crate) capacity: watch::Sender<ModelCapacity>,
     pub(crate) tap: Tap,
+    /// Whether a job waits that could go now: written by the queue, read by dispatchers when an attempt ends.
+    pub(crate) backlog: Arc<AtomicBool>,
     settings: RwLock<Arc<ModelSettings>>,
     queue: RwLock<Option<Addr<QueueActor>>>,
 }
@@ -43,6 +45,7 @@ impl Model {
             stats: Arc::default(),
             capacity: watch::Sender::new(capacity),
             tap,
+            backlog: Arc::default(),
             settings: RwLock::new(settings),
             queue: RwLock::new(None),
         }

@@ -101,8 +101,11 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
         self.assertRegex(await self.refused(client, "sim:image@1", steps=-1), "steps")
         self.assertRegex(await self.refused(client, "sim:gone@1"), "failed|without being|no provider")
         self.assertRegex(await self.refused(client, "sim:hang@1"), "did not answer|not known")
-        hanging = [asyncio.ensure_future(client.imageInference(requestImage=image("sim:full@1"))) for _ in range(3)]
-        await asyncio.sleep(0.2)
+        # One in its slot, then one in the queue: at once, the second may come before the first has left the queue.
+        hanging = []
+        for _ in range(2):
+            hanging.append(asyncio.ensure_future(client.imageInference(requestImage=image("sim:full@1"))))
+            await asyncio.sleep(0.3)
         self.assertRegex(await self.refused(client, "sim:full@1"), "full")
         for task in hanging:
             task.cancel()

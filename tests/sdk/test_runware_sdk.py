@@ -74,10 +74,11 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
                 self.assertIn(gone.code, ("serverError", "timeout"))
                 slow = await self.refused(client, image("sim:hang@1", deliveryMethod="sync"))
                 self.assertEqual(slow.code, "timeout")
-                hanging = [
-                    asyncio.ensure_future(client.run(image("sim:full@1", deliveryMethod="sync"))) for _ in range(3)
-                ]
-                await asyncio.sleep(0.2)
+                # One in its slot, then one in the queue.
+                hanging = []
+                for _ in range(2):
+                    hanging.append(asyncio.ensure_future(client.run(image("sim:full@1", deliveryMethod="sync"))))
+                    await asyncio.sleep(0.3)
                 full = await self.refused(client, image("sim:full@1", deliveryMethod="sync"))
                 self.assertEqual(full.code, "rateLimit")
                 for task in hanging:

@@ -8,7 +8,7 @@ use actix::{Addr, Context};
 use super::{DispatcherEntry, ModelEntry, Supervisor};
 use crate::actor::dispatcher::Blueprint;
 use crate::actor::lease::{Door, Route};
-use crate::actor::messages::{Reconfigure, Withdraw};
+use crate::actor::messages::{Reconfigure, Relimit, Withdraw};
 use crate::actor::operator::Override;
 use crate::actor::queue::QueueActor;
 use crate::actor::registry::Model;
@@ -40,6 +40,9 @@ impl Supervisor {
                 }
                 None => self.start_model(model, false, ctx),
             }
+        }
+        for entry in self.models.values() {
+            entry.queue.do_send(Relimit(settings.clone()));
         }
         // An account ends when the last dispatcher that knows it does.
         self.accounts.retain(|name, _| settings.providers.contains_key(name));
@@ -158,6 +161,7 @@ impl Supervisor {
             settings: model.settings(),
             stats: model.stats.clone(),
             tap: model.tap.clone(),
+            backlog: model.backlog.clone(),
             token,
             account: account.address.clone(),
             account_limited: account.is_limited(),
