@@ -45,6 +45,15 @@ impl Http {
 
     /// Sends a request and returns a successful response, or what its failure means.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        self.send_read(request, classify).await
+    }
+
+    /// The same, where `read_failure` says what status, headers and body of a failure mean.
+    pub(super) async fn send_read(
+        &self,
+        request: RequestBuilder,
+        read_failure: fn(u16, &HeaderMap, Bytes) -> Failure,
+    ) -> Result<Response, Failure> {
         let response = request.send().await.map_err(|error| transport(&error))?;
         if response.status().is_success() {
             return Ok(response);
@@ -52,7 +61,7 @@ impl Http {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         // A body that cannot be read does not change what the status says.
         let body = read(response, MAX_ERROR_BODY).await.unwrap_or_default();
-        Err(classify(status, &headers, body))
+        Err(read_failure(status, &headers, body))
     }
 
     /// Reads a whole body, up to the account's limit.

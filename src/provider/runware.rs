@@ -25,7 +25,7 @@ impl Runware {
 
     /// Sends one task object and returns its result objects.
     async fn send(&self, task: &Map<String, Value>) -> Result<(Vec<Map<String, Value>>, HeaderMap), Failure> {
-        let response = self.http.send(self.http.post("", array(task))).await.map_err(reread)?;
+        let response = self.http.send_read(self.http.post("", array(task)), read_failure).await?;
         let headers = response.headers().clone();
         let body = self.http.body(response).await?;
         let mut answer: Map<String, Value> = serde_json::from_slice(&body)
@@ -44,7 +44,7 @@ impl Runware {
     }
 
     async fn stream(&self, task: &Map<String, Value>) -> Result<Answer, Failure> {
-        let response = self.http.send(self.http.post("", array(task))).await.map_err(reread)?;
+        let response = self.http.send_read(self.http.post("", array(task)), read_failure).await?;
         let hints = hints(response.headers());
         Ok(Answer { hints, ..Answer::new(Reply::Deltas(deltas(chunks(response), decode_delta))) })
     }
@@ -55,10 +55,11 @@ fn array(task: &Map<String, Value>) -> bytes::Bytes {
 }
 
 /// Reads the error object of a failure's body: its code says more than the status.
-fn reread(failure: Failure) -> Failure {
+fn read_failure(status: u16, headers: &HeaderMap, body: bytes::Bytes) -> Failure {
+    let failure = classify(status, headers, body);
     let Some(upstream) = &failure.upstream else { return failure };
     let answer: Option<Map<String, Value>> = serde_json::from_slice(&upstream.body).ok();
-    let coded = answer.and_then(|answer| coded(&answer, upstream.status, &HeaderMap::new()));
+    let coded = answer.and_then(|answer| coded(&answer, status, headers));
     match coded {
         Some(coded) if coded.outcome != Outcome::Rejected => coded,
         _ => failure,
@@ -119,5 +120,24 @@ impl Provider for Runware {
             let (items, headers) = self.send(&body).await?;
             Ok(Answer { hints: hints(&headers), ..Answer::product(decode(&work, items)) })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_in_a_4xx_keeps_what_its_headers_say() {
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", http::HeaderValue::from_static("7"));
+        headers.insert("x-ratelimit-remaining-requests", http::HeaderValue::from_static("0"));
+        let body = bytes::Bytes::from_static(br#"{"errors":[{"code":"rateLimitExceeded"}]}"#);
+        let failure = read_failure(400, &headers, body);
+        assert_eq!(failure.outcome, Outcome::RateLimited);
+        assert_eq!(failure.retry_after, Some(std::time::Duration::from_secs(7)));
+        assert_eq!(failure.hints.requests.map(|hint| hint.remaining), Some(0.0));
+        let body = bytes::Bytes::from_static(br#"{"errors":[{"code":"invalidPrompt"}]}"#);
+        assert_eq!(read_failure(400, &headers, body).outcome, Outcome::Rejected);
     }
 }
