@@ -6,7 +6,8 @@
 //!
 //! - **The line.** A token bucket refuses while it is empty. So between any two refusals it admitted what flowed in:
 //!   plotted over time, the admitted requests at refusals lie on a line within one request. What a cap admits is what
-//!   completes, which strays from any line like a random walk.
+//!   completes, which strays from any line like a random walk. What was sent at an even pace proves nothing: that is a
+//!   line whoever refuses, so the line of the admitted has to be straighter than that of the sent.
 //! - **The haste.** A bucket that fills up in between refuses only bursts. So refusals come when more than usual was
 //!   just sent, on one of a few time scales: a sequential test (Wald 1945) of how many standard deviations more.
 //!
@@ -21,6 +22,8 @@ const POINTS: usize = 12;
 const APART: f64 = 8.0;
 /// Standard deviation from the line that passes; a bucket's own is 0.3, the rest is for jitter of the network.
 const STRAY: f64 = 0.6;
+/// The same of what was sent, from which on it is no line.
+const UNEVEN: f64 = 1.2;
 /// Time scales of haste, seconds.
 const SCALES: [f64; 3] = [2.0, 8.0, 32.0];
 /// Standard deviations of haste that say neither one thing nor the other.
@@ -31,8 +34,8 @@ const WEIGHT: (f64, f64) = (-2.0, 2.0);
 const PROOF: f64 = 8.0;
 /// Weight of the newest dispatch in what is usual.
 const GAIN: f64 = 1.0 / 128.0;
-/// Dispatches before anything is usual.
-const WARM: f64 = 64.0;
+/// Spans of a time scale before anything is usual on it: while the level still rises, all is hasty.
+const WARM: f64 = 4.0;
 /// What is kept per refusal of the most in flight at which something was admitted.
 const FADE: f64 = 0.97;
 /// Refusals in a row that look like a cap and end the belief in a rate.
@@ -56,8 +59,9 @@ struct Pace {
     at: Time,
     mean: f64,
     variance: f64,
-    /// Evidence for a rate.
+    /// Evidence for a rate, and when the last of it was sent.
     proof: f64,
+    heard: Time,
 }
 
 impl Pace {
@@ -82,12 +86,14 @@ impl Pace {
 struct Point {
     seconds: f64,
     admitted: f64,
+    sent: f64,
     doubt: bool,
 }
 
 /// Decides what wordless refusals of one route are about.
 #[derive(Debug, Clone, Default)]
 pub struct Attribution {
+    first: Option<Time>,
     sent: f64,
     refused: f64,
     paces: [Pace; SCALES.len()],
@@ -112,6 +118,7 @@ impl Attribution {
     pub fn dispatched(&mut self, now: Time, in_flight: u32) -> Mark {
         let (sent, mut haste) = (self.sent, [0.0; SCALES.len()]);
         self.sent += 1.0;
+        self.first.get_or_insert(now);
         for ((pace, scale), haste) in self.paces.iter_mut().zip(SCALES).zip(&mut haste) {
             *haste = pace.sent(now, scale, GAIN.max(1.0 / self.sent));
         }
@@ -148,12 +155,18 @@ impl Attribution {
             self.points.rotate_left(1);
             self.known -= 1;
         }
-        self.points[self.known] = Point { seconds: mark.at.seconds_since(Time::ZERO), admitted, doubt };
+        self.points[self.known] =
+            Point { seconds: mark.at.seconds_since(Time::ZERO), admitted, sent: mark.sent, doubt };
         self.known += 1;
         let mut proven = self.on_a_line();
-        for (pace, haste) in self.paces.iter_mut().zip(mark.haste) {
-            let warm = doubt && mark.sent >= WARM;
-            let weight = if warm { (f64::from(haste) - NEUTRAL).clamp(WEIGHT.0, WEIGHT.1) } else { WEIGHT.0 };
+        let seconds = self.first.map_or(0.0, |first| mark.at.seconds_since(first));
+        for ((pace, scale), haste) in self.paces.iter_mut().zip(SCALES).zip(mark.haste) {
+            if doubt && (seconds < WARM * scale || mark.at.seconds_since(pace.heard) < scale) {
+                // Nothing is usual yet, or what was just sent is still what the last one had before it.
+                continue;
+            }
+            pace.heard = mark.at;
+            let weight = if doubt { (f64::from(haste) - NEUTRAL).clamp(WEIGHT.0, WEIGHT.1) } else { WEIGHT.0 };
             pace.proof = (pace.proof + weight).clamp(0.0, PROOF);
             proven |= pace.proof >= PROOF;
         }
@@ -171,15 +184,21 @@ impl Attribution {
         if self.known < POINTS || 2 * doubts < POINTS {
             return false;
         }
+        self.stray(|point| point.admitted) <= STRAY && self.stray(|point| point.sent) >= UNEVEN
+    }
+
+    /// Standard deviation of the points from their line over time.
+    fn stray(&self, of: fn(&Point) -> f64) -> f64 {
         let n = POINTS as f64;
         let mean = |of: fn(&Point) -> f64| self.points.iter().map(of).sum::<f64>() / n;
-        let (x, y) = (mean(|point| point.seconds), mean(|point| point.admitted));
+        let (x, y) = (mean(|point| point.seconds), mean(of));
         let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
         for point in &self.points {
-            let (dx, dy) = (point.seconds - x, point.admitted - y);
+            let (dx, dy) = (point.seconds - x, of(point) - y);
             (xx, xy, yy) = (xx + dx * dx, xy + dx * dy, yy + dy * dy);
         }
-        xx > 0.0 && (yy - xy * xy / xx).max(0.0) <= n * STRAY * STRAY
+        // Without time between them, any line is as good.
+        if xx > 0.0 { ((yy - xy * xy / xx).max(0.0) / n).sqrt() } else { f64::INFINITY }
     }
 }
 
@@ -188,13 +207,23 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// Sends every `gap` at `in_flight`; `admits` says what becomes of it. Returns how many refusals were a rate's.
-    fn play(sends: u32, gap: Duration, mut admits: impl FnMut(Time, u32) -> bool, level: impl Fn(u32) -> u32) -> u32 {
+    /// Numbers from [0, 1).
+    fn random(mut state: u64) -> impl FnMut() -> f64 {
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as f64 / (1_u64 << 31) as f64
+        }
+    }
+
+    /// Sends 10,000 requests at 25 a second, of which `admits` says what becomes. Returns how many refusals were taken
+    /// for a rate's.
+    fn play(mut gap: impl FnMut() -> f64, mut admits: impl FnMut(Time, u32) -> bool) -> u32 {
         let (mut attribution, mut now, mut rates) = (Attribution::default(), Time::ZERO, 0);
-        for n in 0..sends {
-            now += gap;
-            let mark = attribution.dispatched(now, level(n));
-            if admits(now, level(n)) {
+        for n in 0..10_000 {
+            now += Duration::from_secs_f64(0.08 * gap());
+            let in_flight = 20 + n % 7;
+            let mark = attribution.dispatched(now, in_flight);
+            if admits(now, in_flight) {
                 attribution.admitted(mark);
             } else {
                 rates += u32::from(attribution.judge(mark));
@@ -207,31 +236,27 @@ mod tests {
     #[test]
     fn a_bucket_is_found_out_whatever_is_in_flight() {
         let (mut tokens, mut at) = (20.0, Time::ZERO);
-        let bucket = move |now: Time, _| {
+        let rates = play(random(1), move |now, _| {
             tokens = f64::min(20.0, tokens + 10.0 * now.seconds_since(at));
             at = now;
             let admits = tokens >= 1.0;
             tokens -= f64::from(u8::from(admits));
             admits
-        };
-        // 25 a second at a bucket of 10: of 10,000 nearly 6,000 are refused, all but the first 200 or so for the rate.
-        let rates = play(10_000, Duration::from_millis(40), bucket, |n| 20 + n % 7);
-        assert!(rates > 5_600, "{rates}");
+        });
+        // Ten a second are admitted, so nearly 6,000 are refused, all but the first, and those with the most in flight, for the rate.
+        assert!(rates > 5_000, "{rates}");
     }
 
     #[test]
     fn a_cap_is_never_taken_for_a_rate() {
-        let rates = play(10_000, Duration::from_millis(40), |_, level| level <= 24, |n| 20 + n % 7);
-        assert_eq!(rates, 0);
+        assert_eq!(play(random(1), |_, in_flight| in_flight <= 24), 0);
     }
 
     #[test]
-    fn refusals_at_random_are_no_rate() {
-        let mut state = 1_u64;
-        let random = move |_, _| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            state >> 33 & 7 != 0
-        };
-        assert_eq!(play(10_000, Duration::from_millis(40), random, |n| 20 + n % 7), 0);
+    fn refusals_at_random_are_no_rate_however_even_the_sends() {
+        for seed in 1..=20 {
+            let mut chance = random(seed);
+            assert_eq!(play(|| 0.5, move |_, _| chance() < 0.9), 0);
+        }
     }
 }
