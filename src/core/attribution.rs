@@ -2,7 +2,7 @@
 //!
 //! Read as concurrency until behaviour proves otherwise, because a wrong guess the other way would never find a cap. A
 //! refusal at an in-flight count at which others were admitted since the last one is a *doubt*: a cap alone does not
-//! do that. Competitors, a falling cap and slots that are freed late do, so a doubt is not enough. Two proofs are:
+//! do that. Competitors, a falling cap and slots that are freed late do, so a doubt is not enough. If eight of the last twelve are, two proofs count:
 //!
 //! - **The line.** A token bucket refuses while it is empty. So between any two refusals it admitted what flowed in:
 //!   plotted over time, the admitted requests at refusals lie on a line within one request. What a cap admits is what
@@ -18,6 +18,8 @@ use super::time::Time;
 
 /// Refusals on the line that prove it. Fewer, or closer together, and the completions of a cap pass as one too often.
 const POINTS: usize = 12;
+/// Doubts among them without which nothing is proven: a cap that is shared or late has fewer, and a rate more.
+const DOUBTS: usize = 8;
 /// Least requests admitted between two of them.
 const APART: f64 = 8.0;
 /// Standard deviation from the line that passes; a bucket's own is 0.3, the rest is for jitter of the network.
@@ -30,8 +32,8 @@ const SCALES: [f64; 3] = [2.0, 8.0, 32.0];
 const NEUTRAL: f64 = 0.8;
 /// The least and most that one refusal weighs.
 const WEIGHT: (f64, f64) = (-2.0, 2.0);
-/// The sum of weights that proves it: at least four refusals.
-const PROOF: f64 = 8.0;
+/// The sum of weights that proves it: at least six refusals.
+const PROOF: f64 = 12.0;
 /// Weight of the newest dispatch in what is usual.
 const GAIN: f64 = 1.0 / 128.0;
 /// Spans of a time scale before anything is usual on it: while the level still rises, all is hasty.
@@ -158,7 +160,8 @@ impl Attribution {
         self.points[self.known] =
             Point { seconds: mark.at.seconds_since(Time::ZERO), admitted, sent: mark.sent, doubt };
         self.known += 1;
-        let mut proven = self.on_a_line();
+        let doubted = self.points.iter().filter(|point| point.doubt).count() >= DOUBTS;
+        let mut hasty = false;
         let seconds = self.first.map_or(0.0, |first| mark.at.seconds_since(first));
         for ((pace, scale), haste) in self.paces.iter_mut().zip(SCALES).zip(mark.haste) {
             if doubt && (seconds < WARM * scale || mark.at.seconds_since(pace.heard) < scale) {
@@ -168,23 +171,19 @@ impl Attribution {
             pace.heard = mark.at;
             let weight = if doubt { (f64::from(haste) - NEUTRAL).clamp(WEIGHT.0, WEIGHT.1) } else { WEIGHT.0 };
             pace.proof = (pace.proof + weight).clamp(0.0, PROOF);
-            proven |= pace.proof >= PROOF;
+            hasty |= pace.proof >= PROOF;
         }
         self.caps = if doubt { 0 } else { self.caps + 1 };
         if self.caps >= CAPS {
             self.rate = false;
-        } else if proven {
+        } else if doubted && (hasty || self.on_a_line()) {
             self.rate = true;
         }
     }
 
-    /// Whether the refusals lie on a line, most of them in doubt.
+    /// Whether the refusals lie on a line.
     fn on_a_line(&self) -> bool {
-        let doubts = self.points.iter().filter(|point| point.doubt).count();
-        if self.known < POINTS || 2 * doubts < POINTS {
-            return false;
-        }
-        self.stray(|point| point.admitted) <= STRAY && self.stray(|point| point.sent) >= UNEVEN
+        self.known == POINTS && self.stray(|point| point.admitted) <= STRAY && self.stray(|point| point.sent) >= UNEVEN
     }
 
     /// Standard deviation of the points from their line over time.
