@@ -1,8 +1,9 @@
 //! What a 429 without words is about: too many at once, or too many a minute.
 //!
 //! Read as concurrency until behaviour proves otherwise, because a wrong guess the other way would never find a cap. A
-//! refusal at an in-flight count at which others were admitted since the last one is a *doubt*: a cap alone does not
-//! do that. Competitors, a falling cap and slots that are freed late do, so a doubt is not enough. If eight of the last twelve are, two proofs count:
+//! refusal at an in-flight count at which others were admitted lately is a *doubt*: a cap alone does not do that.
+//! Competitors, a falling cap and slots that are freed late do, so a doubt is not enough. While most of the last
+//! refusals are doubts, either of two things proves a rate:
 //!
 //! - **The line.** A token bucket refuses while it is empty. So between any two refusals it admitted what flowed in:
 //!   plotted over time, the admitted requests at refusals lie on a line within one request. What a cap admits is what
