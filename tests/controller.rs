@@ -6,7 +6,7 @@ use fairflow::core::window::ChangeKind;
 use fairflow::sim::{Controller, Measure, Run, Scenario, ScenarioError, library, run, summarize};
 
 /// Scenarios that take moments, also in a debug build.
-const SHORT: [&str; 14] = [
+const SHORT: [&str; 18] = [
     "cap-24",
     "cap-steps",
     "cap-replicas",
@@ -21,6 +21,10 @@ const SHORT: [&str; 14] = [
     "one-slot",
     "slow-refusals",
     "lag",
+    "rate-wordless",
+    "rate-wordless-bursts",
+    "rate-wordless-cap",
+    "cap-wordless",
 ];
 
 fn find(name: &str) -> Scenario {

@@ -226,29 +226,6 @@ impl Dispatcher {
         });
     }
 
-    fn view(&self) -> RouteView {
-        RouteView {
-            window: self.gates.window().limit(),
-            in_flight: self.in_flight(),
-            state: self.gates.state(self.clock.now()),
-            hold_until: self.gates.hold_until(),
-            suspension: self.suspension.map(|(_, reason)| reason),
-            confirmed_down: self.gates.confirmed_down(),
-            paused: self.settings.paused,
-        }
-    }
-
-    /// Marks the route as suspended for as long as it is held.
-    fn suspend(&mut self, now: Time, reason: Option<&'static str>) {
-        let Some(reason) = reason else { return };
-        let until = self.gates.hold_until();
-        if self.suspension.is_none() {
-            let (provider, seconds) = (&self.route.provider_name, until.seconds_since(now));
-            tracing::warn!(route = self.index, %provider, seconds, "the route is suspended: {reason}");
-        }
-        self.suspension = Some((until, reason));
-    }
-
     /// Sends one job: its caller gets a lease and makes the call. `more`: others came with it that go next.
     fn dispatch(&mut self, now: Time, job: Job, more: bool) {
         let Job { key, cost, deadline, waiter } = job;
@@ -289,7 +266,8 @@ impl Dispatcher {
             let (provider, attempt) = (self.route.provider_name.clone(), held.attempt);
             EventKind::Settled { provider, attempt, outcome, service }
         });
-        let answer = Answer { outcome, retry_after, hints, cost: cost.map(|cost| f64::from(cost.units())) };
+        let (unnamed, units) = (cause == Cause::Unnamed, cost.map(|cost| f64::from(cost.units())));
+        let answer = Answer { outcome, unnamed, retry_after, hints, cost: units };
         let random = [self.random.random(), self.random.random()];
         let Settled { change, hold, closed } = self.gates.settle(now, held.ticket, answer, self.backlog(), random);
         if let Some(change) = change {

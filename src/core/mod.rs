@@ -4,6 +4,7 @@
 //! once, and says by `poll_timeout` when it next wants to be called. Nothing here knows actors, sockets or JSON, so
 //! the same code runs in the actors, in tests and in simulated time.
 
+pub mod attribution;
 pub mod cost;
 pub mod escalation;
 pub mod estimate;

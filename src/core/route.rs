@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::attribution::{Attribution, Mark};
 use super::health::{Breaker, RouteState};
 use super::outcome::Outcome;
 use super::pacer::{self, Ending, Pacer, RateHints};
@@ -23,6 +24,7 @@ const MEAN_GAIN: f64 = 0.05;
 pub struct Ticket {
     stamp: Stamp,
     pace: pacer::Ticket,
+    mark: Mark,
     cost: f64,
 }
 
@@ -37,13 +39,15 @@ pub struct Answer {
     pub hints: RateHints,
     /// What it cost in truth, in the units of the prediction, where known.
     pub cost: Option<f64>,
+    /// A 429 that names no reason: its outcome is a guess, and behaviour decides.
+    pub unnamed: bool,
 }
 
 impl Answer {
     /// An answer that says nothing but its outcome.
     #[must_use]
     pub fn new(outcome: Outcome) -> Self {
-        Self { outcome, retry_after: None, hints: RateHints::default(), cost: None }
+        Self { outcome, retry_after: None, hints: RateHints::default(), cost: None, unnamed: false }
     }
 }
 
@@ -64,6 +68,7 @@ pub struct Route {
     window: Window,
     pacer: Pacer,
     breaker: Breaker,
+    attribution: Attribution,
     /// Refusals in a row while nothing was in flight.
     starved: u32,
     mean_cost: f64,
@@ -73,7 +78,7 @@ impl Route {
     /// Puts a route together from a window, cold or remembered, and a pacer.
     #[must_use]
     pub fn new(window: Window, pacer: Pacer) -> Self {
-        Self { window, pacer, breaker: Breaker::new(), starved: 0, mean_cost: 1.0 }
+        Self { window, pacer, breaker: Breaker::new(), attribution: Attribution::default(), starved: 0, mean_cost: 1.0 }
     }
 
     /// Returns how many requests may be sent now: the narrowest gate. `others`: slots that requests hold which were
@@ -92,14 +97,17 @@ impl Route {
     pub fn dispatch(&mut self, now: Time, cost: f64, demand: bool) -> Ticket {
         self.mean_cost += MEAN_GAIN * (cost - self.mean_cost);
         let pace = self.pacer.take(now, cost);
-        Ticket { stamp: self.window.on_dispatch(now, cost, demand), pace, cost }
+        let stamp = self.window.on_dispatch(now, cost, demand);
+        let mark = self.attribution.dispatched(now, stamp.in_flight());
+        Ticket { stamp, pace, mark, cost }
     }
 
     /// Ends the dispatch of `ticket`; the slot is free at once, whatever becomes of the job.
     ///
     /// `demand`: jobs wait now. `random`: two numbers from [0, 1) that spread this route's pauses from those of others.
     pub fn settle(&mut self, now: Time, ticket: Ticket, answer: Answer, demand: bool, random: [f64; 2]) -> Settled {
-        let Answer { outcome, retry_after, hints, cost } = answer;
+        let Answer { retry_after, hints, cost, .. } = answer;
+        let outcome = self.attribute(now, ticket.mark, answer);
         let change = self.window.on_settle(now, ticket.stamp, outcome, demand);
         let open = self.breaker.allowance(now) > 1;
         self.breaker.on_settle(now, ticket.stamp.at(), outcome, random[0]);
@@ -118,6 +126,22 @@ impl Route {
             self.hold(now, now + KNOCK.wait(self.starved, 0.5 + random[1] / 2.0), random[1]);
         }
         Settled { change, hold, closed: open && self.breaker.allowance(now) == 0 }
+    }
+
+    /// Returns what an answer means, once behaviour has told what one without words is about.
+    fn attribute(&mut self, now: Time, mark: Mark, answer: Answer) -> Outcome {
+        let refused = matches!(answer.outcome, Outcome::Throttled | Outcome::RateLimited);
+        let known = self.attribution.is_rate();
+        let rate = refused && answer.unnamed && self.attribution.judge(mark);
+        if rate && !known {
+            self.window.reopen(now);
+        }
+        match answer.outcome {
+            Outcome::Success => self.attribution.admitted(mark),
+            _ if refused => self.attribution.refused(mark),
+            _ => {}
+        }
+        if rate { Outcome::RateLimited } else { answer.outcome }
     }
 
     /// Sends nothing before `until`, then one request first; holds merge by maximum. `random`: from [0, 1).

@@ -47,6 +47,8 @@ pub struct ProviderSpec {
     pub refusal: f64,
     /// The retry-after that refusals of concurrency and failures state, if any.
     pub retry_after: Option<f64>,
+    /// Whether its 429s name no reason, so that those of the cap and those of the rate look alike. Default no.
+    pub wordless: bool,
     /// Round trip of the network, during which a slot stands empty. Default 0.
     pub latency: f64,
     /// A slot is free up to this long after the answer (uniform). Default 0.
@@ -71,6 +73,7 @@ impl Default for ProviderSpec {
             hangs: Vec::new(),
             refusal: 0.02,
             retry_after: None,
+            wordless: false,
             latency: 0.0,
             lag: 0.0,
             warmup: 0.0,

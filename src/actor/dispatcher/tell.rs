@@ -3,10 +3,36 @@
 use std::time::Duration;
 
 use super::Dispatcher;
+use crate::actor::capacity::RouteView;
 use crate::actor::events::EventKind;
+use crate::core::time::Time;
 use crate::core::window::Change;
 
 impl Dispatcher {
+    /// Returns what the queue is told of the route.
+    pub(super) fn view(&self) -> RouteView {
+        RouteView {
+            window: self.gates.window().limit(),
+            in_flight: self.in_flight(),
+            state: self.gates.state(self.clock.now()),
+            hold_until: self.gates.hold_until(),
+            suspension: self.suspension.map(|(_, reason)| reason),
+            confirmed_down: self.gates.confirmed_down(),
+            paused: self.settings.paused,
+        }
+    }
+
+    /// Marks the route as suspended for as long as it is held.
+    pub(super) fn suspend(&mut self, now: Time, reason: Option<&'static str>) {
+        let Some(reason) = reason else { return };
+        let until = self.gates.hold_until();
+        if self.suspension.is_none() {
+            let (provider, seconds) = (&self.route.provider_name, until.seconds_since(now));
+            tracing::warn!(route = self.index, %provider, seconds, "the route is suspended: {reason}");
+        }
+        self.suspension = Some((until, reason));
+    }
+
     /// Counts a move of the window and tells of it.
     pub(super) fn window_changed(&self, change: Change) {
         let Change { kind, from, to } = change;

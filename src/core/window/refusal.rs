@@ -24,6 +24,7 @@
 //! asks often), leaves to others for a while what it gave way, and every second time
 //! gives way instead of probing, which costs no refusal.
 
+use super::octaves::Octaves;
 use super::state::State;
 use super::{Change, ChangeKind, Stamp, Window};
 use crate::core::time::Time;
@@ -130,6 +131,19 @@ impl Window {
         self.bound = Some(admitted);
         self.epoch_ends(true);
         self.hold(now, admitted.min(self.limit), kind)
+    }
+
+    /// The refusals lately were not for concurrency: what was read from them is void, and the window grows on from
+    /// where it is, carefully, since there may be a cap as well.
+    pub fn reopen(&mut self, now: Time) {
+        if self.config.pinned() {
+            return;
+        }
+        self.bound = Some(self.home());
+        (self.suspect, self.shared, self.interval) = (false, false, 1);
+        self.octaves = Octaves::since(now);
+        self.state = State::SlowStart { until: self.config.max, then: self.config.max };
+        self.meter.begin(now, 0);
     }
 
     /// Somebody else needs the capacity, or it fell.

@@ -17,7 +17,8 @@ pub(super) fn reread(failure: Failure) -> Failure {
     let answer: Option<Map<String, Value>> = serde_json::from_slice(&upstream.body).ok();
     let coded = answer.and_then(|answer| coded(&answer, upstream.status, &HeaderMap::new()));
     match coded {
-        Some(coded) if coded.outcome != Outcome::Rejected => coded,
+        // What the headers said of rates was read before, and holds.
+        Some(coded) if coded.outcome != Outcome::Rejected => Failure { hints: failure.hints, ..coded },
         _ => failure,
     }
 }

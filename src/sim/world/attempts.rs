@@ -138,8 +138,11 @@ impl World<'_> {
         }
         let before = replica.gates.limit();
         let demand = replica.queue.has_ready();
-        let answer =
-            Answer { outcome, retry_after, hints: RateHints { requests: hint, ..RateHints::default() }, cost: None };
+        let refused = matches!(outcome, Outcome::Throttled | Outcome::RateLimited);
+        let unnamed = refused && self.scenario.provider.wordless;
+        let told = if unnamed { Outcome::Throttled } else { outcome };
+        let hints = RateHints { requests: hint, ..RateHints::default() };
+        let answer = Answer { retry_after, hints, unnamed, ..Answer::new(told) };
         let change = replica.gates.settle(now, holder.sent, answer, demand, random);
         self.observer.moved(t, holder.replica, before, replica.gates.limit(), change);
         let Some(job) = self.jobs.get(holder.job as usize) else { return };
