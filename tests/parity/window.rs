@@ -84,7 +84,7 @@ impl Visit for Fields {
 #[allow(clippy::disallowed_methods, reason = "the clock of the test")]
 impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "fairflow::actor::dispatcher"
+        metadata.target().starts_with("fairflow::actor::dispatcher")
     }
 
     fn event(&self, event: &Event<'_>) {
