@@ -86,6 +86,7 @@ pub use actor::desk as messages;
 pub use actor::error::Error;
 pub use actor::events;
 pub use actor::handle::{Builder, Fairflow, StartError};
+pub use actor::learned;
 pub use actor::operator;
 pub use actor::run::Receipt;
 pub use actor::stats;

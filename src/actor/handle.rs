@@ -14,6 +14,7 @@ use super::capacity::{Millis, ModelCapacity, ReserveCapacity, TenantCapacity};
 use super::error::Error;
 use super::events::Events;
 use super::generate::{Call, Generate};
+use super::learned::Learned;
 use super::messages::{Ensure, Inspect, Shed, TopTenants};
 use super::operator::{Action, Operate, Override};
 use super::provider::{Answer, Attempt, Provider, Reply};
@@ -108,6 +109,7 @@ pub struct Builder {
     factory: ProviderFactory,
     own: Clients,
     seed: u64,
+    pub(super) learned: Arc<Learned>,
 }
 
 impl std::fmt::Debug for Builder {
@@ -118,7 +120,8 @@ impl std::fmt::Debug for Builder {
 
 impl Builder {
     pub(crate) fn new(config: Config, factory: ProviderFactory) -> Self {
-        Self { config, factory, own: Clients::new(), seed: uuid::Uuid::new_v4().as_u64_pair().0 }
+        let seed = uuid::Uuid::new_v4().as_u64_pair().0;
+        Self { config, factory, own: Clients::new(), seed, learned: Arc::default() }
     }
 
     /// Sets the seed of backoff jitter; default random.
@@ -209,7 +212,7 @@ impl Builder {
     }
 
     fn check(self) -> Result<(Arc<Settings>, Setup), ConfigError> {
-        let Self { config, factory, own, seed } = self;
+        let Self { config, factory, own, seed, learned } = self;
         let own = Arc::new(own);
         let settings = complete(config, &own)?;
         let clients = own.clone();
@@ -217,7 +220,7 @@ impl Builder {
             Some(client) => Ok(client.clone()),
             None => factory(settings),
         });
-        Ok((settings, Setup { factory, own, seed }))
+        Ok((settings, Setup { factory, own, seed, learned }))
     }
 }
 
@@ -226,15 +229,16 @@ struct Setup {
     factory: ProviderFactory,
     own: Arc<Clients>,
     seed: u64,
+    learned: Arc<Learned>,
 }
 
 async fn begin(
     settings: Arc<Settings>,
-    Setup { factory, own, seed }: Setup,
+    Setup { factory, own, seed, learned }: Setup,
     system: Option<System>,
 ) -> Result<Fairflow, StartError> {
     let shared = Arc::new(Shared::new(settings.clone()));
-    let supervisor = Supervisor::new(shared.clone(), factory, seed).start();
+    let supervisor = Supervisor::new(shared.clone(), factory, seed, learned).start();
     let applied = supervisor.send(Apply(settings)).await;
     applied.map_err(|error| StartError::Thread(error.to_string()))?.map_err(StartError::Refused)?;
     let engine = Engine {

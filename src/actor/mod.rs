@@ -15,6 +15,7 @@ pub(crate) mod error;
 pub mod events;
 mod generate;
 pub(crate) mod handle;
+pub mod learned;
 mod lease;
 mod messages;
 pub mod operator;

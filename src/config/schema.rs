@@ -67,6 +67,9 @@ pub struct ServerConfig {
     /// How long an event stream may say nothing before a comment keeps it alive; a streamed request that waits longer
     /// for its first piece begins its answer then. Default 5s.
     pub keep_alive: Span,
+    /// File that keeps learned windows over a restart; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<PathBuf>,
 }
 
 impl Default for ServerConfig {
@@ -79,6 +82,7 @@ impl Default for ServerConfig {
             max_body: Size(64 << 20),
             drain_timeout: Span(std::time::Duration::from_secs(60)),
             keep_alive: Span(std::time::Duration::from_secs(5)),
+            state: None,
         }
     }
 }

@@ -6,6 +6,7 @@ mod capacity;
 mod event_stream;
 mod feed;
 mod idempotency;
+mod memory;
 mod metrics;
 mod openai;
 mod operate;
@@ -49,7 +50,12 @@ pub async fn serve(
     source: Option<PathBuf>,
     ready: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), ServeError> {
-    let fairflow = Fairflow::builder(config).start().await?;
+    let state = config.server.state.clone();
+    let learned = state.as_deref().map(memory::read).unwrap_or_default();
+    let fairflow = Fairflow::builder(config).remember(learned).start().await?;
+    if let Some(path) = state.clone() {
+        actix_web::rt::spawn(memory::keep(fairflow.clone(), path));
+    }
     if let Some(path) = source {
         // Here, not in the task: until the signal is listened to it ends the process.
         let hangup = signal(SignalKind::hangup())?;
@@ -80,6 +86,10 @@ pub async fn serve(
     actix_web::rt::spawn(async move {
         asked_to_end(term).await;
         tracing::info!("draining: nothing more is admitted");
+        if let Some(path) = &state {
+            // Now: windows shrink while a drain leaves them idle.
+            memory::write(&gateway.fairflow, path);
+        }
         let in_time = gateway.drain(server.drain_timeout.0).await;
         tracing::info!(in_time, "drained");
         handles.0.stop(true).await;

@@ -11,6 +11,7 @@ mod feed;
 mod idempotency;
 mod lab;
 mod leaving;
+mod memory;
 mod metrics;
 mod refusals;
 mod reload;

@@ -167,7 +167,8 @@ impl Supervisor {
             account_limited: account.is_limited(),
             seed: self.seed,
         };
-        let window = window.filter(|window| *window > 0);
+        let earlier = || self.learned.window(&model.name, &route.provider, &route.model);
+        let window = window.filter(|window| *window > 0).or_else(earlier);
         Some(self.start_dispatcher(blueprint, queue, window, ctx))
     }
 }

@@ -11,6 +11,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 
 use super::account::AccountActor;
 use super::dispatcher::{Blueprint, Dispatcher};
+use super::learned::Learned;
 use super::messages::{Died, Ensure, Join, Leave, NewQueue, Recount, Retire, Stop, Who, Wire, Wired};
 use super::operator::Override;
 use super::provider::Provider;
@@ -103,6 +104,8 @@ pub(crate) struct Supervisor {
     /// Numbers the lives of all actors, so that a late notice of death never names another.
     births: u32,
     seed: u64,
+    /// What an earlier engine knew.
+    learned: Arc<Learned>,
 }
 
 impl fmt::Debug for Supervisor {
@@ -112,9 +115,9 @@ impl fmt::Debug for Supervisor {
 }
 
 impl Supervisor {
-    pub(crate) fn new(shared: Arc<Shared>, factory: ProviderFactory, seed: u64) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, factory: ProviderFactory, seed: u64, learned: Arc<Learned>) -> Self {
         let (accounts, models, leaving) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Self { shared, factory, accounts, models, leaving, births: 0, seed }
+        Self { shared, factory, accounts, models, leaving, births: 0, seed, learned }
     }
 
     fn start_queue(&mut self, model: &Arc<Model>, on_demand: bool, ctx: &mut Context<Self>) -> (Addr<QueueActor>, u32) {

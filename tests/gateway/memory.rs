@@ -1,0 +1,51 @@
+//! What was learned is there after a restart.
+
+use serde_json::Value;
+
+use crate::lab::{CHAT, chat};
+use crate::support::{Gateway, client, json as read};
+
+/// Returns the window, once a snapshot tells it.
+async fn window(gateway: &Gateway) -> u64 {
+    for _ in 0..200 {
+        let answer = client().get(format!("{}/v1/capacity/m", gateway.public)).send().await.unwrap();
+        match read(answer).await["models"][0]["window"].as_u64().unwrap() {
+            0 => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            window => return window,
+        }
+    }
+    panic!("no snapshot tells of a window");
+}
+
+#[tokio::test]
+async fn a_learned_window_survives_a_restart() {
+    let file = std::env::temp_dir().join(format!("fairflow-state-{}.json", std::process::id()));
+    let _ = std::fs::remove_file(&file);
+    let server = format!("state = {:?}", file.display().to_string());
+    // A long service, so that no level of the window looks slower than another by chance.
+    let models = "[providers.sim]\nkind = \"sim\"\nsim = { capacity = 20, service = \"100ms\", sigma = 0.0 }\n\
+        [models.m]\nroutes = [{ provider = \"sim\" }]\n";
+    let mut gateway = Gateway::start(&server, models);
+    let calls: Vec<_> = (0..200)
+        .map(|_| {
+            let request = client().post(format!("{}{CHAT}", gateway.public)).body(chat("m").to_string());
+            tokio::spawn(async move { request.send().await.unwrap().status().as_u16() })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), 200);
+    }
+    let learned = window(&gateway).await;
+    assert!(learned > 4, "{learned}");
+    gateway.terminate();
+    assert!(gateway.ended().await, "it ends");
+    let kept: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let kept = kept["models"]["m"][0]["window"].as_u64().unwrap();
+    assert!(kept > 4, "{kept} of {learned}");
+    let gateway = Gateway::start(&server, models);
+    assert_eq!(window(&gateway).await, kept);
+    std::fs::write(&file, "no json").unwrap();
+    let cold = Gateway::start(&server, models);
+    assert_eq!(window(&cold).await, 4, "a file that cannot be read means a cold start");
+    let _ = std::fs::remove_file(&file);
+}
