@@ -16,7 +16,9 @@
 //! # How fast
 //!
 //! The stated window, else the time to refill (snapped to a second, a minute, an hour, a day, where near), else the
-//! limit per minute; more, where more was seen to flow in between two responses. Then a slow correction steers the
+//! limit per minute; more, where more was seen to flow in between two responses. A bucket that is full tells no rate,
+//! but that it fills faster than it is used: while it is found full, a guess doubles with each round trip, until the
+//! time to refill can be read or a bucket goes in a second. Then a slow correction steers the
 //! stock to half a second's worth, so that an initially full bucket is used, and an inexact rate or a competitor on the
 //! same account does not end in refusals.
 
@@ -72,6 +74,8 @@ struct Stock {
     base: Heard,
     /// Dispatch of the newest attempt heard of.
     newest: Time,
+    /// When `stated` was last raised on a guess.
+    raised: Time,
 }
 
 /// A response: its request's dispatch, what had been sent by then, and what it says is left.
@@ -238,7 +242,7 @@ impl Bucket {
             (limit, _) => limit.unwrap_or(0.0),
         };
         let limit = limit.max(remaining).max(1.0);
-        let stated = self.stated_rate(hint, limit);
+        let (stated, raised) = self.stated_rate(now, heard, hint, limit);
         let (base, measured) = self.measure(heard, hint, limit);
         self.per_second = stated.max(measured);
         self.burst = (self.per_second * BURST_SECONDS).clamp(1.0, limit);
@@ -260,13 +264,14 @@ impl Bucket {
         };
         let most = last.map_or(0.0, |stock| stock.most).max(remaining + 1.0).min(limit);
         self.stock =
-            Some(Stock { limit, most, left: left.min(most), refill, stated, measured, base, newest: heard.at });
+            Some(Stock { limit, most, left: left.min(most), refill, stated, measured, base, newest: heard.at, raised });
     }
 
-    /// Returns the rate that a response speaks for, units per second.
-    fn stated_rate(&self, hint: RateHint, limit: f64) -> f64 {
+    /// Returns the rate that a response speaks for, units per second, and when it was last raised on a guess.
+    fn stated_rate(&self, now: Time, heard: Heard, hint: RateHint, limit: f64) -> (f64, Time) {
+        let raised = self.stock.map_or(Time::ZERO, |stock| stock.raised);
         if let Some(window) = hint.window.filter(|window| !window.is_zero()) {
-            return limit / window.as_secs_f64();
+            return (limit / window.as_secs_f64(), raised);
         }
         let missing = limit - hint.remaining;
         let to_full = hint.reset.filter(|reset| {
@@ -274,11 +279,15 @@ impl Bucket {
             let precise = reset.subsec_nanos() > 0 || reset.as_secs() >= 2;
             precise && !hint.at_once && hint.limit.is_some() && missing >= 1.0
         });
+        let full = hint.reset.is_some() && !hint.at_once && hint.limit.is_some() && missing < 1.0;
         match (to_full, self.stock) {
-            (Some(reset), _) => limit / snapped(limit * reset.as_secs_f64() / missing),
-            (None, Some(stock)) => stock.stated * limit / stock.limit,
-            (None, None) if hint.limit.is_none() && self.per_second > 0.0 => self.per_second,
-            (None, None) => limit / MINUTE,
+            (Some(reset), _) => (limit / snapped(limit * reset.as_secs_f64() / missing), raised),
+            (None, Some(stock)) if full && heard.at >= raised && stock.stated < limit => {
+                ((stock.stated * 2.0).min(limit), now)
+            }
+            (None, Some(stock)) => (stock.stated * limit / stock.limit, raised),
+            (None, None) if hint.limit.is_none() && self.per_second > 0.0 => (self.per_second, raised),
+            (None, None) => (limit / MINUTE, raised),
         }
     }
 

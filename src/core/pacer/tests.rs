@@ -237,3 +237,20 @@ fn one_refusal_of_a_quiet_route_does_not_silence_it() {
     pacer.settle(refused, ticket, Ending::new(Outcome::RateLimited), 0.0);
     assert!(pacer.ready_at(refused, 1.0) < Time::from_millis(2_500), "{:?}", pacer.ready_at(refused, 1.0));
 }
+
+#[test]
+fn a_bucket_that_is_always_found_full_is_not_taken_for_a_slow_one() {
+    // Forty a second, of which the headers, read when the answer is made, tell nothing but "full".
+    let mut pacer = Pacer::default();
+    let full = RateHint { limit: Some(40.0), remaining: 40.0, reset: Some(Duration::ZERO), ..RateHint::default() };
+    let hints = RateHints { requests: Some(full), ..RateHints::default() };
+    let mut now = Time::ZERO;
+    for _ in 0..30 {
+        now = pacer.ready_at(now, 1.0);
+        let ticket = pacer.take(now, 1.0);
+        now += Duration::from_millis(400);
+        pacer.settle(now, ticket, Ending { hints, ..Ending::new(Outcome::Success) }, 0.0);
+    }
+    let pause = pacer.ready_at(now, 1.0).since(now);
+    assert!(pause < Duration::from_millis(100), "{pause:?}");
+}
