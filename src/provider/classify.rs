@@ -80,7 +80,7 @@ pub(super) fn classify(status: u16, headers: &HeaderMap, body: Bytes) -> Failure
         }
         429 => (Outcome::Throttled, Cause::Unnamed, stated.or_else(in_words)),
         408 | 502 | 503 | 504 | 529 => (Outcome::Overloaded, Cause::Plain, stated),
-        _ => (Outcome::Rejected, Cause::Plain, None),
+        _ => (Outcome::Rejected, Cause::Plain, stated),
     };
     let ours = matches!(cause, Cause::Key | Cause::Exhausted);
     let account_wide = ours || status == 429 && says(&ACCOUNT);

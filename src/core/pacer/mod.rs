@@ -2,10 +2,10 @@
 //!
 //! Three gates, of which the narrowest counts:
 //!
-//! - one [bucket] per dimension (requests, tokens, images): known rates from the config, refined by what the
+//! - one bucket per dimension (requests, tokens, images): known rates from the config, refined by what the
 //!   provider's headers say. The predicted amount is reserved at dispatch and reconciled at completion;
-//! - the [hold]: never less than the stated wait, then one canary, then a ramp;
-//! - the [learned rate][learn], where refusals are all there is to learn from.
+//! - the hold: never less than the stated wait, then one canary, then a ramp;
+//! - the learned rate, where refusals are all there is to learn from.
 //!
 //! Sources: GCRA, ITU-T I.371 and ATM Forum TM 4.0; the RateLimit fields, draft-ietf-httpapi-ratelimit-headers;
 //! CUBIC, RFC 9438; Retry-After, RFC 9110 section 10.2.3.

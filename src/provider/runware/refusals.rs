@@ -17,8 +17,11 @@ pub(super) fn reread(failure: Failure) -> Failure {
     let answer: Option<Map<String, Value>> = serde_json::from_slice(&upstream.body).ok();
     let coded = answer.and_then(|answer| coded(&answer, upstream.status, &HeaderMap::new()));
     match coded {
-        // What the headers said of rates was read before, and holds.
-        Some(coded) if coded.outcome != Outcome::Rejected => Failure { hints: failure.hints, ..coded },
+        Some(coded) if coded.outcome != Outcome::Rejected => {
+            // What the headers said was read before, and holds.
+            let retry_after = failure.retry_after.or(coded.retry_after);
+            Failure { hints: failure.hints, retry_after, ..coded }
+        }
         _ => failure,
     }
 }
@@ -62,4 +65,23 @@ fn first(answer: &Map<String, Value>) -> Option<&Value> {
 /// Returns the code of an answer's first error; empty where there is none.
 pub(super) fn code(answer: &Map<String, Value>) -> &str {
     first(answer).and_then(|error| error.get("code")).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_in_a_4xx_keeps_what_its_headers_say() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("retry-after", "7"), ("x-ratelimit-remaining-requests", "0")] {
+            headers.insert(name, value.parse().expect("a header"));
+        }
+        let read = |body: &'static [u8]| reread(classify(400, &headers, bytes::Bytes::from_static(body)));
+        let failure = read(br#"{"errors":[{"code":"rateLimitExceeded"}]}"#);
+        assert!(failure.outcome.is_retryable(), "{failure:?}");
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(7)));
+        assert_eq!(failure.hints.requests.map(|hint| hint.remaining), Some(0.0));
+        assert_eq!(read(br#"{"errors":[{"code":"invalidPrompt"}]}"#).outcome, Outcome::Rejected);
+    }
 }
