@@ -38,7 +38,7 @@ async fn a_thousand_callers_that_hang_up_leave_nothing_behind() {
         _ => streamed("drip").to_string(),
     });
     let sockets = begin(&gateway, bodies).await;
-    for _ in 0..400 {
+    for _ in 0..3_000 {
         let (hang, drip) = (model(&gateway, "hang").await, model(&gateway, "drip").await);
         if hang["inFlight"] == 8 && hang["queueDepth"] == 492 && drip["queueDepth"].as_u64().unwrap() > 100 {
             break;
@@ -85,8 +85,9 @@ async fn a_provider_that_dies_under_load_leaves_nothing_behind() {
     lab.kill().await;
     let mut failed = 0;
     for call in calls {
-        let status = tokio::time::timeout(Duration::from_secs(8), call).await.expect("answered").unwrap();
-        assert!(matches!(status, 200 | 503 | 504), "{status}");
+        let status = tokio::time::timeout(Duration::from_secs(30), call).await.expect("answered").unwrap();
+        // One that arrives late on a slow machine may be told at once that two seconds will not do: 429.
+        assert!(matches!(status, 200 | 429 | 503 | 504), "{status}");
         failed += usize::from(status != 200);
     }
     assert!(failed > 0, "it died too late to matter");
