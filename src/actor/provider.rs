@@ -137,12 +137,7 @@ impl Attempt {
     #[must_use]
     pub fn idempotency_key(&self) -> &str {
         self.errand.key.get_or_init(|| match self.job() {
-            Some(job) => {
-                use sha2::{Digest, Sha256};
-                let digest: [u8; 32] = Sha256::digest(job.as_bytes()).into();
-                let bytes = std::array::from_fn(|index| digest[index]);
-                uuid::Builder::from_random_bytes(bytes).into_uuid().to_string().into()
-            }
+            Some(job) => uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, job.as_bytes()).to_string().into(),
             None => uuid::Uuid::new_v4().to_string().into(),
         })
     }
