@@ -25,19 +25,22 @@ impl Costs {
     }
 
     /// Corrects what a request of `tenant` says it costs; the second is what [`learn`](Self::learn) wants back.
-    pub(crate) fn predict(&self, tenant: &str, cost: Cost) -> (Cost, Expected) {
-        let payer = self.payers.get(tenant).copied().unwrap_or(0);
+    pub(crate) fn predict(&mut self, tenant: &Arc<str>, cost: Cost) -> (Cost, Expected) {
+        let payer = self.payers.get(tenant).copied().unwrap_or_else(|| self.place(tenant));
         let ratio = self.ratios.get(payer as usize).copied().unwrap_or_default();
         (self.model.predict(&ratio, cost), Expected { cost, payer })
     }
 
-    /// Gives a tenant a place of its own, if there is one.
-    pub(crate) fn know(&mut self, tenant: &Arc<str>) {
-        if self.payers.len() < MOST_PAYERS && !self.payers.contains_key(tenant) {
-            #[allow(clippy::cast_possible_truncation, reason = "bounded by MOST_PAYERS")]
-            self.payers.insert(tenant.clone(), self.ratios.len() as u32);
-            self.ratios.push(Ratio::default());
+    /// Gives a tenant that is not known a place of its own, if there is one.
+    fn place(&mut self, tenant: &Arc<str>) -> u32 {
+        if self.payers.len() >= MOST_PAYERS {
+            return 0;
         }
+        #[allow(clippy::cast_possible_truncation, reason = "bounded by MOST_PAYERS")]
+        let payer = self.ratios.len() as u32;
+        self.payers.insert(tenant.clone(), payer);
+        self.ratios.push(Ratio::default());
+        payer
     }
 
     /// Learns what a request did cost.
@@ -55,17 +58,15 @@ mod tests {
     #[test]
     fn each_tenant_is_charged_by_its_own_experience() {
         let mut costs = Costs::new();
-        for name in ["long", "short"] {
-            costs.know(&name.into());
-        }
         for _ in 0..100 {
             for (name, actual) in [("long", 400), ("short", 50)] {
-                let (_, expected) = costs.predict(name, Cost::new(100));
+                let (_, expected) = costs.predict(&name.into(), Cost::new(100));
                 costs.learn(expected, Cost::new(actual));
             }
         }
-        let predicted = |name| costs.predict(name, Cost::new(1_000)).0.units();
-        assert!(predicted("long") > 3_500 && predicted("short") < 700, "{} {}", predicted("long"), predicted("short"));
+        let mut predicted = |name: &str| costs.predict(&name.into(), Cost::new(1_000)).0.units();
+        let (long, short) = (predicted("long"), predicted("short"));
+        assert!(long > 3_500 && short < 700, "{long} {short}");
         let unknown = predicted("nobody");
         assert!((700..3_500).contains(&unknown), "between the two: {unknown}");
     }

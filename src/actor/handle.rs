@@ -335,7 +335,7 @@ impl Fairflow {
         if let Some(tenant) = tenant {
             let policy = shared.settings().policy(tenant);
             let tenant: Arc<str> = tenant.into();
-            let limits = model.limits(&tenant, policy.limits);
+            let limits = model.settings().limits(&tenant, &policy);
             let inspect = Inspect { tenant: tenant.clone(), limits, class: policy.class };
             let queue = model.queue().ok_or(Error::Stopped)?;
             let view = queue.send(inspect).await.map_err(|_| Error::Stopped)?;

@@ -168,8 +168,11 @@ impl QueueActor {
 
     /// Tells the queue what the windows hold together: reservations are promises on that.
     fn count_slots(&mut self, now: Time) {
+        if self.settings.reserve.is_empty() {
+            return;
+        }
         let slots = self.routes.iter().map(|seat| seat.view.window).sum();
-        if self.settings.reserve.is_empty() || slots == self.slots {
+        if slots == self.slots {
             return;
         }
         self.slots = slots;
@@ -310,7 +313,6 @@ impl Handler<Submit> for QueueActor {
             waiter.refuse(Error::NoCapacity { retry_after });
         } else if !waiter.reply.is_closed() {
             let seat = waiter.seat.clone();
-            self.costs.know(&tenant);
             let (cost, expected) = self.costs.predict(&tenant, cost);
             waiter.expected = expected;
             let request = crate::core::fair_queue::Request { tenant, limits, class, cost, deadline, payload: waiter };
@@ -419,7 +421,7 @@ impl Handler<Relimit> for QueueActor {
         let now = self.clock.now();
         let tenants: Vec<_> = self.queue.tenants().map(|(name, ..)| name.clone()).collect();
         for tenant in tenants {
-            let limits = self.model.limits(&tenant, settings.policy(&tenant).limits);
+            let limits = self.settings.limits(&tenant, &settings.policy(&tenant));
             self.queue.register(now, &tenant, &limits);
         }
         self.changed(now, ctx);

@@ -16,7 +16,6 @@ use super::lease::Gate;
 use super::queue::QueueActor;
 use super::stats::Stats;
 use crate::config::{ModelSettings, Settings, nearest};
-use crate::core::fair_queue::TenantLimits;
 
 /// Longest model name that is looked up; longer ones are certainly not configured.
 pub(crate) const LONGEST_NAME: usize = 256;
@@ -57,11 +56,6 @@ impl Model {
 
     pub(crate) fn set_settings(&self, settings: Arc<ModelSettings>) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
-    }
-
-    /// Returns a tenant's limits here: with its reservation, if it has one.
-    pub(crate) fn limits(&self, tenant: &str, otherwise: TenantLimits) -> TenantLimits {
-        self.settings().reserve.get(tenant).copied().unwrap_or(otherwise)
     }
 
     pub(crate) fn queue(&self) -> Option<Addr<QueueActor>> {

@@ -277,7 +277,7 @@ impl Journey<'_> {
         let tenant = self.tenant.clone();
         let policy = shared.settings().policy(&tenant);
         let max_wait = self.spec.max_wait.map_or(settings.max_wait, |wait| wait.min(settings.max_wait));
-        let limits = self.model.limits(&tenant, policy.limits);
+        let limits = settings.limits(&tenant, &policy);
         let deadline = self.admitted + max_wait;
         self.model.send(Submit {
             tenant,

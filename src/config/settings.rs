@@ -226,6 +226,14 @@ pub struct ModelSettings {
     pub paused: bool,
 }
 
+impl ModelSettings {
+    /// Returns a tenant's limits here: those of its policy, with its reservation, if it has one.
+    #[must_use]
+    pub fn limits(&self, tenant: &str, policy: &TenantPolicy) -> TenantLimits {
+        self.reserve.get(tenant).copied().unwrap_or(policy.limits)
+    }
+}
+
 /// One way to reach a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteSettings {

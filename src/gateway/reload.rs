@@ -24,7 +24,8 @@ fn stamp(path: &Path) -> Stamp {
 /// Takes over what is in `path` whenever it changes or SIGHUP comes; what is wrong is logged, and the old stays.
 pub(super) async fn watch(fairflow: Fairflow, path: PathBuf, mut hangup: Signal) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
-    let (mut taken, mut last) = (stamp(&path), stamp(&path));
+    let mut last = stamp(&path);
+    let mut taken = last;
     loop {
         let asked = tokio::select! {
             _ = hangup.recv() => true,

@@ -4,6 +4,8 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod bench;
+#[path = "../fair_queue/random.rs"]
+mod random;
 #[allow(dead_code)]
 mod rng;
 
