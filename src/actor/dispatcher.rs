@@ -310,7 +310,7 @@ impl Dispatcher {
             Some(mut waiter) if outcome.is_retryable() && held.attempt < self.settings.max_attempts => {
                 waiter.expected = held.expected;
                 let wait = self.settings.backoff.wait(held.attempt, self.random.random::<f64>());
-                self.ended.push(Ended::Retry { key, not_before: now + wait, service, waiter });
+                self.ended.push(Ended::Retry { key, outcome, not_before: now + wait, service, waiter });
             }
             retry => {
                 if let Some(waiter) = retry {

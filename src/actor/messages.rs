@@ -82,7 +82,7 @@ pub(crate) enum Ended {
     /// It left the scheduler. `charged` as it was dispatched, `cost` as it turned out, where that is known.
     Done { key: Key, outcome: Outcome, expected: Expected, charged: Cost, cost: Option<Cost>, service: Duration },
     /// It wants another attempt.
-    Retry { key: Key, not_before: Time, service: Duration, waiter: Waiter },
+    Retry { key: Key, outcome: Outcome, not_before: Time, service: Duration, waiter: Waiter },
     /// It was never sent and goes back to its place.
     Unsent { key: Key, waiter: Waiter },
 }

@@ -235,10 +235,9 @@ impl QueueActor {
                 let known = cost.or((outcome == Outcome::Success).then_some(charged));
                 self.queue.complete(now, key, known);
             }
-            Ended::Retry { key, not_before, service, mut waiter } => {
-                self.pulse.observe(now, Outcome::Overloaded, Duration::ZERO);
+            Ended::Retry { key, outcome, not_before, service, mut waiter } => {
+                self.pulse.observe(now, outcome, service);
                 let not_before = not_before.max(self.budget.reserve(now));
-                self.model.stats.set_retry_budget(self.budget.remaining());
                 waiter.seat.set(key);
                 waiter.permit = None;
                 if let Err(waiter) = self.queue.requeue(now, key, not_before, service, waiter) {
@@ -258,10 +257,13 @@ impl QueueActor {
     fn publish(&mut self, now: Time) {
         self.last_publish = now;
         self.publish_at = None;
+        self.model.stats.set_retry_budget(self.budget.remaining(now));
         let snapshot = self.snapshot(now);
-        // A snapshot shows what time alone changes too: the end of a hold, the wait of what waits.
-        let waits = snapshot.queue_depth > 0 || snapshot.routes.iter().any(|route| route.hold_until_ms > 0);
-        if waits {
+        // A snapshot shows what time alone changes too: the end of a hold, the wait of what waits, a rate that fades.
+        let fades = snapshot.queue_depth > 0
+            || snapshot.throughput_per_second > 0.0
+            || snapshot.routes.iter().any(|route| route.hold_until_ms > 0);
+        if fades {
             self.publish_at = Some(now + Duration::from_millis(500));
         }
         // Watchers that see no change are not woken.

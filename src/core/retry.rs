@@ -66,10 +66,12 @@ impl RetryBudget {
         if room >= 1.0 { now } else { now + Duration::from_secs_f64((1.0 - room) / FLOOR) }
     }
 
-    /// Returns how many retries the budget has room for now; never below zero.
+    /// Returns how many retries the budget has room for at `now`; never below zero.
     #[must_use]
-    pub fn remaining(&self) -> f64 {
-        self.room().max(0.0)
+    pub fn remaining(&self, now: Time) -> f64 {
+        let mut then = self.clone();
+        then.fade(now);
+        then.room().max(0.0)
     }
 
     fn room(&self) -> f64 {
@@ -109,7 +111,7 @@ mod tests {
         for n in 0..120 {
             assert_eq!(budget.reserve(now), now, "retry {n}");
         }
-        assert_eq!(budget.remaining(), 0.0);
+        assert_eq!(budget.remaining(now), 0.0);
         assert_eq!(budget.reserve(now).since(now), Duration::from_millis(100));
         assert_eq!(budget.reserve(now).since(now), Duration::from_millis(200));
         assert_eq!(budget.reserve(now + Duration::from_secs(60)), now + Duration::from_secs(60), "it recovers");

@@ -62,6 +62,8 @@ async fn every_metric_is_there_and_counts() {
         assert!(text.contains(&format!("# HELP {name} ")), "{name} has no help");
         assert!(samples.keys().any(|sample| sample.starts_with(name)), "{name} has no sample");
     }
+    let budget = samples[r#"fairflow_retry_budget_remaining{model="ok"}"#];
+    assert!((100.0..=101.0).contains(&budget), "the floor of ten seconds, and a fifth of three requests: {budget}");
     for (sample, value) in [
         (r#"fairflow_requests_total{model="ok",outcome="success"}"#, 3.0),
         (r#"fairflow_requests_total{model="bad",outcome="rejected"}"#, 1.0),
