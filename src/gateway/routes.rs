@@ -19,6 +19,7 @@ fn public(mut add: impl FnMut(Method, &'static str, Route)) {
     add(Method::POST, "/v1/responses", web::post().to(openai::respond_to));
     add(Method::POST, "/v1/embeddings", web::post().to(openai::embeddings));
     add(Method::POST, "/v1/images/generations", web::post().to(openai::images));
+    add(Method::POST, "/v1/images/edits", web::post().to(openai::edits));
     add(Method::POST, "/v1/videos", web::post().to(openai::videos::create));
     add(Method::GET, "/v1/videos/{video}", web::get().to(openai::videos::state));
     add(Method::GET, "/v1/videos/{video}/content", web::get().to(openai::videos::content));

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import OpenAI from 'openai'
+import OpenAI, { toFile } from 'openai'
 
 import { inARow, KEY } from './gateway.mjs'
 
@@ -41,6 +41,16 @@ test('images and models', async () => {
   const names = []
   for await (const model of client.models.list()) names.push(model.id)
   assert.ok(names.includes('sim:text@1'))
+})
+
+test('image edits', async () => {
+  const pixel = () => toFile(Buffer.from('PNG'), 'fox.png', { type: 'image/png' })
+  const edit = { model: 'sim:image@1', prompt: 'a hat', size: '512x512' }
+  const edited = await client.images.edit({ ...edit, n: 2, image: await pixel(), mask: await pixel() })
+  assert.equal(edited.data.length, 2)
+  const several = await client.images.edit({ ...edit, image: [await pixel(), await pixel()] })
+  assert.equal(several.data.length, 1)
+  await assert.rejects(client.images.edit({ ...edit, size: 'huge', image: await pixel() }), OpenAI.BadRequestError)
 })
 
 test('errors', async () => {

@@ -4,8 +4,10 @@ Two gateways stand in a row. The far one simulates generation; the near one, whi
 an `openai` and once as a `runware` provider, so that every answer has crossed both dialects' adapters.
 """
 
+import base64
 import concurrent.futures
 import http.client
+import io
 import struct
 import unittest
 
@@ -58,6 +60,9 @@ max_queued = 32
 tier = "some"
 api_keys = ["{hash}"]
 """
+
+# One transparent pixel, PNG.
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 
 
 class OpenAi(unittest.TestCase):
@@ -128,6 +133,31 @@ class OpenAi(unittest.TestCase):
                     model=model, prompt="a red fox", size="512x512", response_format="b64_json"
                 )
                 self.assertTrue(inline.data[0].b64_json)
+
+    def test_image_edits(self):
+        pixel = base64.b64decode(PIXEL)
+        for model in ("image-oai", "image-rw"):
+            with self.subTest(model):
+                one = self.client.images.edit(model=model, image=("fox.png", pixel, "image/png"), prompt="a hat", n=2)
+                self.assertEqual(len(one.data), 2)
+                several = self.client.images.edit(
+                    model=model,
+                    image=[io.BytesIO(pixel), ("b.png", pixel)],
+                    mask=pixel,
+                    prompt="a hat",
+                    size="512x512",
+                    response_format="b64_json",
+                    extra_body={"steps": 4},
+                )
+                self.assertTrue(several.data[0].b64_json)
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.images.edit(model="image-oai", image=pixel, prompt="x", size="huge")
+        self.assertIn("size", str(caught.exception))
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.images.edit(model="image-rw", image=pixel, prompt="x", stream=True)
+        self.assertIn("stream", str(caught.exception))
+        with self.assertRaises(openai.NotFoundError):
+            self.client.images.edit(model="nobody", image=pixel, prompt="x")
 
     def test_embeddings(self):
         # The SDK asks for base64 and decodes it; as floats it must be the same.

@@ -1,6 +1,5 @@
 //! OpenAI's routes.
 
-mod form;
 pub(super) mod videos;
 
 use std::sync::Arc;
@@ -30,6 +29,10 @@ pub(super) async fn embeddings(request: HttpRequest, payload: Payload, gateway: 
 
 pub(super) async fn images(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
     answer(Endpoint::Images, &request, payload, &gateway).await
+}
+
+pub(super) async fn edits(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
+    answer(Endpoint::Edits, &request, payload, &gateway).await
 }
 
 pub(super) async fn respond_to(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
@@ -70,22 +73,23 @@ async fn respond(
     let tenant = auth::tenant(request, &settings, None)?;
     let auth::Wishes { class, max_wait } = auth::wishes(request)?;
     let body = body::read(request, payload, settings.server.max_body.0).await?;
-    let parsed = OpenAiRequest::parse(endpoint, body.clone())?;
+    let parsed = OpenAiRequest::read(endpoint, content_type(request), body)?;
     let model: Arc<str> = parsed.model.as_str().into();
     let spec = Spec { tenant: Some(tenant.clone()), class, max_wait, ..Spec::new(model.clone(), parsed.cost) };
-    if parsed.stream && matches!(endpoint, Endpoint::Chat | Endpoint::Responses) {
+    if parsed.stream && endpoint != Endpoint::Embeddings {
         let keep_alive = settings.server.keep_alive.0;
         let mut response = event_stream::respond(gateway, spec, Wire::OpenAi(parsed), id, keep_alive).await?;
         rates::tell(gateway, &model, &tenant, &mut response).await;
         return Ok(response);
     }
+    let digest = idempotency::digest(request, parsed.pieces());
     let generated = async {
         let generated = generate(gateway, spec, parsed, id).await;
         let mut response = generated.unwrap_or_else(|refusal| refuse(gateway, &refusal, id));
         rates::tell(gateway, &model, &tenant, &mut response).await;
         response
     };
-    idempotency::once(gateway, request, &tenant, &body, id, generated).await
+    idempotency::once(gateway, request, &tenant, digest, id, generated).await
 }
 
 async fn generate(gateway: &Gateway, spec: Spec, parsed: OpenAiRequest, id: &str) -> Result<HttpResponse, Refusal> {
@@ -114,6 +118,11 @@ async fn generate(gateway: &Gateway, spec: Spec, parsed: OpenAiRequest, id: &str
             Err(crate::Error::Internal("the provider streamed what was not to be streamed".into()).into())
         }
     }
+}
+
+/// Returns what a body is said to be.
+pub(super) fn content_type(request: &HttpRequest) -> &str {
+    request.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 fn wants_base64(request: &OpenAiRequest) -> bool {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::form::fields;
-use super::{refuse, unix_time};
+use super::{content_type, refuse, unix_time};
 use crate::Error;
 use crate::actor::provider::Reply;
 use crate::actor::run::Spec;
@@ -16,6 +16,7 @@ use crate::gateway::state::Gateway;
 use crate::gateway::{auth, body};
 use crate::jobs::{Claim, Finished, Key, Watch};
 use crate::task::wire::Malformed;
+use crate::task::wire::form::Form;
 use crate::task::{Product, Request, Task, Video, VideoInference, Work};
 
 /// When an SDK is to ask again, in milliseconds.
@@ -80,8 +81,7 @@ async fn order(
     let tenant = auth::tenant(request, &settings, None)?;
     let auth::Wishes { class, max_wait } = auth::wishes(request)?;
     let body = body::read(request, payload, settings.server.max_body.0).await?;
-    let kind = request.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (order, task) = read(fields(kind, body).await?)?;
+    let (order, task) = read(fields(content_type(request), &body)?)?;
     let name = order["id"].as_str().unwrap_or_default();
     let key: Key = (tenant.clone(), name.into());
     let spec = Spec { tenant: Some(tenant), class, max_wait, ..Spec::new(task.model().into(), task.cost()) };
@@ -109,6 +109,15 @@ async fn order(
         return Err(refusal.clone());
     }
     Ok(answer(order, &watch, id))
+}
+
+/// Reads the fields of a form, or of a JSON object.
+fn fields(content_type: &str, body: &Bytes) -> Result<Map<String, Value>, Malformed> {
+    match Form::parse(content_type, body)? {
+        Some(form) => form.fields(),
+        None => serde_json::from_slice(body)
+            .map_err(|error| Malformed::new("body", format!("must be a JSON object or multipart/form-data: {error}"))),
+    }
 }
 
 fn first_video(reply: Reply) -> Result<Video, Refusal> {

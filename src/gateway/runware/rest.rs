@@ -83,7 +83,8 @@ async fn respond(
         let runs = work.into_iter().map(|task| answer(gateway, &caller, task));
         gather(gateway, join_all(runs).await, id)
     };
-    idempotency::once(gateway, request, &caller.tenant, body, id, generated).await
+    let digest = idempotency::digest(request, std::iter::once(&body[..]));
+    idempotency::once(gateway, request, &caller.tenant, digest, id, generated).await
 }
 
 /// What one task of an array adds to the answer.
