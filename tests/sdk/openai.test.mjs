@@ -53,6 +53,27 @@ test('image edits', async () => {
   await assert.rejects(client.images.edit({ ...edit, size: 'huge', image: await pixel() }), OpenAI.BadRequestError)
 })
 
+test('responses are kept and continued', async () => {
+  const first = await client.responses.create({ model: 'sim:text@1', input: 'Tell me of foxes.' })
+  assert.equal((await client.responses.retrieve(first.id)).output_text, first.output_text)
+  const second = await client.responses.create({ model: 'sim:text@1', input: 'More.', previous_response_id: first.id })
+  assert.ok(second.usage.input_tokens > first.usage.input_tokens)
+  await client.responses.delete(first.id)
+  await assert.rejects(client.responses.retrieve(first.id), OpenAI.NotFoundError)
+})
+
+test('videos', async () => {
+  const ids = []
+  for (let n = 0; n < 3; n++) ids.push((await client.videos.create({ model: 'sim:video@1', prompt: `fox ${n}` })).id)
+  const done = await client.videos.createAndPoll?.({ model: 'sim:video@1', prompt: 'x' })
+  if (done) assert.equal((await client.videos.delete(done.id)).deleted, true)
+  const listed = []
+  for await (const video of client.videos.list({ limit: 2 })) listed.push(video.id)
+  assert.deepEqual(listed, ids.toReversed())
+  assert.equal((await client.videos.delete(ids[0])).deleted, true)
+  await assert.rejects(client.videos.retrieve(ids[0]), OpenAI.NotFoundError)
+})
+
 test('errors', async () => {
   const create = (more, options) => client.chat.completions.create({ model: 'sim:text@1', messages, ...more }, options)
   await assert.rejects(create({ model: 'nobody' }), OpenAI.NotFoundError)

@@ -167,5 +167,5 @@ async fn stream(gateway: &Gateway, task: &Value, caller: &Caller, id: &str) -> R
     }
     let keep_alive = gateway.fairflow.settings().server.keep_alive.0;
     let spec = spec(&parsed, caller);
-    event_stream::respond(gateway, spec, Wire::Runware(parsed), id, keep_alive).await
+    event_stream::respond(gateway, spec, Wire::Runware(parsed), None, id, keep_alive).await
 }
