@@ -12,7 +12,8 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{LocalBoxStream, StreamExt, once};
 use serde_json::{Value, json};
 
-use super::openai::{answer_id, unix_time};
+use super::openai::kept::Keeper;
+use super::openai::{answer_id, response_id, unix_time};
 use super::refusal::{self, Refusal};
 use super::state::Gateway;
 use crate::actor::handle::Settling;
@@ -42,13 +43,14 @@ pub(super) async fn respond(
     gateway: &Gateway,
     spec: Spec,
     wire: Wire,
+    keeper: Option<Keeper>,
     id: &str,
     keep_alive: Duration,
 ) -> Result<HttpResponse, Refusal> {
     let mut response = HttpResponse::Ok();
     response.insert_header(("x-request-id", id)).content_type("text/event-stream");
     response.insert_header(("cache-control", "no-cache"));
-    let writer = Writer::new(&wire, id);
+    let writer = Writer::new(&wire, keeper, id);
     let mut waiting: LocalBoxFuture<'static, Dispatched> = {
         let fairflow = gateway.fairflow.clone();
         let work = Request::Wire(wire);
@@ -110,6 +112,7 @@ fn event(value: &Value) -> String {
 /// Writes what a provider streams as events of one dialect.
 struct Writer {
     created: u64,
+    keeper: Option<Keeper>,
     dialect: Dialect,
 }
 
@@ -120,11 +123,11 @@ enum Dialect {
 }
 
 impl Writer {
-    fn new(wire: &Wire, id: &str) -> Self {
+    fn new(wire: &Wire, keeper: Option<Keeper>, id: &str) -> Self {
         let dialect = match wire {
             Wire::OpenAi(request) if request.endpoint == Endpoint::Responses => Dialect::Responses {
                 model: request.model.clone(),
-                id: format!("resp_{id}"),
+                id: response_id(),
                 writer: responses::Writer::default(),
             },
             Wire::OpenAi(request) => {
@@ -134,7 +137,7 @@ impl Writer {
             }
             Wire::Runware(task) => Dialect::Runware(task.clone()),
         };
-        Self { created: unix_time(), dialect }
+        Self { created: unix_time(), keeper, dialect }
     }
 
     /// Writes what comes before the first piece.
@@ -160,7 +163,13 @@ impl Writer {
     /// Writes what comes after the last piece.
     fn end(&mut self) -> String {
         match &mut self.dialect {
-            Dialect::Responses { model, id, writer } => named(&writer.end(Label { model, id, created: self.created })),
+            Dialect::Responses { model, id, writer } => {
+                let events = writer.end(Label { model, id, created: self.created });
+                if let (Some(keeper), Some(last)) = (&mut self.keeper, events.last()) {
+                    keeper.keep(&last["response"]);
+                }
+                named(&events)
+            }
             _ => String::from_utf8_lossy(&DONE).into_owned(),
         }
     }
@@ -194,7 +203,12 @@ impl Writer {
             // A break shows as an event: bytes that just end would look like an answer that is complete.
             Reply::Stream(chunks) => hold_chat(chunks, settling)
                 .flat_map(move |chunk| match chunk {
-                    Ok(chunk) => once(std::future::ready(Ok(chunk))).left_stream(),
+                    Ok(chunk) => {
+                        if let Some(keeper) = &mut self.keeper {
+                            keeper.pass(&chunk);
+                        }
+                        once(std::future::ready(Ok(chunk))).left_stream()
+                    }
                     // Wherever in an event it broke off.
                     Err(failure) => {
                         let error = Bytes::from(format!("\n\n{}", self.failure(&failure)));

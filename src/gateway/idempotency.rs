@@ -151,6 +151,17 @@ impl Drop for Lead<'_> {
     }
 }
 
+/// Tells a request under a key from others under it; `None` where it has no key.
+pub(super) fn digest<'a>(request: &HttpRequest, pieces: impl Iterator<Item = &'a [u8]>) -> Option<[u8; 32]> {
+    request.headers().get("idempotency-key")?;
+    let mut digest = Sha256::new().chain_update(request.path()).chain_update([0]);
+    for piece in pieces {
+        digest.update(piece.len().to_le_bytes());
+        digest.update(piece);
+    }
+    Some(digest.finalize().into())
+}
+
 /// Runs `generate`, unless the tenant has asked for the same under the same key.
 ///
 /// # Errors
@@ -160,15 +171,15 @@ pub(super) async fn once(
     gateway: &Gateway,
     request: &HttpRequest,
     tenant: &Arc<str>,
-    body: &Bytes,
+    digest: Option<[u8; 32]>,
     id: &str,
     generate: impl Future<Output = HttpResponse>,
 ) -> Result<HttpResponse, Refusal> {
-    let Some(key) = request.headers().get("idempotency-key") else { return Ok(generate.await) };
+    let key = request.headers().get("idempotency-key").zip(digest);
+    let Some((key, digest)) = key else { return Ok(generate.await) };
     let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
     let wrong = || Malformed::new("idempotency-key", format!("must be 1 to {LONGEST_KEY} visible ASCII characters"));
     let key = (tenant.clone(), Arc::from(key.ok_or_else(wrong)?));
-    let digest = Sha256::new().chain_update(request.path()).chain_update([0]).chain_update(body).finalize().into();
     let now = || gateway.fairflow.now();
     loop {
         match gateway.answers.role(&key, digest, now()) {

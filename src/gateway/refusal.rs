@@ -97,6 +97,12 @@ impl Refusal {
         Self::new(404, "invalid_request", message, Some("video_id"))
     }
 
+    /// A response that this tenant has not, or has no more.
+    pub(super) fn unknown_response() -> Self {
+        let message = "no such response; those with `store` are kept for a while, here, and others not";
+        Self::new(404, "invalid_request", message, Some("response_id"))
+    }
+
     /// A plain GET where a WebSocket is served.
     pub(super) fn no_upgrade(request: &HttpRequest) -> Self {
         let message = format!("GET {} is a WebSocket; connect with one, or POST an array of tasks", request.path());

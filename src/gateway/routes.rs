@@ -17,9 +17,14 @@ const OPENAPI: &str = include_str!("openapi.json");
 fn public(mut add: impl FnMut(Method, &'static str, Route)) {
     add(Method::POST, "/v1/chat/completions", web::post().to(openai::chat));
     add(Method::POST, "/v1/responses", web::post().to(openai::respond_to));
+    add(Method::GET, "/v1/responses/{response}", web::get().to(openai::kept::retrieve));
+    add(Method::DELETE, "/v1/responses/{response}", web::delete().to(openai::kept::remove));
     add(Method::POST, "/v1/embeddings", web::post().to(openai::embeddings));
     add(Method::POST, "/v1/images/generations", web::post().to(openai::images));
+    add(Method::POST, "/v1/images/edits", web::post().to(openai::edits));
     add(Method::POST, "/v1/videos", web::post().to(openai::videos::create));
+    add(Method::GET, "/v1/videos", web::get().to(openai::videos::list));
+    add(Method::DELETE, "/v1/videos/{video}", web::delete().to(openai::videos::remove));
     add(Method::GET, "/v1/videos/{video}", web::get().to(openai::videos::state));
     add(Method::GET, "/v1/videos/{video}/content", web::get().to(openai::videos::content));
     add(Method::GET, "/v1/models", web::get().to(openai::models));

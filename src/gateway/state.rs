@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::feed::Feeds;
 use super::idempotency::Answers;
+use super::openai::kept::Kept;
 use super::openai::videos::Made;
 use super::refusal::Refusal;
 use super::runware::{Done, Sessions};
@@ -24,6 +25,7 @@ pub(super) struct Gateway {
     pub(super) feeds: Feeds,
     pub(super) jobs: Jobs<Done>,
     pub(super) videos: Jobs<Made>,
+    pub(super) responses: Jobs<Kept>,
     pub(super) webhooks: Webhooks,
     pub(super) sessions: Sessions,
     /// Whether the admin port is on loopback, where it may go without a key.
@@ -39,6 +41,7 @@ impl Gateway {
             feeds: Feeds::default(),
             jobs: Jobs::default(),
             videos: Jobs::default(),
+            responses: Jobs::default(),
             webhooks: Webhooks::default(),
             sessions: Sessions::default(),
             admin_on_loopback,

@@ -182,6 +182,32 @@ impl<T> Jobs<T> {
         Claim::New(Ticket { jobs: self.clone(), key: key.clone(), number, told }, receiver)
     }
 
+    /// Keeps what is done already, under a name that is new; another under the same name stays.
+    pub(crate) fn keep(&self, key: &Key, finished: Finished<T>, limits: JobsConfig) {
+        if let Claim::New(ticket, _) = self.claim(key, ("", [0; 32]), true, limits, finished.at) {
+            ticket.tell(finished);
+        }
+    }
+
+    /// Returns a tenant's jobs in the order in which they were begun: name, kind, and where the end is told.
+    pub(crate) fn list(&self, tenant: &Arc<str>, now: Time) -> Vec<(Arc<str>, Arc<str>, Watch<T>)> {
+        let mut table = self.table();
+        table.trim(tenant, 0, now);
+        let own = table.entries.iter().filter(|((owner, _), _)| owner == tenant);
+        let mut own: Vec<_> = own.map(|((_, name), entry)| (entry.number, name, entry)).collect();
+        own.sort_by_key(|(number, ..)| *number);
+        own.into_iter().map(|(_, name, entry)| (name.clone(), entry.kind.clone(), entry.told.subscribe())).collect()
+    }
+
+    /// Forgets a job, and gives it up if it is under way and nobody waits for it; says whether there was one.
+    pub(crate) fn remove(&self, key: &Key, now: Time) -> bool {
+        let mut table = self.table();
+        table.trim(&key.0, 0, now);
+        let known = table.entries.contains_key(key);
+        table.forget(key);
+        known
+    }
+
     /// Finds a job by its name, and what kind it is of.
     pub(crate) fn find(&self, key: &Key, now: Time) -> Option<(Arc<str>, Watch<T>)> {
         let mut table = self.table();

@@ -14,8 +14,8 @@ use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstr
 use crate::actor::stream::text_cost;
 use crate::config::Endpoint;
 use crate::core::cost::Cost;
-use crate::task::wire::Wire;
 use crate::task::wire::openai::{self, OpenAiRequest};
+use crate::task::wire::{Malformed, Wire, edits};
 use crate::task::{Request, Usage, Work};
 
 /// An account at an OpenAI-compatible service.
@@ -48,8 +48,14 @@ impl OpenAi {
 
     /// Sends a body to an endpoint. A request for images is not sent again once it may have been taken: they are paid
     /// by the piece. Text and embeddings are, as the official SDKs do it.
-    async fn send(&self, endpoint: openai::Endpoint, body: Bytes, attempt: &Attempt) -> Result<Response, Failure> {
-        let costly = endpoint == openai::Endpoint::Images;
+    async fn send(
+        &self,
+        endpoint: openai::Endpoint,
+        content_type: &str,
+        body: Bytes,
+        attempt: &Attempt,
+    ) -> Result<Response, Failure> {
+        let costly = matches!(endpoint, openai::Endpoint::Images | openai::Endpoint::Edits);
         let mut url = format!("{}{}", self.http.base_url(), endpoint.path());
         if url.contains("{model}") {
             url = url.replace("{model}", &segment(attempt.upstream_model()));
@@ -58,7 +64,7 @@ impl OpenAi {
             url.push_str("?api-version=");
             url.push_str(version);
         }
-        let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, "application/json").body(body);
+        let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, content_type).body(body);
         attempt.mark_spent(costly);
         self.http.send(request).await.map_err(|failure| {
             let spent = failure.spent && costly;
@@ -75,7 +81,7 @@ impl OpenAi {
     /// Forwards a request of this dialect and its answer as they are.
     async fn forward(&self, request: &OpenAiRequest, attempt: &Attempt) -> Result<Answer, Failure> {
         let body = request.body_for(attempt.upstream_model());
-        let response = self.send(request.endpoint, body, attempt).await?;
+        let response = self.send(request.endpoint, request.content_type(), body, attempt).await?;
         let (status, hints) = (response.status().as_u16(), hints(response.headers()));
         let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or("application/json").to_owned();
@@ -90,11 +96,8 @@ impl OpenAi {
     }
 
     async fn make(&self, work: &Work, attempt: &Attempt) -> Result<Answer, Failure> {
-        let Some((endpoint, body)) = openai::encode(work, attempt.upstream_model()) else {
-            let message = format!("an openai provider cannot do {} tasks", work.kind());
-            return Err(Failure::new(Outcome::Rejected, message));
-        };
-        let response = self.send(endpoint, body.to_string().into(), attempt).await?;
+        let (endpoint, content_type, body) = encode(work, attempt.upstream_model())?;
+        let response = self.send(endpoint, &content_type, body, attempt).await?;
         let hints = hints(response.headers());
         if matches!(work, Work::Text(task) if task.stream) {
             return Ok(Answer { hints, ..Answer::new(Reply::Deltas(deltas(chunks(response), openai::decode_delta))) });
@@ -118,6 +121,22 @@ impl Provider for OpenAi {
     }
 }
 
+/// Writes work as a request: its endpoint, content type and body.
+fn encode(work: &Work, upstream: &str) -> Result<(openai::Endpoint, String, Bytes), Failure> {
+    if let Work::Image(task) = work
+        && !task.inputs.is_empty()
+    {
+        let wrong = |malformed: Malformed| Failure::new(Outcome::Rejected, malformed.to_string());
+        let (content_type, body) = edits::encode(task, upstream).map_err(wrong)?;
+        return Ok((openai::Endpoint::Edits, content_type, body));
+    }
+    let Some((endpoint, body)) = openai::encode(work, upstream) else {
+        let message = format!("an openai provider cannot do {} tasks", work.kind());
+        return Err(Failure::new(Outcome::Rejected, message));
+    };
+    Ok((endpoint, "application/json".into(), body.to_string().into()))
+}
+
 /// Writes a model's name as one part of a path.
 fn segment(model: &str) -> String {
     let write = |byte: u8| match byte {
@@ -132,6 +151,6 @@ fn told_cost(endpoint: openai::Endpoint, usage: Usage) -> Option<Cost> {
     match endpoint {
         openai::Endpoint::Chat | openai::Endpoint::Responses => text_cost(usage),
         openai::Endpoint::Embeddings => usage.input_tokens.map(Cost::new),
-        openai::Endpoint::Images => None,
+        openai::Endpoint::Images | openai::Endpoint::Edits => None,
     }
 }

@@ -34,6 +34,10 @@ pub struct ImageInference {
     pub steps: Option<u64>,
     /// How many images are wanted.
     pub count: u64,
+    /// Images to begin from: URL, data URI, base64, or a provider's id. Most models take one.
+    pub inputs: Vec<String>,
+    /// Which part of the first of them to change, in the same forms.
+    pub mask: Option<String>,
     /// Other parameters, under the names the provider knows.
     pub extra: Map<String, Value>,
 }
@@ -49,6 +53,8 @@ impl ImageInference {
             height: 1024,
             steps: None,
             count: 1,
+            inputs: Vec::new(),
+            mask: None,
             extra: Map::new(),
         }
     }
@@ -71,6 +77,20 @@ impl ImageInference {
     #[must_use]
     pub fn count(mut self, count: u64) -> Self {
         self.count = count;
+        self
+    }
+
+    /// Adds an image to begin from (URL, data URI, base64, or a provider's id).
+    #[must_use]
+    pub fn input(mut self, image: impl Into<String>) -> Self {
+        self.inputs.push(image.into());
+        self
+    }
+
+    /// Sets which part of the first input to change.
+    #[must_use]
+    pub fn mask(mut self, mask: impl Into<String>) -> Self {
+        self.mask = Some(mask.into());
         self
     }
 

@@ -12,6 +12,49 @@ fn header<'a>(response: &'a reqwest::Response, name: &str) -> &'a str {
     response.headers().get(name).unwrap_or_else(|| panic!("{name} is missing")).to_str().unwrap()
 }
 
+/// Writes a form: a name that begins with `@` is that of a file.
+fn form(fields: &[(&str, &str)]) -> String {
+    let part = |(name, value): &(&str, &str)| {
+        let (name, file) = name.strip_prefix('@').map_or((*name, ""), |name| (name, "; filename=\"a.png\""));
+        format!("--B\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n{value}\r\n")
+    };
+    fields.iter().map(part).chain(["--B--\r\n".to_owned()]).collect()
+}
+
+#[tokio::test]
+async fn wrong_forms_are_refused_with_the_field_named() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("max_body = \"10KiB\"", &[("ok", "")]);
+    let good = [("model", "ok"), ("prompt", "x"), ("@image", "PNG")];
+    let with = |more: &[(&str, &str)]| form(&[&good, more].concat());
+    let without = |name: &str| form(&good.into_iter().filter(|(given, _)| *given != name).collect::<Vec<_>>());
+    let many: Vec<(&str, &str)> = vec![("@image[]", "PNG"); 16];
+    for (body, status, param, says) in [
+        (without("model"), 400, "model", "missing"),
+        (without("prompt"), 400, "prompt", "missing"),
+        (without("@image"), 400, "image", "at least one image"),
+        (with(&many), 400, "image", "not 17"),
+        (with(&[("model", "other")]), 400, "model", "more than once"),
+        (with(&[("@mask", "a"), ("@mask", "b")]), 400, "mask", "more than once"),
+        (with(&[("@size", "1x1")]), 400, "size", "not a file"),
+        (with(&[("size", "big")]), 400, "size", "WIDTHxHEIGHT"),
+        (with(&[("n", "0")]), 400, "n", "not 0"),
+        (with(&[("stream", "maybe")]), 400, "stream", "not maybe"),
+        (with(&[("@image", &"x".repeat(20_000))]), 413, "body", "10"),
+        (form(&good).replace("model\"\r\n\r\nok", "model\"\r\n\r\nno"), 404, "model", "configured"),
+        (form(&good)[..50].to_owned(), 400, "body", "cut off"),
+        (String::new(), 400, "body", "boundary"),
+    ] {
+        let request = client().post(format!("{}/v1/images/edits", gateway.public));
+        let request = request.header("content-type", "multipart/form-data; boundary=B").body(body.clone());
+        let response = request.send().await.unwrap();
+        let (got, answer) = (response.status().as_u16(), read(response).await);
+        assert_eq!((got, &answer["error"]["param"]), (status, &json!(param)), "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains(says), "{says}: {answer}");
+    }
+    assert_eq!(lab.seen.calls.load(std::sync::atomic::Ordering::SeqCst), 0, "nothing was sent");
+}
+
 #[tokio::test]
 async fn wrong_bodies_are_refused_with_the_field_named() {
     let lab = Lab::start();
@@ -52,6 +95,8 @@ async fn wrong_bodies_are_refused_with_the_field_named() {
             "size",
             "WIDTHxHEIGHT",
         ),
+        ("/v1/images/edits", r#"{"model":"ok","prompt":"x"}"#, 400, "invalid_request", "images", "at least one image"),
+        ("/v1/images/edits", r#"{"model":"ok","images":["x"]}"#, 400, "invalid_request", "prompt", "missing"),
     ] {
         let (got, why, answer) = send(path, body).await;
         let error = &answer["error"];
@@ -229,13 +274,13 @@ async fn other_paths_and_methods_are_answered_in_json() {
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
             let url = format!("{}{}", gateway.public, path.replace("{model}", "ok"));
-            // That there is no such video is told too, by its own route.
+            // That there is no such video or response is told too, by their own routes.
             let response = client().request(method.to_uppercase().parse().unwrap(), url).send().await.unwrap();
             let expected = match (method.as_str(), path.as_str()) {
                 ("post", _) => 400,
                 // A socket, which this is no handshake for.
                 (_, "/" | "/v1") => 426,
-                (_, path) if path.contains("{video}") => 404,
+                (_, path) if path.contains("{video}") || path.contains("{response}") => 404,
                 _ => 200,
             };
             assert_eq!(response.status().as_u16(), expected, "{method} {path}");

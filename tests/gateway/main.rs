@@ -4,11 +4,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../providers/fake.rs"]
+#[allow(dead_code, reason = "each test uses a part")]
+mod fake;
+
 mod admin;
 mod bad_input;
 mod client;
 mod feed;
 mod idempotency;
+mod kept;
 mod lab;
 mod leaving;
 mod memory;
@@ -17,4 +22,5 @@ mod refusals;
 mod reload;
 mod socket;
 mod streams;
+mod tenants;
 mod webhooks;

@@ -15,7 +15,9 @@ pub struct Ask {
     pub method: String,
     pub path: String,
     pub headers: BTreeMap<String, String>,
+    /// Null where it is no JSON.
     pub body: Value,
+    pub raw: Vec<u8>,
 }
 
 impl Ask {
@@ -111,7 +113,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Ask> {
     let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some(Ask { method, path, headers, body: serde_json::from_slice(&body).unwrap_or_default() })
+    Some(Ask { method, path, headers, body: serde_json::from_slice(&body).unwrap_or_default(), raw: body })
 }
 
 async fn write(mut stream: TcpStream, reply: Reply) {

@@ -1,10 +1,13 @@
 """Starts and stops gateways for the SDK tests, each on ports of its own."""
 
 import asyncio
+import http.server
+import json
 import pathlib
 import signal
 import subprocess
 import tempfile
+import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -48,6 +51,49 @@ def in_a_row():
     far = Gateway(SIM)
     near = Gateway((HERE / "near.toml").read_text().replace("URL", far.url).replace("HASH", hash_of(KEY)))
     return far, near
+
+
+class Studio:
+    """A provider in Runware's form whose videos can be fetched; one of prompt "endless" is never done."""
+
+    FILM = b"a film of foxes"
+
+    def __init__(self):
+        studio = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def answer(self, kind, body):
+                self.send_response(200)
+                self.send_header("content-type", kind)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self):
+                studio.fetched_with = self.headers.get("authorization")
+                self.answer("video/mp4", studio.FILM)
+
+            def do_POST(self):
+                (task,) = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                item = {"taskType": "videoInference", "taskUUID": task["taskUUID"]}
+                if task["taskType"] == "getResponse":
+                    film = {"status": "success", "videoUUID": task["taskUUID"], "videoURL": studio.url + "/film.mp4"}
+                    item.update({"status": "processing"} if task["taskUUID"] in studio.endless else film)
+                elif task["positivePrompt"] == "endless":
+                    studio.endless.add(task["taskUUID"])
+                self.answer("application/json", json.dumps({"data": [item]}).encode())
+
+        self.endless = set()
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class Cable:

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import OpenAI from 'openai'
+import OpenAI, { toFile } from 'openai'
 
 import { inARow, KEY } from './gateway.mjs'
 
@@ -41,6 +41,37 @@ test('images and models', async () => {
   const names = []
   for await (const model of client.models.list()) names.push(model.id)
   assert.ok(names.includes('sim:text@1'))
+})
+
+test('image edits', async () => {
+  const pixel = () => toFile(Buffer.from('PNG'), 'fox.png', { type: 'image/png' })
+  const edit = { model: 'sim:image@1', prompt: 'a hat', size: '512x512' }
+  const edited = await client.images.edit({ ...edit, n: 2, image: await pixel(), mask: await pixel() })
+  assert.equal(edited.data.length, 2)
+  const several = await client.images.edit({ ...edit, image: [await pixel(), await pixel()] })
+  assert.equal(several.data.length, 1)
+  await assert.rejects(client.images.edit({ ...edit, size: 'huge', image: await pixel() }), OpenAI.BadRequestError)
+})
+
+test('responses are kept and continued', async () => {
+  const first = await client.responses.create({ model: 'sim:text@1', input: 'Tell me of foxes.' })
+  assert.equal((await client.responses.retrieve(first.id)).output_text, first.output_text)
+  const second = await client.responses.create({ model: 'sim:text@1', input: 'More.', previous_response_id: first.id })
+  assert.ok(second.usage.input_tokens > first.usage.input_tokens)
+  await client.responses.delete(first.id)
+  await assert.rejects(client.responses.retrieve(first.id), OpenAI.NotFoundError)
+})
+
+test('videos', async () => {
+  const ids = []
+  for (let n = 0; n < 3; n++) ids.push((await client.videos.create({ model: 'sim:video@1', prompt: `fox ${n}` })).id)
+  const done = await client.videos.createAndPoll?.({ model: 'sim:video@1', prompt: 'x' })
+  if (done) assert.equal((await client.videos.delete(done.id)).deleted, true)
+  const listed = []
+  for await (const video of client.videos.list({ limit: 2 })) listed.push(video.id)
+  assert.deepEqual(listed, ids.toReversed())
+  assert.equal((await client.videos.delete(ids[0])).deleted, true)
+  await assert.rejects(client.videos.retrieve(ids[0]), OpenAI.NotFoundError)
 })
 
 test('errors', async () => {

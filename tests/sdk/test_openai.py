@@ -4,14 +4,15 @@ Two gateways stand in a row. The far one simulates generation; the near one, whi
 an `openai` and once as a `runware` provider, so that every answer has crossed both dialects' adapters.
 """
 
+import base64
 import concurrent.futures
-import http.client
+import io
 import struct
 import unittest
 
 import openai
 
-from gateway import KEY, SIM, Gateway, hash_of
+from gateway import KEY, SIM, Gateway, Studio, hash_of
 
 NEAR = """
 [server]
@@ -57,7 +58,20 @@ max_queued = 32
 [tenants.acme]
 tier = "some"
 api_keys = ["{hash}"]
+[tenants.beta]
+api_keys = ["{beta}"]
+[providers.studio]
+kind = "runware"
+base_url = "{studio}"
+poll = {{ initial = "20ms", max = "50ms" }}
+[models.film]
+routes = [{{ provider = "studio" }}]
 """
+
+BETA = "a-key-of-beta"
+
+# One transparent pixel, PNG.
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 
 
 class OpenAi(unittest.TestCase):
@@ -65,7 +79,10 @@ class OpenAi(unittest.TestCase):
     def setUpClass(cls):
         cls.far = Gateway(SIM)
         cls.addClassCleanup(cls.far.stop)
-        cls.near = Gateway(NEAR.format(url=cls.far.url, hash=hash_of(KEY)))
+        cls.studio = Studio()
+        cls.addClassCleanup(cls.studio.stop)
+        config = NEAR.format(url=cls.far.url, hash=hash_of(KEY), beta=hash_of(BETA), studio=cls.studio.url)
+        cls.near = Gateway(config)
         cls.addClassCleanup(cls.near.stop)
         cls.client = openai.OpenAI(base_url=cls.near.url, api_key=KEY, timeout=20, max_retries=0)
 
@@ -129,6 +146,31 @@ class OpenAi(unittest.TestCase):
                 )
                 self.assertTrue(inline.data[0].b64_json)
 
+    def test_image_edits(self):
+        pixel = base64.b64decode(PIXEL)
+        for model in ("image-oai", "image-rw"):
+            with self.subTest(model):
+                one = self.client.images.edit(model=model, image=("fox.png", pixel, "image/png"), prompt="a hat", n=2)
+                self.assertEqual(len(one.data), 2)
+                several = self.client.images.edit(
+                    model=model,
+                    image=[io.BytesIO(pixel), ("b.png", pixel)],
+                    mask=pixel,
+                    prompt="a hat",
+                    size="512x512",
+                    response_format="b64_json",
+                    extra_body={"steps": 4},
+                )
+                self.assertTrue(several.data[0].b64_json)
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.images.edit(model="image-oai", image=pixel, prompt="x", size="huge")
+        self.assertIn("size", str(caught.exception))
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.images.edit(model="image-rw", image=pixel, prompt="x", stream=True)
+        self.assertIn("stream", str(caught.exception))
+        with self.assertRaises(openai.NotFoundError):
+            self.client.images.edit(model="nobody", image=pixel, prompt="x")
+
     def test_embeddings(self):
         # The SDK asks for base64 and decodes it; as floats it must be the same.
         packed = self.client.embeddings.create(model="embed", input=["one", "two"])
@@ -153,18 +195,41 @@ class OpenAi(unittest.TestCase):
                 text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
                 self.assertEqual(text, events[-1].response.output_text)
 
+    def test_responses_are_kept(self):
+        stranger = self.client.with_options(api_key=BETA)
+        for model in ("chat-rw", "chat-both"):
+            for stream in (False, True):
+                with self.subTest(model, stream=stream):
+                    answer = self.client.responses.create(model=model, input="Tell me of foxes.", stream=stream)
+                    if stream:
+                        answer = list(answer)[-1].response
+                    kept = self.client.responses.retrieve(answer.id)
+                    self.assertEqual((kept.id, kept.output_text), (answer.id, answer.output_text))
+                    # The simulated model counts what it reads: the second turn has read the first too.
+                    more = self.client.responses.create(model=model, input="More.", previous_response_id=answer.id)
+                    self.assertGreater(more.usage.input_tokens, answer.usage.input_tokens + 5)
+                    last = self.client.responses.create(model=model, input="More.", previous_response_id=more.id)
+                    self.assertGreater(last.usage.input_tokens, more.usage.input_tokens + 5)
+                    for call in (stranger.responses.retrieve, stranger.responses.delete):
+                        with self.assertRaises(openai.NotFoundError):
+                            call(answer.id)
+                    self.client.responses.delete(answer.id)
+                    with self.assertRaises(openai.NotFoundError):
+                        self.client.responses.retrieve(answer.id)
+        unkept = self.client.responses.create(model="chat-rw", input="x", store=False)
+        with self.assertRaises(openai.NotFoundError):
+            self.client.responses.retrieve(unkept.id)
+        # Another tenant's conversation is not continued.
+        mine = self.client.responses.create(model="chat-rw", input="x")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            stranger.responses.create(model="chat-rw", input="x", previous_response_id=mine.id)
+        self.assertIn("previous_response_id", str(caught.exception))
+
     def test_videos(self):
         video = self.client.videos.create(model="video", prompt="a red fox", seconds="4", size="720x1280")
         self.assertIn(video.status, ("in_progress", "completed"))
         done = self.client.videos.poll(video.id)
         self.assertEqual((done.id, done.status, done.model, done.seconds), (video.id, "completed", "video", "4"))
-        # The SDK would follow to where the provider keeps it, which a simulated one does not.
-        connection = http.client.HTTPConnection(self.near.url.split("/")[2])
-        connection.request("GET", f"/v1/videos/{video.id}/content", headers={"authorization": f"Bearer {KEY}"})
-        response = connection.getresponse()
-        self.assertEqual(response.status, 302)
-        self.assertIn(".invalid/", response.headers["location"])
-        connection.close()
         with_image = self.client.videos.create(model="video", prompt="a fox", input_reference=("a.png", b"PNG", "image/png"))
         self.assertTrue(with_image.id)
         with self.assertRaises(openai.NotFoundError):
@@ -173,6 +238,42 @@ class OpenAi(unittest.TestCase):
             self.client.videos.create(model="nobody", prompt="x")
         with self.assertRaises(openai.BadRequestError):
             self.client.videos.create(model="chat-rw", prompt="x", size="huge")
+
+    def test_videos_are_fetched_where_the_provider_keeps_them(self):
+        film = self.client.videos.create_and_poll(model="film", prompt="a red fox", poll_interval_ms=50)
+        self.assertEqual(film.status, "completed")
+        content = self.client.videos.download_content(film.id)
+        self.assertEqual(content.read(), self.studio.FILM)
+        self.assertIsNone(self.studio.fetched_with, "our key is not for them")
+        endless = self.client.videos.create(model="film", prompt="endless")
+        with self.assertRaises(openai.BadRequestError):
+            self.client.videos.download_content(endless.id)
+        self.client.videos.delete(endless.id)
+        with self.assertRaises(openai.NotFoundError):
+            self.client.videos.retrieve(endless.id)
+
+    def test_videos_are_listed_and_deleted_by_who_ordered_them(self):
+        # Its own tenant, so that the other tests' videos are not in the way.
+        client = self.client.with_options(api_key=BETA)
+        ids = [client.videos.create(model="video", prompt=f"fox {n}").id for n in range(5)]
+        self.assertEqual([video.id for video in client.videos.list()], ids[::-1])
+        self.assertEqual([video.id for video in client.videos.list(order="asc", limit=2)], ids, "over three pages")
+        page = client.videos.list(limit=2, after=ids[3])
+        self.assertEqual(([video.id for video in page.data], page.has_more), ([ids[2], ids[1]], True))
+        with self.assertRaises(openai.BadRequestError):
+            client.videos.list(limit=1000)
+        with self.assertRaises(openai.BadRequestError):
+            client.videos.list(after="nothing")
+        # Another tenant neither sees nor deletes them.
+        self.assertFalse({video.id for video in self.client.videos.list()} & set(ids))
+        for call in (self.client.videos.retrieve, self.client.videos.delete, self.client.videos.download_content):
+            with self.assertRaises(openai.NotFoundError):
+                call(ids[0])
+        deleted = client.videos.delete(ids[0])
+        self.assertEqual((deleted.id, deleted.deleted, deleted.object), (ids[0], True, "video.deleted"))
+        with self.assertRaises(openai.NotFoundError):
+            client.videos.delete(ids[0])
+        self.assertEqual([video.id for video in client.videos.list()], ids[:0:-1])
 
     def test_limits_are_told(self):
         raw = self.client.chat.completions.with_raw_response.create(model="chat-rw", messages=self.messages())

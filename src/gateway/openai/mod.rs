@@ -1,6 +1,6 @@
 //! OpenAI's routes.
 
-mod form;
+pub(super) mod kept;
 pub(super) mod videos;
 
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
+use self::kept::Keeper;
 use crate::actor::provider::Reply;
 use crate::actor::run::Spec;
 use crate::gateway::refusal::{self, Refusal};
@@ -30,6 +31,10 @@ pub(super) async fn embeddings(request: HttpRequest, payload: Payload, gateway: 
 
 pub(super) async fn images(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
     answer(Endpoint::Images, &request, payload, &gateway).await
+}
+
+pub(super) async fn edits(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
+    answer(Endpoint::Edits, &request, payload, &gateway).await
 }
 
 pub(super) async fn respond_to(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
@@ -70,25 +75,34 @@ async fn respond(
     let tenant = auth::tenant(request, &settings, None)?;
     let auth::Wishes { class, max_wait } = auth::wishes(request)?;
     let body = body::read(request, payload, settings.server.max_body.0).await?;
-    let parsed = OpenAiRequest::parse(endpoint, body.clone())?;
+    let parsed = OpenAiRequest::read(endpoint, content_type(request), body)?;
+    let parsed = kept::continued(gateway, &tenant, parsed)?;
+    let keeper = Keeper::of(gateway, &tenant, &parsed);
     let model: Arc<str> = parsed.model.as_str().into();
     let spec = Spec { tenant: Some(tenant.clone()), class, max_wait, ..Spec::new(model.clone(), parsed.cost) };
-    if parsed.stream && matches!(endpoint, Endpoint::Chat | Endpoint::Responses) {
+    if parsed.stream && endpoint != Endpoint::Embeddings {
         let keep_alive = settings.server.keep_alive.0;
-        let mut response = event_stream::respond(gateway, spec, Wire::OpenAi(parsed), id, keep_alive).await?;
+        let mut response = event_stream::respond(gateway, spec, Wire::OpenAi(parsed), keeper, id, keep_alive).await?;
         rates::tell(gateway, &model, &tenant, &mut response).await;
         return Ok(response);
     }
+    let digest = idempotency::digest(request, parsed.pieces());
     let generated = async {
-        let generated = generate(gateway, spec, parsed, id).await;
+        let generated = generate(gateway, spec, parsed, keeper, id).await;
         let mut response = generated.unwrap_or_else(|refusal| refuse(gateway, &refusal, id));
         rates::tell(gateway, &model, &tenant, &mut response).await;
         response
     };
-    idempotency::once(gateway, request, &tenant, &body, id, generated).await
+    idempotency::once(gateway, request, &tenant, digest, id, generated).await
 }
 
-async fn generate(gateway: &Gateway, spec: Spec, parsed: OpenAiRequest, id: &str) -> Result<HttpResponse, Refusal> {
+async fn generate(
+    gateway: &Gateway,
+    spec: Spec,
+    parsed: OpenAiRequest,
+    keeper: Option<Keeper>,
+    id: &str,
+) -> Result<HttpResponse, Refusal> {
     let (model, base64, endpoint) = (parsed.model.clone(), wants_base64(&parsed), parsed.endpoint);
     let work = Request::Wire(Wire::OpenAi(parsed));
     let (reply, settling, receipt) = gateway.fairflow.dispatch(spec, &work).await?;
@@ -98,14 +112,21 @@ async fn generate(gateway: &Gateway, spec: Spec, parsed: OpenAiRequest, id: &str
     match reply {
         Reply::Verbatim(upstream) => {
             settling.done();
+            if let Some(keeper) = keeper {
+                keeper.keep_verbatim(&upstream.body);
+            }
             Ok(response.content_type(upstream.content_type).body(upstream.body))
         }
         Reply::Product(product) => {
             settling.done();
             let created = unix_time();
             if let (Endpoint::Responses, Product::Text(text)) = (endpoint, &product) {
-                let label = Label { model: &model, id: &format!("resp_{id}"), created };
-                return Ok(response.json(responses::render(text, label)));
+                let label = Label { model: &model, id: &response_id(), created };
+                let answer = responses::render(text, label);
+                if let Some(mut keeper) = keeper {
+                    keeper.keep(&answer);
+                }
+                return Ok(response.json(answer));
             }
             let label = Label { model: &model, id: &answer_id(id), created };
             Ok(response.json(render(&product, label, base64)))
@@ -116,6 +137,11 @@ async fn generate(gateway: &Gateway, spec: Spec, parsed: OpenAiRequest, id: &str
     }
 }
 
+/// Returns what a body is said to be.
+pub(super) fn content_type(request: &HttpRequest) -> &str {
+    request.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
 fn wants_base64(request: &OpenAiRequest) -> bool {
     request.endpoint == Endpoint::Embeddings
         && request.field("encoding_format").is_some_and(|format| format == "base64")
@@ -124,6 +150,11 @@ fn wants_base64(request: &OpenAiRequest) -> bool {
 /// Returns the id of a generated answer.
 pub(super) fn answer_id(id: &str) -> String {
     format!("chatcmpl-{id}")
+}
+
+/// Returns a new id for a response. Not the request's: a caller may give that twice.
+pub(super) fn response_id() -> String {
+    format!("resp_{}", uuid::Uuid::new_v4().simple())
 }
 
 pub(super) fn unix_time() -> u64 {

@@ -1,13 +1,16 @@
 //! Videos: ordered, asked for, fetched. Each is a job under its own id, kept like every asynchronous result.
 
+mod list;
+
 use std::sync::Arc;
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::form::fields;
-use super::{refuse, unix_time};
+pub(in crate::gateway) use self::list::{list, remove};
+use super::{content_type, refuse, unix_time};
 use crate::Error;
 use crate::actor::provider::Reply;
 use crate::actor::run::Spec;
@@ -16,8 +19,11 @@ use crate::gateway::state::Gateway;
 use crate::gateway::{auth, body};
 use crate::jobs::{Claim, Finished, Key, Watch};
 use crate::task::wire::Malformed;
+use crate::task::wire::form::Form;
 use crate::task::{Product, Request, Task, Video, VideoInference, Work};
 
+/// Longest prompt, in bytes: it is kept with the video.
+const LONGEST_PROMPT: usize = 64 * 1024;
 /// When an SDK is to ask again, in milliseconds.
 const POLL_AFTER: &str = "1000";
 
@@ -42,7 +48,7 @@ pub(in crate::gateway) async fn state(
 ) -> HttpResponse {
     let id = request_id(&request);
     let found = find(&request, &gateway, &video);
-    found.map(|(order, watch)| answer(order, &watch, &id)).unwrap_or_else(|refusal| refuse(&gateway, &refusal, &id))
+    found.map(|(order, watch)| answer(&order, &watch, &id)).unwrap_or_else(|refusal| refuse(&gateway, &refusal, &id))
 }
 
 /// `GET /v1/videos/{id}/content`: leads to where the provider keeps it.
@@ -64,10 +70,9 @@ pub(in crate::gateway) async fn content(
     }
 }
 
-fn find(request: &HttpRequest, gateway: &Gateway, video: &str) -> Result<(Value, Watch<Made>), Refusal> {
+fn find(request: &HttpRequest, gateway: &Gateway, video: &str) -> Result<(Arc<str>, Watch<Made>), Refusal> {
     let key: Key = (auth::tenant(request, &gateway.fairflow.settings(), None)?, video.into());
-    let (order, watch) = gateway.videos.find(&key, gateway.fairflow.now()).ok_or_else(Refusal::unknown_video)?;
-    Ok((serde_json::from_str(&order).unwrap_or_default(), watch))
+    gateway.videos.find(&key, gateway.fairflow.now()).ok_or_else(Refusal::unknown_video)
 }
 
 async fn order(
@@ -80,15 +85,15 @@ async fn order(
     let tenant = auth::tenant(request, &settings, None)?;
     let auth::Wishes { class, max_wait } = auth::wishes(request)?;
     let body = body::read(request, payload, settings.server.max_body.0).await?;
-    let kind = request.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (order, task) = read(fields(kind, body).await?)?;
+    let (order, task) = read(fields(content_type(request), &body)?)?;
     let name = order["id"].as_str().unwrap_or_default();
     let key: Key = (tenant.clone(), name.into());
     let spec = Spec { tenant: Some(tenant), class, max_wait, ..Spec::new(task.model().into(), task.cost()) };
     let now = gateway.fairflow.now();
-    let claim = gateway.videos.claim(&key, (&order.to_string(), [0; 32]), true, settings.delivery.jobs, now);
+    let order = order.to_string();
+    let claim = gateway.videos.claim(&key, (&order, [0; 32]), true, settings.delivery.jobs, now);
     let Claim::New(ticket, mut watch) = claim else { return Err(Refusal::too_many_jobs()) };
-    let maker = gateway.clone();
+    let (maker, bytes) = (gateway.clone(), order.len() + 2_048);
     tokio::spawn(ticket.run(async move {
         let name = Arc::from(format!("{}/{}", key.0, key.1));
         let work = Request::Typed(Work::Video(task));
@@ -100,7 +105,7 @@ async fn order(
             Err(error) => Err(error.into()),
         };
         let value = Made { outcome, completed: unix_time() };
-        Finished { value, bytes: 2_048, failed: false, at: maker.fairflow.now() }
+        Finished { value, bytes, failed: false, at: maker.fairflow.now() }
     }));
     // What is refused at once is refused here, where an SDK sees it, and not as a video that failed.
     let moment = std::time::Duration::from_millis(25);
@@ -108,7 +113,16 @@ async fn order(
     if let Some(Err(refusal)) = watch.borrow().as_ref().map(|made| &made.outcome) {
         return Err(refusal.clone());
     }
-    Ok(answer(order, &watch, id))
+    Ok(answer(&order, &watch, id))
+}
+
+/// Reads the fields of a form, or of a JSON object.
+fn fields(content_type: &str, body: &Bytes) -> Result<Map<String, Value>, Malformed> {
+    match Form::parse(content_type, body)? {
+        Some(form) => form.fields(),
+        None => serde_json::from_slice(body)
+            .map_err(|error| Malformed::new("body", format!("must be a JSON object or multipart/form-data: {error}"))),
+    }
 }
 
 fn first_video(reply: Reply) -> Result<Video, Refusal> {
@@ -133,6 +147,10 @@ fn read(mut fields: Map<String, Value>) -> Result<(Value, VideoInference), Malfo
         value.filter(|text| !text.is_empty()).ok_or_else(|| Malformed::new(name, "is missing"))
     };
     let (model, prompt) = (required("model", text("model")?)?, required("prompt", text("prompt")?)?);
+    if prompt.len() > LONGEST_PROMPT {
+        let problem = format!("must be at most {LONGEST_PROMPT} bytes, not {}", prompt.len());
+        return Err(Malformed::new("prompt", problem));
+    }
     let (seconds, size, reference) = (text("seconds")?, text("size")?, text("input_reference")?);
     let mut task = VideoInference::new(&model, &prompt);
     if let Some(seconds) = &seconds {
@@ -159,7 +177,9 @@ fn read(mut fields: Map<String, Value>) -> Result<(Value, VideoInference), Malfo
     Ok((order, task))
 }
 
-fn answer(mut video: Value, watch: &Watch<Made>, id: &str) -> HttpResponse {
+/// Says how a video stands.
+fn describe(order: &str, watch: &Watch<Made>) -> Value {
+    let mut video: Value = serde_json::from_str(order).unwrap_or_default();
     if let Some(made) = &*watch.borrow() {
         video["completed_at"] = made.completed.into();
         match &made.outcome {
@@ -174,8 +194,12 @@ fn answer(mut video: Value, watch: &Watch<Made>, id: &str) -> HttpResponse {
             }
         }
     }
+    video
+}
+
+fn answer(order: &str, watch: &Watch<Made>, id: &str) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header(("x-request-id", id))
         .insert_header(("openai-poll-after-ms", POLL_AFTER))
-        .json(video)
+        .json(describe(order, watch))
 }

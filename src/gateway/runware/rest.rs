@@ -83,7 +83,8 @@ async fn respond(
         let runs = work.into_iter().map(|task| answer(gateway, &caller, task));
         gather(gateway, join_all(runs).await, id)
     };
-    idempotency::once(gateway, request, &caller.tenant, body, id, generated).await
+    let digest = idempotency::digest(request, std::iter::once(&body[..]));
+    idempotency::once(gateway, request, &caller.tenant, digest, id, generated).await
 }
 
 /// What one task of an array adds to the answer.
@@ -166,5 +167,5 @@ async fn stream(gateway: &Gateway, task: &Value, caller: &Caller, id: &str) -> R
     }
     let keep_alive = gateway.fairflow.settings().server.keep_alive.0;
     let spec = spec(&parsed, caller);
-    event_stream::respond(gateway, spec, Wire::Runware(parsed), id, keep_alive).await
+    event_stream::respond(gateway, spec, Wire::Runware(parsed), None, id, keep_alive).await
 }

@@ -181,7 +181,11 @@ pub(super) fn begin(gateway: &Data<Gateway>, caller: &Caller, mut task: Value) -
     let (delivery, parsed) = read(&task, webhook.is_some()).map_err(|malformed| describe(malformed, &task))?;
     let task_type: Arc<str> = parsed.task_type().into();
     let limits = gateway.fairflow.settings().delivery.jobs;
-    let key: Key = (caller.tenant.clone(), uuid.clone());
+    let key: Key = match parsed.task_type() {
+        // Asks about the task of that UUID, and again each time.
+        "getTaskDetails" => (caller.tenant.clone(), format!("{uuid}/{}", uuid::Uuid::new_v4()).into()),
+        _ => (caller.tenant.clone(), uuid.clone()),
+    };
     let detached = delivery != Delivery::Sync;
     let watch = match gateway.jobs.claim(&key, (&task_type, digest(&task)), detached, limits, gateway.fairflow.now()) {
         Claim::Known(watch) => watch,

@@ -115,3 +115,21 @@ async fn what_is_kept_is_bounded_for_each_and_for_all() {
     drop((under_way, others));
     assert_eq!(sizes(&jobs), (0, 0, 0, 0));
 }
+
+#[tokio::test]
+async fn a_tenants_jobs_are_listed_and_one_that_is_removed_is_given_up() {
+    let jobs = Jobs::default();
+    finish(&jobs, &key("a", "2"), 10, false).await;
+    let (ticket, watch) = new(&jobs, &key("a", "1"), true).expect("new");
+    finish(&jobs, &key("b", "3"), 10, false).await;
+    let names =
+        |tenant: &str| jobs.list(&tenant.into(), Time::ZERO).into_iter().map(|(name, ..)| name).collect::<Vec<_>>();
+    assert_eq!(names("a"), ["2".into(), "1".into()], "as they were begun");
+    assert_eq!(names("b"), ["3".into()]);
+    drop(watch);
+    assert!(!jobs.remove(&key("b", "1"), Time::ZERO), "another tenant's");
+    assert!(jobs.remove(&key("a", "1"), Time::ZERO) && !jobs.remove(&key("a", "1"), Time::ZERO));
+    ticket.run(std::future::pending()).await;
+    assert!(jobs.remove(&key("a", "2"), Time::ZERO) && jobs.remove(&key("b", "3"), Time::ZERO));
+    assert_eq!(sizes(&jobs), (0, 0, 0, 0));
+}

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use self::polled::Polled;
 use self::refusals::{CONFLICT, code, error_in, reread};
@@ -65,7 +66,9 @@ impl Runware {
     async fn make(&self, mut task: Object, attempt: &Attempt) -> Result<Answer, Failure> {
         #[cfg(feature = "websocket")]
         if let Some(socket) = &self.socket {
-            let items = socket.run(&task, attempt.number() > 1).await?;
+            // A named task may have been sent before a restart.
+            let again = attempt.number() > 1 || attempt.job().is_some();
+            let items = socket.run(&task, again).await?;
             return Ok(Answer::product(decode(&Work::Raw(RawTask { body: task }), items)));
         }
         if task.get("deliveryMethod").is_some_and(|method| method == "async") {
@@ -136,6 +139,22 @@ fn objects(list: Option<Value>) -> Option<Vec<Object>> {
     Some(items.into_iter().filter_map(object).collect())
 }
 
+/// Returns the `taskUUID` that a tenant's task has at the provider, where all tenants share one account: the same for the
+/// same task in every process.
+fn name_there(tenant: &str, uuid: &str) -> String {
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{tenant}\0{uuid}").as_bytes()).to_string()
+}
+
+/// Replaces one name by another wherever it stands.
+fn rename(value: &mut Value, from: &str, to: &str) {
+    match value {
+        Value::String(text) if text == from => to.clone_into(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, from, to)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| rename(field, from, to)),
+        _ => {}
+    }
+}
+
 /// Says which delivery a task has that names none: media that take minutes would outlast the connection.
 fn delivery(task: &Object) -> &'static str {
     match task.get("taskType").and_then(Value::as_str).unwrap_or_default() {
@@ -148,7 +167,13 @@ impl Provider for Runware {
     fn call<'a>(&'a self, request: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>> {
         Box::pin(async move {
             let (work, mut task) = match request {
-                Request::Wire(Wire::Runware(task)) => (None, task.body_for(attempt.upstream_model())),
+                Request::Wire(Wire::Runware(task)) => {
+                    let mut body = task.body_for(attempt.upstream_model());
+                    if !task.uuid().is_empty() {
+                        body.insert("taskUUID".into(), name_there(attempt.tenant(), task.uuid()).into());
+                    }
+                    (None, body)
+                }
                 _ => {
                     let work = read_work(request)?;
                     let task = encode(&work, attempt.upstream_model(), attempt.idempotency_key());
@@ -168,6 +193,12 @@ impl Provider for Runware {
                 task.insert("taskUUID".into(), attempt.idempotency_key().into());
             }
             let mut answer = self.make(task, attempt).await?;
+            if let (Request::Wire(Wire::Runware(task)), Reply::Product(Product::Raw(raw))) =
+                (request, &mut answer.reply)
+            {
+                let there = name_there(attempt.tenant(), task.uuid());
+                raw.items.iter_mut().flat_map(Map::values_mut).for_each(|value| rename(value, &there, task.uuid()));
+            }
             if let (Some(work), Reply::Product(Product::Raw(raw))) = (&work, &mut answer.reply) {
                 let product = decode(work, std::mem::take(&mut raw.items));
                 answer.cost = actual_cost(work, &product);

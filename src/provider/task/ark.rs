@@ -9,7 +9,7 @@ use super::output::done;
 use super::preset::{Accepted, HOUR, Preset, Submission, just_one, no_such, parameters, text};
 use crate::task::wire::Malformed;
 use crate::task::wire::runware::whole_or_not;
-use crate::task::{Usage, Work};
+use crate::task::{ImageInference, Usage, Work};
 
 const TASKS: &str = "/contents/generations/tasks";
 /// Width to height, as the service names it.
@@ -36,6 +36,20 @@ impl Preset for Ark {
 
     fn is_openai_shaped(&self, work: &Work) -> bool {
         matches!(work, Work::Text(_) | Work::Image(_) | Work::Embedding(_))
+    }
+
+    fn openai_shaped(&self, work: &Work) -> Result<Option<Work>, Malformed> {
+        let Work::Image(task) = work else { return Ok(None) };
+        match (&task.inputs[..], &task.mask) {
+            ([], None) => Ok(None),
+            (_, Some(_)) => {
+                Err(Malformed::new("mask", "is nothing that this provider knows; say in the prompt what to change"))
+            }
+            (images, None) => {
+                let images = if let [image] = images { Value::from(image.clone()) } else { images.into() };
+                Ok(Some(Work::Image(ImageInference { inputs: Vec::new(), ..task.clone() }.set("image", images))))
+            }
+        }
     }
 
     fn submission(&self, work: &Work, upstream: &str, _: &str) -> Result<Submission, Malformed> {

@@ -4,17 +4,20 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::handle::{Fault, State};
 use super::preset::{Accepted, Preset, Submission, just_one, no_such, parameters, path_of, text};
 use crate::task::wire::Malformed;
-use crate::task::{Image, ImageResult, Product, Usage, Work};
+use crate::task::{Image, ImageInference, ImageResult, Product, Usage, Work};
 
 /// A delivered image can be fetched for ten minutes.
 const URL_LIFETIME: Duration = Duration::from_secs(600);
 /// Prices are told in credits of one cent.
 const DOLLARS_PER_CREDIT: f64 = 0.01;
+
+/// Most images that a model here begins from.
+const MOST_INPUTS: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct Bfl;
@@ -39,6 +42,7 @@ impl Preset for Bfl {
         body.insert("prompt".into(), task.prompt.clone().into());
         body.insert("width".into(), task.width.into());
         body.insert("height".into(), task.height.into());
+        put_inputs(&mut body, task)?;
         if let Some(steps) = task.steps {
             body.insert("steps".into(), steps.into());
         }
@@ -83,4 +87,26 @@ impl Preset for Bfl {
             other => return Err(Malformed::new("status", format!("{other:?} is not known"))),
         })
     }
+}
+
+/// Writes the images to begin from: `image` and `mask` for models that fill, else `input_image`, `input_image_2`, ….
+fn put_inputs(body: &mut Map<String, Value>, task: &ImageInference) -> Result<(), Malformed> {
+    // Base64 is wanted as it is, without what a data URI puts before it.
+    let bare = |image: &str| image.split_once(";base64,").map_or(image, |(_, data)| data).to_owned();
+    let inputs = task.inputs.len();
+    if inputs > MOST_INPUTS || (task.mask.is_some() && inputs != 1) {
+        let most = if task.mask.is_some() { 1 } else { MOST_INPUTS };
+        let problem = format!("must be at most {most} at this provider, and one with a mask, not {inputs}");
+        return Err(Malformed::new("image", problem));
+    }
+    for (index, image) in task.inputs.iter().enumerate() {
+        let name = match (&task.mask, index) {
+            (Some(_), _) => "image".to_owned(),
+            (None, 0) => "input_image".to_owned(),
+            (None, index) => format!("input_image_{}", index + 1),
+        };
+        body.insert(name, bare(image).into());
+    }
+    body.extend(task.mask.as_ref().map(|mask| ("mask".to_owned(), bare(mask).into())));
+    Ok(())
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::handle::{Fault, State};
 use super::output::done;
-use super::preset::{Accepted, Preset, Submission, no_such, parameters, path_of, text};
+use super::preset::{Accepted, Preset, Submission, no_such, parameters, path_of, put_inputs, text};
 use crate::task::wire::Malformed;
 use crate::task::wire::runware::whole_or_not;
 use crate::task::{Usage, Work};
@@ -32,6 +32,7 @@ impl Preset for Fal {
                 let mut body = parameters(&task.extra, "jpeg")?;
                 body.insert("prompt".into(), task.prompt.clone().into());
                 body.insert("image_size".into(), json!({"width": task.width, "height": task.height}));
+                put_inputs(&mut body, task, "image_url", Some("image_urls"), "mask_url")?;
                 body.insert("num_images".into(), task.count.into());
                 if let Some(steps) = task.steps {
                     body.insert("num_inference_steps".into(), steps.into());

@@ -185,7 +185,14 @@ impl Provider for TaskProvider {
         Box::pin(async move {
             let work = read_work(request)?;
             match &self.openai {
-                Some(openai) if self.inner.preset.is_openai_shaped(&work) => openai.call(request, attempt).await,
+                Some(openai) if self.inner.preset.is_openai_shaped(&work) => {
+                    let preset = &self.inner.preset;
+                    let own = preset.openai_shaped(&work).map_err(|malformed| unable(preset.name(), &malformed))?;
+                    match own {
+                        Some(work) => openai.call(&Request::Typed(work), attempt).await,
+                        None => openai.call(request, attempt).await,
+                    }
+                }
                 _ => self.make(work, attempt).await,
             }
         })

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::handle::State;
 use crate::provider::http::classify;
 use crate::provider::{Failure, Outcome};
-use crate::task::Work;
 use crate::task::wire::Malformed;
+use crate::task::{ImageInference, Work};
 
 /// A request in a service's own form, below its base URL.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +55,15 @@ pub(crate) trait Preset: fmt::Debug + Send + Sync {
     /// Says whether this work is OpenAI-shaped there.
     fn is_openai_shaped(&self, _: &Work) -> bool {
         false
+    }
+
+    /// Rewrites OpenAI-shaped work that the service wants otherwise than OpenAI does.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] names what the service cannot do.
+    fn openai_shaped(&self, _: &Work) -> Result<Option<Work>, Malformed> {
+        Ok(None)
     }
 
     /// Says whether a submission with the same key twice is one generation.
@@ -122,6 +131,29 @@ pub(crate) fn no_such(kind: &str, work: &Work, does: &str) -> Malformed {
 /// Refuses more than one result, for services that make one per submission.
 pub(crate) fn just_one(count: u64) -> Result<(), Malformed> {
     if count == 1 { Ok(()) } else { Err(Malformed::new("count", format!("must be 1 at this provider, not {count}"))) }
+}
+
+/// Writes the images to begin from, and the mask, under a service's own names: `one` for a single image, `several` for
+/// more, where there is such a name.
+pub(crate) fn put_inputs(
+    body: &mut Map<String, Value>,
+    task: &ImageInference,
+    one: &str,
+    several: Option<&str>,
+    mask: &str,
+) -> Result<(), Malformed> {
+    match (&task.inputs[..], several) {
+        ([], _) if task.mask.is_some() => return Err(Malformed::new("mask", "needs an image that it is the mask of")),
+        ([], _) => {}
+        ([image], _) => drop(body.insert(one.to_owned(), image.clone().into())),
+        (images, Some(several)) => drop(body.insert(several.to_owned(), images.into())),
+        (images, None) => {
+            let problem = format!("must be one image at this provider, not {}", images.len());
+            return Err(Malformed::new("image", problem));
+        }
+    }
+    body.extend(task.mask.as_ref().map(|image| (mask.to_owned(), image.clone().into())));
+    Ok(())
 }
 
 /// Takes over parameters under the provider's own names, without those that other dialects put there. `jpeg` is how the

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::handle::{Fault, State};
 use super::output::done;
-use super::preset::{Accepted, HOUR, Preset, Submission, just_one, no_such, parameters, path_of, text};
+use super::preset::{Accepted, HOUR, Preset, Submission, just_one, no_such, parameters, path_of, put_inputs, text};
 use crate::task::wire::Malformed;
 use crate::task::wire::runware::whole_or_not;
 use crate::task::{Usage, Work};
@@ -76,6 +76,7 @@ fn input(work: &Work) -> Result<Map<String, Value>, Malformed> {
                 body.insert("width".into(), task.width.into());
                 body.insert("height".into(), task.height.into());
             }
+            put_inputs(&mut body, task, "image", None, "mask")?;
             body.insert("num_outputs".into(), task.count.into());
             if let Some(steps) = task.steps {
                 body.insert("num_inference_steps".into(), steps.into());

@@ -1,5 +1,7 @@
 //! Requests as they travel: OpenAI's and Runware's shapes, read, written and translated.
 
+pub mod edits;
+pub mod form;
 pub mod openai;
 pub mod responses;
 pub mod runware;

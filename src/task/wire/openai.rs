@@ -1,4 +1,6 @@
-//! OpenAI's shapes: chat completions, embeddings and image generations.
+//! OpenAI's shapes: chat completions, embeddings, image generations and edits.
+
+mod render;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +9,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::{Malformed, responses};
+pub use self::render::{Label, render, render_delta};
+use super::form::Form;
+use super::{Malformed, edits, responses};
 use crate::core::cost::Cost;
 use crate::task::image::image_cost;
 use crate::task::text::text_cost;
@@ -25,6 +29,8 @@ pub enum Endpoint {
     Embeddings,
     /// `POST /images/generations`.
     Images,
+    /// `POST /images/edits`.
+    Edits,
     /// `POST /responses`.
     Responses,
 }
@@ -37,6 +43,7 @@ impl Endpoint {
             Self::Chat => "/chat/completions",
             Self::Embeddings => "/embeddings",
             Self::Images => "/images/generations",
+            Self::Edits => "/images/edits",
             Self::Responses => "/responses",
         }
     }
@@ -46,7 +53,7 @@ impl Endpoint {
         match self {
             Self::Chat => "messages",
             Self::Embeddings | Self::Responses => "input",
-            Self::Images => "prompt",
+            Self::Images | Self::Edits => "prompt",
         }
     }
 }
@@ -64,8 +71,9 @@ pub struct OpenAiRequest {
     pub stream: bool,
     /// Predicted cost.
     pub cost: Cost,
-    /// Where the model's JSON string stands in the body.
-    model_at: (usize, usize),
+    /// Where the model's name stands in the body: as a JSON string, or as it is in a form.
+    pub(super) model_at: (usize, usize),
+    pub(super) form: Option<Form>,
 }
 
 /// The fields that decide; all others are skipped, not parsed.
@@ -91,10 +99,28 @@ struct Peek<'a> {
     n: Option<&'a RawValue>,
     #[serde(borrow)]
     size: Option<&'a RawValue>,
+    #[serde(borrow)]
+    image: Option<&'a RawValue>,
+    #[serde(borrow)]
+    images: Option<&'a RawValue>,
 }
 
 impl OpenAiRequest {
-    /// Reads what scheduling needs from a body.
+    /// Reads what scheduling needs from a body of some `content-type`: image edits may be a form.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse), and where the body is no form though it should be one.
+    pub fn read(endpoint: Endpoint, content_type: &str, body: Bytes) -> Result<Self, Malformed> {
+        if endpoint == Endpoint::Edits
+            && let Some(form) = Form::parse(content_type, &body)?
+        {
+            return edits::parse(form, body);
+        }
+        Self::parse(endpoint, body)
+    }
+
+    /// Reads what scheduling needs from a JSON body.
     ///
     /// # Errors
     ///
@@ -122,8 +148,11 @@ impl OpenAiRequest {
         let input = match endpoint {
             Endpoint::Chat => peek.messages,
             Endpoint::Embeddings | Endpoint::Responses => peek.input,
-            Endpoint::Images => peek.prompt,
+            Endpoint::Images | Endpoint::Edits => peek.prompt,
         };
+        if endpoint == Endpoint::Edits && peek.image.or(peek.images).is_none() {
+            return Err(Malformed::new("images", "is missing; send at least one image to edit"));
+        }
         let input = check_input(endpoint, input)?;
         let most = whole("max_output_tokens", peek.max_output_tokens)?;
         let limit =
@@ -133,14 +162,26 @@ impl OpenAiRequest {
             Endpoint::Chat => text_cost(input, limit),
             Endpoint::Responses => text_cost(input, most),
             Endpoint::Embeddings => text_cost(input, Some(0)),
-            Endpoint::Images => {
+            Endpoint::Images | Endpoint::Edits => {
                 let (width, height) = parse_size(peek.size.map(RawValue::get))?.unwrap_or((1024, 1024));
                 image_cost(count, None, width, height)
             }
         };
         let start = raw_model.get().as_ptr() as usize - body.as_ptr() as usize;
         let model_at = (start, start + raw_model.get().len());
-        Ok(Self { endpoint, model, stream, cost, model_at, body })
+        Ok(Self { endpoint, model, stream, cost, model_at, body, form: None })
+    }
+
+    /// Returns the `content-type` of the body.
+    #[must_use]
+    pub fn content_type(&self) -> &str {
+        self.form.as_ref().map_or("application/json", Form::content_type)
+    }
+
+    /// Returns what tells the body from others; the boundary of a form does not.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let whole = self.form.is_none().then_some(&self.body[..]);
+        whole.into_iter().chain(self.form.iter().flat_map(Form::pieces))
     }
 
     /// Returns the body with the model's name replaced by `upstream`, copying only where they differ.
@@ -149,7 +190,8 @@ impl OpenAiRequest {
         if self.model == upstream {
             return self.body.clone();
         }
-        let name = Value::String(upstream.to_owned()).to_string();
+        let name = upstream.to_owned();
+        let name = if self.form.is_some() { name } else { Value::String(name).to_string() };
         let (start, end) = self.model_at;
         Bytes::from([&self.body[..start], name.as_bytes(), &self.body[end..]].concat())
     }
@@ -166,8 +208,11 @@ impl OpenAiRequest {
     ///
     /// [`Malformed`] names the field that cannot be read.
     pub fn work(&self) -> Result<Work, Malformed> {
-        let mut body: Map<String, Value> = serde_json::from_slice(&self.body)
-            .map_err(|error| Malformed::new("body", format!("must be a JSON object: {error}")))?;
+        let mut body: Map<String, Value> = match &self.form {
+            Some(form) => edits::fields(form)?,
+            None => serde_json::from_slice(&self.body)
+                .map_err(|error| Malformed::new("body", format!("must be a JSON object: {error}")))?,
+        };
         body.remove("model");
         body.remove("stream");
         let model = self.model.clone();
@@ -198,16 +243,24 @@ impl OpenAiRequest {
                     dimensions: body.get("dimensions").and_then(Value::as_u64),
                 }))
             }
-            Endpoint::Images => {
-                let size = body.remove("size").map(|size| size.to_string());
-                let (width, height) = parse_size(size.as_deref())?.unwrap_or((1024, 1024));
-                let prompt = body.remove("prompt").and_then(|prompt| prompt.as_str().map(str::to_owned));
-                let prompt = prompt.ok_or_else(|| Malformed::new("prompt", "must be a string"))?;
-                let count = body.remove("n").and_then(|n| n.as_u64()).unwrap_or(1);
-                Ok(Work::Image(ImageInference { model, prompt, width, height, steps: None, count, extra: body }))
-            }
+            Endpoint::Images => Ok(Work::Image(image(self, body)?)),
+            Endpoint::Edits => edits::work(self, body),
         }
     }
+}
+
+/// Reads the body of a request for images.
+pub(super) fn image(request: &OpenAiRequest, mut body: Map<String, Value>) -> Result<ImageInference, Malformed> {
+    if request.stream {
+        return Err(Malformed::new("stream", "must not be true: this model's provider sends images as a whole"));
+    }
+    let size = body.remove("size").map(|size| size.to_string());
+    let (width, height) = parse_size(size.as_deref())?.unwrap_or((1024, 1024));
+    let prompt = body.remove("prompt").and_then(|prompt| prompt.as_str().map(str::to_owned));
+    let prompt = prompt.ok_or_else(|| Malformed::new("prompt", "must be a string"))?;
+    let count = body.remove("n").and_then(|n| n.as_u64()).unwrap_or(1);
+    let task = ImageInference::new(request.model.clone(), prompt).size(width, height).count(count);
+    Ok(ImageInference { extra: body, ..task })
 }
 
 /// Checks that there is something to generate from and returns its length in bytes.
@@ -218,13 +271,13 @@ fn check_input(endpoint: Endpoint, input: Option<&RawValue>) -> Result<u64, Malf
     let well_typed = match endpoint {
         Endpoint::Chat => raw.starts_with('['),
         Endpoint::Embeddings | Endpoint::Responses => raw.starts_with('[') || raw.starts_with('"'),
-        Endpoint::Images => raw.starts_with('"'),
+        Endpoint::Images | Endpoint::Edits => raw.starts_with('"'),
     };
     if !well_typed {
         let wanted = match endpoint {
             Endpoint::Chat => "an array of messages",
             Endpoint::Embeddings | Endpoint::Responses => "a string or an array",
-            Endpoint::Images => "a string",
+            Endpoint::Images | Endpoint::Edits => "a string",
         };
         return Err(Malformed::new(field, format!("must be {wanted}, not {}", short(raw))));
     }
@@ -258,8 +311,8 @@ fn whole(field: &str, raw: Option<&RawValue>) -> Result<Option<u64>, Malformed> 
     }
 }
 
-fn parse_size(raw: Option<&str>) -> Result<Option<(u64, u64)>, Malformed> {
-    let Some(raw) = raw.filter(|raw| *raw != "null" && *raw != "\"auto\"") else { return Ok(None) };
+pub(super) fn parse_size(raw: Option<&str>) -> Result<Option<(u64, u64)>, Malformed> {
+    let Some(raw) = raw.filter(|raw| *raw != "null" && raw.trim_matches('"') != "auto") else { return Ok(None) };
     let text = raw.trim_matches('"');
     let pair = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     match pair {
@@ -269,7 +322,7 @@ fn parse_size(raw: Option<&str>) -> Result<Option<(u64, u64)>, Malformed> {
 }
 
 /// Cuts a value that goes into an error message.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     let mut cut: String = text.chars().take(40).collect();
     if cut.len() < text.len() {
         cut.push('…');
@@ -336,7 +389,7 @@ pub fn decode(endpoint: Endpoint, body: &[u8]) -> Result<Product, Malformed> {
             let finish_reason = choice.get("finish_reason").and_then(Value::as_str).map(str::to_owned);
             Ok(Product::Text(TextResult { text, finish_reason, usage }))
         }
-        Endpoint::Images => {
+        Endpoint::Images | Endpoint::Edits => {
             let text = |item: &Value, name: &str| item.get(name).and_then(Value::as_str).map(str::to_owned);
             let images = items("data")?
                 .iter()
@@ -366,95 +419,6 @@ fn decode_vector(item: &Value) -> Result<Vec<f32>, Malformed> {
         }
         _ => Err(wrong()),
     }
-}
-
-/// What an answer is labelled with: the model the caller named, an id and the Unix second.
-#[derive(Debug, Clone, Copy)]
-pub struct Label<'a> {
-    /// The model as the caller named it.
-    pub model: &'a str,
-    /// Id of the answer.
-    pub id: &'a str,
-    /// Unix time in seconds.
-    pub created: u64,
-}
-
-/// Writes a product as OpenAI's endpoints answer.
-#[must_use]
-pub fn render(product: &Product, label: Label<'_>, base64: bool) -> Value {
-    match product {
-        Product::Text(result) => json!({
-            "id": label.id, "object": "chat.completion", "created": label.created, "model": label.model,
-            "choices": [{
-                "index": 0, "logprobs": null,
-                "message": {"role": "assistant", "content": result.text, "refusal": null},
-                "finish_reason": result.finish_reason.as_deref().unwrap_or("stop"),
-            }],
-            "usage": usage(result.usage),
-        }),
-        Product::Image(result) => {
-            let data: Vec<Value> = result
-                .images
-                .iter()
-                .map(|image| match (&image.url, &image.base64) {
-                    (Some(url), _) => json!({"url": url}),
-                    (None, base64) => json!({"b64_json": base64}),
-                })
-                .collect();
-            json!({"created": label.created, "data": data})
-        }
-        Product::Embedding(result) => {
-            let data: Vec<Value> = result
-                .vectors
-                .iter()
-                .enumerate()
-                .map(|(index, vector)| {
-                    let embedding: Value = if base64 {
-                        STANDARD.encode(vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()).into()
-                    } else {
-                        vector.iter().map(|x| Value::from(*x)).collect()
-                    };
-                    json!({"object": "embedding", "index": index, "embedding": embedding})
-                })
-                .collect();
-            let tokens = result.usage.input_tokens.unwrap_or(0);
-            let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens});
-            json!({"object": "list", "data": data, "model": label.model, "usage": usage})
-        }
-        Product::Video(result) => {
-            let data: Vec<Value> = result.videos.iter().map(|video| json!({"url": video.url})).collect();
-            json!({"created": label.created, "data": data})
-        }
-        Product::Audio(result) => {
-            let data: Vec<Value> = result.audios.iter().map(|audio| json!({"url": audio.url})).collect();
-            json!({"created": label.created, "data": data})
-        }
-        Product::Raw(result) => json!({"data": result.items}),
-    }
-}
-
-fn usage(usage: Usage) -> Value {
-    let (input, output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
-    json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input.saturating_add(output)})
-}
-
-/// Writes one piece of a streamed text as the payload of a server-sent event.
-#[must_use]
-pub fn render_delta(delta: &TextDelta, label: Label<'_>, include_usage: bool) -> Option<Value> {
-    let mut choices = Vec::new();
-    if !delta.text.is_empty() || delta.finish_reason.is_some() {
-        let content =
-            if delta.text.is_empty() { json!({}) } else { json!({"role": "assistant", "content": delta.text}) };
-        choices.push(json!({"index": 0, "delta": content, "finish_reason": delta.finish_reason}));
-    }
-    let told = delta.usage.filter(|_| include_usage).map(usage);
-    if choices.is_empty() && told.is_none() {
-        return None;
-    }
-    Some(json!({
-        "id": label.id, "object": "chat.completion.chunk", "created": label.created, "model": label.model,
-        "choices": choices, "usage": told,
-    }))
 }
 
 /// Reads one event of a streamed chat completion; `None` for `[DONE]`.

@@ -13,7 +13,7 @@ use crate::task::{Message, TextDelta, TextInference, TextResult, Usage, Work};
 /// [`Malformed`] names the field that cannot be read, or that no other provider could serve.
 pub(super) fn work(model: String, stream: bool, mut body: Map<String, Value>) -> Result<Work, Malformed> {
     if body.get("previous_response_id").is_some_and(|id| !id.is_null()) {
-        let problem = "needs a provider that keeps responses, which this model's does not; send the whole input";
+        let problem = "names none that is kept here, and this model's provider keeps none; send the whole input";
         return Err(Malformed::new("previous_response_id", problem));
     }
     let mut messages = Vec::new();

@@ -126,7 +126,18 @@ impl RunwareTask {
                 let mut number = |name: &str| take(name).and_then(|value| value.as_u64());
                 let (width, height) = (number("width").unwrap_or(1024), number("height").unwrap_or(1024));
                 let (steps, count) = (number("steps"), number("numberResults").unwrap_or(1));
-                Ok(Work::Image(ImageInference { model, prompt, width, height, steps, count, extra: body }))
+                let (inputs, mask) = pictures(&mut body);
+                Ok(Work::Image(ImageInference {
+                    model,
+                    prompt,
+                    width,
+                    height,
+                    steps,
+                    count,
+                    inputs,
+                    mask,
+                    extra: body,
+                }))
             }
             "videoInference" | "audioInference" => {
                 // Some models need no prompt: a first frame or a track says it all.
@@ -159,6 +170,22 @@ impl RunwareTask {
             }
         }
     }
+}
+
+/// Takes out the images to begin from, where the first is a seed, and the mask.
+fn pictures(body: &mut Map<String, Value>) -> (Vec<String>, Option<String>) {
+    if !body.get("seedImage").is_some_and(Value::is_string) {
+        return (Vec::new(), None);
+    }
+    let mut take = |name: &str| if let Some(Value::String(image)) = body.remove(name) { Some(image) } else { None };
+    let (mut inputs, mask): (Vec<String>, _) = (take("seedImage").into_iter().collect(), take("maskImage"));
+    let all_texts = |list: &Vec<Value>| list.iter().all(Value::is_string);
+    if body.get("referenceImages").and_then(Value::as_array).is_some_and(all_texts)
+        && let Some(Value::Array(list)) = body.remove("referenceImages")
+    {
+        inputs.extend(list.into_iter().filter_map(|image| image.as_str().map(str::to_owned)));
+    }
+    (inputs, mask)
 }
 
 /// Returns the image that a video begins with, where that is all that `frameImages` says.
@@ -220,6 +247,12 @@ pub fn encode(work: &Work, upstream: &str, uuid: &str) -> Option<Map<String, Val
             if let Some(steps) = task.steps {
                 body.insert("steps".into(), steps.into());
             }
+            let mut inputs = task.inputs.iter();
+            body.extend(inputs.next().map(|image| ("seedImage".to_owned(), image.clone().into())));
+            if inputs.len() > 0 {
+                body.insert("referenceImages".into(), inputs.cloned().collect());
+            }
+            body.extend(task.mask.as_ref().map(|mask| ("maskImage".to_owned(), mask.clone().into())));
             // OpenAI's callers name the form of the answer, which Runware calls otherwise.
             if body.remove("response_format").is_some_and(|format| format == "b64_json") {
                 body.insert("outputType".into(), "base64Data".into());
