@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::MessageResponse;
 use serde::{Deserialize, Serialize};
 
 use crate::core::estimate::Forecast;
@@ -222,7 +221,7 @@ impl ModelCapacity {
 }
 
 /// Answer to an inquiry about one tenant.
-#[derive(Debug, Clone, Copy, MessageResponse)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct TenantView {
     pub(crate) queued: u32,
     pub(crate) in_flight: u32,

@@ -99,14 +99,14 @@ pub enum EventKind {
         /// As [`Error::reason`](crate::Error::reason) says it.
         reason: &'static str,
     },
-    /// A request was dropped after it had waited.
+    /// A request was dropped after it had waited, or abandoned in an attempt since its caller's deadline had passed.
     #[non_exhaustive]
     Shed {
         /// Who pays.
         tenant: Arc<str>,
         /// As [`Error::reason`](crate::Error::reason) says it.
         reason: &'static str,
-        /// How long it had waited.
+        /// How long ago it was admitted.
         waited: Duration,
     },
 }

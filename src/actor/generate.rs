@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt};
 use tokio::time::Instant;
@@ -246,17 +247,23 @@ where
     ///
     /// [`Error`]; its documentation says what each means and what to do.
     pub async fn with_lease(self) -> Result<(T, HeldLease, Receipt), Error> {
+        self.make().await
+    }
+
+    /// A block, since it waits by the hundred thousand: see [`run`].
+    fn make(self) -> impl Future<Output = Result<(T, HeldLease, Receipt), Error>> {
         let Self { fairflow, mut closure, spec, classify, .. } = self;
-        let classify = classify.as_ref();
-        let (value, slot, receipt) = run(&fairflow.engine, spec, |attempt| {
-            let attempt = closure(attempt);
-            async move {
-                let value = attempt.await.map_err(|error| read_failure(error, classify))?;
-                Ok(Yield { value, hints: RateHints::default() })
-            }
-        })
-        .await?;
-        Ok((value, HeldLease(slot), receipt))
+        async move {
+            let (value, slot, receipt) = run(&fairflow.engine, spec, |attempt| {
+                let attempt = closure(attempt);
+                async {
+                    let value = attempt.await.map_err(|error| read_failure(error, classify.as_ref()))?;
+                    Ok(Yield { value, hints: RateHints::default() })
+                }
+            })
+            .await?;
+            Ok((value, HeldLease(slot), receipt))
+        }
     }
 }
 
@@ -293,10 +300,9 @@ where
     type IntoFuture = BoxFuture<'a, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let (value, lease, _) = self.with_lease().await?;
+        Box::pin(self.make().map_ok(|(value, lease, _)| {
             lease.settle();
-            Ok(value)
-        })
+            value
+        }))
     }
 }

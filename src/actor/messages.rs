@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Addr, Message, MessageResponse};
+use actix::{Addr, Message};
 
 use super::capacity::{RouteView, TenantView};
 use super::dispatcher::Dispatcher;
@@ -16,9 +16,24 @@ use crate::core::outcome::Outcome;
 use crate::core::slab::Key;
 use crate::core::time::Time;
 
+/// Says what messages are answered with. Without actix's derive macros, which build a second `syn` for this.
+macro_rules! answered_with {
+    ($answer:ty: $($message:ident),+) => {
+        $(impl Message for $message {
+            type Result = $answer;
+        })+
+    };
+}
+
+answered_with!((): Submit, Cancel, Assign, Settle, Update, Claim, Allowed, Reopen, Signal, Hold, Recount, Join, Leave);
+answered_with!((): Stop, Wire, Withdraw, NewQueue, Reconfigure, Relimit, Shed, Died, Ensure, Retire);
+answered_with!(TenantView: Inspect);
+answered_with!(Tenants: TopTenants);
+#[cfg(test)]
+answered_with!((): Crash);
+
 /// Caller → queue: a request wants a slot.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Submit {
     pub(crate) tenant: Arc<str>,
     pub(crate) limits: TenantLimits,
@@ -29,15 +44,13 @@ pub(crate) struct Submit {
 }
 
 /// Caller → queue: whoever waited there has gone.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Cancel {
     pub(crate) seat: Arc<Seat>,
 }
 
 /// Queue → dispatcher: jobs for credits.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Assign {
     pub(crate) queue: u32,
     pub(crate) jobs: Vec<Job>,
@@ -53,8 +66,7 @@ pub(crate) struct Job {
 }
 
 /// Caller → dispatcher: an attempt ended.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Settle {
     pub(crate) key: Key,
     pub(crate) generation: u32,
@@ -66,8 +78,7 @@ pub(crate) struct Settle {
 ///
 /// Credits travel as a running total: the queue may have assigned `limit` jobs since this life of the dispatcher began.
 /// So a window that shrinks simply lowers the limit, and a lost or repeated message does no harm.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Update {
     pub(crate) route: usize,
     pub(crate) generation: u32,
@@ -88,8 +99,7 @@ pub(crate) enum Ended {
 }
 
 /// Dispatcher → account: jobs are about to be sent.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) member: u64,
     /// Slots in use before these jobs.
@@ -98,20 +108,17 @@ pub(crate) struct Claim {
 }
 
 /// Account → dispatcher: how many of the claimed jobs may go; when fewer, none more until [`Reopen`].
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Allowed {
     pub(crate) jobs: usize,
 }
 
 /// Account → dispatcher: the account may have room again.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Reopen;
 
 /// Dispatcher → account: an attempt ended, or a claim was not used.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Signal {
     pub(crate) member: u64,
     /// Slots in use now: a state, not a difference, so that a lost message does no lasting harm.
@@ -136,8 +143,7 @@ pub(crate) struct Limited {
 }
 
 /// Account → dispatcher: nothing may be sent before then.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Hold {
     pub(crate) until: Time,
     /// Why the route is suspended, if it is more than a pause.
@@ -145,33 +151,28 @@ pub(crate) struct Hold {
 }
 
 /// Supervisor → dispatcher: an earlier one of its route is gone; slots that it seemed to hold are free.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Recount;
 
 /// Supervisor → account: a dispatcher that uses it, in its present life.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Join {
     pub(crate) member: u64,
     pub(crate) dispatcher: Addr<Dispatcher>,
 }
 
 /// Supervisor → account: that dispatcher is no more.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Leave {
     pub(crate) member: u64,
 }
 
 /// Supervisor → any actor: end.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Stop;
 
 /// Supervisor → queue: its dispatchers, in the order of their routes.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) routes: Vec<Wired>,
 }
@@ -185,36 +186,30 @@ pub(crate) struct Wired {
 }
 
 /// Supervisor → queue: the model is no longer offered; serve what waits, then [`Retire`].
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Withdraw;
 
 /// Supervisor → dispatcher: there is a new queue; begin counting anew.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct NewQueue {
     pub(crate) queue: Addr<super::queue::QueueActor>,
     pub(crate) life: u32,
 }
 
 /// Supervisor → queue or dispatcher: new settings; what was learned stays.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Reconfigure(pub(crate) Arc<ModelSettings>);
 
 /// Supervisor → queue: tenants may have other limits now, those whose jobs wait already included.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Relimit(pub(crate) Arc<Settings>);
 
 /// Handle → queue: answer everything that waits with `no_capacity`; the drain's time is up.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Shed;
 
 /// Gateway → queue: what a tenant has and would wait.
-#[derive(Debug, Message)]
-#[rtype(result = "TenantView")]
+#[derive(Debug)]
 pub(crate) struct Inspect {
     pub(crate) tenant: Arc<str>,
     pub(crate) limits: TenantLimits,
@@ -222,19 +217,17 @@ pub(crate) struct Inspect {
 }
 
 /// Gateway → queue: tenants by what they have in flight, the largest first.
-#[derive(Debug, Message)]
-#[rtype(result = "Tenants")]
+#[derive(Debug)]
 pub(crate) struct TopTenants {
     pub(crate) most: usize,
 }
 
 /// Answer to [`TopTenants`]: name, waiting, in flight.
-#[derive(Debug, MessageResponse)]
+#[derive(Debug)]
 pub(crate) struct Tenants(pub(crate) Vec<(Arc<str>, u32, u32)>);
 
 /// Any actor, on its way out → supervisor.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Died(pub(crate) Who);
 
 /// Which actor.
@@ -249,18 +242,15 @@ pub(crate) enum Who {
 }
 
 /// Handle → supervisor: a model that is not configured is wanted; answers once it is registered.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Ensure(pub(crate) Arc<str>);
 
 /// Queue → supervisor: a model that was withdrawn has nothing left to do, or one that appeared on first use has been
 /// idle for long.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Retire(pub(crate) Arc<Model>);
 
 /// Test → any actor: panic while handling this.
 #[cfg(test)]
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Crash;

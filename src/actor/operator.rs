@@ -65,11 +65,14 @@ impl ModelEntry {
 }
 
 /// Handle → supervisor: an operator's wish; answers what is in force, `None` where no such model runs.
-#[derive(Debug, Message)]
-#[rtype(result = "Option<Override>")]
+#[derive(Debug)]
 pub(crate) struct Operate {
     pub(crate) model: Arc<str>,
     pub(crate) action: Action,
+}
+
+impl Message for Operate {
+    type Result = Option<Override>;
 }
 
 impl Handler<Operate> for Supervisor {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, Context, Handler, Recipient};
+use actix::{Actor, ActorContext, Addr, Context, Handler, MessageResult, Recipient};
 
 use super::capacity::{Millis, ModelCapacity, RouteView, TenantView, route_capacity};
 use super::clock::Clock;
@@ -443,25 +443,26 @@ impl Handler<Shed> for QueueActor {
 }
 
 impl Handler<Inspect> for QueueActor {
-    type Result = TenantView;
+    type Result = MessageResult<Inspect>;
 
-    fn handle(&mut self, inspect: Inspect, _: &mut Self::Context) -> TenantView {
+    fn handle(&mut self, inspect: Inspect, _: &mut Self::Context) -> Self::Result {
         let (queued, in_flight) = self.queue.tenant(&inspect.tenant);
         let wait =
             self.queue.wait(self.clock.now(), &inspect.tenant, &inspect.limits, inspect.class).unwrap_or_default();
-        TenantView { queued, in_flight, wait, reserved: self.queue.reservation(&inspect.tenant) }
+        let reserved = self.queue.reservation(&inspect.tenant);
+        MessageResult(TenantView { queued, in_flight, wait, reserved })
     }
 }
 
 impl Handler<TopTenants> for QueueActor {
-    type Result = Tenants;
+    type Result = MessageResult<TopTenants>;
 
-    fn handle(&mut self, top: TopTenants, _: &mut Self::Context) -> Tenants {
+    fn handle(&mut self, top: TopTenants, _: &mut Self::Context) -> Self::Result {
         let mut tenants: Vec<_> =
             self.queue.tenants().map(|(name, queued, flying)| (name.clone(), queued, flying)).collect();
         tenants.sort_by(|a, b| (b.2, b.1, &a.0).cmp(&(a.2, a.1, &b.0)));
         tenants.truncate(top.most);
-        Tenants(tenants)
+        MessageResult(Tenants(tenants))
     }
 }
 

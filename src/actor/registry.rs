@@ -170,6 +170,13 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct Live(Arc<Shared>);
 
+impl Live {
+    /// Returns what all handles and actors of the engine share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
+    }
+}
+
 impl Drop for Live {
     fn drop(&mut self) {
         if self.0.live.fetch_sub(1, Ordering::SeqCst) == 1 {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::Either;
 use tokio::time::Instant;
 
 use super::error::Error;
@@ -18,7 +17,7 @@ use super::handle::Engine;
 use super::lease::{Grant, Lease, Report, Waiting};
 use super::messages::Submit;
 use super::provider::{Attempt, Errand, Failure};
-use super::registry::{Live, Model, Shared};
+use super::registry::{Live, Model};
 use super::stats::Stats;
 use crate::core::cost::Cost;
 use crate::core::fair_queue::Class;
@@ -84,16 +83,15 @@ pub(crate) struct Slot {
     lease: Option<Lease>,
     hints: RateHints,
     tally: Tally,
-    shared: Arc<Shared>,
     admitted: Time,
     sent: Time,
-    _live: Live,
+    live: Live,
 }
 
 impl Slot {
     /// Ends the attempt well, with what it cost and used.
     pub(crate) fn succeed(mut self, cost: Option<Cost>, usage: Usage) {
-        let now = self.shared.clock.now();
+        let now = self.live.shared().clock.now();
         self.tally.stats.service.record(now.since(self.sent));
         self.tally.stats.sojourn.record(now.since(self.admitted));
         self.tally.stats.count_tokens(usage.input_tokens, usage.output_tokens);
@@ -135,130 +133,181 @@ impl Drop for Tally {
 
 /// Runs `call` once a slot is granted, and again while its failures are worth it, until the caller's deadline.
 ///
-/// Requests wait in their futures by the hundred thousand: so what only some of them need is boxed.
+/// Requests wait in this future by the hundred thousand. So it is a block and not an async function, which would keep its
+/// arguments twice, and what an attempt needs is boxed.
 pub(crate) fn run<T, F, Fut>(
     engine: &Engine,
     spec: Box<Spec>,
-    call: F,
+    mut call: F,
 ) -> impl Future<Output = Result<(T, Slot, Receipt), Error>>
 where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<Yield<T>, Failure>>,
 {
-    match spec.deadline {
-        None => Either::Left(attempts(engine, spec, call)),
-        // What the caller's own impatience ends is cancelled: no fault of the provider.
-        Some(deadline) => Either::Right(Box::pin(
-            tokio::time::timeout_at(deadline, attempts(engine, spec, call))
-                .map(|made| made.unwrap_or(Err(Error::DeadlineExceeded))),
-        )),
+    async move {
+        let model = match engine.shared.model(&spec.model) {
+            Some(model) => model,
+            None => Box::pin(engine.model(&spec.model)).await?,
+        };
+        let mut journey = Journey::begin(engine, spec, model);
+        let mut waiting = journey.submit().inspect_err(|error| journey.refused(error))?;
+        loop {
+            let grant = journey.grant(&mut waiting).await.inspect_err(|error| journey.refused(error))?;
+            match Box::pin(journey.attempt(grant, &mut call)).await? {
+                Made::Nothing(next) => waiting = next,
+                Made::Answer { value, hints, lease, sent, receipt } => {
+                    return Ok((value, journey.keep(lease, hints, sent), receipt));
+                }
+            }
+        }
     }
 }
 
-async fn attempts<T, F, Fut>(engine: &Engine, spec: Box<Spec>, mut call: F) -> Result<(T, Slot, Receipt), Error>
-where
-    F: FnMut(Attempt) -> Fut,
-    Fut: Future<Output = Result<Yield<T>, Failure>>,
-{
-    let shared = engine.shared.clone();
-    let found = engine.shared.model(&spec.model);
-    let model = match found {
-        Some(model) => model,
-        None => Box::pin(engine.model(&spec.model)).await?,
-    };
-    let mut tally = Tally { stats: model.stats.clone(), counted: false };
-    let live = shared.enter();
-    let admitted = shared.clock.now();
-    let tenant = spec.tenant.clone().unwrap_or_else(|| ANONYMOUS.into());
-    let mut journey = Journey { engine, spec: &spec, tenant, model, admitted, submissions: 0, failure: None };
-    let mut waiting = journey.submit().inspect_err(|error| journey.refused(&mut tally, error))?;
-    let mut served = Duration::ZERO;
-    let errand = Arc::new(Errand::default());
-    loop {
-        let granted = journey.grant(&mut waiting).await.inspect_err(|error| journey.refused(&mut tally, error))?;
-        let Grant { lease, attempt: number, timeout, sent } = granted;
+/// What came of an attempt that did not end the request.
+enum Made<T> {
+    /// An answer; its slot is still held.
+    Answer { value: T, hints: RateHints, lease: Lease, sent: Time, receipt: Receipt },
+    /// Nothing, and it waits for another.
+    Nothing(Waiting),
+}
+
+/// One request on its way, over any number of attempts.
+struct Journey<'a> {
+    engine: &'a Engine,
+    spec: Box<Spec>,
+    tenant: Arc<str>,
+    model: Arc<Model>,
+    admitted: Time,
+    submissions: u32,
+    failure: Option<Box<Failure>>,
+    tally: Tally,
+    live: Live,
+    /// Made for the first attempt.
+    errand: Option<Arc<Errand>>,
+    /// Time spent in attempts.
+    served: Duration,
+}
+
+impl<'a> Journey<'a> {
+    fn begin(engine: &'a Engine, mut spec: Box<Spec>, model: Arc<Model>) -> Self {
+        let shared = &engine.shared;
+        Self {
+            engine,
+            tenant: spec.tenant.take().unwrap_or_else(|| ANONYMOUS.into()),
+            spec,
+            admitted: shared.clock.now(),
+            submissions: 0,
+            failure: None,
+            tally: Tally { stats: model.stats.clone(), counted: false },
+            live: shared.enter(),
+            model,
+            errand: None,
+            served: Duration::ZERO,
+        }
+    }
+
+    /// Makes one attempt under its lease.
+    async fn attempt<T, F, Fut>(&mut self, grant: Grant, call: &mut F) -> Result<Made<T>, Error>
+    where
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<Yield<T>, Failure>>,
+    {
+        let shared = &self.engine.shared;
+        let Grant { lease, attempt: number, timeout, sent } = grant;
         let route = lease.route.clone();
-        let deadline = shared.clock.instant(sent + timeout);
-        let queued = sent.since(admitted).saturating_sub(served);
-        journey.dispatched(&route.provider_name, number, queued);
+        let timeout = shared.clock.instant(sent + timeout);
+        let deadline = self.spec.deadline.map_or(timeout, |at| at.min(timeout));
+        let queued = sent.since(self.admitted).saturating_sub(self.served);
+        self.dispatched(&route.provider_name, number, queued);
         let attempt = Attempt {
-            errand: errand.clone(),
+            errand: self.errand.get_or_insert_default().clone(),
             number,
-            last: number >= journey.most_attempts(),
+            last: number >= self.most_attempts(),
             lease: shared.next_lease(),
-            deadline: spec.deadline.map_or(deadline, |at| at.min(deadline)),
-            tenant: journey.tenant.clone(),
+            deadline,
+            tenant: self.tenant.clone(),
             provider: route.provider_name.clone(),
             upstream: route.upstream.clone(),
             client: route.provider.clone(),
         };
         // The call is made inside what is caught: an adapter may panic before it returns its future.
         let attempted = AssertUnwindSafe(async { call(attempt).await }).catch_unwind();
-        let mut failure = match Box::pin(tokio::time::timeout_at(deadline, attempted)).await {
+        let failure = match tokio::time::timeout_at(deadline, attempted).await {
             Ok(Ok(Ok(Yield { value, hints }))) => {
-                let now = shared.clock.now();
                 let receipt = Receipt {
                     queued,
-                    upstream: now.since(sent),
+                    upstream: shared.clock.now().since(sent),
                     attempts: number,
                     provider: route.provider_name.clone(),
                     upstream_model: route.upstream.clone(),
                 };
-                let slot = Slot { lease: Some(lease), hints, tally, shared, admitted, sent, _live: live };
-                return Ok((value, slot, receipt));
+                return Ok(Made::Answer { value, hints, lease, sent, receipt });
             }
             Ok(Ok(Err(failure))) => failure,
             Ok(Err(panic)) => {
                 // A fault of the adapter or the closure, not of the provider: no signal, and no second try.
                 lease.settle(Report::ended(Outcome::Rejected), None);
-                tally.end("internal");
                 let what = panic_message(panic.as_ref());
-                tracing::error!(model = %spec.model, "an attempt panicked: {what}");
-                return Err(Error::Internal(format!("the attempt panicked: {what}")));
+                tracing::error!(model = %self.spec.model, "an attempt panicked: {what}");
+                return Err(self.end(Error::Internal(format!("the attempt panicked: {what}"))));
+            }
+            Err(_) if deadline < timeout => {
+                // What the caller's own impatience ends is no fault of the provider.
+                lease.settle(Report::ended(Outcome::Cancelled), None);
+                self.refused(&Error::DeadlineExceeded);
+                return Err(Error::DeadlineExceeded);
             }
             Err(_) => Failure {
                 timed_out: true,
                 ..Failure::new(Outcome::Overloaded, "no answer within the attempt's timeout")
             },
         };
-        served += shared.clock.now().since(sent);
+        self.served += shared.clock.now().since(sent);
+        self.failed(lease, number, failure).map(Made::Nothing)
+    }
+
+    /// Decides what becomes of a request whose attempt failed: it waits for another, or ends.
+    fn failed(&mut self, lease: Lease, number: u32, mut failure: Failure) -> Result<Waiting, Error> {
         let report = Report::failed(&failure);
         if !failure.outcome.is_retryable() {
             lease.settle(report, None);
-            tally.end("rejected");
-            return Err(Error::Rejected(Box::new(failure)));
+            return Err(self.end(Error::Rejected(Box::new(failure))));
         }
-        failure.spent |= errand.is_spent();
-        if failure.spent && !journey.model.settings().resubmit {
+        failure.spent |= self.errand.as_ref().is_some_and(|errand| errand.is_spent());
+        if failure.spent && !self.model.settings().resubmit {
             lease.settle(report, None);
-            tally.end("unconfirmed");
-            return Err(Error::Unconfirmed(Box::new(failure)));
+            return Err(self.end(Error::Unconfirmed(Box::new(failure))));
         }
-        if number >= spec.max_attempts {
+        if number >= self.spec.max_attempts {
             lease.settle(report, None);
-            journey.failure = Some(Box::new(failure));
-            let retry_after = journey.model.settings().backoff.base;
-            return Err(journey.exhausted(number, retry_after)).inspect_err(|error| tally.end(error.reason()));
+            self.failure = Some(Box::new(failure));
+            let retry_after = self.model.settings().backoff.base;
+            let exhausted = self.exhausted(number, retry_after);
+            return Err(self.end(exhausted));
         }
-        journey.failed(&route.provider_name, number, failure);
-        let (waiter, next) = Waiting::new(journey.model.clone(), None, number, admitted);
+        if number < self.most_attempts() {
+            self.model.tap.tell(|| {
+                let (tenant, provider) = (self.tenant.clone(), lease.route.provider_name.clone());
+                EventKind::Retried { tenant, provider, attempt: number, outcome: failure.outcome }
+            });
+        }
+        self.failure = Some(Box::new(failure));
+        let (waiter, next) = Waiting::new(self.model.clone(), None, number, self.admitted);
         lease.settle(report, Some(waiter));
-        waiting = next;
+        Ok(next)
     }
-}
 
-/// One request on its way, over any number of attempts.
-struct Journey<'a> {
-    engine: &'a Engine,
-    spec: &'a Spec,
-    tenant: Arc<str>,
-    model: Arc<Model>,
-    admitted: Time,
-    submissions: u32,
-    failure: Option<Box<Failure>>,
-}
+    /// Counts the end of the request.
+    fn end(&mut self, error: Error) -> Error {
+        self.tally.end(error.reason());
+        error
+    }
 
-impl Journey<'_> {
+    /// Ends the journey with an answer whose slot is still held.
+    fn keep(self, lease: Lease, hints: RateHints, sent: Time) -> Slot {
+        Slot { lease: Some(lease), hints, tally: self.tally, admitted: self.admitted, sent, live: self.live }
+    }
+
     fn submit(&mut self) -> Result<Waiting, Error> {
         let shared = &self.engine.shared;
         let settings = self.model.settings();
@@ -313,20 +362,9 @@ impl Journey<'_> {
         });
     }
 
-    /// Remembers a failure that is worth another attempt.
-    fn failed(&mut self, provider: &Arc<str>, attempt: u32, failure: Failure) {
-        if attempt < self.most_attempts() {
-            self.model.tap.tell(|| {
-                let (tenant, provider) = (self.tenant.clone(), provider.clone());
-                EventKind::Retried { tenant, provider, attempt, outcome: failure.outcome }
-            });
-        }
-        self.failure = Some(Box::new(failure));
-    }
-
     /// Counts a request that ends without an attempt under way, and tells of it.
-    fn refused(&self, tally: &mut Tally, error: &Error) {
-        tally.end(error.reason());
+    fn refused(&mut self, error: &Error) {
+        self.tally.end(error.reason());
         let tenant = || self.tenant.clone();
         let reason = error.reason();
         let shared = &self.engine.shared;
@@ -337,10 +375,12 @@ impl Journey<'_> {
             Error::NoCapacity { .. } if !drained => {
                 self.model.tap.tell(|| EventKind::Rejected { tenant: tenant(), reason });
             }
-            Error::QueueTimeout { .. } | Error::NoCapacity { .. } | Error::Stopped => self.model.tap.tell(|| {
-                let waited = shared.clock.now().since(self.admitted);
-                EventKind::Shed { tenant: tenant(), reason, waited }
-            }),
+            Error::QueueTimeout { .. } | Error::DeadlineExceeded | Error::NoCapacity { .. } | Error::Stopped => {
+                self.model.tap.tell(|| {
+                    let waited = shared.clock.now().since(self.admitted);
+                    EventKind::Shed { tenant: tenant(), reason, waited }
+                })
+            }
             _ => self.model.tap.tell(|| EventKind::Rejected { tenant: tenant(), reason }),
         }
     }
@@ -348,16 +388,40 @@ impl Journey<'_> {
     /// Waits for a slot; submits anew where the actor that held the request died.
     async fn grant(&mut self, waiting: &mut Waiting) -> Result<Grant, Error> {
         loop {
-            match (&mut *waiting).await {
-                Some(Ok(grant)) => return Ok(grant),
-                Some(Err(Error::RetriesExhausted { attempts, retry_after, .. })) => {
-                    return Err(self.exhausted(attempts, retry_after));
-                }
-                Some(Err(error)) => return Err(error),
-                None if self.submissions > RESUBMISSIONS || self.engine.stopped() => return Err(Error::Stopped),
-                None => *waiting = Box::pin(self.resubmit()).await?,
+            if let Some(answer) = self.answer(waiting).await {
+                return answer;
             }
+            if self.submissions > RESUBMISSIONS || self.engine.stopped() {
+                return Err(Error::Stopped);
+            }
+            *waiting = Box::pin(self.resubmit()).await?;
         }
+    }
+
+    /// Waits for the queue's answer, until the caller's deadline; `None` where the actor that held the request died.
+    async fn answer(&mut self, waiting: &mut Waiting) -> Option<Result<Grant, Error>> {
+        let answer = match self.spec.deadline {
+            None => waiting.await,
+            Some(deadline) => match Box::pin(tokio::time::timeout_at(deadline, waiting)).await {
+                // The queue's clock may strike first.
+                Ok(Some(Err(Error::QueueTimeout { .. }))) if self.is_past(deadline) => {
+                    Some(Err(Error::DeadlineExceeded))
+                }
+                Ok(answer) => answer,
+                Err(_) => Some(Err(Error::DeadlineExceeded)),
+            },
+        };
+        answer.map(|granted| {
+            granted.map_err(|error| match error {
+                Error::RetriesExhausted { attempts, retry_after, .. } => self.exhausted(attempts, retry_after),
+                other => other,
+            })
+        })
+    }
+
+    fn is_past(&self, deadline: Instant) -> bool {
+        let clock = self.engine.shared.clock;
+        clock.time(deadline) <= clock.now()
     }
 
     async fn resubmit(&mut self) -> Result<Waiting, Error> {

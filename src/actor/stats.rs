@@ -75,8 +75,9 @@ impl Histogram {
     }
 }
 
-/// How a request ended, as `fairflow_requests_total` labels it: `success` or the reason of the refusal.
-pub const REQUEST_OUTCOMES: [&str; 14] = [
+/// How a request ended, as `fairflow_requests_total` labels it: `success`, `cancelled` where its caller left, or the
+/// reason of the refusal.
+pub const REQUEST_OUTCOMES: [&str; 15] = [
     "success",
     "cancelled",
     "invalid_request",
@@ -88,6 +89,7 @@ pub const REQUEST_OUTCOMES: [&str; 14] = [
     "queue_timeout",
     "retries_exhausted",
     "upstream_timeout",
+    "deadline_exceeded",
     "unconfirmed",
     "rejected",
     "internal",

@@ -42,7 +42,7 @@ tier = "standard"
 api_keys = ["{}"]
 reserve = {{ "gpt-test" = 4 }}
 "#,
-        KeyHash::of("k")
+        KeyHash([7; 32])
     );
     let config = Config::from_toml(&text).expect("parses");
     let settings = config.validate().expect("valid");

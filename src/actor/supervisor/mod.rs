@@ -230,9 +230,12 @@ impl Actor for Supervisor {
 }
 
 /// Handle → supervisor: run on these settings.
-#[derive(Debug, Message)]
-#[rtype(result = "Result<(), String>")]
+#[derive(Debug)]
 pub(crate) struct Apply(pub(crate) Arc<Settings>);
+
+impl Message for Apply {
+    type Result = Result<(), String>;
+}
 
 impl Handler<Apply> for Supervisor {
     type Result = Result<(), String>;
@@ -329,11 +332,15 @@ impl Supervisor {
 
 /// Test → supervisor: make an actor of a model panic.
 #[cfg(test)]
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) enum CrashIn {
     Queue(Arc<str>),
     Dispatcher(Arc<str>, usize),
+}
+
+#[cfg(test)]
+impl Message for CrashIn {
+    type Result = ();
 }
 
 #[cfg(test)]
