@@ -117,8 +117,18 @@ struct Writer {
 }
 
 enum Dialect {
-    Chat { model: String, id: String, with_usage: bool },
-    Responses { model: String, id: String, writer: responses::Writer },
+    /// `begun` once the role was told.
+    Chat {
+        model: String,
+        id: String,
+        with_usage: bool,
+        begun: bool,
+    },
+    Responses {
+        model: String,
+        id: String,
+        writer: responses::Writer,
+    },
     Runware(RunwareTask),
 }
 
@@ -133,7 +143,7 @@ impl Writer {
             Wire::OpenAi(request) => {
                 let options = request.field("stream_options");
                 let with_usage = options.is_some_and(|options| options.get("include_usage") == Some(&json!(true)));
-                Dialect::Chat { model: request.model.clone(), id: answer_id(id), with_usage }
+                Dialect::Chat { model: request.model.clone(), id: answer_id(id), with_usage, begun: false }
             }
             Wire::Runware(task) => Dialect::Runware(task.clone()),
         };
@@ -149,8 +159,10 @@ impl Writer {
     fn delta(&mut self, delta: &TextDelta) -> String {
         let created = self.created;
         match &mut self.dialect {
-            Dialect::Chat { model, id, with_usage } => {
-                openai::render_delta(delta, Label { model, id, created }, *with_usage).as_ref().map(event)
+            Dialect::Chat { model, id, with_usage, begun } => {
+                let chunks = openai::render_delta(delta, Label { model, id, created }, !*begun, *with_usage);
+                *begun |= !chunks.is_empty();
+                Some(chunks.iter().map(event).collect())
             }
             Dialect::Responses { model, id, writer } => {
                 writer.delta(delta, Label { model, id, created }).map(|written| named(&[written]))

@@ -33,6 +33,8 @@ test('chat, plain and streamed', async () => {
     usage = chunk.usage ?? usage
   }
   assert.ok(text.includes('simulated') && usage.completion_tokens > 0)
+  const whole = await client.chat.completions.stream({ model: 'sim:text@1', messages }).finalChatCompletion()
+  assert.equal(whole.choices[0].message.role, 'assistant')
 })
 
 test('images and models', async () => {

@@ -122,6 +122,15 @@ class OpenAi(unittest.TestCase):
                 self.assertEqual(len(reasons), 1)
                 self.assertGreater(usage.completion_tokens, 0)
 
+    def test_chat_streamed_by_the_helper_that_puts_pieces_together(self):
+        for model in ("chat-oai", "chat-rw"):
+            with self.subTest(model):
+                messages = self.messages()
+                with self.client.chat.completions.stream(model=model, messages=messages, max_tokens=12) as stream:
+                    whole = stream.get_final_completion()
+                self.assertEqual(whole.choices[0].message.role, "assistant")
+                self.assertTrue(whole.choices[0].message.content)
+
     def test_a_stream_left_half_way_frees_its_slot(self):
         for _ in range(8):
             with self.client.chat.completions.create(

@@ -76,21 +76,54 @@ fn usage(usage: Usage) -> Value {
     json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input.saturating_add(output)})
 }
 
-/// Writes one piece of a streamed text as the payload of a server-sent event.
+/// Writes one piece of a streamed text as the payloads of server-sent events.
+///
+/// The `first` one names the role, and no other: SDKs put pieces of text together, and the role is one. Usage has a
+/// payload of its own, without choices, and is there only where the caller asked for it (`with_usage`).
 #[must_use]
-pub fn render_delta(delta: &TextDelta, label: Label<'_>, include_usage: bool) -> Option<Value> {
-    let mut choices = Vec::new();
+pub fn render_delta(delta: &TextDelta, label: Label<'_>, first: bool, with_usage: bool) -> Vec<Value> {
+    let chunk = |choices: Value| {
+        json!({
+            "id": label.id, "object": "chat.completion.chunk", "created": label.created, "model": label.model,
+            "choices": choices,
+        })
+    };
+    let mut chunks = Vec::new();
     if !delta.text.is_empty() || delta.finish_reason.is_some() {
-        let content =
-            if delta.text.is_empty() { json!({}) } else { json!({"role": "assistant", "content": delta.text}) };
-        choices.push(json!({"index": 0, "delta": content, "finish_reason": delta.finish_reason}));
+        let mut said = json!({});
+        if first {
+            said["role"] = "assistant".into();
+        }
+        if !delta.text.is_empty() {
+            said["content"] = delta.text.as_str().into();
+        }
+        chunks.push(chunk(json!([{"index": 0, "delta": said, "finish_reason": delta.finish_reason}])));
     }
-    let told = delta.usage.filter(|_| include_usage).map(usage);
-    if choices.is_empty() && told.is_none() {
-        return None;
+    if let Some(told) = delta.usage.filter(|_| with_usage) {
+        let mut last = chunk(json!([]));
+        last["usage"] = usage(told);
+        chunks.push(last);
     }
-    Some(json!({
-        "id": label.id, "object": "chat.completion.chunk", "created": label.created, "model": label.model,
-        "choices": choices, "usage": told,
-    }))
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_role_comes_once_and_usage_by_itself() {
+        let label = Label { model: "m", id: "chatcmpl-1", created: 1 };
+        let delta = TextDelta { text: "a".into(), finish_reason: None, usage: None };
+        assert_eq!(
+            render_delta(&delta, label, true, true)[0]["choices"][0]["delta"],
+            json!({"role": "assistant", "content": "a"})
+        );
+        let used = Usage { input_tokens: Some(1), output_tokens: Some(2), ..Usage::default() };
+        let end = TextDelta { text: String::new(), finish_reason: Some("stop".into()), usage: Some(used) };
+        let [stop, told] = &render_delta(&end, label, false, true)[..] else { panic!("two chunks") };
+        assert_eq!((&stop["choices"][0]["delta"], stop.get("usage")), (&json!({}), None));
+        assert_eq!((&told["choices"], &told["usage"]["total_tokens"]), (&json!([]), &json!(3)));
+        assert_eq!(render_delta(&end, label, false, false), [stop.clone()]);
+    }
 }
