@@ -1,9 +1,26 @@
 //! Pages that need nothing beside them: no scripts, nothing loaded, light and dark.
 
+use std::path::{Path, PathBuf};
+
 use plotters::style::RGBColor;
 
 use super::format::short;
 use super::plots::Plot;
+
+/// Returns where the report goes, and makes its folder: before the work, so that a long run is not lost for it.
+///
+/// # Errors
+///
+/// In words, where it is none and cannot be made one, or nothing can be written there.
+pub(super) fn report_in(out: &Path) -> Result<PathBuf, String> {
+    let cannot = |error: std::io::Error| {
+        format!("--out {}: no report can be written there ({error}); name another folder", out.display())
+    };
+    std::fs::create_dir_all(out).map_err(cannot)?;
+    let path = out.join("report.html");
+    std::fs::OpenOptions::new().append(true).create(true).open(&path).map_err(cannot)?;
+    Ok(path)
+}
 
 const STYLE: &str = include_str!("page.css");
 

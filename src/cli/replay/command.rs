@@ -1,11 +1,12 @@
 //! Arguments of `fairflow replay`, and what it leaves behind.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::super::page;
 use super::ask::{self, Ask};
 use super::record::Replay;
 use super::target::{Embedded, Gateway, Target};
@@ -73,7 +74,14 @@ pub(in crate::cli) fn main(options: &Options) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(options, &trace, &ask) {
+    let path = match page::report_in(&options.out) {
+        Ok(path) => path,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(options, &trace, &ask, &path) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -82,7 +90,7 @@ pub(in crate::cli) fn main(options: &Options) -> ExitCode {
     }
 }
 
-fn run(options: &Options, trace: &trace::Trace, ask: &Ask) -> Result<(), Box<dyn std::error::Error>> {
+fn run(options: &Options, trace: &trace::Trace, ask: &Ask, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (records, samples) = runtime.block_on(async {
         let target = match &options.target {
@@ -100,9 +108,7 @@ fn run(options: &Options, trace: &trace::Trace, ask: &Ask) -> Result<(), Box<dyn
         samples,
     };
     println!("{}", summary::text_table(&summary::summarize(&replay)));
-    std::fs::create_dir_all(&options.out)?;
-    let path = options.out.join("report.html");
-    std::fs::write(&path, report::html(&replay)?)?;
+    std::fs::write(path, report::html(&replay)?)?;
     println!("report: {}", path.display());
     Ok(())
 }

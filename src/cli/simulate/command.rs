@@ -4,6 +4,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::super::page;
 use super::super::plots::PlotError;
 use super::{play, plots, report, table, trace};
 use crate::sim::{Controller, Scenario, ScenarioError, library};
@@ -63,7 +64,14 @@ pub(in crate::cli) fn main(options: &Options) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(options, &scenarios) {
+    let path = match page::report_in(&options.out) {
+        Ok(path) => path,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(options, &scenarios, &path) {
         Ok(missed) => ExitCode::from(u8::from(options.check && missed)),
         Err(error) => {
             eprintln!("{error}");
@@ -112,16 +120,14 @@ fn scenario(name: &str) -> Result<Scenario, ScenarioError> {
 }
 
 /// Plays, prints, writes. Says whether a scenario missed what it expects.
-fn run(options: &Options, scenarios: &[Scenario]) -> Result<bool, PlotError> {
+fn run(options: &Options, scenarios: &[Scenario], path: &Path) -> Result<bool, PlotError> {
     let controllers = if options.compare { Controller::ALL.as_slice() } else { &[Controller::Fairflow] };
     let results = play::play(scenarios, controllers, options.seed, options.seeds);
     for result in &results {
         println!("{}", table::text(result));
     }
-    std::fs::create_dir_all(&options.out)?;
     let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
-    let path = options.out.join("report.html");
-    std::fs::write(&path, report::html(&results, &format!("fairflow {command}"), options.seed, options.seeds)?)?;
+    std::fs::write(path, report::html(&results, &format!("fairflow {command}"), options.seed, options.seeds)?)?;
     println!("report: {}", path.display());
     if options.svg {
         for result in &results {
