@@ -1,8 +1,12 @@
 //! Checks `[providers]`: each kind's keys, and its service's address where none is given.
 
+use std::path::Path;
+
 use super::error::nearest;
 use super::schema::{PollConfig, ProviderConfig, RateConfig, SimConfig};
-use super::settings::{Endpoint, PollSettings, Preset, ProviderKind, ProviderSettings, RunwareSettings, TaskSettings};
+use super::settings::{
+    Authorities, Endpoint, PollSettings, Preset, ProviderKind, ProviderSettings, RunwareSettings, TaskSettings,
+};
 use super::validate::Check;
 use crate::core::pacer::Rates;
 
@@ -71,9 +75,10 @@ fn check_keys(check: &mut Check, path: &str, raw: &ProviderConfig) {
     let polled = ["bfl", "fal", "replicate", "ark"];
     let polled_or_runware = ["bfl", "fal", "replicate", "ark", "runware"];
     let reached = ["openai", "runware", "bfl", "fal", "replicate", "ark"];
-    let keys: [(&str, bool, &[&str]); 8] = [
+    let keys: [(&str, bool, &[&str]); 9] = [
         ("base_url", raw.base_url.is_some(), &reached),
         ("api_key", raw.api_key.is_some(), &reached),
+        ("ca_file", raw.ca_file.is_some(), &reached),
         ("sim", raw.sim.is_some(), &["sim"]),
         ("key_header", raw.key_header.is_some(), &["openai"]),
         ("api_version", raw.api_version.is_some(), &["openai"]),
@@ -104,13 +109,39 @@ fn endpoint(check: &mut Check, path: &str, raw: &ProviderConfig, default: Option
         check
             .problem(format!("{path}.api_version"), format!("{version:?} is no version; write it like \"2024-10-21\""));
     }
+    let base_url = base_url(check, path, raw.base_url.as_deref().or(default));
     Endpoint {
-        base_url: base_url(check, path, raw.base_url.as_deref().or(default)),
+        authorities: raw.ca_file.as_deref().and_then(|file| authorities(check, path, file, &base_url)),
+        base_url,
         api_key: check.key(&format!("{path}.api_key"), raw.api_key.as_ref()),
         bare_key,
         api_version: raw.api_version.clone(),
         max_response: raw.max_response.map_or(DEFAULT_MAX_RESPONSE, |size| size.0),
     }
+}
+
+/// Reads the certificates of a provider's own authority.
+fn authorities(check: &mut Check, path: &str, file: &Path, base_url: &str) -> Option<Authorities> {
+    let path = format!("{path}.ca_file");
+    if !base_url.starts_with("https://") {
+        check.problem(&path, format!("is for https, and base_url is {base_url:?}; leave it out, or give an https URL"));
+    }
+    let pem = match std::fs::read(file) {
+        Ok(pem) => pem,
+        Err(error) => {
+            check.problem(path, format!("{} cannot be read: {error}", file.display()));
+            return None;
+        }
+    };
+    if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+        let problem = format!(
+            "{} holds no certificate; give a file of PEM, which begins with -----BEGIN CERTIFICATE-----",
+            file.display()
+        );
+        check.problem(path, problem);
+        return None;
+    }
+    Some(Authorities { file: file.to_owned(), pem: pem.into() })
 }
 
 fn poll(check: &mut Check, path: &str, raw: Option<&PollConfig>) -> PollSettings {

@@ -100,6 +100,13 @@ impl ProviderConfig {
         Self::of("custom")
     }
 
+    /// Trusts the certificates of a file (PEM) beside the system's.
+    #[must_use]
+    pub fn ca_file(mut self, file: impl Into<std::path::PathBuf>) -> Self {
+        self.ca_file = Some(file.into());
+        self
+    }
+
     /// Says where its key is found.
     #[must_use]
     pub fn api_key(mut self, key: KeySource) -> Self {

@@ -48,7 +48,8 @@ fn provider(settings: &ProviderSettings) -> Value {
 fn endpoint(endpoint: &Endpoint) -> Value {
     let key = endpoint.api_key.as_ref().map(|_| "[redacted]");
     let url = without_credentials(&endpoint.base_url);
-    json!({"base_url": url, "api_key": key, "max_response": Size(endpoint.max_response)})
+    let ca_file = endpoint.authorities.as_ref().map(|own| &own.file);
+    json!({"base_url": url, "ca_file": ca_file, "api_key": key, "max_response": Size(endpoint.max_response)})
 }
 
 /// Leaves out what a URL may hold between its scheme and its host, and its query.

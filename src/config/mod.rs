@@ -31,8 +31,8 @@ pub use self::schema::{
 };
 pub use self::secret::{KeyHash, KeySource};
 pub use self::settings::{
-    Endpoint, ModelSettings, PollSettings, Preset, ProviderKind, ProviderSettings, RouteSettings, RunwareSettings,
-    Settings, TaskSettings, TenantPolicy, UnknownModels,
+    Authorities, Endpoint, ModelSettings, PollSettings, Preset, ProviderKind, ProviderSettings, RouteSettings,
+    RunwareSettings, Settings, TaskSettings, TenantPolicy, UnknownModels,
 };
 pub use self::units::{Size, Span};
 

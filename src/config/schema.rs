@@ -100,6 +100,10 @@ pub struct ProviderConfig {
     /// Key sent with each request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<KeySource>,
+    /// File of certificates (PEM) that are trusted beside the system's, for a provider whose certificate comes from an
+    /// authority of its own; for `https` and the socket alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// Most requests in flight over all models of the account; default no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<u32>,

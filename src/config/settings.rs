@@ -167,11 +167,22 @@ impl Default for PollSettings {
     }
 }
 
+/// Certificates that are trusted beside the system's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorities {
+    /// Where they were read.
+    pub file: PathBuf,
+    /// The file as it was then.
+    pub pem: Arc<[u8]>,
+}
+
 /// Where an HTTP provider answers.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     /// Without a slash at its end.
     pub base_url: String,
+    /// Trusted for this provider.
+    pub authorities: Option<Authorities>,
     /// Sent as a bearer token, or as the provider wants it.
     pub api_key: Option<SecretString>,
     /// Whether the key goes as it is into the header `api-key`.
@@ -185,9 +196,10 @@ pub struct Endpoint {
 impl PartialEq for Endpoint {
     fn eq(&self, other: &Self) -> bool {
         // Taken apart, so that a field that is added is not forgotten here.
-        let Self { base_url, api_key, bare_key, api_version, max_response } = self;
+        let Self { base_url, authorities, api_key, bare_key, api_version, max_response } = self;
         let key = |key: &Option<SecretString>| key.as_ref().map(|key| key.expose_secret().to_owned());
         base_url == &other.base_url
+            && authorities == &other.authorities
             && key(api_key) == key(&other.api_key)
             && bare_key == &other.bare_key
             && api_version == &other.api_version

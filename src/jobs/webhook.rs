@@ -94,7 +94,7 @@ impl Webhooks {
             // A redirect would lead around the guard.
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .tls_backend_preconfigured(crate::provider::http::tls(true)?)
+            .tls_backend_preconfigured(crate::provider::http::tls(true, None)?)
             .build()
             .map_err(|error| format!("no HTTP client: {error}"))?;
         *kept = Some((hosts.to_vec(), client.clone()));

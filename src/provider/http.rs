@@ -8,12 +8,14 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, IntoUrl, Method, RequestBuilder, Response, redirect};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls_platform_verifier::{BuilderVerifierExt, Verifier};
 use secrecy::{ExposeSecret, SecretString};
 
 pub(super) use super::classify::classify;
 use super::{Failure, Outcome};
-use crate::config::Endpoint;
+use crate::config::{Authorities, Endpoint};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most of an error's body that is read and passed on.
@@ -38,7 +40,7 @@ impl Http {
 
     /// As [`new`](Self::new), with the key in headers of the provider's own choice.
     pub(super) fn with_headers(endpoint: &Endpoint, headers: HeaderMap) -> Result<Self, String> {
-        let client = client(&endpoint.base_url, headers)?;
+        let client = client(&endpoint.base_url, endpoint.authorities.as_ref(), headers)?;
         Ok(Self { client, base_url: endpoint.base_url.as_str().into(), max_response: endpoint.max_response })
     }
 
@@ -90,7 +92,7 @@ impl Http {
 /// # Errors
 ///
 /// A sentence, when TLS cannot be set up.
-pub(crate) fn client(base_url: &str, headers: HeaderMap) -> Result<Client, String> {
+pub(crate) fn client(base_url: &str, own: Option<&Authorities>, headers: HeaderMap) -> Result<Client, String> {
     Client::builder()
         .default_headers(headers)
         .connect_timeout(CONNECT_TIMEOUT)
@@ -99,7 +101,7 @@ pub(crate) fn client(base_url: &str, headers: HeaderMap) -> Result<Client, Strin
         .no_proxy()
         .tcp_nodelay(true)
         .pool_idle_timeout(Duration::from_secs(60))
-        .tls_backend_preconfigured(tls(base_url.starts_with("https"))?)
+        .tls_backend_preconfigured(tls(base_url.starts_with("https"), own)?)
         .build()
         .map_err(|error| format!("no HTTP client: {error}"))
 }
@@ -125,14 +127,26 @@ pub(super) fn secret_header(text: &str) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-/// Sets up TLS without touching the process-wide default; an account without `https` trusts nobody.
-pub(crate) fn tls(https: bool) -> Result<rustls::ClientConfig, String> {
+/// Sets up TLS without touching the process-wide default; an account without `https` trusts nobody, one with
+/// authorities of `own` trusts these beside the system's.
+///
+/// # Errors
+///
+/// A sentence that says what is missing, or wrong with the file of certificates.
+pub(crate) fn tls(https: bool, own: Option<&Authorities>) -> Result<rustls::ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = rustls::ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let failed = |error| format!("TLS cannot be set up: {error}; are root certificates installed?");
     let config = config.map_err(failed)?;
     if !https {
         return Ok(config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
+    }
+    if let Some(own) = own {
+        let wrong = |error: &dyn std::fmt::Display| format!("ca_file {} cannot be used: {error}", own.file.display());
+        let roots: Vec<_> =
+            CertificateDer::pem_slice_iter(&own.pem).collect::<Result<_, _>>().map_err(|error| wrong(&error))?;
+        let verifier = Verifier::new_with_extra_roots(roots, provider).map_err(|error| wrong(&error))?;
+        return Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth());
     }
     Ok(config.with_platform_verifier().map_err(failed)?.with_no_client_auth())
 }
@@ -170,10 +184,17 @@ fn transport(error: &reqwest::Error) -> Failure {
         "the connection to the provider broke"
     };
     // The URL stays out of it: it may hold what should not be logged.
-    let cause = std::error::Error::source(error).map_or(String::new(), |cause| format!(" ({cause})"));
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let cause = causes.last().map_or(String::new(), |cause| format!(" ({cause}){}", remedy(&cause.to_string())));
     // A request that never had a connection was certainly not taken.
     let spent = !error.is_connect();
     Failure { spent, ..Failure::new(Outcome::Overloaded, format!("{what}{cause}")) }
+}
+
+/// Says what helps against a certificate that is not trusted; nothing where that is not the trouble.
+pub(super) fn remedy(cause: &str) -> &'static str {
+    let unknown = cause.contains("UnknownIssuer") || cause.contains("invalid peer certificate");
+    if unknown { "; if its certificate comes from an authority of your own, name that in ca_file" } else { "" }
 }
 
 #[cfg(test)]

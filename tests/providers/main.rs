@@ -10,3 +10,4 @@ mod resume;
 mod runware;
 mod shapes;
 mod socket;
+mod tls;

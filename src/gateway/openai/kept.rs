@@ -79,8 +79,7 @@ fn key(request: &HttpRequest, gateway: &Gateway, response: &str) -> Result<Key, 
 
 fn find(gateway: &Gateway, key: &Key) -> Option<Arc<Kept>> {
     let (_, watch) = gateway.responses.find(key, gateway.fairflow.now())?;
-    let kept = watch.borrow().clone();
-    kept
+    watch.borrow().clone()
 }
 
 /// Puts the conversation that a request continues before its input, where the gateway keeps it.

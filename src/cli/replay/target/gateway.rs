@@ -61,7 +61,7 @@ impl Gateway {
         if let Some(key) = key {
             headers.insert(AUTHORIZATION, bearer(key)?);
         }
-        let gateway = Self { client: client(base, headers)?, base: format!("{base}/v1") };
+        let gateway = Self { client: client(base, None, headers)?, base: format!("{base}/v1") };
         let answer = gateway.client.get(format!("{}/models", gateway.base)).timeout(LOOK_TIMEOUT).send().await;
         let answer = answer
             .map_err(|_| format!("--target {url}: nobody answers there; start a gateway with: fairflow serve"))?;

@@ -15,7 +15,8 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::Object;
-use crate::provider::http::tls;
+use crate::config::Endpoint;
+use crate::provider::http::{remedy, tls};
 use crate::provider::runware::refusals::coded;
 use crate::provider::{Failure, Outcome};
 
@@ -45,7 +46,8 @@ impl std::fmt::Debug for Address {
 
 impl Address {
     /// Derives the socket's address from that of the REST API: the same, but for the service's own host.
-    pub(super) fn new(base_url: &str, max_message: usize) -> Result<Self, String> {
+    pub(super) fn new(endpoint: &Endpoint) -> Result<Self, String> {
+        let Endpoint { base_url, max_response: max_message, .. } = endpoint;
         let wrong = || format!("{base_url:?} is no URL of a provider");
         let url = reqwest::Url::parse(base_url).map_err(|_| wrong())?;
         let host = match url.host_str().ok_or_else(wrong)? {
@@ -55,14 +57,18 @@ impl Address {
         let secure = url.scheme() == "https";
         let port = url.port_or_known_default().ok_or_else(wrong)?;
         let scheme = if secure { "wss" } else { "ws" };
-        let tls = if secure { Some(TlsConnector::from(Arc::new(tls(true)?))) } else { None };
+        let tls =
+            if secure { Some(TlsConnector::from(Arc::new(tls(true, endpoint.authorities.as_ref())?))) } else { None };
         let uri = format!("{scheme}://{host}:{port}{}", url.path());
-        Ok(Self { host: host.trim_matches(['[', ']']).to_owned(), port, uri, tls, max_message })
+        Ok(Self { host: host.trim_matches(['[', ']']).to_owned(), port, uri, tls, max_message: *max_message })
     }
 
     async fn connect(&self) -> Result<Stream, Failure> {
         let failed = |what: &dyn std::fmt::Display| {
-            Failure::new(Outcome::Overloaded, format!("the provider's socket cannot be reached ({what})"))
+            Failure::new(
+                Outcome::Overloaded,
+                format!("the provider's socket cannot be reached ({what}){}", remedy(&what.to_string())),
+            )
         };
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| failed(&error))?;
         tcp.set_nodelay(true).map_err(|error| failed(&error))?;

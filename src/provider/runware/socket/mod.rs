@@ -101,12 +101,8 @@ impl Socket {
     }
 
     fn with_beat(endpoint: &Endpoint, poll: &PollSettings, beat: Beat) -> Result<Self, String> {
-        let shared = Shared {
-            address: Address::new(&endpoint.base_url, endpoint.max_response)?,
-            key: endpoint.api_key.clone(),
-            beat,
-            waiting: Mutex::default(),
-        };
+        let shared =
+            Shared { address: Address::new(endpoint)?, key: endpoint.api_key.clone(), beat, waiting: Mutex::default() };
         let budget = Budget::new(poll.per_second);
         Ok(Self { shared: Arc::new(shared), outbox: Mutex::new(None), poll: poll.clone(), budget })
     }

@@ -60,6 +60,7 @@ fn data(items: Value) -> Vec<Say> {
 fn socket(url: &str, key: &str, beat: Beat) -> Socket {
     let endpoint = Endpoint {
         base_url: url.to_owned(),
+        authorities: None,
         api_key: Some(SecretString::from(key)),
         bare_key: false,
         api_version: None,
