@@ -67,19 +67,7 @@ impl ImageInference {
         self
     }
 
-    /// Sets how many images are wanted; default 1.
-    #[must_use]
-    pub fn count(mut self, count: u64) -> Self {
-        self.count = count;
-        self
-    }
-
-    /// Sets any other parameter, under the name the provider knows.
-    #[must_use]
-    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.extra.insert(name.into(), value.into());
-        self
-    }
+    setters!(count, extra);
 }
 
 /// One image: where it is, or itself.

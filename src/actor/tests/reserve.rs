@@ -11,7 +11,7 @@ use crate::config::Config;
 const SERVICE: Duration = Duration::from_millis(400);
 
 /// Runs a test in an actix system whose clock stands still while anything can be done.
-fn paused<T>(test: impl Future<Output = T>) -> T {
+pub(super) fn paused<T>(test: impl Future<Output = T>) -> T {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let system = actix::System::with_tokio_rt(|| runtime().expect("a runtime"));
     system.block_on(test)
