@@ -90,6 +90,7 @@ pub use actor::learned;
 pub use actor::operator;
 pub use actor::run::Receipt;
 pub use actor::stats;
+pub use actor::streams::Streams;
 pub use actor::supervisor::ProviderFactory;
 pub use actor::{Call, Generate, HeldLease, Watch};
 pub use config::Config;

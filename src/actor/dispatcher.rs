@@ -1,5 +1,6 @@
 //! One route's dispatcher: paces itself by its gates, pulls jobs with credits, and learns from how they end.
 
+mod raise;
 mod tell;
 
 use std::collections::VecDeque;
@@ -45,6 +46,8 @@ struct Held {
     queue: u32,
     job: Key,
     cost: Cost,
+    /// What its tenant is charged by now.
+    charged: Cost,
     expected: Expected,
     ticket: Ticket,
     sent: Time,
@@ -244,7 +247,7 @@ impl Dispatcher {
         let ticket = self.gates.dispatch(now, f64::from(cost.units()), more || self.backlog());
         let attempt = waiter.attempts + 1;
         let expected = waiter.expected;
-        let held = Held { queue: self.queue_life, job: key, cost, expected, ticket, sent: now, attempt };
+        let held = Held { queue: self.queue_life, job: key, cost, charged: cost, expected, ticket, sent: now, attempt };
         let lease_key = self.leases.issue(now + self.settings.timeout + LEASE_GRACE, held);
         let lease = Lease {
             route: self.route.clone(),
@@ -252,7 +255,7 @@ impl Dispatcher {
             generation: self.generation,
             token: Some(self.token.clone()),
         };
-        let grant = Grant { lease, attempt, timeout: self.settings.timeout, sent: now };
+        let grant = Grant { lease, attempt, charged: cost, timeout: self.settings.timeout, sent: now };
         // A caller that left in this instant drops the grant, and the lease in it settles as cancelled.
         drop(waiter.reply.send(Ok(grant)));
     }
@@ -318,7 +321,7 @@ impl Dispatcher {
                     let last = Box::new(Failure::new(outcome, "see the last attempt"));
                     waiter.refuse(Error::RetriesExhausted { attempts: held.attempt, retry_after, last });
                 }
-                let Held { expected, cost: charged, .. } = held;
+                let Held { expected, charged, .. } = held;
                 self.ended.push(Ended::Done { key, outcome, expected, charged, cost, service });
             }
         }

@@ -15,11 +15,13 @@ use super::error::Error;
 use super::handle::Fairflow;
 use super::provider::{Attempt, Failure, Reply, Source};
 use super::run::{Receipt, Slot, Spec, Yield, run};
+use super::stream::hold;
+use super::streams::Streams;
 use crate::core::cost::Cost;
 use crate::core::fair_queue::Class;
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
-use crate::task::{Request, Task, TextDelta, TextInference, Usage};
+use crate::task::{Request, Task, Usage};
 
 macro_rules! scheduling {
     () => {
@@ -114,24 +116,23 @@ impl<T: Task> Generate<T> {
             .map_err(|other| Error::Internal(format!("the provider made something else: {other:?}")))?;
         Ok((output, receipt))
     }
-}
 
-impl Generate<TextInference> {
-    /// Streams the text piece by piece; the slot is held until the stream ends or is dropped.
+    /// Runs the task and streams its result piece by piece; the slot is held until the stream ends or is dropped.
     ///
     /// # Errors
     ///
-    /// [`Error`] before the first piece; after that an item of the stream may be one.
-    pub async fn stream(mut self) -> Result<BoxStream<'static, Result<TextDelta, Error>>, Error> {
-        self.task.stream = true;
-        let request = Request::Typed(self.task.into_work());
-        let (reply, settling, _) = self.fairflow.dispatch(self.spec, &request).await?;
-        let Reply::Deltas(deltas) = reply else {
-            return Err(Error::Internal("the provider did not stream".into()));
-        };
-        Ok(super::stream::hold_deltas(deltas, settling)
-            .map(|item| item.map_err(|failure| Error::Rejected(Box::new(failure))))
-            .boxed())
+    /// [`Error`] before the first piece, [`Error::Internal`] where the provider does not stream such a task. After that an
+    /// item of the stream may be one, and ends it.
+    pub async fn stream(self) -> Result<BoxStream<'static, Result<T::Piece, Error>>, Error>
+    where
+        T: Streams,
+    {
+        let request = Request::Typed(self.task.into_streamed());
+        let (reply, settling, _) = self.fairflow.dispatch_job(self.spec, &request, self.job).await?;
+        let pieces =
+            T::pieces(reply).map_err(|other| Error::Internal(format!("the provider did not stream: {other:?}")))?;
+        let pieces = hold::<T>(pieces, settling);
+        Ok(pieces.map(|item| item.map_err(|failure| Error::Rejected(Box::new(failure)))).boxed())
     }
 }
 
@@ -273,6 +274,12 @@ where
 pub struct HeldLease(Slot);
 
 impl HeldLease {
+    /// Tells of work done so far beyond what was told before, in the units of [`Call::cost`]. Where it exceeds what was
+    /// predicted, the tenant is charged for more while the answer streams, not when it has ended.
+    pub fn spend(&mut self, units: u64) {
+        self.0.spend(units);
+    }
+
     /// Ends it well: the answer is complete.
     pub fn settle(self) {
         self.0.succeed(None, Usage::default());

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use actix::Addr;
+use actix::{Addr, Handler, Message};
 use tokio::sync::oneshot;
 
 use super::dispatcher::Dispatcher;
 use super::error::Error;
-use super::messages::{Cancel, Settle};
+use super::messages::{Cancel, Raise, Settle};
 use super::provider::{Cause, Failure, Provider};
 use super::registry::Model;
 use crate::core::cost::Cost;
@@ -149,6 +149,8 @@ pub(crate) type Door = Arc<RwLock<Option<Addr<Dispatcher>>>>;
 pub(crate) struct Grant {
     pub(crate) lease: Lease,
     pub(crate) attempt: u32,
+    /// What its tenant is charged.
+    pub(crate) charged: Cost,
     pub(crate) timeout: Duration,
     pub(crate) sent: Time,
 }
@@ -199,6 +201,11 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
+    /// Says that the attempt, which goes on, has cost more than it was charged for.
+    pub(crate) fn raise(&self, charged: Cost) {
+        self.tell(Raise { key: self.key, generation: self.generation, charged });
+    }
+
     /// Ends the attempt; `retry` asks for another one.
     pub(crate) fn settle(mut self, report: Report, retry: Option<Waiter>) {
         self.end(report, retry);
@@ -209,9 +216,17 @@ impl Lease {
         if self.token.take().is_none() {
             return;
         }
+        self.tell(Settle { key: self.key, generation: self.generation, report, retry });
+    }
+
+    fn tell<M>(&self, message: M)
+    where
+        M: Message<Result = ()> + Send + 'static,
+        Dispatcher: Handler<M>,
+    {
         let dispatcher = self.route.dispatcher.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(dispatcher) = &*dispatcher {
-            dispatcher.do_send(Settle { key: self.key, generation: self.generation, report, retry });
+            dispatcher.do_send(message);
         }
     }
 }

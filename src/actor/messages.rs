@@ -25,7 +25,7 @@ macro_rules! answered_with {
     };
 }
 
-answered_with!((): Submit, Cancel, Assign, Settle, Update, Claim, Allowed, Reopen, Signal, Hold, Recount, Join, Leave);
+answered_with!((): Submit, Cancel, Assign, Raise, Settle, Update, Claim, Allowed, Reopen, Signal, Hold, Recount, Join, Leave);
 answered_with!((): Stop, Wire, Withdraw, NewQueue, Reconfigure, Relimit, Shed, Died, Ensure, Retire);
 answered_with!(TenantView: Inspect);
 answered_with!(Tenants: TopTenants);
@@ -65,6 +65,14 @@ pub(crate) struct Job {
     pub(crate) waiter: Waiter,
 }
 
+/// Caller → dispatcher: an attempt goes on and has cost more than it was charged for.
+#[derive(Debug)]
+pub(crate) struct Raise {
+    pub(crate) key: Key,
+    pub(crate) generation: u32,
+    pub(crate) charged: Cost,
+}
+
 /// Caller → dispatcher: an attempt ended.
 #[derive(Debug)]
 pub(crate) struct Settle {
@@ -90,10 +98,12 @@ pub(crate) struct Update {
 /// What became of a job that a dispatcher was given.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// It left the scheduler. `charged` as it was dispatched, `cost` as it turned out, where that is known.
+    /// It left the scheduler. `charged` until then, `cost` as it turned out, where that is known.
     Done { key: Key, outcome: Outcome, expected: Expected, charged: Cost, cost: Option<Cost>, service: Duration },
     /// It wants another attempt.
     Retry { key: Key, outcome: Outcome, not_before: Time, service: Duration, waiter: Waiter },
+    /// It goes on, and costs that much more than it was charged for.
+    Raised { key: Key, more: Cost },
     /// It was never sent and goes back to its place.
     Unsent { key: Key, waiter: Waiter },
 }

@@ -26,6 +26,7 @@ mod registry;
 pub(crate) mod run;
 pub mod stats;
 pub(crate) mod stream;
+pub(crate) mod streams;
 pub(crate) mod supervisor;
 #[cfg(test)]
 mod tests;

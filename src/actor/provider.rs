@@ -149,16 +149,20 @@ impl Attempt {
     }
 }
 
+/// A stream of an answer's pieces; a failure ends it.
+pub type Pieces<T> = BoxStream<'static, Result<T, Failure>>;
+
 /// What came back.
 pub enum Reply {
     /// A typed product.
     Product(Product),
     /// The provider's own answer to a request that arrived in its dialect, verbatim.
     Verbatim(Upstream),
-    /// A verbatim event stream, chunk by chunk.
-    Stream(BoxStream<'static, Result<Bytes, Failure>>),
+    /// Bytes, chunk by chunk: an event stream as the provider sends it, or what else a task of one's own
+    /// [`Streams`](crate::Streams).
+    Stream(Pieces<Bytes>),
     /// A text, piece by piece.
-    Deltas(BoxStream<'static, Result<TextDelta, Failure>>),
+    Deltas(Pieces<TextDelta>),
 }
 
 impl fmt::Debug for Reply {

@@ -244,6 +244,7 @@ impl QueueActor {
                     waiter.refuse(Error::Stopped);
                 }
             }
+            Ended::Raised { key, more } => self.queue.charge_more(key, more),
             Ended::Unsent { key, waiter } => {
                 if waiter.reply.is_closed() {
                     self.forget(now, key, waiter);

@@ -81,6 +81,9 @@ pub(crate) struct Yield<T> {
 #[derive(Debug)]
 pub(crate) struct Slot {
     lease: Option<Lease>,
+    /// What its tenant is charged, and what was done so far.
+    charged: Cost,
+    spent: u64,
     hints: RateHints,
     tally: Tally,
     admitted: Time,
@@ -89,6 +92,19 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// Takes note of work done. Beyond what was predicted, and then for each eighth more, the charge is raised: so a
+    /// stream ten times as long as predicted sends some twenty messages.
+    pub(crate) fn spend(&mut self, units: u64) {
+        self.spent = self.spent.saturating_add(units);
+        let charged = u64::from(self.charged.units());
+        if self.spent > charged + charged / 8
+            && let Some(lease) = &self.lease
+        {
+            self.charged = Cost::new(self.spent);
+            lease.raise(self.charged);
+        }
+    }
+
     /// Ends the attempt well, with what it cost and used.
     pub(crate) fn succeed(mut self, cost: Option<Cost>, usage: Usage) {
         let now = self.live.shared().clock.now();
@@ -97,6 +113,8 @@ impl Slot {
         self.tally.stats.count_tokens(usage.input_tokens, usage.output_tokens);
         self.tally.end("success");
         if let Some(lease) = self.lease.take() {
+            // Where nobody tells, it was at least what passed.
+            let cost = cost.or_else(|| (self.spent > u64::from(self.charged.units())).then(|| Cost::new(self.spent)));
             lease.settle(Report { cost, hints: self.hints, ..Report::ended(Outcome::Success) }, None);
         }
     }
@@ -133,8 +151,8 @@ impl Drop for Tally {
 
 /// Runs `call` once a slot is granted, and again while its failures are worth it, until the caller's deadline.
 ///
-/// Requests wait in this future by the hundred thousand. So it is a block and not an async function, which would keep its
-/// arguments twice, and what an attempt needs is boxed.
+/// Requests wait in this future by the hundred thousand. So what an attempt needs is boxed.
+#[allow(clippy::manual_async_fn, reason = "an async function keeps its arguments twice")]
 pub(crate) fn run<T, F, Fut>(
     engine: &Engine,
     spec: Box<Spec>,
@@ -155,8 +173,8 @@ where
             let grant = journey.grant(&mut waiting).await.inspect_err(|error| journey.refused(error))?;
             match Box::pin(journey.attempt(grant, &mut call)).await? {
                 Made::Nothing(next) => waiting = next,
-                Made::Answer { value, hints, lease, sent, receipt } => {
-                    return Ok((value, journey.keep(lease, hints, sent), receipt));
+                Made::Answer { value, hints, lease, charged, sent, receipt } => {
+                    return Ok((value, journey.keep(lease, charged, hints, sent), receipt));
                 }
             }
         }
@@ -164,9 +182,10 @@ where
 }
 
 /// What came of an attempt that did not end the request.
+#[allow(clippy::large_enum_variant, reason = "it is handed on at once")]
 enum Made<T> {
     /// An answer; its slot is still held.
-    Answer { value: T, hints: RateHints, lease: Lease, sent: Time, receipt: Receipt },
+    Answer { value: T, hints: RateHints, lease: Lease, charged: Cost, sent: Time, receipt: Receipt },
     /// Nothing, and it waits for another.
     Nothing(Waiting),
 }
@@ -213,7 +232,7 @@ impl<'a> Journey<'a> {
         Fut: Future<Output = Result<Yield<T>, Failure>>,
     {
         let shared = &self.engine.shared;
-        let Grant { lease, attempt: number, timeout, sent } = grant;
+        let Grant { lease, attempt: number, charged, timeout, sent } = grant;
         let route = lease.route.clone();
         let timeout = shared.clock.instant(sent + timeout);
         let deadline = self.spec.deadline.map_or(timeout, |at| at.min(timeout));
@@ -241,7 +260,7 @@ impl<'a> Journey<'a> {
                     provider: route.provider_name.clone(),
                     upstream_model: route.upstream.clone(),
                 };
-                return Ok(Made::Answer { value, hints, lease, sent, receipt });
+                return Ok(Made::Answer { value, hints, lease, charged, sent, receipt });
             }
             Ok(Ok(Err(failure))) => failure,
             Ok(Err(panic)) => {
@@ -304,8 +323,9 @@ impl<'a> Journey<'a> {
     }
 
     /// Ends the journey with an answer whose slot is still held.
-    fn keep(self, lease: Lease, hints: RateHints, sent: Time) -> Slot {
-        Slot { lease: Some(lease), hints, tally: self.tally, admitted: self.admitted, sent, live: self.live }
+    fn keep(self, lease: Lease, charged: Cost, hints: RateHints, sent: Time) -> Slot {
+        let Self { tally, admitted, live, .. } = self;
+        Slot { lease: Some(lease), charged, spent: 0, hints, tally, admitted, sent, live }
     }
 
     fn submit(&mut self) -> Result<Waiting, Error> {

@@ -6,24 +6,33 @@ use std::task::{Context, Poll, ready};
 #[cfg(feature = "gateway")]
 use bytes::Bytes;
 use futures_util::Stream;
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::StreamExt;
 
 use super::handle::Settling;
-use super::provider::Failure;
+use super::provider::{Failure, Pieces};
+use super::streams::Streams;
 use crate::core::cost::Cost;
+use crate::task::Usage;
 #[cfg(feature = "gateway")]
-use crate::task::wire::usage::UsageFinder;
-use crate::task::{TextDelta, Usage};
+use crate::task::{output_units, wire::usage::UsageFinder};
 
-/// A stream with the slot that serves it; `usage` finds in an item what the generation used.
-struct Held<T, F> {
-    inner: BoxStream<'static, Result<T, Failure>>,
-    /// Taken when the stream ends; dropped with the stream otherwise, which counts as cancelled.
-    settling: Option<Settling>,
-    usage: F,
+/// What a piece tells of the work behind it.
+struct Told {
+    /// Work that went into it.
+    units: u64,
+    /// What the whole generation used and cost.
+    end: Option<(Usage, Option<Cost>)>,
 }
 
-impl<T, F: FnMut(&T) -> Option<Usage> + Unpin> Stream for Held<T, F> {
+/// A stream with the slot that serves it; `read` reads what its pieces tell.
+struct Held<T, F> {
+    inner: Pieces<T>,
+    /// Taken when the stream ends; dropped with the stream otherwise, which counts as cancelled.
+    settling: Option<Settling>,
+    read: F,
+}
+
+impl<T, F: FnMut(&T) -> Told + Unpin> Stream for Held<T, F> {
     type Item = Result<T, Failure>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -34,9 +43,12 @@ impl<T, F: FnMut(&T) -> Option<Usage> + Unpin> Stream for Held<T, F> {
         let item = ready!(this.inner.poll_next_unpin(cx));
         match &item {
             Some(Ok(item)) => {
-                if let (Some(usage), Some(settling)) = ((this.usage)(item), &mut this.settling) {
-                    settling.usage = usage;
-                    settling.cost = text_cost(usage);
+                if let Some(settling) = &mut this.settling {
+                    let Told { units, end } = (this.read)(item);
+                    settling.slot.spend(units);
+                    if let Some((usage, cost)) = end {
+                        (settling.usage, settling.cost) = (usage, cost);
+                    }
                 }
             }
             Some(Err(failure)) => {
@@ -60,20 +72,21 @@ pub(crate) fn text_cost(usage: Usage) -> Option<Cost> {
     Some(Cost::new(input.saturating_add(output.saturating_mul(2))))
 }
 
-/// Holds the slot of a text stream until it ends.
-pub(crate) fn hold_deltas(
-    inner: BoxStream<'static, Result<TextDelta, Failure>>,
-    settling: Settling,
-) -> BoxStream<'static, Result<TextDelta, Failure>> {
-    Box::pin(Held { inner, settling: Some(settling), usage: |delta: &TextDelta| delta.usage })
+/// Holds the slot of a task that is streamed until it ends.
+pub(crate) fn hold<T: Streams>(inner: Pieces<T::Piece>, settling: Settling) -> Pieces<T::Piece> {
+    let read =
+        |piece: &T::Piece| Told { units: T::units(piece), end: T::usage(piece).map(|usage| (usage, T::spent(usage))) };
+    Box::pin(Held { inner, settling: Some(settling), read })
 }
 
 /// Holds the slot of a chat that is streamed verbatim until it ends; what it used is read as it passes.
 #[cfg(feature = "gateway")]
-pub(crate) fn hold_chat(
-    inner: BoxStream<'static, Result<Bytes, Failure>>,
-    settling: Settling,
-) -> BoxStream<'static, Result<Bytes, Failure>> {
+pub(crate) fn hold_chat(inner: Pieces<Bytes>, settling: Settling) -> Pieces<Bytes> {
     let mut finder = UsageFinder::default();
-    Box::pin(Held { inner, settling: Some(settling), usage: move |chunk: &Bytes| finder.push(chunk) })
+    let read = move |chunk: &Bytes| {
+        let usage = finder.push(chunk);
+        // Providers send an event for each token, or for a few.
+        Told { units: output_units(finder.take_events()), end: usage.map(|usage| (usage, text_cost(usage))) }
+    };
+    Box::pin(Held { inner, settling: Some(settling), read })
 }

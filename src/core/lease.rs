@@ -40,6 +40,11 @@ impl<T> Leases<T> {
         key
     }
 
+    /// Returns what a lease stands for; `None` when it has ended.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        self.held.get_mut(key).map(|(_, value)| value)
+    }
+
     /// Ends a lease and returns what it stood for; `None` when it has ended before.
     pub fn settle(&mut self, key: Key) -> Option<T> {
         let (expires, value) = self.held.remove(key)?;

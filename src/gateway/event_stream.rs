@@ -19,12 +19,12 @@ use super::state::Gateway;
 use crate::actor::handle::Settling;
 use crate::actor::provider::Reply;
 use crate::actor::run::{Receipt, Spec};
-use crate::actor::stream::{hold_chat, hold_deltas};
+use crate::actor::stream::{hold, hold_chat};
 use crate::task::wire::openai::{self, Endpoint, Label};
 use crate::task::wire::responses;
 use crate::task::wire::runware::{self, RunwareTask};
 use crate::task::wire::{Malformed, Wire};
-use crate::task::{Request, TextDelta};
+use crate::task::{Request, TextDelta, TextInference};
 use crate::{Error, provider::Failure};
 
 type Events = LocalBoxStream<'static, Result<Bytes, Failure>>;
@@ -231,7 +231,7 @@ impl Writer {
             Reply::Deltas(deltas) => {
                 let begun = self.begin();
                 let mut failed = false;
-                let deltas = hold_deltas(deltas, settling).map(Some).chain(once(std::future::ready(None)));
+                let deltas = hold::<TextInference>(deltas, settling).map(Some).chain(once(std::future::ready(None)));
                 let written = deltas.map(move |delta| match delta {
                     Some(Ok(delta)) => self.delta(&delta),
                     Some(Err(failure)) => {

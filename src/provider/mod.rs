@@ -27,7 +27,7 @@ pub use futures_util::future::BoxFuture;
 
 pub use self::sim::Sim;
 use crate::actor::handle::{Builder, Fairflow};
-pub use crate::actor::provider::{Answer, Attempt, Cause, Failure, Provider, Reply, Source, Upstream};
+pub use crate::actor::provider::{Answer, Attempt, Cause, Failure, Pieces, Provider, Reply, Source, Upstream};
 use crate::config::{Config, ProviderKind, ProviderSettings};
 pub use crate::core::outcome::Outcome;
 pub use crate::core::pacer::{RateHint, RateHints};

@@ -19,12 +19,18 @@ pub(crate) fn audio_cost(count: u64, seconds: Option<f64>) -> Cost {
 
 /// Audio inference: one prompt, one or more pieces of sound.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct AudioInference {
-    pub(crate) model: String,
-    pub(crate) prompt: String,
-    pub(crate) seconds: Option<f64>,
-    pub(crate) count: u64,
-    pub(crate) extra: Map<String, Value>,
+    /// Name of the model.
+    pub model: String,
+    /// What is to be heard.
+    pub prompt: String,
+    /// Length; `None` for the model's own.
+    pub seconds: Option<f64>,
+    /// How many pieces are wanted.
+    pub count: u64,
+    /// Other parameters, under the names the provider knows.
+    pub extra: Map<String, Value>,
 }
 
 impl AudioInference {
@@ -34,26 +40,7 @@ impl AudioInference {
         Self { model: model.into(), prompt: prompt.into(), seconds: None, count: 1, extra: Map::new() }
     }
 
-    /// Sets the length in seconds.
-    #[must_use]
-    pub fn seconds(mut self, seconds: f64) -> Self {
-        self.seconds = Some(seconds);
-        self
-    }
-
-    /// Sets how many pieces are wanted; default 1.
-    #[must_use]
-    pub fn count(mut self, count: u64) -> Self {
-        self.count = count;
-        self
-    }
-
-    /// Sets any other parameter, under the name the provider knows.
-    #[must_use]
-    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.extra.insert(name.into(), value.into());
-        self
-    }
+    setters!(seconds, count, extra);
 }
 
 /// One piece of sound: where it is, or itself.

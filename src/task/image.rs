@@ -73,13 +73,6 @@ impl ImageInference {
         self
     }
 
-    /// Sets how many images are wanted; default 1.
-    #[must_use]
-    pub fn count(mut self, count: u64) -> Self {
-        self.count = count;
-        self
-    }
-
     /// Adds an image to begin from (URL, data URI, base64, or a provider's id).
     #[must_use]
     pub fn input(mut self, image: impl Into<String>) -> Self {
@@ -94,12 +87,7 @@ impl ImageInference {
         self
     }
 
-    /// Sets any other parameter, under the name the provider knows.
-    #[must_use]
-    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.extra.insert(name.into(), value.into());
-        self
-    }
+    setters!(count, extra);
 }
 
 /// One image: where it is, or itself.

@@ -4,6 +4,35 @@
 //! the wire keeps its original form: a provider of the same dialect forwards it verbatim, any other reads it as typed
 //! [`Work`]. So nothing is parsed or copied beyond what deciding needs.
 
+/// Setters that tasks share.
+macro_rules! setters {
+    ($($field:ident),+) => { $(setters!(@$field);)+ };
+    (@count) => {
+        /// Sets how many results are wanted; default 1.
+        #[must_use]
+        pub fn count(mut self, count: u64) -> Self {
+            self.count = count;
+            self
+        }
+    };
+    (@seconds) => {
+        /// Sets the length in seconds.
+        #[must_use]
+        pub fn seconds(mut self, seconds: f64) -> Self {
+            self.seconds = Some(seconds);
+            self
+        }
+    };
+    (@extra) => {
+        /// Sets any other parameter, under the name the provider knows.
+        #[must_use]
+        pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+            self.extra.insert(name.into(), value.into());
+            self
+        }
+    };
+}
+
 mod audio;
 mod embedding;
 mod image;
@@ -19,6 +48,8 @@ pub use self::embedding::{Embedding, EmbeddingResult};
 pub use self::image::{Image, ImageInference, ImageResult};
 pub use self::product::{Product, Usage};
 pub use self::raw::{RawResult, RawTask};
+#[cfg(feature = "gateway")]
+pub(crate) use self::text::output_units;
 pub use self::text::{Message, TextDelta, TextInference, TextResult};
 pub use self::upscale::ImageUpscale;
 pub use self::video::{Video, VideoInference, VideoResult};

@@ -15,7 +15,12 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// Predicts the cost of text in tokens: input + 2 × expected output.
 pub(crate) fn text_cost(input_bytes: u64, max_output: Option<u64>) -> Cost {
     let output = max_output.unwrap_or(EXPECTED_OUTPUT);
-    Cost::new((input_bytes / BYTES_PER_TOKEN).saturating_add(output.saturating_mul(OUTPUT_WEIGHT)))
+    Cost::new((input_bytes / BYTES_PER_TOKEN).saturating_add(output_units(output)))
+}
+
+/// Returns what so many output tokens cost.
+pub(crate) fn output_units(tokens: u64) -> u64 {
+    tokens.saturating_mul(OUTPUT_WEIGHT)
 }
 
 /// One message of a conversation.
@@ -65,12 +70,7 @@ impl TextInference {
         self
     }
 
-    /// Sets any other parameter, under the name the provider knows.
-    #[must_use]
-    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.extra.insert(name.into(), value.into());
-        self
-    }
+    setters!(extra);
 }
 
 /// The text, and why it ended.
@@ -93,6 +93,13 @@ pub struct TextDelta {
     pub finish_reason: Option<String>,
     /// Present once, at the end, where the provider tells.
     pub usage: Option<Usage>,
+}
+
+impl TextDelta {
+    /// Estimates the work in the piece, in the units of cost.
+    pub(crate) fn units(&self) -> u64 {
+        output_units((self.text.len() as u64).div_ceil(BYTES_PER_TOKEN))
+    }
 }
 
 impl Task for TextInference {

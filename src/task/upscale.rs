@@ -30,12 +30,7 @@ impl ImageUpscale {
         Self { model: model.into(), image: image.into(), factor, extra: Map::new() }
     }
 
-    /// Sets any other parameter, under the name the provider knows.
-    #[must_use]
-    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.extra.insert(name.into(), value.into());
-        self
-    }
+    setters!(extra);
 }
 
 /// Predicts the cost of upscaling an image given inline; a reference costs one unit.

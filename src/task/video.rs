@@ -31,15 +31,24 @@ pub(crate) fn video_cost(count: u64, seconds: Option<f64>, fps: Option<u64>, siz
 
 /// Video inference: one prompt, one or more videos.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct VideoInference {
-    pub(crate) model: String,
-    pub(crate) prompt: String,
-    pub(crate) seconds: Option<f64>,
-    pub(crate) fps: Option<u64>,
-    pub(crate) size: Option<(u64, u64)>,
-    pub(crate) first_frame: Option<String>,
-    pub(crate) count: u64,
-    pub(crate) extra: Map<String, Value>,
+    /// Name of the model.
+    pub model: String,
+    /// What is to be seen.
+    pub prompt: String,
+    /// Length; `None` for the model's own.
+    pub seconds: Option<f64>,
+    /// Frames per second; `None` for the model's own.
+    pub fps: Option<u64>,
+    /// Width and height in pixels; `None` for the model's own.
+    pub size: Option<(u64, u64)>,
+    /// The image it begins with: URL or data URI.
+    pub first_frame: Option<String>,
+    /// How many videos are wanted.
+    pub count: u64,
+    /// Other parameters, under the names the provider knows.
+    pub extra: Map<String, Value>,
 }
 
 impl VideoInference {
@@ -68,12 +77,7 @@ impl VideoInference {
         }
     }
 
-    /// Sets the length in seconds.
-    #[must_use]
-    pub fn seconds(mut self, seconds: f64) -> Self {
-        self.seconds = Some(seconds);
-        self
-    }
+    setters!(seconds, count, extra);
 
     /// Sets the frames per second.
     #[must_use]
@@ -93,20 +97,6 @@ impl VideoInference {
     #[must_use]
     pub fn first_frame(mut self, image: impl Into<String>) -> Self {
         self.first_frame = Some(image.into());
-        self
-    }
-
-    /// Sets how many videos are wanted; default 1.
-    #[must_use]
-    pub fn count(mut self, count: u64) -> Self {
-        self.count = count;
-        self
-    }
-
-    /// Sets any other parameter, under the name the provider knows.
-    #[must_use]
-    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.extra.insert(name.into(), value.into());
         self
     }
 }

@@ -5,6 +5,7 @@ mod config;
 mod contract;
 mod events;
 mod runtimes;
+mod streams;
 mod survival;
 
 use std::time::Duration;

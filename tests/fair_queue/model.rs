@@ -242,7 +242,6 @@ impl World {
                     assert!(self.queue.cancel(self.now, key).is_none());
                     assert!(self.queue.requeue(self.now, key, self.now, Duration::ZERO, 0).is_err());
                     assert!(self.queue.give_back(self.now, key, 0).is_err());
-                    assert!(self.queue.wait_of(self.now, key).is_none());
                 }
             }
             _ => self.rare(),

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::FairQueue;
 use super::chunks::NONE;
 use super::class::Class;
-use super::jobs::{CHARGED, Fifo, Place};
 use super::request::{Refusal, Request, TenantLimits};
 use crate::core::estimate::Forecast;
 use crate::core::slab::Key;
@@ -87,17 +86,6 @@ impl<P> FairQueue<P> {
     #[must_use]
     pub fn wait(&self, now: Time, tenant: &str, limits: &TenantLimits, class: Class) -> Option<Forecast> {
         let raw = self.raw_wait(self.flows.tenants.find(tenant), limits, class);
-        raw.or_else(|| self.head_wait(now)).map(|raw| self.correction.apply(raw))
-    }
-
-    /// Forecasts how much longer a waiting job waits; `None` when it does not wait. O(its place in its tenant's line).
-    #[must_use]
-    pub fn wait_of(&self, now: Time, key: Key) -> Option<Forecast> {
-        let index = self.jobs.find(key, |place| place == Place::Ready)?;
-        let flow = self.jobs.records[index].flow;
-        let ahead = Fifo::ahead(&self.jobs.records, index).filter(|job| !job.has(CHARGED)).map(|job| job.cost);
-        let ahead = self.flows.charge(flow, ahead);
-        let raw = self.seconds(self.flows.work_before(flow, ahead, self.mean_cost()));
         raw.or_else(|| self.head_wait(now)).map(|raw| self.correction.apply(raw))
     }
 

@@ -7,7 +7,7 @@ use super::chunks::NONE;
 use super::flows::{Flows, State};
 use super::level::Band;
 use super::request::TenantLimits;
-use crate::core::cost::{Cost, Weight};
+use crate::core::cost::Weight;
 use crate::core::estimate::{Follower, Forecast};
 
 /// How far a forecast may be corrected, downward and upward, for the median and the P90. A ratio outside belongs to a
@@ -132,11 +132,5 @@ impl Flows {
             next = self.parent(id);
         }
         share.min(1.0)
-    }
-
-    /// Returns the virtual time that the jobs ahead of one of a flow will move it by.
-    pub(super) fn charge(&self, flow: u32, costs: impl Iterator<Item = Cost>) -> u64 {
-        let weight = self.member(flow).weight;
-        costs.fold(0, |sum: u64, cost| sum.saturating_add(weight.charge(cost)))
     }
 }

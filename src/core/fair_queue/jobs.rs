@@ -219,10 +219,4 @@ impl Fifo {
         }
         if right == NONE { self.tail = left } else { jobs[right].previous = left }
     }
-
-    /// Returns the jobs ahead of `index`, nearest first.
-    pub(super) fn ahead(jobs: &Chunks<Job>, index: u32) -> impl Iterator<Item = &Job> {
-        let step = |at: u32| (at != NONE).then(|| &jobs[at]);
-        std::iter::successors(step(jobs[index].previous), move |job| step(job.previous))
-    }
 }

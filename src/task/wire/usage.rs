@@ -15,6 +15,8 @@ pub struct UsageFinder {
     line: Vec<u8>,
     /// The line is too long and passed over to its end.
     skipping: bool,
+    /// Events that have passed and were not asked about yet.
+    events: u64,
 }
 
 #[derive(Deserialize)]
@@ -32,6 +34,7 @@ impl UsageFinder {
             let ends = piece.ends_with(b"\n");
             let whole = ends && self.line.is_empty() && !self.skipping;
             if whole {
+                self.events += u64::from(piece.starts_with(b"data:"));
                 found = read(piece).or(found);
                 continue;
             }
@@ -39,6 +42,7 @@ impl UsageFinder {
                 self.line.extend_from_slice(piece);
             }
             if ends {
+                self.events += u64::from(self.line.starts_with(b"data:"));
                 found = read(&self.line).or(found);
                 self.skipping = false;
                 self.line.clear();
@@ -48,6 +52,11 @@ impl UsageFinder {
             }
         }
         found
+    }
+
+    /// Returns how many events have passed since this was last asked.
+    pub fn take_events(&mut self) -> u64 {
+        std::mem::take(&mut self.events)
     }
 }
 
@@ -77,6 +86,7 @@ mod tests {
             let found: Vec<Usage> = stream.chunks(cut).filter_map(|chunk| finder.push(chunk)).collect();
             let tokens: Vec<_> = found.iter().map(|usage| (usage.input_tokens, usage.output_tokens)).collect();
             assert_eq!(tokens, [(Some(3), Some(5))], "cut at {cut}");
+            assert_eq!((finder.take_events(), finder.take_events()), (3, 0));
         }
     }
 

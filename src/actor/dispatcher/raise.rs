@@ -1,0 +1,24 @@
+//! Attempts that go on beyond what they were charged for.
+
+use actix::{Context, Handler};
+
+use super::Dispatcher;
+use crate::actor::messages::{Ended, Raise};
+use crate::core::cost::Cost;
+
+impl Handler<Raise> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, raise: Raise, ctx: &mut Context<Self>) {
+        if raise.generation != self.generation {
+            return;
+        }
+        let Some(held) = self.leases.get_mut(raise.key) else { return };
+        let more = u64::from(raise.charged.units()).saturating_sub(u64::from(held.charged.units()));
+        held.charged = raise.charged;
+        if more > 0 && held.queue == self.queue_life {
+            self.ended.push(Ended::Raised { key: held.job, more: Cost::new(more) });
+        }
+        self.turn(self.clock.now(), ctx);
+    }
+}
