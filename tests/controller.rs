@@ -6,7 +6,7 @@ use fairflow::core::window::ChangeKind;
 use fairflow::sim::{Controller, Measure, Run, Scenario, ScenarioError, library, run, summarize};
 
 /// Scenarios that take moments, also in a debug build.
-const SHORT: [&str; 18] = [
+const SHORT: [&str; 22] = [
     "cap-24",
     "cap-steps",
     "cap-replicas",
@@ -25,6 +25,10 @@ const SHORT: [&str; 18] = [
     "rate-wordless-bursts",
     "rate-wordless-cap",
     "cap-wordless",
+    "target-sharing",
+    "target-batch",
+    "target-queue",
+    "target-below",
 ];
 
 fn find(name: &str) -> Scenario {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::estimate::Forecast;
 use crate::core::fair_queue::{Grant, Reservation};
 use crate::core::health::RouteState;
+use crate::core::route::Memory;
 use crate::core::time::Time;
 
 /// What a dispatcher tells its queue about itself.
@@ -21,6 +22,9 @@ pub(crate) struct RouteView {
     pub(crate) suspension: Option<&'static str>,
     pub(crate) confirmed_down: bool,
     pub(crate) paused: bool,
+    /// Requests per second, where refusals told a rate.
+    pub(crate) rate: Option<f64>,
+    pub(crate) misses_target: bool,
 }
 
 impl RouteView {
@@ -33,6 +37,8 @@ impl RouteView {
             suspension: None,
             confirmed_down: false,
             paused: false,
+            rate: None,
+            misses_target: false,
         }
     }
 
@@ -105,7 +111,7 @@ pub struct Processing {
 }
 
 /// One route of a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteCapacity {
     /// Provider account.
@@ -123,6 +129,19 @@ pub struct RouteCapacity {
     pub in_flight: u32,
     /// Milliseconds until a hold or a closure ends; 0 without one.
     pub hold_until_ms: u64,
+    /// Requests per second at which the provider refused last, where refusals told a rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned_rate: Option<f64>,
+    /// Whether the median service time is above `window.latency_target` although the window is at its minimum.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub misses_latency_target: bool,
+}
+
+impl RouteCapacity {
+    /// Returns what is worth remembering.
+    pub(crate) fn memory(&self) -> Memory {
+        Memory { window: Some(self.window).filter(|window| *window > 0), rate: self.learned_rate }
+    }
 }
 
 /// What the calling tenant has and would wait.
@@ -248,5 +267,7 @@ pub(crate) fn route_capacity(provider: &Arc<str>, model: &Arc<str>, view: &Route
         window: view.window,
         in_flight: view.in_flight,
         hold_until_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+        learned_rate: view.rate,
+        misses_latency_target: view.misses_target,
     }
 }

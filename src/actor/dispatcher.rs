@@ -31,11 +31,10 @@ use crate::config::ModelSettings;
 use crate::core::cost::Cost;
 use crate::core::lease::Leases;
 use crate::core::outcome::Outcome;
-use crate::core::pacer::{Pacer, SUSPENSION};
-use crate::core::route::{Answer, Route as Gates, Settled, Ticket};
+use crate::core::pacer::SUSPENSION;
+use crate::core::route::{Answer, Memory, Route as Gates, Settled, Ticket};
 use crate::core::slab::Key;
 use crate::core::time::Time;
-use crate::core::window::Window;
 
 /// A lease outlives its attempt's timeout by this much: the holder settles first, unless nobody polls it any more.
 const LEASE_GRACE: Duration = Duration::from_secs(5);
@@ -113,7 +112,7 @@ impl Dispatcher {
         generation: u32,
         member: u64,
         queue: (Addr<QueueActor>, u32),
-        remembered: Option<u32>,
+        memory: Memory,
         supervisor: Recipient<Died>,
     ) -> Self {
         let Blueprint {
@@ -130,10 +129,7 @@ impl Dispatcher {
             account_limited,
             seed,
         } = blueprint;
-        let window = match remembered {
-            Some(limit) => Window::remembered(settings.window, limit),
-            None => Window::new(settings.window),
-        };
+        let gates = Gates::recalled(settings.window, memory, clock.now());
         Self {
             clock,
             index,
@@ -153,7 +149,7 @@ impl Dispatcher {
             account_limited,
             account_full: false,
             staged: VecDeque::new(),
-            gates: Gates::new(window, Pacer::default()),
+            gates,
             suspension: None,
             leases: Leases::new(),
             token,
@@ -212,6 +208,7 @@ impl Dispatcher {
         self.suspension = self.suspension.filter(|(until, _)| *until > now);
         let limit = self.assigned + u64::from(self.credits(now));
         let view = self.view();
+        self.tell_target(&view);
         if limit != self.told || view != self.told_view || !self.ended.is_empty() {
             (self.told, self.told_view) = (limit, view);
             self.queue.do_send(Update {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::capacity::RouteCapacity;
 use super::handle::{Builder, Fairflow};
+use crate::core::route::Memory;
 
-/// Learned windows by model. Routes are known by their provider and the model's name there, so that a changed
+/// Learned windows and rates by model. Routes are known by their provider and the model's name there, so that a changed
 /// configuration takes over what still applies.
 ///
 /// # Examples
@@ -24,29 +26,33 @@ use super::handle::{Builder, Fairflow};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Learned {
-    /// Windows of each model's routes.
+    /// What was learned of each model's routes.
     pub models: BTreeMap<String, Vec<LearnedRoute>>,
 }
 
 /// What was learned of one route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LearnedRoute {
     /// Provider account.
     pub provider: String,
     /// The model's name there.
     pub model: String,
-    /// Requests it may have in flight, at least 1.
-    pub window: u32,
+    /// Requests it may have in flight, at least 1; nothing where it stood where a cold one begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<u32>,
+    /// Requests per second at which the provider refused last, above 0, where refusals told a rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
 }
 
 impl Learned {
-    /// Returns the window of a route, if one was learned.
-    pub(super) fn window(&self, model: &str, provider: &str, upstream: &str) -> Option<u32> {
-        let routes = self.models.get(model)?;
-        let route = routes.iter().find(|route| route.provider == provider && route.model == upstream)?;
-        Some(route.window).filter(|window| *window > 0)
+    /// Returns what was learned of a route.
+    pub(super) fn memory(&self, model: &str, provider: &str, upstream: &str) -> Memory {
+        let routes = self.models.get(model).into_iter().flatten();
+        let mut here = routes.filter(|route| route.provider == provider && route.model == upstream);
+        here.next().map_or_else(Memory::default, |route| Memory { window: route.window, rate: route.rate })
     }
 }
 
@@ -58,14 +64,17 @@ impl Fairflow {
         for model in self.engine.shared.all_models() {
             let initial = model.settings().window.initial;
             let capacity = model.capacity.borrow();
-            let routes = capacity.routes.iter().filter(|route| route.window > 0 && route.window != initial);
-            let routes: Vec<_> = routes
-                .map(|route| LearnedRoute {
+            let learned = |route: &RouteCapacity| {
+                let Memory { window, rate } = route.memory();
+                LearnedRoute {
                     provider: route.provider.to_string(),
                     model: route.model.to_string(),
-                    window: route.window,
-                })
-                .collect();
+                    window: window.filter(|window| *window != initial),
+                    rate,
+                }
+            };
+            let routes = capacity.routes.iter().map(learned);
+            let routes: Vec<_> = routes.filter(|route| route.window.is_some() || route.rate.is_some()).collect();
             if !routes.is_empty() {
                 models.insert(model.name.to_string(), routes);
             }
@@ -76,7 +85,7 @@ impl Fairflow {
 
 impl Builder {
     /// Begins with what an earlier engine has [learned](Fairflow::learned), instead of cold: such a window is held, and
-    /// confirmed by one request more.
+    /// confirmed by one request more; such a rate is kept to, and tested as one that was just confirmed.
     #[must_use]
     pub fn remember(mut self, learned: Learned) -> Self {
         self.learned = Arc::new(learned);

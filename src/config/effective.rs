@@ -67,7 +67,14 @@ fn model(settings: &ModelSettings) -> Value {
     json!({
         "routes": routes,
         "queue": {"capacity": settings.queue.capacity, "max_wait": Span(settings.max_wait)},
-        "window": {"initial": settings.window.initial, "min": settings.window.min, "max": settings.window.max},
+        "window": {
+            "initial": settings.window.initial,
+            "min": settings.window.min,
+            "max": settings.window.max,
+            "ramp": settings.window.ramp,
+            "refusals_free": settings.window.refusals_free,
+            "latency_target": settings.window.latency_target.map(Span),
+        },
         "retry": {
             "max_attempts": settings.max_attempts,
             "base": Span(settings.backoff.base),
@@ -114,7 +121,12 @@ mod tests {
         let text = shown.to_string();
         assert!(!text.contains("hunter2") && !text.contains("ba7816bf"), "{text}");
         assert_eq!(shown["providers"]["lab"]["base_url"], "https://lab.example:8443/v1");
-        assert_eq!(shown["models"]["m"]["window"], json!({"initial": 4, "min": 1, "max": 256}));
+        assert_eq!(
+            shown["models"]["m"]["window"],
+            json!({
+                "initial": 4, "min": 1, "max": 256, "ramp": 2, "refusals_free": false, "latency_target": null
+            })
+        );
         assert_eq!(shown["models"]["m"]["queue"]["max_wait"], "1m");
         assert_eq!(shown["tenants"]["acme"]["max_queued"], Value::Null);
     }

@@ -335,6 +335,15 @@ pub struct WindowConfig {
     /// Most in flight; default 256. Equal to `min` it pins the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<u32>,
+    /// Requests that a cold window adds per success, 1 to 8; default 2. 1 where a provider punishes steep ramps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<u32>,
+    /// Whether refusals cost nothing, so that capacity is probed about eight times as often; default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusals_free: Option<bool>,
+    /// Median service time that the window gives way for, down to `min`; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_target: Option<Span>,
 }
 
 /// `retry = { … }`.

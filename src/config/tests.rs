@@ -73,6 +73,11 @@ fn every_bad_value_is_named_with_its_remedy() {
         (model("window = { initial = 9, max = 3 }"), "window.initial: 9 is outside min 1 to max 3"),
         (model("window = { max = 0 }"), "window.max: 0 is out of range"),
         (model("window = { max = -1 }"), "invalid value"),
+        (model("window = { ramp = 0 }"), "window.ramp: 0 is out of range; give 1 to 8"),
+        (model("window = { ramp = 9 }"), "window.ramp: 9 is out of range"),
+        (model("window = { refusals_free = 1 }"), "expected a boolean"),
+        (model("window = { latency_target = \"0s\" }"), "window.latency_target: 0s is out of range; give a time"),
+        (model("window = { latency_target = 5 }"), "expected a string"),
         (model("queue = { capacity = 0 }"), "queue.capacity: 0 is out of range"),
         (model("queue = { max_wait = \"0s\" }"), "queue.max_wait: 0s"),
         (model("timeout = \"soon\""), "\"soon\" is no duration"),
@@ -138,6 +143,25 @@ fn a_window_may_be_pinned_without_naming_its_start() {
     let text = format!("{BASE}[models.m]\nroutes = [{{ provider = \"lab\" }}]\nwindow = {{ min = 8, max = 8 }}");
     let settings = Config::from_toml(&text).and_then(|config| config.validate()).expect("valid");
     assert_eq!(settings.models["m"].window.initial, 8);
+}
+
+#[test]
+fn each_key_of_a_window_falls_back_on_its_own() {
+    let text = format!(
+        "{BASE}[models.m]\nroutes = [{{ provider = \"lab\" }}]\nwindow = {{ ramp = 1 }}\n[defaults]\n\
+         window = {{ ramp = 4, refusals_free = true, latency_target = \"5s\" }}"
+    );
+    let settings = Config::from_toml(&text).and_then(|config| config.validate()).expect("valid");
+    let window = settings.models["m"].window;
+    assert_eq!((window.ramp, window.refusals_free), (1, true));
+    assert_eq!(window.latency_target, Some(std::time::Duration::from_secs(5)));
+    let shown = settings.effective();
+    assert_eq!(shown["models"]["m"]["window"]["latency_target"], "5s");
+    let built = Config::new().provider("lab", ProviderConfig::custom()).model(
+        "m",
+        ModelConfig::on("lab").ramp(1).refusals_free(true).latency_target(std::time::Duration::from_secs(5)),
+    );
+    assert_eq!(built.validate().expect("valid").models["m"].window, window);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::delivery::TASKS;
 use super::error::{ConfigError, Problem, nearest};
-use super::schema::{AuthMode, Config, Defaults, ModelConfig, RouteConfig};
+use super::schema::{self, AuthMode, Config, Defaults, ModelConfig, RouteConfig};
 use super::secret::KeySource;
 use super::settings::{ModelSettings, ProviderSettings, RouteSettings, Settings, UnknownModels};
 use super::units::Span;
@@ -214,13 +214,7 @@ fn model(check: &mut Check, path: &str, name: &str, raw: &ModelConfig, defaults:
         queue: super::queue::limits(check, &at("queue"), &queue, &queue_default),
         reserve: BTreeMap::new(),
         max_wait: check.span(&at("queue.max_wait"), queue.max_wait.or(queue_default.max_wait), Duration::from_secs(60)),
-        window: check_window(
-            check,
-            &at("window"),
-            window.initial.or(window_default.initial),
-            window.min.or(window_default.min),
-            window.max.or(window_default.max),
-        ),
+        window: check_window(check, &at("window"), &window, &window_default),
         max_attempts: check.count(&at("retry.max_attempts"), retry.max_attempts.or(retry_default.max_attempts), 4),
         backoff,
         resubmit: retry.resubmit.or(retry_default.resubmit).unwrap_or(false),
@@ -238,19 +232,31 @@ fn model(check: &mut Check, path: &str, name: &str, raw: &ModelConfig, defaults:
 fn check_window(
     check: &mut Check,
     path: &str,
-    initial: Option<u32>,
-    min: Option<u32>,
-    max: Option<u32>,
+    raw: &schema::WindowConfig,
+    default: &schema::WindowConfig,
 ) -> WindowConfig {
-    let least = check.count(&format!("{path}.min"), min, 1);
-    let most = check.count(&format!("{path}.max"), max, 256.max(least));
+    let at = |key: &str| format!("{path}.{key}");
+    let least = check.count(&at("min"), raw.min.or(default.min), 1);
+    let most = check.count(&at("max"), raw.max.or(default.max), 256.max(least));
     if least > most {
-        check.problem(format!("{path}.min"), format!("{least} is above max {most}; give min ≤ max"));
+        check.problem(at("min"), format!("{least} is above max {most}; give min ≤ max"));
         return WindowConfig { initial: least, min: least, max: least, ..WindowConfig::default() };
     }
-    let start = check.count(&format!("{path}.initial"), initial, 4.clamp(least, most));
+    let start = check.count(&at("initial"), raw.initial.or(default.initial), 4.clamp(least, most));
     if !(least..=most).contains(&start) {
-        check.problem(format!("{path}.initial"), format!("{start} is outside min {least} to max {most}"));
+        check.problem(at("initial"), format!("{start} is outside min {least} to max {most}"));
     }
-    WindowConfig { initial: start.clamp(least, most), min: least, max: most, ..WindowConfig::default() }
+    let ramp = raw.ramp.or(default.ramp).unwrap_or(2);
+    if !(1..=8).contains(&ramp) {
+        check.problem(at("ramp"), format!("{ramp} is out of range; give 1 to 8 requests per success"));
+    }
+    let target = raw.latency_target.or(default.latency_target);
+    WindowConfig {
+        initial: start.clamp(least, most),
+        min: least,
+        max: most,
+        ramp,
+        refusals_free: raw.refusals_free.or(default.refusals_free).unwrap_or(false),
+        latency_target: target.map(|target| check.span(&at("latency_target"), Some(target), target.0)),
+    }
 }

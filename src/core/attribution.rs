@@ -111,6 +111,12 @@ pub struct Attribution {
 }
 
 impl Attribution {
+    /// Believes in a rate, as an earlier life did whose window was `limit`.
+    #[must_use]
+    pub fn recalled(limit: u32) -> Self {
+        Self { rate: true, highest: f64::from(limit), ..Self::default() }
+    }
+
     /// Says whether wordless refusals are taken for a rate's.
     #[must_use]
     pub fn is_rate(&self) -> bool {

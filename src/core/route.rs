@@ -62,6 +62,15 @@ pub struct Settled {
     pub closed: bool,
 }
 
+/// What is worth remembering of a route from one life to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Memory {
+    /// Requests it may have in flight.
+    pub window: Option<u32>,
+    /// Requests per second at which it refused last, where refusals told a rate.
+    pub rate: Option<f64>,
+}
+
 /// The gates of one route.
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -79,6 +88,26 @@ impl Route {
     #[must_use]
     pub fn new(window: Window, pacer: Pacer) -> Self {
         Self { window, pacer, breaker: Breaker::new(), attribution: Attribution::default(), starved: 0, mean_cost: 1.0 }
+    }
+
+    /// Puts a route together that begins with what an earlier life learned; cold where it knew nothing.
+    #[must_use]
+    pub fn recalled(config: WindowConfig, memory: Memory, now: Time) -> Self {
+        let window = memory.window.filter(|window| *window > 0);
+        let window = window.map_or_else(|| Window::new(config), |limit| Window::remembered(config, limit));
+        let mut route = Self::new(window, Pacer::default());
+        if let Some(rate) = memory.rate {
+            route.pacer.recall(rate, now);
+            // Where a rate was learned, refusals without words are more likely its own than a cap's.
+            route.attribution = Attribution::recalled(route.window.limit());
+        }
+        route
+    }
+
+    /// Returns the rate at which the provider refused last, requests per second, where one was learned.
+    #[must_use]
+    pub fn refused_rate(&self) -> Option<f64> {
+        self.pacer.refused_rate()
     }
 
     /// Returns how many requests may be sent now: the narrowest gate. `others`: slots that requests hold which were
@@ -228,6 +257,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_was_learned_is_begun_with() {
+        let now = Time::from_millis(1);
+        let memory = Memory { window: Some(32), rate: Some(4.0) };
+        let mut route = Route::recalled(WindowConfig::default(), memory, now);
+        assert_eq!((route.window().limit(), route.refused_rate()), (32, Some(4.0)));
+        let (mut sent, mut at) = (0, now);
+        while at.seconds_since(now) < 10.0 {
+            for _ in 0..route.credits(at, 0) {
+                route.dispatch(at, 1.0, true);
+                sent += 1;
+            }
+            at += Duration::from_millis(10);
+        }
+        assert_eq!(sent, 32, "the window is the limit in the end");
+        assert_eq!(Route::recalled(WindowConfig::default(), memory, now).credits(now, 0), 1, "the rate at first");
+        let nonsense = Memory { window: Some(0), rate: Some(f64::NAN) };
+        assert_eq!(Route::recalled(WindowConfig::default(), nonsense, now).credits(now, 0), 4);
     }
 
     #[test]

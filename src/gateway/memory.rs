@@ -2,7 +2,9 @@
 
 use std::io::{Error, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
 
 use crate::Fairflow;
 use crate::learned::Learned;
@@ -10,22 +12,59 @@ use crate::learned::Learned;
 /// How often it is written: a crash costs what was learned since.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
 
-/// Reads what was learned; a file that is not there or cannot be read means a cold start.
+/// What is older says more about another day than about this one: a provider's capacity, its competitors and the
+/// account's tier have changed by then as likely as not.
+const OLDEST: Duration = Duration::from_secs(24 * 3600);
+
+/// The file: what was learned, and when it was written.
+#[derive(Debug, Serialize, Deserialize)]
+struct State {
+    /// Seconds since 1970.
+    written: u64,
+    #[serde(flatten)]
+    learned: Learned,
+}
+
+/// Reads what was learned; a file that is not there, cannot be read or is too old means a cold start.
 pub(super) fn read(path: &Path) -> Learned {
-    let read = std::fs::read(path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
-    read.unwrap_or_else(|error: Error| {
-        if error.kind() != ErrorKind::NotFound {
-            tracing::warn!("server.state {}: {error}; windows start cold", path.display());
-        }
+    let bytes = match std::fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Learned::default(),
+        read => read,
+    };
+    let learned = bytes.map_err(|error| error.to_string()).and_then(|bytes| understand(&bytes, now()));
+    learned.unwrap_or_else(|problem| {
+        let path = path.display();
+        tracing::warn!("server.state {path} {problem}; windows and rates start cold, and the file is replaced");
         Learned::default()
     })
 }
 
+/// Reads a state of at most [`OLDEST`] at the second `now`, or says what is wrong with it.
+fn understand(bytes: &[u8], now: u64) -> Result<Learned, String> {
+    let state: State = serde_json::from_slice(bytes).map_err(|error| format!("cannot be understood: {error}"))?;
+    let age = Duration::from_secs(now.saturating_sub(state.written));
+    if age > OLDEST {
+        return Err(format!("is {} hours old, which is more than {}", hours(age), hours(OLDEST)));
+    }
+    let routes = state.learned.models.values().flatten();
+    let wrong = routes.filter_map(|route| route.rate).find(|rate| !rate.is_finite() || *rate <= 0.0);
+    wrong.map_or(Ok(state.learned), |rate| Err(format!("holds a rate of {rate}, which is none")))
+}
+
 /// Writes what was learned, whole or not at all.
 pub(super) fn write(fairflow: &Fairflow, path: &Path) {
-    if let Err(error) = replace(path, &serde_json::to_vec_pretty(&fairflow.learned()).unwrap_or_default()) {
+    let state = State { written: now(), learned: fairflow.learned() };
+    if let Err(error) = replace(path, &serde_json::to_vec_pretty(&state).unwrap_or_default()) {
         tracing::warn!("server.state {}: {error}; what was learned is not kept", path.display());
     }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn hours(time: Duration) -> u64 {
+    time.as_secs() / 3600
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
@@ -46,5 +85,34 @@ pub(super) async fn keep(fairflow: Fairflow, path: PathBuf) {
     loop {
         ticks.tick().await;
         write(&fairflow, &path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_used_is_told_in_words() {
+        let state = |written: &str, route: &str| {
+            format!(r#"{{"written": {written}, "models": {{"m": [{{"provider": "p", "model": "u", {route}}}]}}}}"#)
+        };
+        let day = OLDEST.as_secs();
+        let read = |text: &str| understand(text.as_bytes(), day + 100);
+        let fine = read(&state("100", r#""window": 9, "rate": 2.5"#)).expect("a day old");
+        assert_eq!((fine.models["m"][0].window, fine.models["m"][0].rate), (Some(9), Some(2.5)));
+        assert!(read(&state("99999999", r#""window": 9"#)).is_ok(), "the clock was set back");
+        for (text, said) in [
+            (state("99", r#""window": 9"#), "is 24 hours old, which is more than 24"),
+            (state("100", r#""window": -1"#), "cannot be understood: invalid value"),
+            (state("100", r#""rate": -1.0"#), "holds a rate of -1, which is none"),
+            (state("\"today\"", r#""window": 9"#), "cannot be understood: invalid type"),
+            (String::from(r#"{"models": {}}"#), "cannot be understood: missing field `written`"),
+            (String::from("no json"), "cannot be understood: expected"),
+            (String::new(), "cannot be understood: EOF"),
+        ] {
+            let problem = read(&text).expect_err(&text);
+            assert!(problem.contains(said), "{text}: {problem}");
+        }
     }
 }

@@ -19,6 +19,8 @@ pub enum Measure {
     SojournP50,
     /// Its 99th percentile, in seconds.
     SojournP99,
+    /// Median time from dispatch to answer of the successes in the second half, in seconds.
+    ServiceP50,
     /// Mean attempts in flight.
     InFlight,
     /// Mean attempts in flight in the second half.
@@ -41,12 +43,13 @@ pub enum Measure {
 
 impl Measure {
     /// Every measure, in the order of tables.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Goodput,
         Self::Refusals,
         Self::Jain,
         Self::SojournP50,
         Self::SojournP99,
+        Self::ServiceP50,
         Self::InFlight,
         Self::Settled,
         Self::Cuts,
@@ -67,6 +70,7 @@ impl Measure {
             Self::Jain => "Jain",
             Self::SojournP50 => "sojourn P50, s",
             Self::SojournP99 => "sojourn P99, s",
+            Self::ServiceP50 => "service P50, s",
             Self::InFlight => "in flight",
             Self::Settled => "in flight, second half",
             Self::Cuts => "cuts per overload",
@@ -86,7 +90,13 @@ impl Measure {
             Self::Goodput | Self::Jain | Self::Lost => 3,
             Self::Refusals => 4,
             Self::Kept | Self::Cuts => 2,
-            Self::SojournP50 | Self::SojournP99 | Self::InFlight | Self::Settled | Self::Back | Self::Cold => 1,
+            Self::SojournP50
+            | Self::SojournP99
+            | Self::ServiceP50
+            | Self::InFlight
+            | Self::Settled
+            | Self::Back
+            | Self::Cold => 1,
             Self::InsideRetryAfter | Self::Probes => 0,
         }
     }
@@ -101,6 +111,7 @@ impl Measure {
             Self::Jain => run.jain,
             Self::SojournP50 => run.sojourn(0.5),
             Self::SojournP99 => run.sojourn(0.99),
+            Self::ServiceP50 => run.service(0.5),
             Self::InFlight => Some(run.in_flight),
             Self::Settled => Some(run.settled),
             Self::Cuts => run.cuts,

@@ -64,6 +64,7 @@ impl Observer {
             changes: Vec::new(),
             events: 0,
             sojourns: Vec::new(),
+            services: Vec::new(),
         };
         Self {
             run,
@@ -150,12 +151,15 @@ impl Observer {
     }
 
     /// Counts a success; returns what of it counts for fairness.
-    pub(super) fn succeeded(&mut self, t: f64, sojourn: f64, work: f64, load: u32) -> f64 {
+    pub(super) fn succeeded(&mut self, t: f64, (sojourn, service): (f64, f64), work: f64, load: u32) -> f64 {
         self.run.successes += 1;
         self.delivered += work;
         self.sample.successes += 1.0;
         self.run.sojourns.push(sojourn as f32);
         self.recent.push(sojourn as f32);
+        if t >= self.scenario.seconds / 2.0 {
+            self.run.services.push(service as f32);
+        }
         if t < self.fair_from {
             return 0.0;
         }
@@ -181,6 +185,7 @@ impl Observer {
     pub(super) fn finish(self, replicas: &[f64]) -> Run {
         let mut run = self.run;
         run.sojourns.sort_by(f32::total_cmp);
+        run.services.sort_by(f32::total_cmp);
         run.delivered = self.delivered;
         run.events = self.events;
         run.inside_retry_after = self.inside_retry_after;

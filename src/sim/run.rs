@@ -48,6 +48,8 @@ pub struct Run {
     pub events: u64,
     /// Sojourn of each success, in seconds, sorted.
     pub(super) sojourns: Vec<f32>,
+    /// Service time of each success in the second half, in seconds, sorted.
+    pub(super) services: Vec<f32>,
 }
 
 /// The state at one instant, and what happened since the one before.
@@ -78,6 +80,12 @@ impl Run {
     #[must_use]
     pub fn sojourn(&self, q: f64) -> Option<f64> {
         quantile(&self.sojourns, q)
+    }
+
+    /// The `q`-quantile of the service time of successes in the second half, from dispatch to answer, in seconds.
+    #[must_use]
+    pub fn service(&self, q: f64) -> Option<f64> {
+        quantile(&self.services, q)
     }
 }
 

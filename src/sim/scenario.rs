@@ -100,12 +100,15 @@ pub struct WindowSpec {
     pub ramp: u32,
     /// See [`WindowConfig::refusals_free`].
     pub refusals_free: bool,
+    /// See [`WindowConfig::latency_target`], in seconds.
+    pub latency_target: Option<f64>,
 }
 
 impl Default for WindowSpec {
     fn default() -> Self {
-        let WindowConfig { initial, min, max, ramp, refusals_free } = WindowConfig::default();
-        Self { initial, min, max, ramp, refusals_free }
+        let WindowConfig { initial, min, max, ramp, refusals_free, latency_target } = WindowConfig::default();
+        let latency_target = latency_target.map(|target| target.as_secs_f64());
+        Self { initial, min, max, ramp, refusals_free, latency_target }
     }
 }
 
@@ -113,8 +116,9 @@ impl WindowSpec {
     /// The same for the core.
     #[must_use]
     pub fn config(&self) -> WindowConfig {
-        let Self { initial, min, max, ramp, refusals_free } = *self;
-        WindowConfig { initial, min, max, ramp, refusals_free }
+        let Self { initial, min, max, ramp, refusals_free, latency_target } = *self;
+        let latency_target = latency_target.map(Duration::from_secs_f64);
+        WindowConfig { initial, min, max, ramp, refusals_free, latency_target }
     }
 }
 
@@ -191,6 +195,7 @@ impl Scenario {
             ("window.initial", f64::from(window.initial), f64::from(window.min), f64::from(window.max)),
             ("window.max", f64::from(window.max), f64::from(window.min), 1e6),
             ("window.ramp", f64::from(window.ramp), 1.0, 8.0),
+            ("window.latency_target", window.latency_target.unwrap_or(1.0), 1e-3, 86_400.0),
             ("retry.attempts", f64::from(retry.attempts), 1.0, 1e6),
             ("retry.base", retry.base, 1e-3, 3600.0),
             ("retry.max", retry.max, retry.base, 86_400.0),

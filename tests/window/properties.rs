@@ -38,9 +38,13 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 fn config() -> impl Strategy<Value = WindowConfig> {
-    (1u32..20, 0u32..20, 0u32..300, 0u32..9, any::<bool>()).prop_map(|(min, initial, max, ramp, refusals_free)| {
-        WindowConfig { min, initial: min + initial, max: min + initial + max, ramp, refusals_free }
-    })
+    let target = prop::option::of((10u64..20_000).prop_map(Duration::from_millis));
+    (1u32..20, 0u32..20, 0u32..300, 0u32..9, any::<bool>(), target).prop_map(
+        |(min, initial, max, ramp, refusals_free, latency_target)| {
+            let (initial, max) = (min + initial, min + initial + max);
+            WindowConfig { min, initial, max, ramp, refusals_free, latency_target }
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = (u64, Step)> {
@@ -122,5 +126,58 @@ proptest! {
             limits
         };
         prop_assert_eq!(trace(&steps), trace(&steps));
+    }
+
+    /// Where all take the same time whatever is in flight, a target above that changes nothing, and one below ends at the minimum,
+    /// says so, and stays.
+    #[test]
+    fn a_target_is_kept_or_said_to_be_missed(min in 1u32..6, initial in 0u32..20, millis in 50u64..5_000, share in 0.2f64..0.9) {
+        let service = Duration::from_millis(millis);
+        let play = |latency_target: Option<Duration>| {
+            let config = WindowConfig { min, initial: min + initial, latency_target, ..WindowConfig::default() };
+            let (mut window, mut now, mut open, mut moves) = (Window::new(config), Time::ZERO, Vec::new(), Vec::new());
+            for round in 0..120 {
+                while window.free() > 0 {
+                    open.push(window.on_dispatch(now, 1.0, true));
+                }
+                now += service;
+                for stamp in open.drain(..) {
+                    moves.extend(window.on_settle(now, stamp, Outcome::Success, true).map(|change| (round, change)));
+                }
+            }
+            (window, moves)
+        };
+        let (free, moves) = play(None);
+        prop_assert!(!free.misses_target());
+        let (loose, same) = play(Some(service.mul_f64(1.0 / share)));
+        prop_assert!(!loose.misses_target());
+        prop_assert_eq!(moves, same);
+        let (tight, moves) = play(Some(service.mul_f64(share)));
+        prop_assert!(tight.misses_target());
+        prop_assert_eq!(tight.limit(), min);
+        prop_assert!(moves.iter().all(|(round, _)| *round < 60), "it stays: {:?}", moves.last());
+    }
+
+    /// Behind a silent queue of one server the target places the window, within what whole slots allow.
+    #[test]
+    fn a_target_places_the_window(slots in 2u32..30, initial in 1u32..60) {
+        let target = Duration::from_millis(u64::from(slots) * 100 + 50);
+        let config = WindowConfig { initial, latency_target: Some(target), ..WindowConfig::default() };
+        let (mut window, mut now, mut open) = (Window::new(config), Time::ZERO, std::collections::VecDeque::new());
+        let mut late = Vec::new();
+        for done in 0..30_000 {
+            while window.free() > 0 {
+                open.push_back((now, window.on_dispatch(now, 1.0, true)));
+            }
+            now += Duration::from_millis(100);
+            let (sent, stamp): (Time, Stamp) = open.pop_front().unwrap();
+            window.on_settle(now, stamp, Outcome::Success, true);
+            if done > 15_000 {
+                late.push(now.seconds_since(sent));
+            }
+        }
+        late.sort_by(f64::total_cmp);
+        let median = late[late.len() / 2];
+        prop_assert!(median <= 1.2 * target.as_secs_f64(), "{median} for {target:?}");
     }
 }

@@ -19,6 +19,17 @@ impl Dispatcher {
             suspension: self.suspension.map(|(_, reason)| reason),
             confirmed_down: self.gates.confirmed_down(),
             paused: self.settings.paused,
+            rate: self.gates.refused_rate(),
+            misses_target: self.gates.window().misses_target(),
+        }
+    }
+
+    /// Says when the latency target begins to be out of reach.
+    pub(super) fn tell_target(&self, view: &RouteView) {
+        if view.misses_target && !self.told_view.misses_target {
+            let (provider, target) = (&self.route.provider_name, self.settings.window.latency_target);
+            tracing::warn!(route = self.index, %provider, ?target, window = view.window,
+                "requests take longer than window.latency_target although the window is at its minimum");
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix::{Addr, Context};
 
 use super::{DispatcherEntry, ModelEntry, Supervisor};
+use crate::actor::capacity::RouteCapacity;
 use crate::actor::dispatcher::Blueprint;
 use crate::actor::lease::{Door, Route};
 use crate::actor::messages::{Reconfigure, Relimit, Withdraw};
@@ -13,6 +14,7 @@ use crate::actor::operator::Override;
 use crate::actor::queue::QueueActor;
 use crate::actor::registry::Model;
 use crate::config::{ModelSettings, RouteSettings, Settings};
+use crate::core::route::Memory;
 
 impl Supervisor {
     /// Runs on these settings from here on.
@@ -78,7 +80,7 @@ impl Supervisor {
     ) -> ModelEntry {
         entry.model.set_settings(settings.clone());
         entry.queue.do_send(Reconfigure(settings.clone()));
-        let windows = entry.model.capacity.borrow().routes.clone();
+        let views = entry.model.capacity.borrow().routes.clone();
         let mut old: Vec<Option<DispatcherEntry>> = entry.dispatchers.drain(..).map(Some).collect();
         let is_at = |route: &RouteSettings, old: &Option<DispatcherEntry>| {
             let old = old.as_ref().map(|old| &old.blueprint.route);
@@ -92,13 +94,13 @@ impl Supervisor {
                 Some((place, same)) if place == index && !changed.contains(&route.provider) => Some(same),
                 known => {
                     rewired = true;
-                    let window = known.as_ref().and_then(|(place, _)| windows.get(*place)).map(|view| view.window);
+                    let memory = known.as_ref().and_then(|(place, _)| views.get(*place)).map(RouteCapacity::memory);
                     let slots = known.map(|(_, dispatcher)| {
                         dispatcher.stop();
                         // Attempts under way there still occupy the provider, and say here when they end.
                         (dispatcher.blueprint.token.clone(), dispatcher.blueprint.route.dispatcher.clone())
                     });
-                    self.start_route(&entry.model, index, route, (&entry.queue, entry.life), (window, slots), ctx)
+                    self.start_route(&entry.model, index, route, (&entry.queue, entry.life), (memory, slots), ctx)
                 }
             };
             entry.dispatchers.extend(next);
@@ -134,14 +136,14 @@ impl Supervisor {
         self.models.insert(name, entry);
     }
 
-    /// Starts the dispatcher of a route, with the window and the leases of an earlier one where there was one.
+    /// Starts the dispatcher of a route, with the memory and the leases of an earlier one where there was one.
     fn start_route(
         &mut self,
         model: &Model,
         index: usize,
         route: &RouteSettings,
         queue: (&Addr<QueueActor>, u32),
-        (window, slots): (Option<u32>, Option<(Arc<()>, Door)>),
+        (memory, slots): (Option<Memory>, Option<(Arc<()>, Door)>),
         ctx: &mut Context<Self>,
     ) -> Option<DispatcherEntry> {
         // The settings were validated: a route names a provider that there is.
@@ -167,8 +169,8 @@ impl Supervisor {
             account_limited: account.is_limited(),
             seed: self.seed,
         };
-        let earlier = || self.learned.window(&model.name, &route.provider, &route.model);
-        let window = window.filter(|window| *window > 0).or_else(earlier);
-        Some(self.start_dispatcher(blueprint, queue, window, ctx))
+        let earlier = || self.learned.memory(&model.name, &route.provider, &route.model);
+        let memory = memory.filter(|memory| memory.window.is_some()).unwrap_or_else(earlier);
+        Some(self.start_dispatcher(blueprint, queue, memory, ctx))
     }
 }

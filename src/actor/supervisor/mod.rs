@@ -10,6 +10,7 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 
 use super::account::AccountActor;
+use super::capacity::RouteCapacity;
 use super::dispatcher::{Blueprint, Dispatcher};
 use super::learned::Learned;
 use super::messages::{Died, Ensure, Join, Leave, NewQueue, Recount, Retire, Stop, Who, Wire, Wired};
@@ -18,6 +19,7 @@ use super::provider::Provider;
 use super::queue::QueueActor;
 use super::registry::{Model, Shared};
 use crate::config::{ProviderSettings, Settings};
+use crate::core::route::Memory;
 
 /// Makes the client of a provider account.
 pub type ProviderFactory = Arc<dyn Fn(&ProviderSettings) -> Result<Arc<dyn Provider>, String> + Send + Sync>;
@@ -130,14 +132,14 @@ impl Supervisor {
         &mut self,
         blueprint: Blueprint,
         (queue, life): (&Addr<QueueActor>, u32),
-        remembered: Option<u32>,
+        memory: Memory,
         ctx: &mut Context<Self>,
     ) -> DispatcherEntry {
         let generation = self.birth();
         let member = generation.into();
         let obituary = ctx.address().recipient();
         let queue = (queue.clone(), life);
-        let address = Dispatcher::new(blueprint.clone(), generation, member, queue, remembered, obituary).start();
+        let address = Dispatcher::new(blueprint.clone(), generation, member, queue, memory, obituary).start();
         blueprint.account.do_send(Join { member, dispatcher: address.clone() });
         DispatcherEntry { address, generation, blueprint }
     }
@@ -163,12 +165,12 @@ impl Supervisor {
                 let Some(dead) = entry.dispatchers.get(*route).filter(|d| d.generation == *generation) else { return };
                 let (blueprint, member) = (dead.blueprint.clone(), dead.member());
                 let (queue, life) = (entry.queue.clone(), entry.life);
-                // The last snapshot remembers the window that was learned.
+                // The last snapshot remembers what was learned.
                 let capacity = entry.model.capacity.borrow();
-                let remembered = capacity.routes.get(*route).map(|route| route.window).filter(|window| *window > 0);
+                let memory = capacity.routes.get(*route).map(RouteCapacity::memory).unwrap_or_default();
                 drop(capacity);
                 blueprint.account.do_send(Leave { member });
-                let dispatcher = self.start_dispatcher(blueprint, (&queue, life), remembered, ctx);
+                let dispatcher = self.start_dispatcher(blueprint, (&queue, life), memory, ctx);
                 let Some(entry) = self.models.get_mut(model) else { return };
                 entry.dispatchers[*route] = dispatcher;
                 entry.wire();

@@ -86,6 +86,30 @@ async fn a_provider_reached_otherwise_keeps_the_window_that_was_learned() {
 }
 
 #[tokio::test]
+async fn a_latency_target_comes_and_goes_by_reload() {
+    let wished = |target: Option<Duration>| {
+        let mut config = config(|sim| sim.capacity = 64);
+        let model = config.models.get_mut("sim-text").expect("known");
+        model.window.get_or_insert_default().latency_target = target.map(Into::into);
+        config
+    };
+    let fairflow = engine(wished(None)).await;
+    let state = async |fairflow: &Fairflow| {
+        all_served(submit(fairflow, "sim-text", 600).await).await;
+        at_rest(fairflow, "sim-text").await;
+        let capacity = fairflow.capacity_of("sim-text", None).await.expect("known");
+        (capacity.window, capacity.routes[0].misses_latency_target)
+    };
+    let (wide, missed) = state(&fairflow).await;
+    assert!(wide > 4 && !missed, "{wide}");
+    fairflow.reload(wished(Some(Duration::from_millis(1)))).await.expect("valid");
+    assert_eq!(state(&fairflow).await, (1, true), "out of reach: the minimum, and said so");
+    fairflow.reload(wished(None)).await.expect("valid");
+    let (again, missed) = state(&fairflow).await;
+    assert!(again > 4 && !missed, "{again}");
+}
+
+#[tokio::test]
 async fn a_refused_change_changes_nothing() {
     let fairflow = engine(two_providers()).await;
     let mut wrong = config(|_| {});

@@ -89,6 +89,18 @@ impl Learned {
         self.curve.map(|curve| curve.rate())
     }
 
+    /// Returns the rate at which the provider refused last, requests per second: what is worth remembering.
+    pub(super) fn most(&self) -> Option<f64> {
+        self.curve.map(|curve| curve.most)
+    }
+
+    /// Begins with what was the [most](Self::most) in an earlier life, as if the provider had just confirmed it.
+    pub(super) fn recalled(most: f64, now: Time) -> Self {
+        let (most, period) = (most.max(SLOWEST), (REQUESTS / most.max(SLOWEST)).clamp(SECONDS.0, SECONDS.1));
+        let curve = Curve { most, from: most * TRIM, period, elapsed: 0.0, credit: 1.0, at: now };
+        Self { curve: Some(curve), ..Self::default() }
+    }
+
     pub(super) fn ready_at(&self, now: Time) -> Time {
         let Some(mut curve) = self.curve else { return now };
         curve.refill(now, false);

@@ -103,6 +103,20 @@ impl Pacer {
         self.learned.rate()
     }
 
+    /// Returns the rate at which refusals were met last, requests per second, for [`recall`](Self::recall).
+    #[must_use]
+    pub fn refused_rate(&self) -> Option<f64> {
+        self.learned.most()
+    }
+
+    /// Begins with a rate that was learned in an earlier life, requests per second; one that is not above zero is
+    /// ignored.
+    pub fn recall(&mut self, rate: f64, now: Time) {
+        if rate.is_finite() && rate > 0.0 {
+            self.learned = Learned::recalled(rate, now);
+        }
+    }
+
     /// Sends nothing before `until`, then one request first. Holds merge by maximum; `random` from [0, 1) spreads the
     /// waking of replicas over up to a tenth more.
     pub fn hold(&mut self, now: Time, until: Time, random: f64) {

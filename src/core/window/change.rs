@@ -46,6 +46,10 @@ pub enum ChangeKind {
     LatencyCut,
     /// A contrast showed that the upper level serves more.
     LatencyGrow,
+    /// The median service time exceeds the latency target.
+    TargetCut,
+    /// The median service time is below the latency target again, which held the window back.
+    TargetGrow,
     /// A contrast ended without a verdict (the demand went away, or the
     /// provider changed meanwhile): back to the level before.
     ProbeDropped,
@@ -57,7 +61,7 @@ pub enum ChangeKind {
 
 impl ChangeKind {
     /// Every kind, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::SlowStart,
         Self::Grow,
         Self::Probe,
@@ -71,6 +75,8 @@ impl ChangeKind {
         Self::ProbeUp,
         Self::LatencyCut,
         Self::LatencyGrow,
+        Self::TargetCut,
+        Self::TargetGrow,
         Self::ProbeDropped,
         Self::IdleDecay,
         Self::Reconfigured,
@@ -97,6 +103,8 @@ impl ChangeKind {
             Self::ProbeUp => "probe_up",
             Self::LatencyCut => "latency_cut",
             Self::LatencyGrow => "latency_grow",
+            Self::TargetCut => "target_cut",
+            Self::TargetGrow => "target_grow",
             Self::ProbeDropped => "probe_dropped",
             Self::IdleDecay => "idle_decay",
             Self::Reconfigured => "reconfigured",

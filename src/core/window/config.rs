@@ -3,6 +3,7 @@
 use super::state::State;
 use super::{Change, ChangeKind, Window};
 use crate::core::time::Time;
+use std::time::Duration;
 
 /// Bounds of one route's window, in requests in flight.
 ///
@@ -26,11 +27,14 @@ pub struct WindowConfig {
     /// eight times as often: it is noticed sooner when it grows, at 1 to 6 % refusals.
     /// Default no.
     pub refusals_free: bool,
+    /// The median service time of a request of mean size that the window keeps to, as far as fewer in flight help.
+    /// Above zero; default none: then only throughput counts.
+    pub latency_target: Option<Duration>,
 }
 
 impl Default for WindowConfig {
     fn default() -> Self {
-        Self { initial: 4, min: 1, max: 256, ramp: 2, refusals_free: false }
+        Self { initial: 4, min: 1, max: 256, ramp: 2, refusals_free: false, latency_target: None }
     }
 }
 
@@ -50,8 +54,12 @@ impl WindowConfig {
 impl Window {
     /// Takes new bounds. What was learned stays, clamped to them.
     pub fn reconfigure(&mut self, config: WindowConfig, now: Time) -> Option<Change> {
-        self.config = config;
         let from = self.limit;
+        let retarget = config.latency_target != self.config.latency_target;
+        self.config = config;
+        if retarget {
+            self.retarget(now);
+        }
         let home = self.config.clamp(self.home());
         self.bound = self.bound.map(|bound| config.clamp(bound));
         match self.state {

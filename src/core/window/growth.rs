@@ -39,6 +39,9 @@ impl Window {
         if self.config.pinned() {
             return None;
         }
+        if let Some(change) = self.targeted(now, stamp, seconds / work) {
+            return Some(change);
+        }
         // What was dispatched before the last cut says nothing about what is safe now.
         let full = full && stamp.epoch == self.epoch;
         let level = stamp.in_flight.midpoint(self.in_flight.saturating_add(1));
@@ -88,7 +91,7 @@ impl Window {
     }
 
     fn slow_start(&mut self, now: Time, until: u32, then: u32) -> Option<Change> {
-        if self.limit < until.min(self.config.max) {
+        if self.limit < until.min(self.most()) {
             // Beyond a bound that was read the next one may be near.
             let step = match self.bound {
                 Some(bound) if self.limit >= bound => 1,
@@ -96,7 +99,7 @@ impl Window {
             };
             return self.set(self.limit.saturating_add(step).min(until), ChangeKind::SlowStart);
         }
-        if self.limit < then.min(self.config.max) {
+        if self.limit < then.min(self.most()) {
             self.climb(now, then);
             return None;
         }
@@ -109,7 +112,7 @@ impl Window {
             self.grace -= 1;
             return None;
         }
-        if self.limit >= until.min(self.config.max) {
+        if self.limit >= until.min(self.most()) {
             self.interval = if self.among_others() { self.longer() } else { 1 };
             return self.hold(now, self.limit, ChangeKind::Grow);
         }
@@ -136,7 +139,7 @@ impl Window {
         if self.yields() {
             return self.give_some(now);
         }
-        if self.limit >= bound && self.limit < self.config.max {
+        if self.limit >= bound && self.limit < self.most() {
             self.state = State::Probe { from: self.limit, proven: 0 };
             self.probe_at = None;
             self.meter.begin(now, 0);
@@ -144,7 +147,7 @@ impl Window {
         }
         let factor = if self.paid { UP_AGAIN } else { UP };
         let up = (f64::from(self.limit) * factor).ceil() as u32;
-        let up = up.max(self.limit + 1).min(bound).min(self.config.max);
+        let up = up.max(self.limit + 1).min(bound).min(self.most());
         if up > self.limit && self.base.is_some_and(|base| self.precise(base)) {
             return self.contrast(now, up);
         }

@@ -10,6 +10,7 @@
 //! | hard cap: one too many is a 429 | the refusal *is* a reading of capacity | hold it, probe +1 ever more rarely (`refusal.rs`) |
 //! | silent queue: latency grows | service time against in flight | hold 1.1 × the knee (`watch.rs`, `knee.rs`) |
 //! | overload: 503, 504, 529, timeout | the failure | × 0.7, then × 0.5, and back (`overload.rs`) |
+//! | anything that makes requests longer than wished | the median service time | give way, if an operator said so (`target.rs`) |
 //! | others on the same account | a slot that is gone | × 0.8, and leave it to them (`refusal.rs`) |
 //!
 //! A provider may be several of these: with one slot, a queue of sixteen and a 429
@@ -82,6 +83,7 @@ mod refusal;
 mod shape;
 mod stamp;
 mod state;
+mod target;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -97,6 +99,7 @@ use meter::{Meter, Reading};
 use octaves::Octaves;
 use shape::Shape;
 use state::State;
+use target::Target;
 
 /// Growth needs this share of the window in flight: a limit that is not reached
 /// is not tested by success (RFC 7661).
@@ -160,6 +163,7 @@ pub struct Window {
     octaves: Octaves,
     shape: Shape,
     idle: Idle,
+    latency: Target,
 }
 
 impl Window {
@@ -199,6 +203,7 @@ impl Window {
             octaves: Octaves::default(),
             shape: Shape::default(),
             idle: Idle::default(),
+            latency: Target::default(),
         }
     }
 

@@ -80,7 +80,7 @@ impl Window {
     /// Moves the limit; a change only if it moved.
     pub(super) fn set(&mut self, to: u32, kind: ChangeKind) -> Option<Change> {
         let from = self.limit;
-        self.limit = self.config.clamp(to);
+        self.limit = self.config.clamp(to.min(self.most()));
         (self.limit != from).then_some(Change { kind, from, to: self.limit })
     }
 

@@ -4,7 +4,8 @@ use super::{ChangeKind, Phase, Stamp, Window, WindowConfig};
 use crate::core::outcome::Outcome;
 use crate::core::time::Time;
 
-const CONFIG: WindowConfig = WindowConfig { initial: 4, min: 1, max: 4096, ramp: 2, refusals_free: false };
+const CONFIG: WindowConfig =
+    WindowConfig { initial: 4, min: 1, max: 4096, ramp: 2, refusals_free: false, latency_target: None };
 
 fn at(millis: u64) -> Time {
     Time::from_nanos(millis * 1_000_000)

@@ -77,6 +77,10 @@ impl Window {
                 self.rebase(watch);
                 return None;
             }
+            if self.at_ceiling() {
+                // Where the knee is does not matter: the latency target places the window.
+                return None;
+            }
             if self.deep && self.bounded() && self.held < PATIENCE.saturating_mul(self.limit) {
                 return None;
             }

@@ -148,7 +148,8 @@ impl World<'_> {
         let Some(job) = self.jobs.get(holder.job as usize) else { return };
         if outcome == Outcome::Success {
             replica.queue.complete(now, holder.key, None);
-            replica.delivered += self.observer.succeeded(t, t - seconds(job.created), attempt.work, job.load);
+            let times = (t - seconds(job.created), now.since(holder.at).as_secs_f64());
+            replica.delivered += self.observer.succeeded(t, times, attempt.work, job.load);
             self.end_job(holder.replica, holder.job, false);
         } else {
             self.observer.failed(outcome);
