@@ -7,6 +7,9 @@ mod absent;
 mod classify;
 #[cfg(any(feature = "openai", feature = "runware", feature = "task"))]
 mod common;
+#[cfg(feature = "runware")]
+#[doc(hidden)]
+pub mod doors;
 #[cfg(feature = "client")]
 #[cfg_attr(not(any(feature = "openai", feature = "runware", feature = "task")), allow(dead_code))]
 mod headers;

@@ -1,5 +1,7 @@
 //! A simulated provider in process: finite capacity, honest refusals, seeded service times.
 
+mod raw;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -202,15 +204,9 @@ fn product(work: &Work, attempt: &Attempt) -> Product {
             Product::Audio(AudioResult { audios, usage: Usage { dollars, ..Usage::default() } })
         }
         Work::Raw(task) => {
-            let medium = ["video", "audio", "image"].into_iter().find(|medium| task.task_type().starts_with(medium));
-            let mut item = Map::new();
-            item.insert("status".into(), "success".into());
-            if let Some(medium) = medium {
-                let id = uuid::Uuid::new_v4().to_string();
-                item.insert(format!("{medium}URL"), format!("https://{}.invalid/{id}", attempt.provider()).into());
-                item.insert(format!("{medium}UUID"), id.into());
-            }
-            Product::Raw(RawResult { items: vec![item], usage: Usage { dollars: Some(0.001), ..Usage::default() } })
+            let items = raw::results(task, attempt.provider());
+            let dollars = Some(0.001 * items.len() as f64);
+            Product::Raw(RawResult { items, usage: Usage { dollars, ..Usage::default() } })
         }
     }
 }

@@ -44,11 +44,43 @@ test('every kind of task', async () => {
   assert.equal(found.taskType, 'modelSearch')
 })
 
+test('the other kinds of task', async () => {
+  const client = connect()
+  const url = 'https://x.invalid/a.png'
+  const model = 'sim:image@1'
+  const one = async (promise) => [await promise].flat()[0]
+  const makes = [
+    ['imageURL', client.photoMaker({ model, positivePrompt: 'a fox', width: 512, height: 512, inputImages: [url], numberResults: 1 })],
+    ['imageURL', client.upscale({ inputImage: url, upscaleFactor: 2, model })],
+    ['imageURL', client.removeBackground({ inputImage: url, model })],
+    ['imageURL', client.vectorize({ inputs: { image: url }, model })],
+    ['imageURL', client.imageMasking({ inputImage: url, model })],
+    ['guideImageURL', client.controlNetPreprocess({ inputImage: url, preProcessorType: 'canny', model })],
+    ['imageUUID', client.imageUpload({ image: 'UE5H' })],
+    ['mediaUUID', client.mediaStorage({ operation: 'upload', media: 'UE5H' })],
+    ['text', client.caption({ inputImage: url, model })],
+    ['text', client.promptEnhance({ prompt: 'a fox', promptMaxLength: 64, promptVersions: 2 })],
+    ['outputs', client.threeDInference({ model, positivePrompt: 'a fox' })],
+    // What takes that long is only acknowledged.
+    ['taskUUID', client.training({ model, inputs: { dataset: url } })],
+    ['air', client.modelUpload({ category: 'lora', name: 'n', air: 'a:1@1', version: '1', uniqueIdentifier: 'u', downloadURL: url })],
+  ]
+  for (const [field, promise] of makes) assert.ok((await within(promise.then((made) => [made].flat()[0])))?.[field], field)
+  const [made] = await client.imageInference(image())
+  const details = await one(client.getTaskDetails({ taskUUID: made.taskUUID }))
+  assert.equal(details.request[0].taskUUID, made.taskUUID)
+  const inline = await client.imageInference(image(model, { outputType: 'base64Data' }))
+  assert.ok(inline[0].imageBase64Data)
+})
+
 test('many at once', async () => {
   const client = connect()
   const answers = await Promise.all(Array.from({ length: 40 }, () => client.imageInference(image())))
   assert.equal(new Set(answers.map(([one]) => one.imageUUID)).size, 40)
 })
+
+/** Fails what would wait for ever, as this SDK does where it does not know an answer. */
+const within = (promise) => Promise.race([promise, sleep(20_000, undefined, { ref: false }).then(() => assert.fail('no answer'))])
 
 const code = (error) => (Array.isArray(error) ? error[0] : error)?.error?.code ?? error?.code ?? String(error)
 

@@ -1,19 +1,38 @@
 """The `runware` package, over its WebSocket, against a gateway whose provider is another gateway."""
 
 import asyncio
+import tempfile
 import unittest
 
 from runware import (
+    I3dInference,
     IAudioInference,
     IImageBackgroundRemoval,
+    IImageCaption,
     IImageInference,
     IImageUpscale,
+    IModelSearch,
+    IPhotoMaker,
+    IPromptEnhance,
     ITextInference,
+    ITraining,
+    IUploadModelLora,
+    IVectorize,
+    IVideoBackgroundRemoval,
+    IVideoCaption,
     IVideoInference,
+    IVideoUpscale,
     Runware,
 )
 from runware import utils
-from runware.types import IAsyncTaskResponse, ITextInferenceMessage
+from runware.types import (
+    IAsyncTaskResponse,
+    IInputs,
+    ITextInferenceMessage,
+    IVideoBackgroundRemovalInputs,
+    IVideoCaptionInputs,
+    IVideoUpscaleInputs,
+)
 
 from gateway import KEY, Cable, in_a_row
 
@@ -34,7 +53,7 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
         self.url = self.near.url.replace("http", "ws", 1)
 
     async def connect(self, key=KEY, url=None):
-        client = Runware(api_key=key, url=url or self.url, timeout=30)
+        client = Runware(api_key=key, url=url or self.url, timeout=30_000)
         await asyncio.wait_for(client.connect(), 10)
         self.addAsyncCleanup(client.disconnect)
         return client
@@ -67,6 +86,58 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
             IImageBackgroundRemoval(inputImage="https://x.invalid/a.png", model="sim:image@1")
         )
         self.assertTrue(removed)
+
+    async def test_the_other_kinds_of_task(self):
+        client = await self.connect()
+        results = lambda call: self.results(client, call)
+        url, video = "https://x.invalid/a.png", "https://x.invalid/a.mp4"
+        made = await results(client.photoMaker(IPhotoMaker(
+            model="sim:image@1", positivePrompt="a fox", width=512, height=512, numberResults=2, inputImages=[url])))
+        self.assertEqual(len({image.imageUUID for image in made}), 2)
+        (vector,) = await results(client.imageVectorize(IVectorize(model="sim:image@1", inputs=IInputs(image=url))))
+        self.assertTrue(vector.imageURL)
+        caption = await client.imageCaption(IImageCaption(inputImage=url, model="sim:image@1"))
+        self.assertTrue(caption.text)
+        enhanced = await client.promptEnhance(IPromptEnhance(promptMaxLength=64, promptVersions=3, prompt="a fox"))
+        self.assertEqual([bool(one.text) for one in enhanced], [True] * 3)
+        described = IVideoCaption(model="sim:video@1", inputs=IVideoCaptionInputs(video=video))
+        self.assertTrue((await results(client.videoCaption(described)))[0].text)
+        cut_out = IVideoBackgroundRemoval(model="sim:video@1", inputs=IVideoBackgroundRemovalInputs(video=video))
+        self.assertTrue((await results(client.videoBackgroundRemoval(cut_out)))[0].videoURL)
+        larger = IVideoUpscale(model="sim:video@1", inputs=IVideoUpscaleInputs(video=video), upscaleFactor=2)
+        self.assertTrue((await results(client.videoUpscale(larger)))[0].videoURL)
+        solid = await results(client.inference3d(I3dInference(model="sim:image@1", positivePrompt="a fox")))
+        self.assertTrue(solid[0].outputs)
+        trained = await results(client.training(ITraining(
+            model="sim:image@1", importModel={"air": "a:1@1", "name": "n", "uniqueIdentifier": "u", "version": "1", "private": True},
+            inputs={"dataset": url})))
+        self.assertTrue(trained)
+
+    async def results(self, client, call):
+        return await self.result(client, await asyncio.wait_for(call, 30))
+
+    async def test_what_names_no_model(self):
+        client = await self.connect()
+        stored = await client.uploadMedia("https://x.invalid/a.png")
+        self.assertTrue(stored.mediaUUID)
+        with tempfile.NamedTemporaryFile(suffix=".png") as file:
+            file.write(b"PNG")
+            file.flush()
+            self.assertTrue((await client.uploadImage(file.name)).imageUUID)
+        self.assertEqual((await client.modelSearch(IModelSearch(search="fox"))).totalResults, 0)
+        uploaded = await client.modelUpload(IUploadModelLora(
+            air="a:1@1", architecture="flux1d", name="n", downloadURL="https://x.invalid/m", uniqueIdentifier="u", version="1",
+            format="safetensors", private=True))
+        self.assertTrue(uploaded)
+        (image_made,) = await client.imageInference(requestImage=image())
+        details = await client.getTaskDetails(taskUUID=image_made.taskUUID)
+        self.assertEqual((details.taskUUID, details.request[0]["taskUUID"]), (image_made.taskUUID, image_made.taskUUID))
+
+    async def test_texts(self):
+        client = await self.connect()
+        for delivery in ("sync", "async"):
+            answers = await self.results(client, client.textInference(text(deliveryMethod=delivery, numberResults=1)))
+            self.assertTrue(answers[0].text, delivery)
 
     async def test_asynchronous_images_are_asked_for(self):
         client = await self.connect()

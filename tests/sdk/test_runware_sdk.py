@@ -51,6 +51,46 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
                     upscale = {"taskType": "upscale", "model": "sim:image@1", "inputImage": "https://x.invalid/a.png"}
                     self.assertTrue((await run(upscale))[0]["imageUUID"])
 
+    async def test_the_other_kinds_of_task(self):
+        url, video = "https://x.invalid/a.png", {"video": "https://x.invalid/a.mp4"}
+        # Each with a field of its result.
+        tasks = [
+            ("caption", {"inputImage": url}, "text"),
+            ("controlNetPreprocess", {"inputImage": url, "preProcessorType": "canny"}, "guideImageURL"),
+            ("imageMasking", {"inputImage": url}, "imageURL"),
+            ("vectorize", {"inputs": {"image": url}}, "imageURL"),
+            ("removeBackground", {"inputImage": url}, "imageURL"),
+            ("removeBackground", {"inputs": video}, "videoURL"),
+            ("upscale", {"inputs": video, "upscaleFactor": 2}, "videoURL"),
+            ("3dInference", {"positivePrompt": "a fox"}, "outputs"),
+            ("training", {"inputs": {"dataset": url}}, "outputs"),
+        ]
+        for transport in ("rest", "websocket"):
+            client = self.client(transport)
+            for kind, more, field in tasks:
+                with self.subTest(transport=transport, kind=kind):
+                    # Asynchronously the package waits seconds between its questions.
+                    task = {"taskType": kind, "model": "sim:image@1", "deliveryMethod": "sync", **more}
+                    (result,) = await asyncio.wait_for(client.run(task), 20)
+                    self.assertTrue(result[field])
+            enhanced = {"taskType": "promptEnhance", "prompt": "a fox", "promptMaxLength": 64, "promptVersions": 2, "deliveryMethod": "sync"}
+            # The package itself looks for as many results as `numberResults` says, here one.
+            self.assertTrue((await asyncio.wait_for(client.run(enhanced), 20))[0]["text"])
+            (found,) = await client.model_search({"search": "fox"})
+            self.assertEqual(found["totalResults"], 0)
+            (stored,) = await client.media_storage({"operation": "upload", "media": url})
+            self.assertTrue(stored["mediaUUID"])
+            (uploaded,) = await client.image_upload({"image": url})
+            self.assertTrue(uploaded["imageUUID"])
+            (added,) = await client.model_upload({"air": "a:1@1", "name": "n", "category": "lora"})
+            self.assertTrue(added["air"])
+            (made,) = await client.run(image(deliveryMethod="sync"))
+            (details,) = await client.get_task_details({"taskUUID": made["taskUUID"]})
+            self.assertEqual(details["request"][0]["taskUUID"], made["taskUUID"])
+            (state,) = await client.get_response({"taskUUID": made["taskUUID"]})
+            self.assertEqual((state["status"], state["imageUUID"]), ("success", made["imageUUID"]))
+            await client.close()
+
     async def test_text_streams(self):
         stream = await self.client("rest").stream(TEXT)
         pieces = [piece async for piece in stream.text_stream]

@@ -4,7 +4,7 @@
 //! is never paid twice. What takes long (video, audio, and what asks for it) is asynchronous: acknowledged at once, then
 //! asked for by `getResponse`.
 
-mod polled;
+pub(super) mod polled;
 mod refusals;
 #[cfg(feature = "websocket")]
 mod socket;
@@ -152,6 +152,16 @@ fn rename(value: &mut Value, from: &str, to: &str) {
         Value::Array(items) => items.iter_mut().for_each(|item| rename(item, from, to)),
         Value::Object(fields) => fields.values_mut().for_each(|field| rename(field, from, to)),
         _ => {}
+    }
+}
+
+/// Reads a frame of the service's socket, as far as that can be done without a connection.
+#[cfg(feature = "websocket")]
+pub(super) fn read_frame(data: &[u8]) {
+    let Some(mut frame) = socket::object(&data.to_vec().into()) else { return };
+    std::hint::black_box((error_in(&frame, &HeaderMap::new()), code(&frame)));
+    for item in objects(frame.remove("data")).unwrap_or_default() {
+        std::hint::black_box(polled::is_result(&item));
     }
 }
 

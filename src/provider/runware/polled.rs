@@ -15,7 +15,7 @@ use crate::task::wire::Malformed;
 use crate::task::wire::runware::decode;
 
 #[derive(Debug)]
-pub(super) struct Polled;
+pub(in crate::provider) struct Polled;
 
 impl Preset for Polled {
     fn name(&self) -> &'static str {
@@ -83,7 +83,8 @@ impl Preset for Polled {
 /// Says whether an object holds a result, and not just that the task is known.
 pub(super) fn is_result(item: &Object) -> bool {
     let known = ["taskType", "taskUUID", "status", "progress"];
-    let finished = item.get("status").is_none_or(|status| status == "success");
+    // A model that was uploaded is `ready` after it was validated, downloaded and so on.
+    let finished = item.get("status").is_none_or(|status| status == "success" || status == "ready");
     finished && item.keys().any(|key| !known.contains(&key.as_str()))
 }
 

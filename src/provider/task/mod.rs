@@ -99,11 +99,10 @@ impl TaskProvider {
     ///
     /// As [`new`](Self::new).
     pub fn with_handles(account: &str, settings: &TaskSettings, handles: Arc<dyn HandleStore>) -> Result<Self, String> {
-        let (preset, openai): (Box<dyn Preset>, _) = match settings.preset {
-            config::Preset::Bfl => (Box::new(bfl::Bfl), None),
-            config::Preset::Fal => (Box::new(fal::Fal), None),
-            config::Preset::Replicate => (Box::new(replicate::Replicate), None),
-            config::Preset::Ark => (Box::new(ark::Ark), Some(OpenAi::new(&settings.endpoint)?)),
+        let preset = preset_of(settings.preset);
+        let openai = match settings.preset {
+            config::Preset::Ark => Some(OpenAi::new(&settings.endpoint)?),
+            _ => None,
         };
         let made = Self::build(account, preset, &settings.endpoint, &settings.poll, handles)?;
         Ok(Self { openai, ..made })
@@ -326,6 +325,16 @@ impl Inner {
         if let Some(Err(error)) = job.map(|job| self.handles.remove(job)) {
             tracing::warn!(account = %self.account, %error, "a generation that has ended cannot be forgotten");
         }
+    }
+}
+
+/// Returns the dialect of a service.
+pub(super) fn preset_of(kind: config::Preset) -> Box<dyn Preset> {
+    match kind {
+        config::Preset::Bfl => Box::new(bfl::Bfl),
+        config::Preset::Fal => Box::new(fal::Fal),
+        config::Preset::Replicate => Box::new(replicate::Replicate),
+        config::Preset::Ark => Box::new(ark::Ark),
     }
 }
 

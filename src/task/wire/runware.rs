@@ -112,7 +112,9 @@ impl RunwareTask {
         let stream = self.wants_stream();
         let task_type = self.task_type().to_owned();
         let known = ["imageInference", "textInference", "imageUpscale", "upscale", "videoInference", "audioInference"];
-        if !known.contains(&task_type.as_str()) {
+        // What is upscaled may be a video too.
+        let of_another = task_type == "upscale" && !body.contains_key("inputImage");
+        if !known.contains(&task_type.as_str()) || of_another {
             return Ok(Work::Raw(RawTask { body }));
         }
         for field in ["taskType", "taskUUID", "model", "deliveryMethod", "includeCost", "includeUsage", "webhookURL"] {

@@ -121,7 +121,7 @@ impl Address {
 }
 
 /// Reads a frame of the server's; what is none is skipped.
-pub(super) fn object(message: &Message) -> Option<Object> {
+pub(in crate::provider) fn object(message: &Message) -> Option<Object> {
     let text: &[u8] = match message {
         Message::Text(text) => Utf8Bytes::as_ref(text),
         Message::Binary(bytes) => bytes,

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use self::link::Address;
+pub(super) use self::link::object;
 use self::pump::Pump;
 use super::Object;
 use super::polled::is_result;
@@ -111,7 +112,8 @@ impl Socket {
     pub(super) async fn run(&self, task: &Object, again: bool) -> Result<Vec<Object>, Failure> {
         let text = |name: &str| task.get(name).and_then(Value::as_str).unwrap_or_default();
         let uuid = text("taskUUID").to_owned();
-        let wanted = task.get("numberResults").and_then(Value::as_u64).unwrap_or(1).clamp(1, 1_000);
+        let wanted = ["numberResults", "promptVersions"].into_iter().find_map(|name| task.get(name)?.as_u64());
+        let wanted = wanted.unwrap_or(1).clamp(1, 1_000);
         let wanted = usize::try_from(wanted).unwrap_or(1);
         // Only what is asynchronous needs to be asked for; the rest comes by itself.
         let mut asking = text("deliveryMethod") == "async";

@@ -1,0 +1,51 @@
+//! Doors to the parsers of this room, for those who throw everything at them (`tests/fuzz`). No public interface.
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+
+use super::http::classify;
+use super::runware::polled::Polled;
+use super::task::preset::Preset;
+use super::task::preset_of;
+use crate::config;
+use crate::task::{ImageInference, RawTask, VideoInference, Work};
+
+/// Reads lines of `name: value` as the headers of an answer.
+pub fn headers(data: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in data.split(|byte| *byte == b'\n').take(64) {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let (name, value) = line.split_at(colon);
+        let pair = HeaderName::from_bytes(name).ok().zip(HeaderValue::from_bytes(value[1..].trim_ascii()).ok());
+        headers.extend(pair.map(|(name, value)| (Some(name), value)));
+    }
+    std::hint::black_box((super::headers::hints(&headers), super::headers::retry_after(&headers)));
+    for status in [400, 429, 503] {
+        drop(classify(status, &headers, bytes::Bytes::copy_from_slice(data)));
+    }
+}
+
+/// Reads JSON as what each service answers to a submission, a question, and for a result.
+pub fn polls(data: &[u8]) {
+    let Ok(answer) = serde_json::from_slice::<Value>(data) else { return };
+    let raw = Work::Raw(RawTask::new("videoInference", "m").set("taskUUID", "u"));
+    let works = [Work::Image(ImageInference::new("m", "x")), Work::Video(VideoInference::new("m", "x")), raw];
+    let kinds = [config::Preset::Ark, config::Preset::Bfl, config::Preset::Fal, config::Preset::Replicate];
+    let presets = kinds.into_iter().map(preset_of).chain([Box::new(Polled) as Box<dyn Preset>]);
+    for preset in presets {
+        for work in &works {
+            drop(preset.accepted("https://api.invalid/v1", work, &answer, true));
+            drop(preset.state(work, &answer));
+            for status in [200, 404, 422, 500] {
+                drop(preset.result(work, status, &answer));
+                drop(preset.refusal(status, &HeaderMap::new(), bytes::Bytes::copy_from_slice(data)));
+            }
+        }
+    }
+}
+
+/// Reads a frame of a server's socket.
+#[cfg(feature = "websocket")]
+pub fn frame(data: &[u8]) {
+    super::runware::read_frame(data);
+}

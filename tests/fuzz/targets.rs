@@ -1,0 +1,144 @@
+//! What is thrown at the parsers of everything that comes from the network. `fuzz/` runs each of these with cargo-fuzz;
+//! `main.rs` runs them over the corpora.
+
+use bytes::Bytes;
+use fairflow::provider::doors;
+use fairflow::task::wire::form::Form;
+use fairflow::task::wire::openai::{self, Endpoint, Label, OpenAiRequest};
+use fairflow::task::wire::responses::Writer;
+use fairflow::task::wire::runware::{self, RunwareTask};
+use fairflow::task::wire::sse::Events;
+use fairflow::task::wire::usage::UsageFinder;
+use fairflow::task::{Product, RawTask, TextDelta, Usage, Work};
+use serde_json::{Map, Value};
+
+/// Every target by name.
+#[allow(dead_code, reason = "each fuzzer uses one of them")]
+pub const TARGETS: [(&str, fn(&[u8])); 9] = [
+    ("answers", answers),
+    ("bodies", bodies),
+    ("forms", forms),
+    ("frames", frames),
+    ("headers", headers),
+    ("polls", polls),
+    ("responses", responses),
+    ("sse", sse),
+    ("tasks", tasks),
+];
+
+const ENDPOINTS: [Endpoint; 5] =
+    [Endpoint::Chat, Endpoint::Embeddings, Endpoint::Images, Endpoint::Edits, Endpoint::Responses];
+
+/// Arrays of tasks, over REST and over the socket.
+pub fn tasks(data: &[u8]) {
+    let Ok(Value::Array(tasks)) = serde_json::from_slice(data) else { return };
+    for task in tasks.into_iter().take(64) {
+        let Ok(task) = RunwareTask::parse(task) else { continue };
+        assert!(task.body_for("another").get("model").is_none_or(|model| model == "another"));
+        if let Ok(work) = task.work() {
+            drop((runware::encode(&work, "another", "uuid"), openai::encode(&work, "another")));
+            let items = vec![Map::from_iter([("imageURL".to_owned(), Value::from("x"))])];
+            let written = runware::render(runware::decode(&work, items), &task);
+            assert!(written.iter().all(|item| item["taskUUID"] == task.uuid()));
+        }
+    }
+}
+
+/// JSON bodies of OpenAI's endpoints.
+pub fn bodies(data: &[u8]) {
+    for endpoint in ENDPOINTS {
+        let Ok(request) = OpenAiRequest::parse(endpoint, Bytes::copy_from_slice(data)) else { continue };
+        let sent: Value = serde_json::from_slice(&request.body_for("another")).expect("still JSON");
+        assert_eq!(sent["model"], "another");
+        if let Ok(work) = request.work() {
+            drop((runware::encode(&work, "another", "uuid"), openai::encode(&work, "another")));
+        }
+    }
+}
+
+/// Forms of image edits.
+pub fn forms(data: &[u8]) {
+    const KIND: &str = "multipart/form-data; boundary=B";
+    let body = Bytes::copy_from_slice(data);
+    if let Ok(text) = std::str::from_utf8(data) {
+        drop(Form::parse(text, &body));
+    }
+    if let Ok(Some(form)) = Form::parse(KIND, &body) {
+        drop(form.fields());
+    }
+    if let Ok(request) = OpenAiRequest::read(Endpoint::Edits, KIND, body) {
+        drop(request.work());
+        let sent = OpenAiRequest::read(Endpoint::Edits, KIND, request.body_for("another"));
+        assert_eq!(sent.expect("still a form").model, "another");
+    }
+}
+
+/// Event streams, wherever they are cut.
+pub fn sse(data: &[u8]) {
+    let Some((&cut, stream)) = data.split_first() else { return };
+    let read = |size: usize| {
+        let (mut events, mut finder, mut seen, mut used) =
+            (Events::default(), UsageFinder::default(), Vec::new(), None);
+        for piece in stream.chunks(size) {
+            events.push(piece).expect("short");
+            seen.extend(std::iter::from_fn(|| events.next_event()));
+            used = finder.push(piece).or(used);
+        }
+        (seen, used)
+    };
+    let whole = read(stream.len().max(1));
+    assert_eq!(whole, read(usize::from(cut).max(1)));
+    for event in whole.0 {
+        drop((openai::decode_delta(&event), runware::decode_delta(&event)));
+    }
+}
+
+/// Answers of OpenAI's and Runware's endpoints, usage included.
+pub fn answers(data: &[u8]) {
+    for endpoint in ENDPOINTS {
+        if let Ok(product) = openai::decode(endpoint, data) {
+            std::hint::black_box(openai::render(&product, Label { model: "m", id: "i", created: 1 }, true));
+        }
+    }
+    let Ok(answer) = serde_json::from_slice::<Value>(data) else { return };
+    let items: Vec<Map<String, Value>> = match answer {
+        Value::Array(items) => items.into_iter().filter_map(|item| item.as_object().cloned()).collect(),
+        Value::Object(item) => vec![item],
+        _ => return,
+    };
+    items.iter().for_each(|item| assert!(Usage::from_json(item).dollars.is_none()));
+    let raw = Work::Raw(RawTask::new("x", "y"));
+    let Product::Raw(kept) = runware::decode(&raw, items.clone()) else { panic!("raw stays raw") };
+    assert_eq!(kept.items, items);
+}
+
+/// Inputs of responses, and their events: numbered without a gap, whatever the text.
+pub fn responses(data: &[u8]) {
+    if let Ok(request) = OpenAiRequest::parse(Endpoint::Responses, Bytes::copy_from_slice(data)) {
+        drop(request.work());
+    }
+    let label = Label { model: "m", id: "i", created: 1 };
+    let mut writer = Writer::default();
+    let mut events = writer.begin(label);
+    for piece in data.chunks(16) {
+        let text = String::from_utf8_lossy(piece).into_owned();
+        events.extend(writer.delta(&TextDelta { text, ..TextDelta::default() }, label));
+    }
+    events.extend(writer.end(label));
+    assert!(events.iter().enumerate().all(|(number, event)| event["sequence_number"] == number));
+}
+
+/// Headers of an answer.
+pub fn headers(data: &[u8]) {
+    doors::headers(data);
+}
+
+/// Answers of services that are submitted to and polled.
+pub fn polls(data: &[u8]) {
+    doors::polls(data);
+}
+
+/// Frames of a provider's socket.
+pub fn frames(data: &[u8]) {
+    doors::frame(data);
+}
