@@ -30,6 +30,9 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// Every endpoint, in the order of their declaration.
+    pub const ALL: [Self; 4] = [Self::Chat, Self::Embeddings, Self::Images, Self::Responses];
+
     /// Returns the path below the base URL, which ends in `/v1` by custom.
     #[must_use]
     pub const fn path(self) -> &'static str {
