@@ -36,7 +36,8 @@ fn main() {
 
 /// The provider: answers at once.
 fn provide() {
-    let answer = || async { HttpResponse::Ok().content_type("application/json").body(ANSWER) };
+    // It reads the question: actix-web closes connections whose bodies nobody reads.
+    let answer = |_: Bytes| async { HttpResponse::Ok().content_type("application/json").body(ANSWER) };
     serve(1, move |app| _ = app.route(PATH, web::post().to(answer)));
 }
 
@@ -58,7 +59,9 @@ fn forward() {
 fn serve(workers: usize, routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("http://{}/v1", listener.local_addr().unwrap());
-    let server = HttpServer::new(move || App::new().configure(routes.clone())).workers(workers);
+    // Connections that rest while the others have their turn are not closed.
+    let server = HttpServer::new(move || App::new().configure(routes.clone())).keep_alive(Duration::from_secs(600));
+    let server = server.workers(workers);
     actix_web::rt::System::new().block_on(server.listen(listener).unwrap().run()).unwrap();
 }
 

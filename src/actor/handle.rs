@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter, System};
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 #[cfg(feature = "gateway")]
 use tokio::sync::watch;
@@ -180,11 +181,12 @@ impl Builder {
     /// [`StartError`] where the configuration is wrong or a provider cannot be set up.
     pub async fn start(self) -> Result<Fairflow, StartError> {
         let (settings, setup) = self.check()?;
+        let runtime = runtime().map_err(|error| StartError::Thread(error.to_string()))?;
         let (started, wait) = oneshot::channel();
         std::thread::Builder::new()
             .name("fairflow".into())
             .spawn(move || {
-                let runner = System::new();
+                let runner = System::with_tokio_rt(|| runtime);
                 let system = System::current();
                 let outcome = runner.block_on(begin(settings, setup, Some(system)));
                 let runs = outcome.is_ok();
@@ -222,6 +224,13 @@ impl Builder {
         });
         Ok((settings, Setup { factory, own, seed, learned }))
     }
+}
+
+/// Builds the runtime of an engine's thread. It waits for messages and for time alone: with sockets to watch, each message
+/// would be a system call, even while the thread is busy. Only actix messages may bring provider calls there.
+fn runtime() -> std::io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    if cfg!(feature = "actix-messages") { builder.enable_all() } else { builder.enable_time() }.build()
 }
 
 /// What an engine begins with beside its settings.

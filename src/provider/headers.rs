@@ -45,6 +45,10 @@ fn retry_after_at(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 fn hints_at(headers: &HeaderMap, now: SystemTime) -> RateHints {
+    // All families have it in their names, and most answers have none: that is said without asking for each.
+    if !headers.keys().any(|name| name.as_str().contains("ratelimit")) {
+        return RateHints::default();
+    }
     let read = |limit: &str, remaining: &str, reset: &str| {
         let remaining = amount(headers, remaining)?;
         let reset = text(headers, reset).and_then(|text| span(text).or_else(|| instant(text, now)));

@@ -162,16 +162,26 @@ async fn read(response: Response, limit: usize) -> Result<Bytes, Failure> {
     if expected > limit {
         return Err(too_large());
     }
-    let mut chunks = chunks(response);
-    let mut body = BytesMut::with_capacity(expected);
+    let mut chunks = response.bytes_stream();
+    let mut first = Bytes::new();
+    let mut body = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk?;
-        if body.len() + chunk.len() > limit {
+        let chunk = chunk.map_err(|error| transport(&error))?;
+        if first.len().max(body.len()) + chunk.len() > limit {
             return Err(too_large());
+        }
+        // Most small bodies are one chunk, which is then passed on as it is.
+        if first.is_empty() {
+            first = chunk;
+            continue;
+        }
+        if body.is_empty() {
+            body.reserve(expected.max(first.len() + chunk.len()));
+            body.extend_from_slice(&first);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    Ok(if body.is_empty() { first } else { body.freeze() })
 }
 
 /// A connection that failed or broke: the provider is overloaded or gone.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Method, Response};
+use reqwest::{Method, Response, Url};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -24,6 +24,8 @@ pub(super) struct OpenAi {
     http: Http,
     /// Azure's.
     api_version: Option<String>,
+    /// Where requests go, by endpoint; `None` where that depends on the model.
+    addresses: Option<Vec<Url>>,
 }
 
 /// The one part of an answer that scheduling reads.
@@ -43,7 +45,31 @@ impl OpenAi {
         } else {
             Http::new(endpoint)?
         };
-        Ok(Self { http, api_version: endpoint.api_version.clone() })
+        let mut client = Self { http, api_version: endpoint.api_version.clone(), addresses: None };
+        if !endpoint.base_url.contains("{model}") {
+            let parsed = openai::Endpoint::ALL.iter().map(|to| client.parse(*to, ""));
+            client.addresses = Some(parsed.collect::<Result<_, _>>()?);
+        }
+        Ok(client)
+    }
+
+    fn parse(&self, endpoint: openai::Endpoint, model: &str) -> Result<Url, String> {
+        let mut url = format!("{}{}", self.http.base_url(), endpoint.path());
+        if url.contains("{model}") {
+            url = url.replace("{model}", &segment(model));
+        }
+        if let Some(version) = &self.api_version {
+            url.push_str("?api-version=");
+            url.push_str(version);
+        }
+        Url::parse(&url).map_err(|error| format!("base_url {:?} is no address: {error}", self.http.base_url()))
+    }
+
+    fn address(&self, endpoint: openai::Endpoint, model: &str) -> Result<Url, Failure> {
+        match &self.addresses {
+            Some(known) => Ok(known[endpoint as usize].clone()),
+            None => self.parse(endpoint, model).map_err(|problem| Failure::new(Outcome::Rejected, problem)),
+        }
     }
 
     /// Sends a body to an endpoint. A request for images is not sent again once it may have been taken: they are paid
@@ -56,14 +82,7 @@ impl OpenAi {
         attempt: &Attempt,
     ) -> Result<Response, Failure> {
         let costly = matches!(endpoint, openai::Endpoint::Images | openai::Endpoint::Edits);
-        let mut url = format!("{}{}", self.http.base_url(), endpoint.path());
-        if url.contains("{model}") {
-            url = url.replace("{model}", &segment(attempt.upstream_model()));
-        }
-        if let Some(version) = &self.api_version {
-            url.push_str("?api-version=");
-            url.push_str(version);
-        }
+        let url = self.address(endpoint, attempt.upstream_model())?;
         let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, content_type).body(body);
         attempt.mark_spent(costly);
         self.http.send(request).await.map_err(|failure| {
