@@ -27,7 +27,8 @@ async fn every_service_is_sent_the_images_in_its_own_words() {
     let replicate = |body: Value| body["input"].clone();
     let plain = |body: Value| body;
     let (one, two): (Value, Value) = (PNG.into(), json!([PNG, "https://x/1.png"]));
-    let cases: [(&str, fn(Value) -> Value, usize, bool, Value); 10] = [
+    type Within = fn(Value) -> Value;
+    let cases: [(&str, Within, usize, bool, Value); 10] = [
         ("runware", runware, 1, true, json!({"seedImage": one, "maskImage": one, "referenceImages": null})),
         (
             "runware",

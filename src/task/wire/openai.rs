@@ -133,7 +133,10 @@ impl OpenAiRequest {
         if body.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
             return Err(Malformed::new("body", "must be a JSON object"));
         }
-        let peek: Peek<'_> = serde_json::from_slice(&body)
+        // Whole, since what is skipped is forwarded too.
+        let text =
+            std::str::from_utf8(&body).map_err(|error| Malformed::new("body", format!("must be UTF-8: {error}")))?;
+        let peek: Peek<'_> = serde_json::from_str(text)
             .map_err(|error| Malformed::new("body", format!("must be a JSON object: {error}")))?;
         let raw_model = peek.model.ok_or_else(|| Malformed::new("model", "is missing; name a configured model"))?;
         let model: String = serde_json::from_str(raw_model.get())
