@@ -289,6 +289,7 @@ impl Fairflow {
     }
 
     /// Schedules a request as it is and returns the reply with the slot still held.
+    #[cfg(feature = "gateway")]
     pub(crate) async fn dispatch(
         &self,
         spec: impl Into<Box<Spec>>,

@@ -35,7 +35,10 @@ pub(super) fn tenant(request: &HttpRequest, settings: &Settings, key: Option<&st
         AuthMode::Open => {
             let named = header(request, "x-fairflow-tenant").map(|name| name.chars().take(LONGEST_TENANT).collect());
             // A key is never used as a name as it is: names show in metrics and capacity.
-            let hashed = || key.map(|key| format!("key-{}", &KeyHash::of(key).to_string()[7..19]));
+            let hashed = || {
+                let KeyHash([a, b, c, d, e, f, ..]) = KeyHash::of(key?);
+                Some(format!("key-{:012x}", u64::from_be_bytes([0, 0, a, b, c, d, e, f])))
+            };
             Ok(named.or_else(hashed).unwrap_or_else(|| "default".to_owned()).into())
         }
         AuthMode::Keys => {
