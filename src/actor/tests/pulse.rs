@@ -13,8 +13,10 @@ fn throughput_fades_when_nothing_comes() {
     paused(async {
         let fairflow = engine("").await;
         for _ in 0..20 {
-            let call = fairflow
-                .call("m", |_| async { Ok::<_, Infallible>(tokio::time::sleep(Duration::from_millis(100)).await) });
+            let call = fairflow.call("m", |_| async {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Ok::<_, Infallible>(())
+            });
             call.await.expect("served");
         }
         let mut capacity = fairflow.watch("m");

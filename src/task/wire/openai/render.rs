@@ -124,6 +124,6 @@ mod tests {
         let [stop, told] = &render_delta(&end, label, false, true)[..] else { panic!("two chunks") };
         assert_eq!((&stop["choices"][0]["delta"], stop.get("usage")), (&json!({}), None));
         assert_eq!((&told["choices"], &told["usage"]["total_tokens"]), (&json!([]), &json!(3)));
-        assert_eq!(render_delta(&end, label, false, false), [stop.clone()]);
+        assert_eq!(render_delta(&end, label, false, false), std::slice::from_ref(stop));
     }
 }
