@@ -6,7 +6,7 @@
 
 mod account;
 pub mod capacity;
-mod clock;
+pub(crate) mod clock;
 mod costs;
 #[cfg(feature = "actix-messages")]
 pub mod desk;

@@ -181,7 +181,7 @@ where
     }
 }
 
-/// What came of an attempt that did not end the request.
+/// What came of an attempt, unless the request ended with an error.
 #[allow(clippy::large_enum_variant, reason = "it is handed on at once")]
 enum Made<T> {
     /// An answer; its slot is still held.

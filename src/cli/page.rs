@@ -7,6 +7,8 @@ use plotters::style::RGBColor;
 use super::format::short;
 use super::plots::Plot;
 
+const STYLE: &str = include_str!("page.css");
+
 /// Returns where the report goes, and makes its folder: before the work, so that a long run is not lost for it.
 ///
 /// # Errors
@@ -21,8 +23,6 @@ pub(super) fn report_in(out: &Path) -> Result<PathBuf, String> {
     std::fs::OpenOptions::new().append(true).create(true).open(&path).map_err(cannot)?;
     Ok(path)
 }
-
-const STYLE: &str = include_str!("page.css");
 
 /// The head of a page: its title, what made it, and a note, all of it escaped here.
 pub(super) fn head(brand: &str, title: &str, command: &str, note: &str) -> String {

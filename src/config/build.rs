@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::schema::{
     Config, ModelConfig, ProviderConfig, QueueConfig, RateConfig, RetryConfig, RouteConfig, SimConfig, TenantConfig,
-    TierConfig, WindowConfig,
+    TierConfig,
 };
 use super::secret::{KeyHash, KeySource};
 use super::units::Size;
@@ -174,7 +174,7 @@ impl ModelConfig {
     /// Sets the window's start and bounds, in requests in flight; default 4, 1 and 256. Equal bounds pin it.
     #[must_use]
     pub fn window(mut self, initial: u32, min: u32, max: u32) -> Self {
-        let window = self.window.get_or_insert(WindowConfig::default());
+        let window = self.window.get_or_insert_default();
         (window.initial, window.min, window.max) = (Some(initial), Some(min), Some(max));
         self
     }
@@ -182,21 +182,21 @@ impl ModelConfig {
     /// Sets how many requests a cold window adds per success, 1 to 8; default 2.
     #[must_use]
     pub fn ramp(mut self, requests: u32) -> Self {
-        self.window.get_or_insert(WindowConfig::default()).ramp = Some(requests);
+        self.window.get_or_insert_default().ramp = Some(requests);
         self
     }
 
     /// Says that refusals cost nothing, so that capacity is probed about eight times as often; default false.
     #[must_use]
     pub fn refusals_free(mut self, free: bool) -> Self {
-        self.window.get_or_insert(WindowConfig::default()).refusals_free = Some(free);
+        self.window.get_or_insert_default().refusals_free = Some(free);
         self
     }
 
     /// Sets the median service time that the window gives way for, as far as fewer in flight help; default none.
     #[must_use]
     pub fn latency_target(mut self, median: Duration) -> Self {
-        self.window.get_or_insert(WindowConfig::default()).latency_target = Some(median.into());
+        self.window.get_or_insert_default().latency_target = Some(median.into());
         self
     }
 

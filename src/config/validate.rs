@@ -246,7 +246,8 @@ fn check_window(
     if !(least..=most).contains(&start) {
         check.problem(at("initial"), format!("{start} is outside min {least} to max {most}"));
     }
-    let ramp = raw.ramp.or(default.ramp).unwrap_or(2);
+    let usual = WindowConfig::default();
+    let ramp = raw.ramp.or(default.ramp).unwrap_or(usual.ramp);
     if !(1..=8).contains(&ramp) {
         check.problem(at("ramp"), format!("{ramp} is out of range; give 1 to 8 requests per success"));
     }
@@ -256,7 +257,7 @@ fn check_window(
         min: least,
         max: most,
         ramp,
-        refusals_free: raw.refusals_free.or(default.refusals_free).unwrap_or(false),
+        refusals_free: raw.refusals_free.or(default.refusals_free).unwrap_or(usual.refusals_free),
         latency_target: target.map(|target| check.span(&at("latency_target"), Some(target), target.0)),
     }
 }

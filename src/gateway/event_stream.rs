@@ -13,9 +13,10 @@ use futures_util::stream::{LocalBoxStream, StreamExt, once};
 use serde_json::{Value, json};
 
 use super::openai::kept::Keeper;
-use super::openai::{answer_id, response_id, unix_time};
+use super::openai::{answer_id, response_id};
 use super::refusal::{self, Refusal};
 use super::state::Gateway;
+use crate::actor::clock::unix_time;
 use crate::actor::handle::Settling;
 use crate::actor::provider::Reply;
 use crate::actor::run::{Receipt, Spec};
@@ -177,7 +178,7 @@ impl Writer {
         match &mut self.dialect {
             Dialect::Responses { model, id, writer } => {
                 let events = writer.end(Label { model, id, created: self.created });
-                if let (Some(keeper), Some(last)) = (&mut self.keeper, events.last()) {
+                if let (Some(keeper), Some(last)) = (&self.keeper, events.last()) {
                     keeper.keep(&last["response"]);
                 }
                 named(&events)

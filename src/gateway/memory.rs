@@ -2,11 +2,12 @@
 
 use std::io::{Error, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Fairflow;
+use crate::actor::clock::unix_time;
 use crate::learned::Learned;
 
 /// How often it is written: a crash costs what was learned since.
@@ -31,7 +32,7 @@ pub(super) fn read(path: &Path) -> Learned {
         Err(error) if error.kind() == ErrorKind::NotFound => return Learned::default(),
         read => read,
     };
-    let learned = bytes.map_err(|error| error.to_string()).and_then(|bytes| understand(&bytes, now()));
+    let learned = bytes.map_err(|error| error.to_string()).and_then(|bytes| understand(&bytes, unix_time()));
     learned.unwrap_or_else(|problem| {
         let path = path.display();
         tracing::warn!("server.state {path} {problem}; windows and rates start cold, and the file is replaced");
@@ -53,14 +54,10 @@ fn understand(bytes: &[u8], now: u64) -> Result<Learned, String> {
 
 /// Writes what was learned, whole or not at all.
 pub(super) fn write(fairflow: &Fairflow, path: &Path) {
-    let state = State { written: now(), learned: fairflow.learned() };
+    let state = State { written: unix_time(), learned: fairflow.learned() };
     if let Err(error) = replace(path, &serde_json::to_vec_pretty(&state).unwrap_or_default()) {
         tracing::warn!("server.state {}: {error}; what was learned is not kept", path.display());
     }
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn hours(time: Duration) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 use sha2::Sha256;
 
 use super::guard::{PublicOnly, check};
+use crate::actor::clock::unix_time;
 use crate::config::DeliverySettings;
 
 /// Posts results to where tasks want them.
@@ -112,8 +113,7 @@ async fn post(
     let request = client.post(url.clone()).timeout(settings.webhooks.timeout.0);
     let mut request = request.header("content-type", "application/json").header("x-fairflow-delivery", id);
     if let Some(secret) = &settings.webhook_secret {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        request = request.header("x-fairflow-signature", sign(secret.expose_secret(), now, body));
+        request = request.header("x-fairflow-signature", sign(secret.expose_secret(), unix_time(), body));
     }
     Ok(request.body(body.clone()).send().await?.status().as_u16())
 }

@@ -47,6 +47,7 @@ pub use self::audio::{Audio, AudioInference, AudioResult};
 pub use self::embedding::{Embedding, EmbeddingResult};
 pub use self::image::{Image, ImageInference, ImageResult};
 pub use self::product::{Product, Usage};
+pub(crate) use self::raw::results_wanted;
 pub use self::raw::{RawResult, RawTask};
 #[cfg(feature = "gateway")]
 pub(crate) use self::text::output_units;

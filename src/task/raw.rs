@@ -37,6 +37,11 @@ impl RawTask {
     }
 }
 
+/// Returns how many results a task object asks for.
+pub(crate) fn results_wanted(body: &Map<String, Value>) -> u64 {
+    ["numberResults", "promptVersions"].into_iter().find_map(|name| body.get(name)?.as_u64()).unwrap_or(1)
+}
+
 /// The result objects, as the provider sent them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RawResult {

@@ -29,9 +29,6 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("tasks", tasks),
 ];
 
-const ENDPOINTS: [Endpoint; 5] =
-    [Endpoint::Chat, Endpoint::Embeddings, Endpoint::Images, Endpoint::Edits, Endpoint::Responses];
-
 /// Arrays of tasks, over REST and over the socket.
 pub fn tasks(data: &[u8]) {
     let Ok(Value::Array(tasks)) = serde_json::from_slice(data) else { return };
@@ -49,7 +46,7 @@ pub fn tasks(data: &[u8]) {
 
 /// JSON bodies of OpenAI's endpoints.
 pub fn bodies(data: &[u8]) {
-    for endpoint in ENDPOINTS {
+    for endpoint in Endpoint::ALL {
         let Ok(request) = OpenAiRequest::parse(endpoint, Bytes::copy_from_slice(data)) else { continue };
         // What is skipped is forwarded as it came: a lone surrogate is the provider's to judge.
         let sent = OpenAiRequest::parse(endpoint, request.body_for("another"));
@@ -99,7 +96,7 @@ pub fn sse(data: &[u8]) {
 
 /// Answers of OpenAI's and Runware's endpoints, usage included.
 pub fn answers(data: &[u8]) {
-    for endpoint in ENDPOINTS {
+    for endpoint in Endpoint::ALL {
         if let Ok(product) = openai::decode(endpoint, data) {
             std::hint::black_box(openai::render(&product, Label { model: "m", id: "i", created: 1 }, true));
         }

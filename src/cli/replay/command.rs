@@ -60,22 +60,13 @@ pub(in crate::cli) fn main(options: &Options) -> ExitCode {
         start: options.start,
         duration: options.duration,
     };
-    let trace = match trace::load(&options.trace, &spread) {
-        Ok(trace) => trace,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(2);
-        }
+    let prepare = || -> Result<_, Box<dyn std::error::Error>> {
+        let trace = trace::load(&options.trace, &spread)?;
+        let ask = Ask::new(&options.ask, &trace)?;
+        Ok((trace, ask, page::report_in(&options.out)?))
     };
-    let ask = match Ask::new(&options.ask, &trace) {
-        Ok(ask) => ask,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(2);
-        }
-    };
-    let path = match page::report_in(&options.out) {
-        Ok(path) => path,
+    let (trace, ask, path) = match prepare() {
+        Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(2);

@@ -57,15 +57,8 @@ pub(in crate::cli) fn main(options: &Options) -> ExitCode {
         eprintln!("--load {} is out of range; give a number from 0.01 to 100", options.load);
         return ExitCode::from(2);
     }
-    let scenarios = match scenarios(options) {
-        Ok(scenarios) => scenarios,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(2);
-        }
-    };
-    let path = match page::report_in(&options.out) {
-        Ok(path) => path,
+    let (scenarios, path) = match scenarios(options).and_then(|read| Ok((read, page::report_in(&options.out)?))) {
+        Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(2);

@@ -9,11 +9,11 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use memchr::memmem;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::refuse;
+use super::{forget, own, refuse};
 use crate::Fairflow;
-use crate::gateway::auth;
 use crate::gateway::refusal::{Refusal, request_id};
 use crate::gateway::state::Gateway;
 use crate::jobs::{Finished, Jobs, Key};
@@ -39,7 +39,7 @@ pub(in crate::gateway) async fn retrieve(
     gateway: Data<Gateway>,
 ) -> HttpResponse {
     let id = request_id(&request);
-    let found = key(&request, &gateway, &response).and_then(|key| {
+    let found = own(&request, &gateway, &response).and_then(|key| {
         if request.query_string().split('&').any(|pair| pair == "stream=true") {
             return Err(Malformed::new("stream", "must not be true: a response that is kept is told as a whole").into());
         }
@@ -60,21 +60,7 @@ pub(in crate::gateway) async fn remove(
     response: Path<String>,
     gateway: Data<Gateway>,
 ) -> HttpResponse {
-    let id = request_id(&request);
-    let removed = key(&request, &gateway, &response).and_then(|key| {
-        let known = gateway.responses.remove(&key, gateway.fairflow.now());
-        known.then_some(()).ok_or_else(Refusal::unknown_response)
-    });
-    match removed {
-        Ok(()) => HttpResponse::Ok()
-            .insert_header(("x-request-id", id))
-            .json(json!({"id": *response, "object": "response", "deleted": true})),
-        Err(refusal) => refuse(&gateway, &refusal, &id),
-    }
-}
-
-fn key(request: &HttpRequest, gateway: &Gateway, response: &str) -> Result<Key, Refusal> {
-    Ok((auth::tenant(request, &gateway.fairflow.settings(), None)?, response.into()))
+    forget((&request, &gateway), &gateway.responses, &response, "response", Refusal::unknown_response)
 }
 
 fn find(gateway: &Gateway, key: &Key) -> Option<Arc<Kept>> {
@@ -96,7 +82,7 @@ pub(super) fn continued(
     if request.endpoint != Endpoint::Responses || memmem::find(&request.body, FIELD.as_bytes()).is_none() {
         return Ok(request);
     }
-    let mut body = fields(&request);
+    let mut body = fields(&request.body);
     let earlier = body.get(FIELD).and_then(Value::as_str);
     let earlier = earlier.and_then(|id| find(gateway, &(tenant.clone(), id.into())));
     let Some(turns) = earlier.as_deref().and_then(|kept| kept.turns.as_ref()) else { return Ok(request) };
@@ -106,8 +92,8 @@ pub(super) fn continued(
     OpenAiRequest::parse(Endpoint::Responses, Value::Object(body).to_string().into())
 }
 
-fn fields(request: &OpenAiRequest) -> Map<String, Value> {
-    serde_json::from_slice(&request.body).unwrap_or_default()
+fn fields(body: &[u8]) -> Map<String, Value> {
+    serde_json::from_slice(body).unwrap_or_default()
 }
 
 /// Reads an input as items.
@@ -125,7 +111,8 @@ pub(in crate::gateway) struct Keeper {
     responses: Jobs<Kept>,
     fairflow: Fairflow,
     tenant: Arc<str>,
-    input: Vec<Value>,
+    /// What was asked.
+    request: Bytes,
     /// What passed by of a stream that is forwarded.
     events: Events,
 }
@@ -136,33 +123,42 @@ impl Keeper {
         if request.endpoint != Endpoint::Responses {
             return None;
         }
-        let mut body = fields(request);
-        if body.get("store") == Some(&Value::Bool(false)) {
+        #[derive(Deserialize)]
+        struct Wish {
+            store: Option<Value>,
+        }
+        // Read by itself: inputs may be large, and most are never looked at again.
+        let wish = serde_json::from_slice::<Wish>(&request.body);
+        if wish.map_or_else(|_| request.field("store"), |wish| wish.store) == Some(Value::Bool(false)) {
             return None;
         }
         Some(Self {
             responses: gateway.responses.clone(),
             fairflow: gateway.fairflow.clone(),
             tenant: tenant.clone(),
-            input: items(body.remove("input")),
+            request: request.body.clone(),
             events: Events::default(),
         })
     }
 
     /// Keeps a response that was written here.
-    pub(in crate::gateway) fn keep(&mut self, answer: &Value) {
-        let mut turns = std::mem::take(&mut self.input);
+    pub(in crate::gateway) fn keep(&self, answer: &Value) {
+        let mut turns = items(fields(&self.request).remove("input"));
         turns.extend(items(answer.get("output").cloned()));
         let text: Bytes = answer.to_string().into();
         // Values take a multiple of their text.
         let bytes = text.len() + 4 * turns.iter().map(|turn| turn.to_string().len()).sum::<usize>();
-        self.put(answer, Kept { answer: text, turns: Some(turns) }, bytes);
+        self.put(answer["id"].as_str(), Kept { answer: text, turns: Some(turns) }, bytes);
     }
 
     /// Keeps a provider's own response.
     pub(super) fn keep_verbatim(&self, body: &Bytes) {
-        let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-        self.put(&answer, Kept { answer: body.clone(), turns: None }, body.len());
+        #[derive(Deserialize)]
+        struct Named {
+            id: String,
+        }
+        let named = serde_json::from_slice::<Named>(body).ok();
+        self.put(named.as_ref().map(|named| &*named.id), Kept { answer: body.clone(), turns: None }, body.len());
     }
 
     /// Looks for the end of a response in a stream that is forwarded.
@@ -177,14 +173,15 @@ impl Keeper {
             }
             let event: Value = serde_json::from_str(&event).unwrap_or_default();
             if matches!(event["type"].as_str(), Some("response.completed" | "response.incomplete")) {
-                self.keep_verbatim(&event["response"].to_string().into());
+                let answer = Bytes::from(event["response"].to_string());
+                let bytes = answer.len();
+                self.put(event["response"]["id"].as_str(), Kept { answer, turns: None }, bytes);
             }
         }
     }
 
-    fn put(&self, answer: &Value, kept: Kept, bytes: usize) {
-        let id = answer.get("id").and_then(Value::as_str).filter(|id| !id.is_empty() && id.len() <= LONGEST_ID);
-        let Some(id) = id else { return };
+    fn put(&self, id: Option<&str>, kept: Kept, bytes: usize) {
+        let Some(id) = id.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) else { return };
         let limits = self.fairflow.settings().delivery.jobs;
         let finished = Finished { value: kept, bytes: bytes + 512, failed: false, at: self.fairflow.now() };
         self.responses.keep(&(self.tenant.clone(), id.into()), finished, limits);

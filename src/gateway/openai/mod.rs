@@ -4,18 +4,19 @@ pub(super) mod kept;
 pub(super) mod videos;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use self::kept::Keeper;
+use crate::actor::clock::unix_time;
 use crate::actor::provider::Reply;
 use crate::actor::run::Spec;
-use crate::gateway::refusal::{self, Refusal};
+use crate::gateway::refusal::{self, Refusal, request_id};
 use crate::gateway::state::Gateway;
 use crate::gateway::{auth, body, event_stream, idempotency, rates};
+use crate::jobs::{Jobs, Key};
 use crate::task::wire::Wire;
 use crate::task::wire::openai::{Endpoint, Label, OpenAiRequest, render};
 use crate::task::wire::responses;
@@ -42,7 +43,7 @@ pub(super) async fn respond_to(request: HttpRequest, payload: Payload, gateway: 
 }
 
 pub(super) async fn models(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
-    let id = refusal::request_id(&request);
+    let id = request_id(&request);
     let settings = gateway.fairflow.settings();
     if let Err(refusal) = auth::tenant(&request, &settings, None) {
         return refuse(&gateway, &refusal, &id);
@@ -59,7 +60,7 @@ pub(super) fn refuse(gateway: &Gateway, refusal: &Refusal, id: &str) -> HttpResp
 }
 
 async fn answer(endpoint: Endpoint, request: &HttpRequest, payload: Payload, gateway: &Data<Gateway>) -> HttpResponse {
-    let id = refusal::request_id(request);
+    let id = request_id(request);
     let generated = respond(endpoint, request, payload, gateway, &id).await;
     generated.unwrap_or_else(|refusal| refuse(gateway, &refusal, &id))
 }
@@ -123,7 +124,7 @@ async fn generate(
             if let (Endpoint::Responses, Product::Text(text)) = (endpoint, &product) {
                 let label = Label { model: &model, id: &response_id(), created };
                 let answer = responses::render(text, label);
-                if let Some(mut keeper) = keeper {
+                if let Some(keeper) = keeper {
                     keeper.keep(&answer);
                 }
                 return Ok(response.json(answer));
@@ -134,6 +135,29 @@ async fn generate(
         Reply::Stream(_) | Reply::Deltas(_) => {
             Err(crate::Error::Internal("the provider streamed what was not to be streamed".into()).into())
         }
+    }
+}
+
+/// Returns the key under which the caller's tenant keeps what has that name.
+fn own(request: &HttpRequest, gateway: &Gateway, name: &str) -> Result<Key, Refusal> {
+    Ok((auth::tenant(request, &gateway.fairflow.settings(), None)?, name.into()))
+}
+
+/// Forgets what the caller's tenant keeps under a name, and says so; `kind` is what the API calls that which is gone.
+fn forget<T>(
+    (request, gateway): (&HttpRequest, &Gateway),
+    jobs: &Jobs<T>,
+    name: &str,
+    kind: &str,
+    unknown: fn() -> Refusal,
+) -> HttpResponse {
+    let id = request_id(request);
+    let known = own(request, gateway, name).map(|key| jobs.remove(&key, gateway.fairflow.now()));
+    match known.and_then(|known| known.then_some(()).ok_or_else(unknown)) {
+        Ok(()) => HttpResponse::Ok()
+            .insert_header(("x-request-id", id))
+            .json(json!({"id": name, "object": kind, "deleted": true})),
+        Err(refusal) => refuse(gateway, &refusal, &id),
     }
 }
 
@@ -155,8 +179,4 @@ pub(super) fn answer_id(id: &str) -> String {
 /// Returns a new id for a response. Not the request's: a caller may give that twice.
 pub(super) fn response_id() -> String {
     format!("resp_{}", uuid::Uuid::new_v4().simple())
-}
-
-pub(super) fn unix_time() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

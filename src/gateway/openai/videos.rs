@@ -10,8 +10,9 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 pub(in crate::gateway) use self::list::{list, remove};
-use super::{content_type, refuse, unix_time};
+use super::{content_type, own, refuse};
 use crate::Error;
+use crate::actor::clock::unix_time;
 use crate::actor::provider::Reply;
 use crate::actor::run::Spec;
 use crate::gateway::refusal::{Refusal, request_id};
@@ -71,7 +72,7 @@ pub(in crate::gateway) async fn content(
 }
 
 fn find(request: &HttpRequest, gateway: &Gateway, video: &str) -> Result<(Arc<str>, Watch<Made>), Refusal> {
-    let key: Key = (auth::tenant(request, &gateway.fairflow.settings(), None)?, video.into());
+    let key = own(request, gateway, video)?;
     gateway.videos.find(&key, gateway.fairflow.now()).ok_or_else(Refusal::unknown_video)
 }
 

@@ -176,11 +176,15 @@ fn delivery(task: &Object) -> &'static str {
 impl Provider for Runware {
     fn call<'a>(&'a self, request: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>> {
         Box::pin(async move {
+            // A task that the caller named: its name there, and here.
+            let mut names = None;
             let (work, mut task) = match request {
                 Request::Wire(Wire::Runware(task)) => {
                     let mut body = task.body_for(attempt.upstream_model());
                     if !task.uuid().is_empty() {
-                        body.insert("taskUUID".into(), name_there(attempt.tenant(), task.uuid()).into());
+                        let there = name_there(attempt.tenant(), task.uuid());
+                        body.insert("taskUUID".into(), there.clone().into());
+                        names = Some((there, task.uuid()));
                     }
                     (None, body)
                 }
@@ -203,11 +207,8 @@ impl Provider for Runware {
                 task.insert("taskUUID".into(), attempt.idempotency_key().into());
             }
             let mut answer = self.make(task, attempt).await?;
-            if let (Request::Wire(Wire::Runware(task)), Reply::Product(Product::Raw(raw))) =
-                (request, &mut answer.reply)
-            {
-                let there = name_there(attempt.tenant(), task.uuid());
-                raw.items.iter_mut().flat_map(Map::values_mut).for_each(|value| rename(value, &there, task.uuid()));
+            if let (Some((there, here)), Reply::Product(Product::Raw(raw))) = (names, &mut answer.reply) {
+                raw.items.iter_mut().flat_map(Map::values_mut).for_each(|value| rename(value, &there, here));
             }
             if let (Some(work), Reply::Product(Product::Raw(raw))) = (&work, &mut answer.reply) {
                 let product = decode(work, std::mem::take(&mut raw.items));

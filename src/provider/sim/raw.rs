@@ -2,12 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::task::RawTask;
+use crate::task::{RawTask, results_wanted};
 
 /// Makes the result objects of a task; `host` is where the media are that nobody can fetch.
 pub(super) fn results(task: &RawTask, host: &str) -> Vec<Map<String, Value>> {
-    let count = ["numberResults", "promptVersions"].into_iter().find_map(|name| task.body.get(name)?.as_u64());
-    (1..=count.unwrap_or(1).clamp(1, 64)).map(|number| result(task, host, number)).collect()
+    (1..=results_wanted(&task.body).clamp(1, 64)).map(|number| result(task, host, number)).collect()
 }
 
 fn result(task: &RawTask, host: &str, number: u64) -> Map<String, Value> {

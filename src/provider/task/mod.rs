@@ -40,6 +40,7 @@ use super::headers::{hints, retry_after};
 use super::http::{Http, classify, secret_header};
 use super::openai::OpenAi;
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, RateHints, read_work};
+use crate::actor::clock::unix_time;
 use crate::config::{self, Endpoint, PollSettings, TaskSettings};
 use crate::task::wire::Malformed;
 use crate::task::{Request, Work};
@@ -155,7 +156,7 @@ impl TaskProvider {
                 let message = "this name stands for another request; give each request a name of its own";
                 return Err(Failure::new(Outcome::Rejected, message));
             }
-            Some(handle) if handle.expires <= store::unix_now() => {
+            Some(handle) if handle.expires <= unix_time() => {
                 inner.forget(attempt.job());
                 return Err(watch::end(State::Expired));
             }
@@ -261,7 +262,7 @@ impl Inner {
             }
         };
         let account = self.account.to_string();
-        let expires = store::unix_now() + HANDLE_LIFETIME;
+        let expires = unix_time() + HANDLE_LIFETIME;
         let handle = Handle { account, id, poll_url, cancel_url, request, expires };
         if let Some(Err(error)) = job.map(|job| self.handles.put(job, &handle)) {
             tracing::warn!(account = %self.account, %error, "a generation under way cannot be remembered");

@@ -6,11 +6,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::handle::Handle;
+use crate::actor::clock::unix_time;
 
 /// Most generations remembered; beyond that the one that expires first is forgotten.
 const MOST: usize = 100_000;
@@ -39,11 +39,6 @@ pub trait HandleStore: Send + Sync + fmt::Debug {
     ///
     /// Where that cannot be made to last; it is found expired later.
     fn remove(&self, job: &str) -> io::Result<()>;
-}
-
-/// Returns the Unix time in seconds.
-pub(crate) fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Remembers until the process ends.
@@ -77,7 +72,7 @@ fn insert(map: &mut HashMap<String, Handle>, job: &str, handle: &Handle) -> io::
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     if map.len() >= MOST && !map.contains_key(job) {
-        let now = unix_now();
+        let now = unix_time();
         map.retain(|_, handle| handle.expires > now);
         let soonest = map.iter().min_by_key(|(name, handle)| (handle.expires, *name)).map(|(name, _)| name.clone());
         if let Some(soonest) = soonest.filter(|_| map.len() >= MOST) {
@@ -127,7 +122,7 @@ impl FileHandles {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let now = unix_now();
+        let now = unix_time();
         map.retain(|_, handle| handle.expires > now);
         let file = write_anew(&path, &map)?;
         let lines = map.len();
@@ -204,7 +199,7 @@ mod tests {
             poll_url: format!("https://api.bfl.ai/v1/get_result?id={id}"),
             cancel_url: None,
             request: "f".into(),
-            expires: unix_now() + 3_600,
+            expires: unix_time() + 3_600,
         }
     }
 

@@ -81,7 +81,7 @@ pub(super) fn fields(form: &Form) -> Result<Map<String, Value>, Malformed> {
 }
 
 /// Takes the images and the mask out of a body.
-pub(super) fn pictures(body: &mut Map<String, Value>) -> Result<(Vec<String>, Option<String>), Malformed> {
+fn pictures(body: &mut Map<String, Value>) -> Result<(Vec<String>, Option<String>), Malformed> {
     let mut images = Vec::new();
     for name in ["image", "images"] {
         match body.remove(name) {
@@ -133,13 +133,18 @@ pub fn encode(task: &ImageInference, upstream: &str) -> Result<(String, Bytes), 
     let is_address = |image: &String| image.starts_with("https://") || image.starts_with("http://");
     if task.inputs.iter().chain(&task.mask).any(is_address) {
         let written = |image: &String| {
-            let inline = is_address(image) || image.starts_with("data:");
-            json!({"image_url": if inline { image.clone() } else { format!("data:image/png;base64,{image}") }})
+            let is_url = is_address(image) || image.starts_with("data:");
+            json!({"image_url": if is_url { image.clone() } else { format!("data:image/png;base64,{image}") }})
         };
         fields.insert("images".into(), task.inputs.iter().map(written).collect());
         fields.extend(task.mask.as_ref().map(|mask| ("mask".to_owned(), written(mask))));
         return Ok(("application/json".into(), Value::Object(fields).to_string().into()));
     }
+    written_form(task, &fields)
+}
+
+/// Writes an edit whose images are all there as a form.
+fn written_form(task: &ImageInference, fields: &Map<String, Value>) -> Result<(String, Bytes), Malformed> {
     // Random, so that no image can hold it.
     let boundary = uuid::Uuid::new_v4().simple().to_string();
     let mut body = Vec::new();

@@ -34,16 +34,14 @@ impl UsageFinder {
             let ends = piece.ends_with(b"\n");
             let whole = ends && self.line.is_empty() && !self.skipping;
             if whole {
-                self.events += u64::from(piece.starts_with(b"data:"));
-                found = read(piece).or(found);
+                found = read(piece, &mut self.events).or(found);
                 continue;
             }
             if !self.skipping {
                 self.line.extend_from_slice(piece);
             }
             if ends {
-                self.events += u64::from(self.line.starts_with(b"data:"));
-                found = read(&self.line).or(found);
+                found = read(&self.line, &mut self.events).or(found);
                 self.skipping = false;
                 self.line.clear();
             } else if self.line.len() > LONGEST_LINE {
@@ -60,8 +58,9 @@ impl UsageFinder {
     }
 }
 
-/// Returns the usage of a `data:` line that holds an object of that name; most hold none, or null.
-fn read(line: &[u8]) -> Option<Usage> {
+/// Counts a `data:` line, and returns the usage where it holds an object of that name; most hold none, or null.
+fn read(line: &[u8], events: &mut u64) -> Option<Usage> {
+    *events += u64::from(line.starts_with(b"data:"));
     let data = std::str::from_utf8(line).ok()?.strip_prefix("data:")?;
     let (_, value) = data.split_once("\"usage\"")?;
     if !value.trim_start().strip_prefix(':')?.trim_start().starts_with('{') {

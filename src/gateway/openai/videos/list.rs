@@ -5,11 +5,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use reqwest::Url;
 use serde_json::{Value, json};
 
+use super::super::forget;
 use super::{describe, refuse};
 use crate::gateway::auth;
 use crate::gateway::refusal::{Refusal, request_id};
 use crate::gateway::state::Gateway;
-use crate::jobs::Key;
 use crate::task::wire::Malformed;
 
 /// Videos on a page, where the caller does not say, and at most.
@@ -31,17 +31,7 @@ pub(in crate::gateway) async fn remove(
     video: Path<String>,
     gateway: Data<Gateway>,
 ) -> HttpResponse {
-    let id = request_id(&request);
-    let removed = auth::tenant(&request, &gateway.fairflow.settings(), None).and_then(|tenant| {
-        let key: Key = (tenant, video.as_str().into());
-        if gateway.videos.remove(&key, gateway.fairflow.now()) { Ok(()) } else { Err(Refusal::unknown_video()) }
-    });
-    match removed {
-        Ok(()) => HttpResponse::Ok()
-            .insert_header(("x-request-id", id))
-            .json(json!({"id": *video, "object": "video.deleted", "deleted": true})),
-        Err(refusal) => refuse(&gateway, &refusal, &id),
-    }
+    forget((&request, &gateway), &gateway.videos, &video, "video.deleted", Refusal::unknown_video)
 }
 
 /// What a caller wants to see.

@@ -27,6 +27,7 @@ use super::refusals::{CONFLICT, code, coded};
 use crate::config::{Endpoint, PollSettings};
 use crate::provider::task::pace::{Budget, Pace};
 use crate::provider::{Failure, Outcome};
+use crate::task::results_wanted;
 
 /// Most tasks under way on one connection.
 const MOST_TASKS: usize = 10_000;
@@ -112,9 +113,7 @@ impl Socket {
     pub(super) async fn run(&self, task: &Object, again: bool) -> Result<Vec<Object>, Failure> {
         let text = |name: &str| task.get(name).and_then(Value::as_str).unwrap_or_default();
         let uuid = text("taskUUID").to_owned();
-        let wanted = ["numberResults", "promptVersions"].into_iter().find_map(|name| task.get(name)?.as_u64());
-        let wanted = wanted.unwrap_or(1).clamp(1, 1_000);
-        let wanted = usize::try_from(wanted).unwrap_or(1);
+        let wanted = usize::try_from(results_wanted(task).clamp(1, 1_000)).unwrap_or(1);
         // Only what is asynchronous needs to be asked for; the rest comes by itself.
         let mut asking = text("deliveryMethod") == "async";
         let mut ticket = self.register(&uuid, json!([task]).to_string())?;
