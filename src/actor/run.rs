@@ -16,12 +16,14 @@ use super::error::Error;
 use super::events::EventKind;
 use super::handle::Engine;
 use super::lease::{Grant, Lease, Report, Waiting};
+use super::ledger::Bill;
 use super::messages::Submit;
 use super::provider::{Attempt, Errand, Failure};
-use super::registry::{Live, Model, Shared};
-use super::stats::Stats;
+use super::registry::{Live, Model};
+use crate::config::TenantPolicy;
 use crate::core::cost::Cost;
 use crate::core::fair_queue::Class;
+use crate::core::ledger::Money;
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
 use crate::core::time::Time;
@@ -84,22 +86,36 @@ pub(crate) struct Slot {
     lease: Option<Lease>,
     hints: RateHints,
     tally: Tally,
-    shared: Arc<Shared>,
     admitted: Time,
     sent: Time,
-    _live: Live,
+    live: Live,
 }
 
 impl Slot {
     /// Ends the attempt well, with what it cost and used.
     pub(crate) fn succeed(mut self, cost: Option<Cost>, usage: Usage) {
-        let now = self.shared.clock.now();
-        self.tally.stats.service.record(now.since(self.sent));
-        self.tally.stats.sojourn.record(now.since(self.admitted));
-        self.tally.stats.count_tokens(usage.input_tokens, usage.output_tokens);
+        let now = self.live.shared().clock.now();
+        self.tally.model.stats.service.record(now.since(self.sent));
+        self.tally.model.stats.sojourn.record(now.since(self.admitted));
+        self.tally.model.stats.count_tokens(usage.input_tokens, usage.output_tokens);
+        self.pay(usage);
         self.tally.end("success");
         if let Some(lease) = self.lease.take() {
             lease.settle(Report { cost, hints: self.hints, ..Report::ended(Outcome::Success) }, None);
+        }
+    }
+
+    /// Books what the answer cost: as the provider says, else by the model's price.
+    fn pay(&mut self, usage: Usage) {
+        let told = usage.dollars.map(Money::from_dollars);
+        let priced = || self.tally.model.settings().price?.of(usage.input_tokens, usage.output_tokens);
+        let paid = told.or_else(priced);
+        if let Some(paid) = paid {
+            self.tally.model.tariff.learn(self.tally.cost, paid);
+        }
+        self.tally.model.stats.count_cost(paid, self.tally.bill.is_some());
+        if let Some(bill) = self.tally.bill.take() {
+            bill.book(paid);
         }
     }
 
@@ -115,14 +131,17 @@ impl Slot {
 /// Counts each request once, as cancelled unless told otherwise.
 #[derive(Debug)]
 struct Tally {
-    stats: Arc<Stats>,
+    model: Arc<Model>,
+    bill: Option<Box<Bill>>,
+    /// As it was predicted.
+    cost: Cost,
     counted: bool,
 }
 
 impl Tally {
     fn end(&mut self, outcome: &str) {
         if !std::mem::replace(&mut self.counted, true) {
-            self.stats.request(outcome);
+            self.model.stats.request(outcome);
         }
     }
 }
@@ -160,43 +179,52 @@ where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<Yield<T>, Failure>>,
 {
-    let shared = engine.shared.clone();
-    let found = engine.shared.model(&spec.model);
+    let tenant = spec.tenant.clone().unwrap_or_else(|| ANONYMOUS.into());
+    let found = engine.shared.model(&spec.model).filter(|_| engine.shared.policy(&tenant).allows(&spec.model));
     let model = match found {
         Some(model) => model,
-        None => Box::pin(engine.model(&spec.model)).await?,
+        None => Box::pin(async { engine.model(&spec.model, &engine.shared.policy(&tenant)).await }).await?,
     };
-    let mut tally = Tally { stats: model.stats.clone(), counted: false };
-    let live = shared.enter();
-    let admitted = shared.clock.now();
-    let tenant = spec.tenant.clone().unwrap_or_else(|| ANONYMOUS.into());
-    let mut journey = Journey { engine, spec: &spec, tenant, model, admitted, submissions: 0, failure: None };
-    let mut waiting = journey.submit().inspect_err(|error| journey.refused(&mut tally, error))?;
+    let mut tally = Tally { model: model.clone(), bill: None, cost: spec.cost, counted: false };
+    let live = engine.shared.enter();
+    let mut journey = Journey {
+        engine,
+        spec: &spec,
+        tenant,
+        model,
+        admitted: engine.shared.clock.now(),
+        submissions: 0,
+        failure: None,
+    };
+    let mut waiting = journey.enter(&mut tally).inspect_err(|error| journey.refused(&mut tally, error))?;
     let mut served = Duration::ZERO;
     let errand = Arc::new(Errand::default());
     loop {
         let granted = journey.grant(&mut waiting).await.inspect_err(|error| journey.refused(&mut tally, error))?;
         let Grant { lease, attempt: number, timeout, sent } = granted;
         let route = lease.route.clone();
-        let deadline = shared.clock.instant(sent + timeout);
-        let queued = sent.since(admitted).saturating_sub(served);
+        let deadline = engine.shared.clock.instant(sent + timeout);
+        let queued = sent.since(journey.admitted).saturating_sub(served);
         journey.dispatched(&route.provider_name, number, queued);
         let attempt = Attempt {
             errand: errand.clone(),
             number,
             last: number >= journey.most_attempts(),
-            lease: shared.next_lease(),
+            lease: engine.shared.next_lease(),
             deadline: spec.deadline.map_or(deadline, |at| at.min(deadline)),
             tenant: journey.tenant.clone(),
             provider: route.provider_name.clone(),
             upstream: route.upstream.clone(),
             client: route.provider.clone(),
         };
+        if let Some(bill) = &mut tally.bill {
+            bill.with_provider(true);
+        }
         // The call is made inside what is caught: an adapter may panic before it returns its future.
         let attempted = AssertUnwindSafe(async { call(attempt).await }).catch_unwind();
         let mut failure = match Box::pin(tokio::time::timeout_at(deadline, attempted)).await {
             Ok(Ok(Ok(Yield { value, hints }))) => {
-                let now = shared.clock.now();
+                let now = engine.shared.clock.now();
                 let receipt = Receipt {
                     queued,
                     upstream: now.since(sent),
@@ -204,7 +232,8 @@ where
                     provider: route.provider_name.clone(),
                     upstream_model: route.upstream.clone(),
                 };
-                let slot = Slot { lease: Some(lease), hints, tally, shared, admitted, sent, _live: live };
+                let lease = Some(lease);
+                let slot = Slot { lease, hints, tally, admitted: journey.admitted, sent, live };
                 return Ok((value, slot, receipt));
             }
             Ok(Ok(Err(failure))) => failure,
@@ -221,14 +250,17 @@ where
                 ..Failure::new(Outcome::Overloaded, "no answer within the attempt's timeout")
             },
         };
-        served += shared.clock.now().since(sent);
+        failure.spent |= errand.is_spent();
+        if let Some(bill) = &mut tally.bill {
+            bill.with_provider(failure.spent);
+        }
+        served += engine.shared.clock.now().since(sent);
         let report = Report::failed(&failure);
         if !failure.outcome.is_retryable() {
             lease.settle(report, None);
             tally.end("rejected");
             return Err(Error::Rejected(Box::new(failure)));
         }
-        failure.spent |= errand.is_spent();
         if failure.spent && !journey.model.settings().resubmit {
             lease.settle(report, None);
             tally.end("unconfirmed");
@@ -241,7 +273,7 @@ where
             return Err(journey.exhausted(number, retry_after)).inspect_err(|error| tally.end(error.reason()));
         }
         journey.failed(&route.provider_name, number, failure);
-        let (waiter, next) = Waiting::new(journey.model.clone(), None, number, admitted);
+        let (waiter, next) = Waiting::new(journey.model.clone(), None, number, journey.admitted);
         lease.settle(report, Some(waiter));
         waiting = next;
     }
@@ -259,7 +291,24 @@ struct Journey<'a> {
 }
 
 impl Journey<'_> {
-    fn submit(&mut self) -> Result<Waiting, Error> {
+    /// Opens the bill and enters the queue.
+    fn enter(&mut self, tally: &mut Tally) -> Result<Waiting, Error> {
+        let policy = self.engine.shared.policy(&self.tenant);
+        tally.bill = self.open(&policy)?;
+        self.submit(&policy)
+    }
+
+    /// Asks whether the tenant can pay for it.
+    fn open(&self, policy: &TenantPolicy) -> Result<Option<Box<Bill>>, Error> {
+        let shared = &self.engine.shared;
+        // A drain's refusal goes before all others.
+        if shared.draining.load(std::sync::atomic::Ordering::SeqCst) {
+            return Ok(None);
+        }
+        shared.ledger.admit(shared, &self.tenant, policy, self.model.tariff.expected(self.spec.cost))
+    }
+
+    fn submit(&mut self, policy: &TenantPolicy) -> Result<Waiting, Error> {
         let shared = &self.engine.shared;
         let settings = self.model.settings();
         if shared.draining.load(std::sync::atomic::Ordering::SeqCst) {
@@ -275,9 +324,8 @@ impl Journey<'_> {
         let attempts = self.failure.as_ref().map_or(0, |_| self.submissions - 1);
         let (waiter, waiting) = Waiting::new(self.model.clone(), Some(permit), attempts, self.admitted);
         let tenant = self.tenant.clone();
-        let policy = shared.settings().policy(&tenant);
         let max_wait = self.spec.max_wait.map_or(settings.max_wait, |wait| wait.min(settings.max_wait));
-        let limits = settings.limits(&tenant, &policy);
+        let limits = settings.limits(&tenant, policy);
         let deadline = self.admitted + max_wait;
         self.model.send(Submit {
             tenant,
@@ -362,8 +410,9 @@ impl Journey<'_> {
 
     async fn resubmit(&mut self) -> Result<Waiting, Error> {
         tokio::time::sleep(RESUBMIT_PAUSE).await;
-        self.model = self.engine.model(&self.spec.model).await?;
-        self.submit()
+        let policy = self.engine.shared.policy(&self.tenant);
+        self.model = self.engine.model(&self.spec.model, &policy).await?;
+        self.submit(&policy)
     }
 }
 

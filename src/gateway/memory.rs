@@ -1,4 +1,4 @@
-//! Keeps what was learned over a restart, in the file that `server.state` names.
+//! Keeps what was learned, and what tenants have spent, over a restart, in the file that `server.state` names.
 
 use std::io::{Error, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::Fairflow;
 use crate::learned::Learned;
 
-/// How often it is written: a crash costs what was learned since.
+/// How often it is written: a crash costs what was learned and spent since.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
 
 /// Reads what was learned; a file that is not there or cannot be read means a cold start.
@@ -15,15 +15,15 @@ pub(super) fn read(path: &Path) -> Learned {
     let read = std::fs::read(path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
     read.unwrap_or_else(|error: Error| {
         if error.kind() != ErrorKind::NotFound {
-            tracing::warn!("server.state {}: {error}; windows start cold", path.display());
+            tracing::warn!("server.state {}: {error}; windows start cold and budgets full", path.display());
         }
         Learned::default()
     })
 }
 
 /// Writes what was learned, whole or not at all.
-pub(super) fn write(fairflow: &Fairflow, path: &Path) {
-    if let Err(error) = replace(path, &serde_json::to_vec_pretty(&fairflow.learned()).unwrap_or_default()) {
+pub(super) fn write(learned: &Learned, path: &Path) {
+    if let Err(error) = replace(path, &serde_json::to_vec_pretty(learned).unwrap_or_default()) {
         tracing::warn!("server.state {}: {error}; what was learned is not kept", path.display());
     }
 }
@@ -45,6 +45,6 @@ pub(super) async fn keep(fairflow: Fairflow, path: PathBuf) {
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        write(&fairflow, &path);
+        write(&fairflow.learned(), &path);
     }
 }

@@ -17,4 +17,5 @@ mod refusals;
 mod reload;
 mod socket;
 mod streams;
+mod tenants;
 mod webhooks;

@@ -2,6 +2,7 @@
 
 mod reload;
 mod reserve;
+mod spending;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -43,6 +43,13 @@ impl<P> FairQueue<P> {
         Ok(self.jobs.key(index))
     }
 
+    /// Returns the forecast that a waiting job was admitted under; `None` where none was made, or it was to go at once.
+    #[must_use]
+    pub fn forecast(&self, key: Key) -> Option<Forecast> {
+        let raw = f64::from(self.jobs.records[self.jobs.find(key, |place| place == Place::Ready)?].predicted);
+        (raw > 0.0).then(|| self.correction.apply(raw))
+    }
+
     fn admissible(
         &self,
         now: Time,
