@@ -158,11 +158,31 @@ pub struct TenantCapacity {
     pub weight: f64,
     /// Its cap on flight, if it has one.
     pub max_in_flight: Option<u32>,
+    /// Its tier by now, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Arc<str>>,
+    /// How it stands with its budget, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetCapacity>,
     /// Slots reserved for it, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserve: Option<ReserveCapacity>,
     /// Wait of a request submitted now.
     pub estimated_wait_ms: Millis,
+}
+
+/// What a tenant may spend and has spent on the present UTC day, over all models, in US dollars.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetCapacity {
+    /// What it may spend.
+    pub dollars_per_day: f64,
+    /// What its answers have cost.
+    pub spent: f64,
+    /// What its requests under way are expected to cost.
+    pub reserved: f64,
+    /// Milliseconds until midnight UTC.
+    pub renews_in_ms: u64,
 }
 
 /// A tenant's reservation: what was asked for and what is in force.
@@ -173,19 +193,51 @@ pub struct ReserveCapacity {
     pub slots: u32,
     /// Slots guaranteed now.
     pub granted: u32,
+    /// Of those, how many it uses; the others are lent while they are needed.
+    pub in_use: u32,
     /// Why that is: `full`, `untried` (nothing is known of the capacity yet), or `scaled` (all reservations together
     /// exceed 0.8 of the learned capacity).
     pub state: String,
 }
 
-impl From<Reservation> for ReserveCapacity {
-    fn from(reserved: Reservation) -> Self {
+impl ReserveCapacity {
+    pub(crate) fn new(reserved: Reservation, in_flight: u32) -> Self {
         let state = match reserved.reason {
             Grant::Full => "full",
             Grant::Untried => "untried",
             Grant::Scaled { .. } => "scaled",
         };
-        Self { slots: reserved.asked, granted: reserved.granted, state: state.into() }
+        let in_use = in_flight.min(reserved.granted);
+        Self { slots: reserved.asked, granted: reserved.granted, in_use, state: state.into() }
+    }
+}
+
+/// The reservations of a model, all together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReservedCapacity {
+    /// Slots asked for.
+    pub slots: u32,
+    /// Slots guaranteed now.
+    pub granted: u32,
+    /// Of those, slots in use by those who reserved them.
+    pub in_use: u32,
+    /// Of those, slots in use by others meanwhile.
+    pub lent: u32,
+}
+
+impl ReservedCapacity {
+    /// Adds up reservations, each with what its tenant has in flight, where `free` slots are idle; `None` without any.
+    pub(crate) fn sum(all: impl Iterator<Item = (Reservation, u32)>, free: u32) -> Option<Self> {
+        let mut sum: Option<Self> = None;
+        for (one, in_flight) in all {
+            let sum = sum.get_or_insert(Self { slots: 0, granted: 0, in_use: 0, lent: 0 });
+            sum.slots = sum.slots.saturating_add(one.asked);
+            sum.granted = sum.granted.saturating_add(one.granted);
+            sum.in_use = sum.in_use.saturating_add(in_flight.min(one.granted));
+        }
+        // Idle slots are the first to be given back, so only what exceeds them is in others' use.
+        sum.map(|sum| Self { lent: (sum.granted - sum.in_use).saturating_sub(free), ..sum })
     }
 }
 
@@ -215,6 +267,9 @@ pub struct ModelCapacity {
     pub processing_ms: Processing,
     /// Its routes.
     pub routes: Vec<RouteCapacity>,
+    /// Slots reserved by tenants, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<ReservedCapacity>,
     /// The caller, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub you: Option<TenantCapacity>,
@@ -234,6 +289,7 @@ impl ModelCapacity {
             estimated_wait_ms: Millis::default(),
             processing_ms: Processing { p50: 0, p90: 0, trend: Trend::Steady },
             routes: Vec::new(),
+            reserved: None,
             you: None,
         }
     }

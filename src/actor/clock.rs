@@ -1,13 +1,11 @@
 //! The one clock, and the calendar's.
 
-#[cfg(any(feature = "gateway", feature = "task"))]
 use std::time::SystemTime;
 
 use crate::core::time::Time;
 use tokio::time::Instant;
 
 /// Returns the Unix time in seconds, for what people and other processes read; nothing is scheduled by it.
-#[cfg(any(feature = "gateway", feature = "task"))]
 pub(crate) fn unix_time() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

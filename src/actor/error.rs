@@ -23,6 +23,20 @@ pub enum Error {
         /// The nearest configured name.
         near: Option<String>,
     },
+    /// The tenant may not use this model; ask for another, or change `models` of its tier.
+    #[error("this tenant may not use model {model:?}; GET /v1/models lists those it may")]
+    ModelForbidden {
+        /// What was asked for.
+        model: String,
+    },
+    /// The tenant has spent what it may today, or requests under way hold the rest; come back later, or raise the budget.
+    #[error("the budget of {budget} US dollars a day is used up; retry in {retry_after:.1?}")]
+    BudgetExhausted {
+        /// US dollars per UTC day.
+        budget: f64,
+        /// Until midnight UTC; about a second while requests under way hold the rest.
+        retry_after: Duration,
+    },
     /// The model's queue is at capacity; come back later.
     #[error("the queue of this model is full; retry in {retry_after:.1?}")]
     QueueFull {
@@ -101,6 +115,8 @@ impl Error {
         match self {
             Self::InvalidRequest(_) => "invalid_request",
             Self::UnknownModel { .. } => "unknown_model",
+            Self::ModelForbidden { .. } => "model_forbidden",
+            Self::BudgetExhausted { .. } => "budget_exhausted",
             Self::QueueFull { .. } => "queue_full",
             Self::TenantQueueFull { .. } => "tenant_queue_full",
             Self::DeadlineUnreachable { .. } => "deadline_unreachable",
@@ -121,7 +137,11 @@ impl Error {
         match self {
             Self::InvalidRequest(_) => 400,
             Self::UnknownModel { .. } => 404,
-            Self::QueueFull { .. } | Self::TenantQueueFull { .. } | Self::DeadlineUnreachable { .. } => 429,
+            Self::ModelForbidden { .. } => 403,
+            Self::QueueFull { .. }
+            | Self::TenantQueueFull { .. }
+            | Self::DeadlineUnreachable { .. }
+            | Self::BudgetExhausted { .. } => 429,
             Self::NoCapacity { .. } | Self::RetriesExhausted { .. } | Self::Stopped => 503,
             Self::QueueTimeout { .. } | Self::UpstreamTimeout { .. } | Self::DeadlineExceeded => 504,
             Self::Unconfirmed(failure) => {
@@ -141,6 +161,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::QueueFull { retry_after }
+            | Self::BudgetExhausted { retry_after, .. }
             | Self::TenantQueueFull { retry_after }
             | Self::DeadlineUnreachable { retry_after, .. }
             | Self::NoCapacity { retry_after }

@@ -8,23 +8,22 @@ use std::time::Duration;
 use actix::{Actor, Addr, Arbiter, System};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-#[cfg(feature = "gateway")]
-use tokio::sync::watch;
 
-use super::capacity::{Millis, ModelCapacity, ReserveCapacity, TenantCapacity};
+use super::capacity::ModelCapacity;
 use super::error::Error;
 use super::events::Events;
 use super::generate::{Call, Generate};
 use super::learned::Learned;
-use super::messages::{Ensure, Inspect, Shed, TopTenants};
+use super::messages::{Ensure, Shed, TopTenants};
 use super::operator::{Action, Operate, Override};
 use super::provider::{Answer, Attempt, Provider, Reply};
 use super::registry::{LONGEST_NAME, Model, Shared};
-use super::run::{Receipt, Slot, Spec, Yield, run};
+use super::run::{Receipt, Spec, Yield, run};
+use super::slot::Slot;
 use super::stats::Stats;
 use super::supervisor::{Apply, ProviderFactory, Supervisor};
 use super::watch::Watch;
-use crate::config::{Config, ConfigError, ProviderConfig, Settings};
+use crate::config::{Config, ConfigError, ProviderConfig, Settings, TenantPolicy};
 use crate::core::cost::Cost;
 #[cfg(feature = "gateway")]
 use crate::core::time::Time;
@@ -61,9 +60,10 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Finds a model; one that is not configured appears on first use where the configuration allows it.
-    pub(crate) async fn model(&self, name: &str) -> Result<Arc<Model>, Error> {
-        if let Some(model) = self.shared.model(name) {
-            return Ok(model);
+    pub(crate) async fn model(&self, name: &str, policy: &TenantPolicy) -> Result<Arc<Model>, Error> {
+        let found = self.shared.model_for(name, policy);
+        if !matches!(found, Err(Error::UnknownModel { .. })) {
+            return found;
         }
         let settings = self.shared.settings();
         if settings.unknown_models.is_some() && !name.is_empty() && name.len() <= LONGEST_NAME {
@@ -72,7 +72,7 @@ impl Engine {
                 return Ok(model);
             }
         }
-        Err(self.shared.unknown(name))
+        found
     }
 
     #[cfg(test)]
@@ -247,6 +247,7 @@ async fn begin(
     system: Option<System>,
 ) -> Result<Fairflow, StartError> {
     let shared = Arc::new(Shared::new(settings.clone()));
+    shared.ledger.restore(&learned.tenants);
     let supervisor = Supervisor::new(shared.clone(), factory, seed, learned).start();
     let applied = supervisor.send(Apply(settings)).await;
     applied.map_err(|error| StartError::Thread(error.to_string()))?.map_err(StartError::Refused)?;
@@ -333,46 +334,11 @@ impl Fairflow {
         self.engine.shared.all_models().iter().map(|model| model.capacity.borrow().clone()).collect()
     }
 
-    /// Returns the latest snapshot of a model, with what `tenant` has and would wait.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::UnknownModel`], or [`Error::Stopped`].
-    pub async fn capacity_of(&self, model: &str, tenant: Option<&str>) -> Result<ModelCapacity, Error> {
-        let shared = &self.engine.shared;
-        let model = shared.model(model).ok_or_else(|| shared.unknown(model))?;
-        let mut capacity = model.capacity.borrow().clone();
-        if let Some(tenant) = tenant {
-            let policy = shared.settings().policy(tenant);
-            let tenant: Arc<str> = tenant.into();
-            let limits = model.settings().limits(&tenant, &policy);
-            let inspect = Inspect { tenant: tenant.clone(), limits, class: policy.class };
-            let queue = model.queue().ok_or(Error::Stopped)?;
-            let view = queue.send(inspect).await.map_err(|_| Error::Stopped)?;
-            capacity.you = Some(TenantCapacity {
-                tenant,
-                queued: view.queued,
-                in_flight: view.in_flight,
-                weight: policy.limits.weight.value(),
-                max_in_flight: Some(policy.limits.max_in_flight).filter(|max| *max < u32::MAX),
-                reserve: view.reserved.map(ReserveCapacity::from),
-                estimated_wait_ms: Millis::from(view.wait),
-            });
-        }
-        Ok(capacity)
-    }
-
     /// Follows a model's snapshots as they change, at most twenty a second. Whether the model runs shows when the first
     /// is asked for.
     #[must_use]
     pub fn watch(&self, model: &str) -> Watch {
         Watch::new(&self.engine.shared, model)
-    }
-
-    /// Follows the snapshots of a model that runs now.
-    #[cfg(feature = "gateway")]
-    pub(crate) fn snapshots(&self, model: &str) -> Result<watch::Receiver<ModelCapacity>, Error> {
-        self.engine.shared.subscribe(model)
     }
 
     /// Listens to what happens from here on, of all models. Costs nothing while nobody listens; a listener that is slow

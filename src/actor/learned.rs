@@ -30,6 +30,24 @@ use crate::core::route::Memory;
 pub struct Learned {
     /// What was learned of each model's routes.
     pub models: BTreeMap<String, Vec<LearnedRoute>>,
+    /// What tenants have spent, of those whose tier has a budget or a tier above it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tenants: BTreeMap<String, LearnedTenant>,
+}
+
+/// What one tenant has spent. Days are counted from 1970 in UTC, money in millionths of a US dollar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearnedTenant {
+    /// Day of its first request.
+    pub first_day: u64,
+    /// Day that `day_micros` belongs to.
+    pub day: u64,
+    /// Money spent on that day.
+    pub day_micros: u64,
+    /// Money spent in all.
+    pub total_micros: u64,
+    /// Requests answered in all.
+    pub requests: u64,
 }
 
 /// What was learned of one route.
@@ -57,7 +75,7 @@ impl Learned {
 }
 
 impl Fairflow {
-    /// Returns what was learned so far; a window that stands where a cold one begins says nothing and is left out.
+    /// Returns what was learned so far, and what tenants have spent; a window that stands where a cold one begins says nothing and is left out.
     #[must_use]
     pub fn learned(&self) -> Learned {
         let mut models = BTreeMap::new();
@@ -79,7 +97,8 @@ impl Fairflow {
                 models.insert(model.name.to_string(), routes);
             }
         }
-        Learned { models }
+        let shared = &self.engine.shared;
+        Learned { models, tenants: shared.ledger.keep(&shared.settings()) }
     }
 }
 

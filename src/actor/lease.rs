@@ -17,6 +17,7 @@ use super::messages::{Cancel, Raise, Settle};
 use super::provider::{Cause, Failure, Provider};
 use super::registry::Model;
 use crate::core::cost::Cost;
+use crate::core::estimate::Forecast;
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
 use crate::core::slab::Key;
@@ -47,15 +48,34 @@ impl Drop for Permit {
 /// Where in the queue a request sits. The queue writes it, the caller hands it back to cancel: so cancelling needs no
 /// index of requests.
 #[derive(Debug, Default)]
-pub(crate) struct Seat(AtomicU64);
+pub(crate) struct Seat {
+    key: AtomicU64,
+    /// The wait it was admitted under, P50 and P90 as two `f32`; zero where none was forecast.
+    promised: AtomicU64,
+}
 
 impl Seat {
     pub(crate) fn set(&self, key: Key) {
-        self.0.store(key.to_bits(), Ordering::Relaxed);
+        self.key.store(key.to_bits(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn promise(&self, wait: Option<Forecast>) {
+        if let Some(wait) = wait {
+            #[allow(clippy::cast_possible_truncation, reason = "a forecast needs no more")]
+            let half = |seconds: f64| u64::from((seconds as f32).to_bits());
+            self.promised.store(half(wait.p50) << 32 | half(wait.p90), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn promised(&self) -> Option<Forecast> {
+        let bits = self.promised.load(Ordering::Relaxed);
+        #[allow(clippy::cast_possible_truncation, reason = "one half each")]
+        let half = |bits: u64| f64::from(f32::from_bits(bits as u32));
+        (bits != 0).then(|| Forecast { p50: half(bits >> 32), p90: half(bits) })
     }
 
     pub(crate) fn key(&self) -> Option<Key> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.key.load(Ordering::Relaxed) {
             0 => None,
             bits => Some(Key::from_bits(bits)),
         }

@@ -212,7 +212,11 @@ pub(crate) struct Reconfigure(pub(crate) Arc<ModelSettings>);
 
 /// Supervisor → queue: tenants may have other limits now, those whose jobs wait already included.
 #[derive(Debug)]
-pub(crate) struct Relimit(pub(crate) Arc<Settings>);
+pub(crate) struct Relimit {
+    pub(crate) settings: Arc<Settings>,
+    /// The one it is about; `None` for all.
+    pub(crate) only: Option<Arc<str>>,
+}
 
 /// Handle → queue: answer everything that waits with `no_capacity`; the drain's time is up.
 #[derive(Debug)]

@@ -1,12 +1,14 @@
 //! One model's queue: admits, orders by fairness, and answers credits with jobs.
 
+mod snapshot;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, Context, Handler, MessageResult, Recipient};
 
-use super::capacity::{Millis, ModelCapacity, RouteView, TenantView, route_capacity};
+use super::capacity::{RouteView, TenantView};
 use super::clock::Clock;
 use super::costs::Costs;
 use super::dispatcher::Dispatcher;
@@ -21,7 +23,7 @@ use super::registry::Model;
 use super::supervisor::{Obituary, Supervisor};
 use super::timer::Timer;
 use crate::config::ModelSettings;
-use crate::core::fair_queue::{Class, FairQueue, Grant, TenantLimits};
+use crate::core::fair_queue::{FairQueue, Grant, TenantLimits};
 use crate::core::outcome::Outcome;
 use crate::core::retry::RetryBudget;
 use crate::core::time::Time;
@@ -152,6 +154,9 @@ impl QueueActor {
                 continue;
             }
             self.model.stats.queue_wait.record(dispatch.waited);
+            if dispatch.payload.attempts == 0 {
+                self.model.stats.forecast(dispatch.payload.seat.promised(), dispatch.waited);
+            }
             batches.resize_with(self.routes.len(), Vec::new);
             self.routes[index].assigned += 1;
             batches[index].push(Job {
@@ -254,51 +259,6 @@ impl QueueActor {
             }
         }
     }
-
-    fn publish(&mut self, now: Time) {
-        self.last_publish = now;
-        self.publish_at = None;
-        self.model.stats.set_retry_budget(self.budget.remaining(now));
-        let snapshot = self.snapshot(now);
-        // A snapshot shows what time alone changes too: the end of a hold, the wait of what waits, a rate that fades.
-        let fades = snapshot.queue_depth > 0
-            || snapshot.throughput_per_second > 0.0
-            || snapshot.routes.iter().any(|route| route.hold_until_ms > 0);
-        if fades {
-            self.publish_at = Some(now + Duration::from_millis(500));
-        }
-        // Watchers that see no change are not woken.
-        self.model.capacity.send_if_modified(|last| {
-            let changed = *last != snapshot;
-            *last = snapshot;
-            changed
-        });
-    }
-
-    fn snapshot(&self, now: Time) -> ModelCapacity {
-        let wait = self.queue.wait(now, "", &TenantLimits::default(), Class::Standard).unwrap_or_default();
-        let views = || self.routes.iter().map(|seat| &seat.view);
-        let open = views().any(|view| view.closed_until() <= now && !view.paused);
-        let late = wait.p90 > self.settings.max_wait.as_secs_f64();
-        ModelCapacity {
-            model: self.model.name.clone(),
-            status: self.pulse.status(open, late, self.settings.healthy_latency),
-            queue_depth: self.queue.len(),
-            queue_capacity: self.settings.queue.capacity,
-            active_tenants: self.queue.active_tenants(),
-            in_flight: views().map(|view| view.in_flight).sum(),
-            window: views().map(|view| view.window).sum(),
-            throughput_per_second: self.pulse.throughput(now),
-            estimated_wait_ms: Millis::from(wait),
-            processing_ms: self.pulse.processing(),
-            routes: self
-                .routes
-                .iter()
-                .map(|seat| route_capacity(&seat.route.provider_name, &seat.route.upstream, &seat.view, now))
-                .collect(),
-            you: None,
-        }
-    }
 }
 
 impl Actor for QueueActor {
@@ -323,6 +283,7 @@ impl Handler<Submit> for QueueActor {
                 Ok(key) => {
                     self.budget.deposit(now);
                     seat.set(key);
+                    seat.promise(self.queue.forecast(key));
                 }
                 Err((refusal, waiter)) => waiter.refuse(refusal.into()),
             }
@@ -420,11 +381,12 @@ impl Handler<Reconfigure> for QueueActor {
 impl Handler<Relimit> for QueueActor {
     type Result = ();
 
-    fn handle(&mut self, Relimit(settings): Relimit, ctx: &mut Self::Context) {
+    fn handle(&mut self, Relimit { settings, only }: Relimit, ctx: &mut Self::Context) {
         let now = self.clock.now();
-        let tenants: Vec<_> = self.queue.tenants().map(|(name, ..)| name.clone()).collect();
+        let all = || self.queue.tenants().map(|(name, ..)| name.clone()).collect();
+        let tenants: Vec<_> = only.map_or_else(all, |tenant| vec![tenant]);
         for tenant in tenants {
-            let limits = self.settings.limits(&tenant, &settings.policy(&tenant));
+            let limits = self.settings.limits(&tenant, &self.model.ledger.policy(&settings, &tenant));
             self.queue.register(now, &tenant, &limits);
         }
         self.changed(now, ctx);
@@ -459,10 +421,15 @@ impl Handler<TopTenants> for QueueActor {
     type Result = MessageResult<TopTenants>;
 
     fn handle(&mut self, top: TopTenants, _: &mut Self::Context) -> Self::Result {
-        let mut tenants: Vec<_> =
-            self.queue.tenants().map(|(name, queued, flying)| (name.clone(), queued, flying)).collect();
-        tenants.sort_by(|a, b| (b.2, b.1, &a.0).cmp(&(a.2, a.1, &b.0)));
-        tenants.truncate(top.most);
+        let mut tenants: Vec<_> = self.queue.tenants().collect();
+        let largest = |a: &(&Arc<str>, u32, u32), b: &(&Arc<str>, u32, u32)| (b.2, b.1, a.0).cmp(&(a.2, a.1, b.0));
+        if tenants.len() > top.most {
+            // Only those that are told of are put in order and copied.
+            tenants.select_nth_unstable_by(top.most, largest);
+            tenants.truncate(top.most);
+        }
+        tenants.sort_unstable_by(largest);
+        let tenants = tenants.into_iter().map(|(name, queued, flying)| (name.clone(), queued, flying)).collect();
         MessageResult(Tenants(tenants))
     }
 }

@@ -13,9 +13,10 @@ use super::clock::Clock;
 use super::error::Error;
 use super::events::{Hub, Tap};
 use super::lease::Gate;
+use super::ledger::{Ledger, Tariff};
 use super::queue::QueueActor;
 use super::stats::Stats;
-use crate::config::{ModelSettings, Settings, nearest};
+use crate::config::{ModelSettings, Settings, TenantPolicy, nearest};
 
 /// Longest model name that is looked up; longer ones are certainly not configured.
 pub(crate) const LONGEST_NAME: usize = 256;
@@ -28,6 +29,8 @@ pub(crate) struct Model {
     pub(crate) stats: Arc<Stats>,
     pub(crate) capacity: watch::Sender<ModelCapacity>,
     pub(crate) tap: Tap,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) tariff: Tariff,
     /// Whether a job waits that could go now: written by the queue, read by dispatchers when an attempt ends.
     pub(crate) backlog: Arc<AtomicBool>,
     settings: RwLock<Arc<ModelSettings>>,
@@ -44,6 +47,8 @@ impl Model {
             stats: Arc::default(),
             capacity: watch::Sender::new(capacity),
             tap,
+            ledger: shared.ledger.clone(),
+            tariff: Tariff::default(),
             backlog: Arc::default(),
             settings: RwLock::new(settings),
             queue: RwLock::new(None),
@@ -86,6 +91,7 @@ impl Model {
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) models: DashMap<Arc<str>, Arc<Model>>,
     settings: RwLock<Arc<Settings>>,
     pub(crate) draining: AtomicBool,
@@ -99,6 +105,7 @@ impl Shared {
         Self {
             clock: Clock::start(),
             hub: Arc::default(),
+            ledger: Arc::default(),
             models: DashMap::new(),
             settings: RwLock::new(settings),
             draining: AtomicBool::new(false),
@@ -126,10 +133,38 @@ impl Shared {
         found.ok_or_else(|| self.unknown(model))
     }
 
+    /// Returns the policy that a tenant has by now.
+    pub(crate) fn policy(&self, tenant: &str) -> Arc<TenantPolicy> {
+        self.ledger.policy(&self.settings(), tenant)
+    }
+
+    /// Refuses a model that a tenant may not use; one that nobody can use is unknown instead.
+    pub(crate) fn permit(&self, model: &str, policy: &TenantPolicy) -> Result<(), Error> {
+        if policy.allows(model) {
+            return Ok(());
+        }
+        if self.models.contains_key(model) || self.settings().unknown_models.is_some() {
+            return Err(Error::ModelForbidden { model: model.chars().take(LONGEST_NAME).collect() });
+        }
+        Err(self.unknown_to(model, |near| policy.allows(near)))
+    }
+
     /// Says that no such model runs, and which is the nearest that does.
     pub(crate) fn unknown(&self, name: &str) -> Error {
+        self.unknown_to(name, |_| true)
+    }
+
+    /// Finds a model that a tenant may use.
+    pub(crate) fn model_for(&self, name: &str, policy: &TenantPolicy) -> Result<Arc<Model>, Error> {
+        self.permit(name, policy)?;
+        self.model(name).ok_or_else(|| self.unknown_to(name, |near| policy.allows(near)))
+    }
+
+    /// As [`unknown`](Self::unknown), for who is told of some models only.
+    fn unknown_to(&self, name: &str, told: impl Fn(&str) -> bool) -> Error {
         let settings = self.settings();
-        let near = nearest(name, settings.models.keys().map(|name| &**name)).map(str::to_owned);
+        let near =
+            nearest(name, settings.models.keys().map(|name| &**name).filter(|name| told(name))).map(str::to_owned);
         Error::UnknownModel { model: name.chars().take(LONGEST_NAME).collect(), near }
     }
 

@@ -18,13 +18,13 @@ use super::lease::{Grant, Lease, Report, Waiting};
 use super::messages::Submit;
 use super::provider::{Attempt, Errand, Failure};
 use super::registry::{Live, Model};
-use super::stats::Stats;
+use super::slot::{Slot, Tally};
+use crate::config::TenantPolicy;
 use crate::core::cost::Cost;
 use crate::core::fair_queue::Class;
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
 use crate::core::time::Time;
-use crate::task::Usage;
 
 /// Times a request is submitted anew because the actor that held it died.
 const RESUBMISSIONS: u32 = 5;
@@ -76,79 +76,6 @@ pub(crate) struct Yield<T> {
     pub(crate) hints: RateHints,
 }
 
-/// A slot that is still held: of an answer that streams, or one not accounted for yet. Dropped unsettled it counts as
-/// cancelled.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    lease: Option<Lease>,
-    /// What its tenant is charged, and what was done so far.
-    charged: Cost,
-    spent: u64,
-    hints: RateHints,
-    tally: Tally,
-    admitted: Time,
-    sent: Time,
-    live: Live,
-}
-
-impl Slot {
-    /// Takes note of work done. Beyond what was predicted, and then for each eighth more, the charge is raised: so a
-    /// stream ten times as long as predicted sends some twenty messages.
-    pub(crate) fn spend(&mut self, units: u64) {
-        self.spent = self.spent.saturating_add(units);
-        let charged = u64::from(self.charged.units());
-        if self.spent > charged + charged / 8
-            && let Some(lease) = &self.lease
-        {
-            self.charged = Cost::new(self.spent);
-            lease.raise(self.charged);
-        }
-    }
-
-    /// Ends the attempt well, with what it cost and used.
-    pub(crate) fn succeed(mut self, cost: Option<Cost>, usage: Usage) {
-        let now = self.live.shared().clock.now();
-        self.tally.stats.service.record(now.since(self.sent));
-        self.tally.stats.sojourn.record(now.since(self.admitted));
-        self.tally.stats.count_tokens(usage.input_tokens, usage.output_tokens);
-        self.tally.end("success");
-        if let Some(lease) = self.lease.take() {
-            // Where nobody tells, it was at least what passed.
-            let cost = cost.or_else(|| (self.spent > u64::from(self.charged.units())).then(|| Cost::new(self.spent)));
-            lease.settle(Report { cost, hints: self.hints, ..Report::ended(Outcome::Success) }, None);
-        }
-    }
-
-    /// Ends the attempt badly: a stream broke off after it had begun.
-    pub(crate) fn fail(mut self, failure: &Failure) {
-        self.tally.end("rejected");
-        if let Some(lease) = self.lease.take() {
-            lease.settle(Report::failed(failure), None);
-        }
-    }
-}
-
-/// Counts each request once, as cancelled unless told otherwise.
-#[derive(Debug)]
-struct Tally {
-    stats: Arc<Stats>,
-    counted: bool,
-}
-
-impl Tally {
-    fn end(&mut self, outcome: &str) {
-        if !std::mem::replace(&mut self.counted, true) {
-            self.stats.request(outcome);
-        }
-    }
-}
-
-impl Drop for Tally {
-    fn drop(&mut self) {
-        self.end("cancelled");
-    }
-}
-
 /// Runs `call` once a slot is granted, and again while its failures are worth it, until the caller's deadline.
 ///
 /// Requests wait in this future by the hundred thousand. So what an attempt needs is boxed.
@@ -163,12 +90,15 @@ where
     Fut: Future<Output = Result<Yield<T>, Failure>>,
 {
     async move {
-        let model = match engine.shared.model(&spec.model) {
+        let policy = engine.shared.policy(spec.tenant.as_deref().unwrap_or(ANONYMOUS));
+        let model = match engine.shared.model(&spec.model).filter(|_| policy.allows(&spec.model)) {
             Some(model) => model,
-            None => Box::pin(engine.model(&spec.model)).await?,
+            None => Box::pin(engine.model(&spec.model, &policy)).await?,
         };
         let mut journey = Journey::begin(engine, spec, model);
-        let mut waiting = journey.submit().inspect_err(|error| journey.refused(error))?;
+        let entered = journey.enter(&policy).inspect_err(|error| journey.refused(error));
+        drop(policy);
+        let mut waiting = entered?;
         loop {
             let grant = journey.grant(&mut waiting).await.inspect_err(|error| journey.refused(error))?;
             match Box::pin(journey.attempt(grant, &mut call)).await? {
@@ -210,6 +140,7 @@ struct Journey<'a> {
 impl<'a> Journey<'a> {
     fn begin(engine: &'a Engine, mut spec: Box<Spec>, model: Arc<Model>) -> Self {
         let shared = &engine.shared;
+        let tally = Tally::new(model.clone(), spec.cost);
         Self {
             engine,
             tenant: spec.tenant.take().unwrap_or_else(|| ANONYMOUS.into()),
@@ -217,7 +148,7 @@ impl<'a> Journey<'a> {
             admitted: shared.clock.now(),
             submissions: 0,
             failure: None,
-            tally: Tally { stats: model.stats.clone(), counted: false },
+            tally,
             live: shared.enter(),
             model,
             errand: None,
@@ -249,6 +180,7 @@ impl<'a> Journey<'a> {
             upstream: route.upstream.clone(),
             client: route.provider.clone(),
         };
+        self.tally.with_provider(true);
         // The call is made inside what is caught: an adapter may panic before it returns its future.
         let attempted = AssertUnwindSafe(async { call(attempt).await }).catch_unwind();
         let failure = match tokio::time::timeout_at(deadline, attempted).await {
@@ -287,12 +219,13 @@ impl<'a> Journey<'a> {
 
     /// Decides what becomes of a request whose attempt failed: it waits for another, or ends.
     fn failed(&mut self, lease: Lease, number: u32, mut failure: Failure) -> Result<Waiting, Error> {
+        failure.spent |= self.errand.as_ref().is_some_and(|errand| errand.is_spent());
+        self.tally.with_provider(failure.spent);
         let report = Report::failed(&failure);
         if !failure.outcome.is_retryable() {
             lease.settle(report, None);
             return Err(self.end(Error::Rejected(Box::new(failure))));
         }
-        failure.spent |= self.errand.as_ref().is_some_and(|errand| errand.is_spent());
         if failure.spent && !self.model.settings().resubmit {
             lease.settle(report, None);
             return Err(self.end(Error::Unconfirmed(Box::new(failure))));
@@ -328,7 +261,18 @@ impl<'a> Journey<'a> {
         Slot { lease: Some(lease), charged, spent: 0, hints, tally, admitted, sent, live }
     }
 
-    fn submit(&mut self) -> Result<Waiting, Error> {
+    /// Opens the bill, where the tenant can pay for it, and enters the queue.
+    fn enter(&mut self, policy: &TenantPolicy) -> Result<Waiting, Error> {
+        let shared = &self.engine.shared;
+        // A drain's refusal goes before all others.
+        if !shared.draining.load(std::sync::atomic::Ordering::SeqCst) {
+            let expected = self.model.tariff.expected(self.spec.cost);
+            self.tally.open(shared.ledger.admit(shared, &self.tenant, policy, expected)?);
+        }
+        self.submit(policy)
+    }
+
+    fn submit(&mut self, policy: &TenantPolicy) -> Result<Waiting, Error> {
         let shared = &self.engine.shared;
         let settings = self.model.settings();
         if shared.draining.load(std::sync::atomic::Ordering::SeqCst) {
@@ -344,9 +288,8 @@ impl<'a> Journey<'a> {
         let attempts = self.failure.as_ref().map_or(0, |_| self.submissions - 1);
         let (waiter, waiting) = Waiting::new(self.model.clone(), Some(permit), attempts, self.admitted);
         let tenant = self.tenant.clone();
-        let policy = shared.settings().policy(&tenant);
         let max_wait = self.spec.max_wait.map_or(settings.max_wait, |wait| wait.min(settings.max_wait));
-        let limits = settings.limits(&tenant, &policy);
+        let limits = settings.limits(&tenant, policy);
         let deadline = self.admitted + max_wait;
         self.model.send(Submit {
             tenant,
@@ -446,8 +389,9 @@ impl<'a> Journey<'a> {
 
     async fn resubmit(&mut self) -> Result<Waiting, Error> {
         tokio::time::sleep(RESUBMIT_PAUSE).await;
-        self.model = self.engine.model(&self.spec.model).await?;
-        self.submit()
+        let policy = self.engine.shared.policy(&self.tenant);
+        self.model = self.engine.model(&self.spec.model, &policy).await?;
+        self.submit(&policy)
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::core::estimate::Forecast;
+use crate::core::ledger::Money;
 use crate::core::outcome::Outcome;
 use crate::core::window::ChangeKind;
 
@@ -29,12 +31,22 @@ pub const TOKEN_BOUNDS: [f64; 14] = [
     67_108_864.0,
 ];
 
-/// A histogram of durations in seconds, or of tokens.
+/// Upper bounds of the ratio of a wait to its forecast: 1 is exact.
+pub const RATIO_BOUNDS: [f64; 10] = [0.1, 0.25, 0.5, 0.8, 1.0, 1.25, 2.0, 4.0, 10.0, 100.0];
+
+/// How a wait turned out against the forecast its request was admitted under, as `fairflow_wait_forecasts_total` labels
+/// it; `none` for one without a forecast.
+pub const FORECAST_OUTCOMES: [&str; 4] = ["within_p50", "within_p90", "beyond_p90", "none"];
+
+/// What a wait of no account may take: a queue's tick, and a little for messages.
+const AT_ONCE: Duration = Duration::from_millis(5);
+
+/// A histogram of durations in seconds, of tokens, or of ratios.
 #[derive(Debug)]
 pub struct Histogram {
     bounds: &'static [f64],
     buckets: Box<[AtomicU64]>,
-    /// In parts of the unit: nanoseconds, or tokens.
+    /// In parts of the unit: nanoseconds, tokens, or millionths.
     sum: AtomicU64,
     parts: f64,
 }
@@ -77,11 +89,12 @@ impl Histogram {
 
 /// How a request ended, as `fairflow_requests_total` labels it: `success`, `cancelled` where its caller left, or the
 /// reason of the refusal.
-pub const REQUEST_OUTCOMES: [&str; 15] = [
+pub const REQUEST_OUTCOMES: [&str; 16] = [
     "success",
     "cancelled",
     "invalid_request",
     "unknown_model",
+    "budget_exhausted",
     "queue_full",
     "tenant_queue_full",
     "deadline_unreachable",
@@ -103,6 +116,12 @@ pub struct Stats {
     window_changes: [AtomicU64; ChangeKind::ALL.len()],
     /// Tokens read, and tokens written, per success whose provider told.
     pub tokens: [Histogram; 2],
+    /// Millionths of a US dollar that answers have cost, and answers to tenants with a budget of which nobody told.
+    spent: AtomicU64,
+    unpriced: AtomicU64,
+    forecasts: [AtomicU64; FORECAST_OUTCOMES.len()],
+    /// Wait ÷ its forecast (P50), of first dispatches that had one.
+    pub forecast_ratio: Histogram,
     /// Room in the retry budget, in thousandths of a retry.
     retry_budget: AtomicU64,
     /// Admission to dispatch, per dispatch.
@@ -120,6 +139,10 @@ impl Default for Stats {
             attempts: Default::default(),
             window_changes: Default::default(),
             tokens: std::array::from_fn(|_| Histogram::new(&TOKEN_BOUNDS, 1.0)),
+            forecasts: Default::default(),
+            forecast_ratio: Histogram::new(&RATIO_BOUNDS, 1e6),
+            spent: AtomicU64::new(0),
+            unpriced: AtomicU64::new(0),
             retry_budget: AtomicU64::new(0),
             queue_wait: Histogram::durations(),
             service: Histogram::durations(),
@@ -152,6 +175,32 @@ impl Stats {
         }
     }
 
+    /// Compares a wait with its forecast. What was to go at once, and did, is no forecast that held.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, and saturates")]
+    pub(crate) fn forecast(&self, promised: Option<Forecast>, waited: Duration) {
+        let seconds = waited.as_secs_f64();
+        let outcome = match promised {
+            None if waited <= AT_ONCE => return,
+            None => 3,
+            Some(promised) => {
+                // A tick is added to both, so that a wait below the queue's resolution is not an endless error.
+                let tick = 0.001;
+                let ratio = (seconds + tick) / (promised.p50 + tick);
+                self.forecast_ratio.add(ratio, (ratio * 1e6) as u64);
+                usize::from(seconds > promised.p50 + tick) + usize::from(seconds > promised.p90 + tick)
+            }
+        };
+        self.forecasts[outcome].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts what an answer cost; `wanted` says that somebody's budget depends on it.
+    pub(crate) fn count_cost(&self, cost: Option<Money>, wanted: bool) {
+        match cost {
+            Some(cost) => drop(self.spent.fetch_add(cost.micros(), Ordering::Relaxed)),
+            None => drop(self.unpriced.fetch_add(wanted.into(), Ordering::Relaxed)),
+        }
+    }
+
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, and saturates")]
     pub(crate) fn set_retry_budget(&self, room: f64) {
         self.retry_budget.store((room * 1e3) as u64, Ordering::Relaxed);
@@ -170,6 +219,23 @@ impl Stats {
     /// Returns how often windows changed, by kind.
     pub fn window_changes(&self) -> impl Iterator<Item = (ChangeKind, u64)> {
         ChangeKind::ALL.into_iter().zip(&self.window_changes).map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
+    }
+
+    /// Returns how waits turned out against their forecasts.
+    pub fn forecasts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        FORECAST_OUTCOMES.into_iter().zip(&self.forecasts).map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+    }
+
+    /// Returns the US dollars that answers have cost, as far as providers or prices told.
+    #[must_use]
+    pub fn spent_dollars(&self) -> f64 {
+        Money::from_micros(self.spent.load(Ordering::Relaxed)).dollars()
+    }
+
+    /// Returns how many answers to tenants with a budget, or a tier above theirs, nobody told the cost of.
+    #[must_use]
+    pub fn unpriced(&self) -> u64 {
+        self.unpriced.load(Ordering::Relaxed)
     }
 
     /// Returns how many retries the budget has room for.

@@ -7,6 +7,7 @@ use super::schema::{
     TierConfig,
 };
 use super::secret::{KeyHash, KeySource};
+use super::tenancy::{BudgetConfig, PriceConfig, UpgradeConfig};
 use super::units::Size;
 use crate::core::fair_queue::Class;
 
@@ -61,13 +62,18 @@ impl Config {
         self
     }
 
-    /// Writes the configuration as TOML, which [`from_toml`](Self::from_toml) reads as the same.
+    /// Writes the configuration as TOML, which [`from_toml`](Self::from_toml) reads as the same. Tenants that came from a
+    /// file of their own are written with the others, and that file is named no more.
     ///
     /// A key given as a value is written as `[redacted]`, which [`validate`](Self::validate) refuses: give keys by
     /// environment variable or file where a configuration is to be stored.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).unwrap_or_else(|error| unreachable!("every key has a TOML form: {error}"))
+        let mut whole = self.clone();
+        if whole.tenants_from.take().is_some() {
+            whole.server.tenants_file = None;
+        }
+        toml::to_string(&whole).unwrap_or_else(|error| unreachable!("every key has a TOML form: {error}"))
     }
 }
 
@@ -222,6 +228,13 @@ impl ModelConfig {
         self
     }
 
+    /// Sets what an answer costs where its provider does not say; default unknown.
+    #[must_use]
+    pub fn price(mut self, price: PriceConfig) -> Self {
+        self.price = Some(price);
+        self
+    }
+
     /// Sets the service time (P90) up to which the model counts as healthy; default 30 s.
     #[must_use]
     pub fn healthy_latency(mut self, latency: Duration) -> Self {
@@ -264,6 +277,27 @@ impl TierConfig {
         self.max_queued = Some(requests);
         self
     }
+
+    /// Names the models its tenants may use, each exact or with a `*` at its end; default all.
+    #[must_use]
+    pub fn models<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.models = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets the US dollars that each of its tenants may spend per UTC day; default no limit.
+    #[must_use]
+    pub fn dollars_per_day(mut self, dollars: f64) -> Self {
+        self.budget = Some(BudgetConfig { dollars_per_day: dollars });
+        self
+    }
+
+    /// Says where its tenants go by what they have used; default nowhere.
+    #[must_use]
+    pub fn upgrade(mut self, upgrade: UpgradeConfig) -> Self {
+        self.upgrade = Some(upgrade);
+        self
+    }
 }
 
 impl TenantConfig {
@@ -284,6 +318,20 @@ impl TenantConfig {
     #[must_use]
     pub fn api_key(mut self, key: KeyHash) -> Self {
         self.api_keys.push(key);
+        self
+    }
+
+    /// Names the models it may use, in place of its tier's.
+    #[must_use]
+    pub fn models<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.models = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets the US dollars that it may spend per UTC day, in place of its tier's.
+    #[must_use]
+    pub fn dollars_per_day(mut self, dollars: f64) -> Self {
+        self.budget = Some(BudgetConfig { dollars_per_day: dollars });
         self
     }
 

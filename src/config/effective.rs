@@ -91,6 +91,15 @@ fn tenant(policy: &TenantPolicy) -> Value {
     json!({
         "weight": policy.limits.weight.value(),
         "class": policy.class.as_str(),
+        "tier": policy.tier,
+        "models": policy.models.as_ref().map(|models| models.written()),
+        "budget": policy.budget.map(|budget| json!({"dollars_per_day": budget.dollars()})),
+        "upgrade": policy.upgrade.as_ref().map(|upgrade| json!({
+            "to": upgrade.to.tier,
+            "after_dollars": upgrade.after.spent.dollars(),
+            "after_requests": upgrade.after.requests,
+            "after_days": upgrade.after.days,
+        })),
         "max_in_flight": limit(policy.limits.max_in_flight),
         "max_queued": limit(policy.limits.max_queued),
     })

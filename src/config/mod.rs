@@ -12,7 +12,9 @@ mod queue;
 mod schema;
 mod secret;
 mod settings;
+mod tenancy;
 mod tenants;
+mod tenants_file;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -31,22 +33,29 @@ pub use self::schema::{
 };
 pub use self::secret::{KeyHash, KeySource};
 pub use self::settings::{
-    Authorities, Endpoint, ModelSettings, PollSettings, Preset, ProviderKind, ProviderSettings, RouteSettings,
-    RunwareSettings, Settings, TaskSettings, TenantPolicy, UnknownModels,
+    Authorities, Endpoint, ModelSettings, PollSettings, Preset, Price, ProviderKind, ProviderSettings, RouteSettings,
+    RunwareSettings, Settings, TaskSettings, TenantPolicy, UnknownModels, Upgrade,
 };
+pub use self::tenancy::{BudgetConfig, ModelNames, PriceConfig, UpgradeConfig};
+pub use self::tenants_file::TenantsFrom;
 pub use self::units::{Size, Span};
 
 impl Config {
-    /// Reads a configuration file.
+    /// Reads a configuration file, and the `server.tenants_file` that it names.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Unreadable`], or [`ConfigError::Syntax`] with line, key and the nearest known key.
+    /// [`ConfigError::Unreadable`], [`ConfigError::Syntax`] with line, key and the nearest known key, or
+    /// [`ConfigError::Invalid`] where a tenant is in both files.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        Self::from_toml(&text)
+        let config = Self::from_toml(&text)?;
+        match config.tenants_path(path) {
+            Some(tenants) => config.with_tenants(&tenants),
+            None => Ok(config),
+        }
     }
 
     /// Reads a configuration from TOML.

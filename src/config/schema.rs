@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::delivery::{JobsConfig, SocketConfig, WebhookConfig};
 use super::secret::{KeyHash, KeySource};
+use super::tenancy::{BudgetConfig, PriceConfig, UpgradeConfig};
+use super::tenants_file::TenantsFrom;
 use super::units::{Size, Span};
 use crate::core::fair_queue::Class;
 
@@ -35,6 +37,9 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// Results that are posted elsewhere.
     pub webhooks: WebhookConfig,
+    /// Which tenants came from `server.tenants_file`; no key of the file.
+    #[serde(skip)]
+    pub tenants_from: Option<TenantsFrom>,
 }
 
 /// How callers are told apart.
@@ -64,12 +69,19 @@ pub struct ServerConfig {
     pub max_body: Size,
     /// How long a drain may take; default 60s.
     pub drain_timeout: Span,
+    /// How long a drain waits before it refuses anything, while the gateway says already that it is not ready: so that a
+    /// load balancer has turned away by then. Default 0s.
+    pub drain_delay: Span,
     /// How long an event stream may say nothing before a comment keeps it alive; a streamed request that waits longer
     /// for its first piece begins its answer then. Default 5s.
     pub keep_alive: Span,
-    /// File that keeps learned windows over a restart; default none.
+    /// File that keeps learned windows and what tenants have spent over a restart; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<PathBuf>,
+    /// Another file with `[tenants.*]` tables, beside this one unless its path is absolute; default none. It is read
+    /// again when it changes, whatever has become of this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenants_file: Option<PathBuf>,
 }
 
 impl Default for ServerConfig {
@@ -81,8 +93,10 @@ impl Default for ServerConfig {
             admin_key: None,
             max_body: Size(64 << 20),
             drain_timeout: Span(std::time::Duration::from_secs(60)),
+            drain_delay: Span(std::time::Duration::ZERO),
             keep_alive: Span(std::time::Duration::from_secs(5)),
             state: None,
+            tenants_file: None,
         }
     }
 }
@@ -262,6 +276,9 @@ pub struct ModelConfig {
     /// Service time (P90) up to which a model counts as healthy; default 30s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthy_latency: Option<Span>,
+    /// What an answer costs where its provider does not say; default unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<PriceConfig>,
 }
 
 /// `queue = { … }`.
@@ -411,6 +428,15 @@ pub struct TierConfig {
     /// Most requests waiting per tenant and model; default no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_queued: Option<u32>,
+    /// Models its tenants may use: names, or beginnings of names with a `*` behind; default all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
+    /// What each of its tenants may spend; default no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetConfig>,
+    /// Where its tenants go from here by what they have used; default nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeConfig>,
 }
 
 /// `[groups.NAME]`: tenants that share by weight as one, such as one customer with many keys.
@@ -432,7 +458,14 @@ pub struct TenantConfig {
     /// Name under `[groups]`: shares with the group's other tenants as if they were one; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Hashes of its keys, from `fairflow hash-key`.
+    /// Models it may use, in place of its tier's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
+    /// What it may spend, in place of its tier's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetConfig>,
+    /// Hashes of its keys, from `fairflow hash-key`. All of them are valid, so a key is changed by adding the new one and
+    /// removing the old one later.
     pub api_keys: Vec<KeyHash>,
     /// Slots guaranteed per model.
     pub reserve: BTreeMap<String, u32>,

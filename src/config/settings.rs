@@ -10,7 +10,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::delivery::DeliverySettings;
 use super::schema::{ServerConfig, SimConfig, Transport};
 use super::secret::KeyHash;
+use super::tenancy::ModelNames;
 use crate::core::fair_queue::{Class, QueueLimits, TenantLimits};
+use crate::core::ledger::{Lifetime, Money, Thresholds};
 use crate::core::pacer::Rates;
 use crate::core::retry::Backoff;
 use crate::core::window::WindowConfig;
@@ -31,18 +33,19 @@ pub struct Settings {
     /// What a model that is not configured gets, if it may be used at all.
     pub unknown_models: Option<UnknownModels>,
     /// Policy of tenants that are not named.
-    pub default_policy: TenantPolicy,
+    pub default_policy: Arc<TenantPolicy>,
     /// Policies of those that are.
-    pub tenants: HashMap<Arc<str>, TenantPolicy>,
+    pub tenants: HashMap<Arc<str>, Arc<TenantPolicy>>,
     /// Whose key it is.
     pub keys: HashMap<KeyHash, Arc<str>>,
 }
 
 impl Settings {
-    /// Returns the policy of a tenant.
+    /// Returns the policy that a tenant begins with; what it has used may have brought it to a
+    /// [higher one](TenantPolicy::after).
     #[must_use]
-    pub fn policy(&self, tenant: &str) -> TenantPolicy {
-        self.tenants.get(tenant).copied().unwrap_or(self.default_policy)
+    pub fn policy(&self, tenant: &str) -> &Arc<TenantPolicy> {
+        self.tenants.get(tenant).unwrap_or(&self.default_policy)
     }
 }
 
@@ -216,7 +219,7 @@ pub struct ModelSettings {
     pub routes: Vec<RouteSettings>,
     /// Bounds of the queue.
     pub queue: QueueLimits,
-    /// Limits of the tenants that have slots reserved here.
+    /// Limits of the tenants that have slots reserved here, as they begin.
     pub reserve: BTreeMap<Arc<str>, TenantLimits>,
     /// Longest wait before dispatch.
     pub max_wait: Duration,
@@ -234,6 +237,8 @@ pub struct ModelSettings {
     pub timeout: Duration,
     /// Service time (P90) up to which the model counts as healthy.
     pub healthy_latency: Duration,
+    /// What an answer costs where its provider does not say.
+    pub price: Option<Price>,
     /// Whether nothing is dispatched: an operator's doing, no key of the file.
     pub paused: bool,
 }
@@ -242,7 +247,8 @@ impl ModelSettings {
     /// Returns a tenant's limits here: those of its policy, with its reservation, if it has one.
     #[must_use]
     pub fn limits(&self, tenant: &str, policy: &TenantPolicy) -> TenantLimits {
-        self.reserve.get(tenant).copied().unwrap_or(policy.limits)
+        let reserve = self.reserve.get(tenant).map_or(policy.limits.reserve, |own| own.reserve);
+        TenantLimits { reserve, ..policy.limits }
     }
 }
 
@@ -273,13 +279,54 @@ impl UnknownModels {
     }
 }
 
-/// What a tenant may do.
+/// What an answer costs, in US dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Price {
+    /// Per answer.
+    pub request: f64,
+    /// Per token read.
+    pub input: f64,
+    /// Per token written.
+    pub output: f64,
+}
+
+impl Price {
+    /// Returns what an answer costs; `None` where that depends on tokens nobody told of.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "no answer has that many tokens")]
+    pub fn of(&self, input: Option<u64>, output: Option<u64>) -> Option<Money> {
+        let part = |price: f64, tokens: Option<u64>| match tokens {
+            Some(tokens) => Some(price * tokens as f64),
+            None => (price == 0.0).then_some(0.0),
+        };
+        Some(Money::from_dollars(self.request + part(self.input, input)? + part(self.output, output)?))
+    }
+}
+
+/// What a tenant may do.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct TenantPolicy {
+    /// Name of the tier it comes from, if any.
+    pub tier: Option<Arc<str>>,
     /// Weight and caps.
     pub limits: TenantLimits,
     /// Most urgent class it may ask for, and the one it gets when it does not ask.
     pub class: Class,
+    /// Models it may use; `None` for all.
+    pub models: Option<Arc<ModelNames>>,
+    /// What it may spend per UTC day.
+    pub budget: Option<Money>,
+    /// The policy that comes after this one.
+    pub upgrade: Option<Upgrade>,
+}
+
+/// A higher policy, and from when on it is in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upgrade {
+    /// What must have been used.
+    pub after: Thresholds,
+    /// What comes then.
+    pub to: Arc<TenantPolicy>,
 }
 
 impl TenantPolicy {
@@ -287,5 +334,27 @@ impl TenantPolicy {
     #[must_use]
     pub fn class_for(&self, wanted: Option<Class>) -> Class {
         wanted.map_or(self.class, |wanted| wanted.min(self.class))
+    }
+
+    /// Says whether a model may be used.
+    #[must_use]
+    pub fn allows(&self, model: &str) -> bool {
+        self.models.as_ref().is_none_or(|models| models.contain(model))
+    }
+
+    /// Says whether what a tenant uses matters to it.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.budget.is_some() || self.upgrade.is_some()
+    }
+
+    /// Returns the policy of a tenant that began with this one and has used so much.
+    #[must_use]
+    pub fn after<'a>(self: &'a Arc<Self>, used: &Lifetime) -> &'a Arc<Self> {
+        let mut policy = self;
+        while let Some(upgrade) = policy.upgrade.as_ref().filter(|upgrade| upgrade.after.reached(used)) {
+            policy = &upgrade.to;
+        }
+        policy
     }
 }

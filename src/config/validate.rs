@@ -120,7 +120,7 @@ impl Config {
         let unknown_models =
             self.defaults.unknown_models.as_deref().map(|name| UnknownModels { provider: name.into(), template });
 
-        let policies = super::tenants::policies(&mut check, self);
+        let policies = super::tenants::policies(&mut check, self, &models);
         super::tenants::reserve(&mut check, self, &policies, &mut models);
         let keys = self.check_keys(&mut check);
         let admin_key = self.check_server(&mut check);
@@ -152,7 +152,7 @@ impl Config {
         for (name, raw) in &self.tenants {
             for (index, hash) in raw.api_keys.iter().enumerate() {
                 if let Some(other) = keys.insert(*hash, name.as_str().into()) {
-                    let path = format!("tenants.{name:?}.api_keys[{index}]");
+                    let path = format!("{}.api_keys[{index}]", self.tenant_at(name));
                     check.problem(path, format!("the same key belongs to tenant {other:?}; a key names one tenant"));
                 }
             }
@@ -168,6 +168,10 @@ impl Config {
 
     fn check_server(&self, check: &mut Check) -> Option<SecretString> {
         let server = &self.server;
+        if let (Some(file), None) = (&server.tenants_file, &self.tenants_from) {
+            let problem = format!("{} is only read for a configuration that is a file itself", file.display());
+            check.problem("server.tenants_file", problem);
+        }
         if server.max_body.0 == 0 {
             check.problem("server.max_body", "0 is out of range; give a size like \"64MiB\"");
         }
@@ -225,6 +229,7 @@ fn model(check: &mut Check, path: &str, name: &str, raw: &ModelConfig, defaults:
             raw.healthy_latency.or(defaults.healthy_latency),
             Duration::from_secs(30),
         ),
+        price: raw.price.map(|raw| super::tenants::price(check, &at("price"), &raw)),
         paused: false,
     }
 }

@@ -11,6 +11,7 @@ pub mod estimate;
 pub mod fair_queue;
 pub mod health;
 pub mod lease;
+pub mod ledger;
 pub mod outcome;
 pub mod pacer;
 pub mod predict;

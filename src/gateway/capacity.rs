@@ -26,10 +26,12 @@ async fn respond(request: &HttpRequest, gateway: &Data<Gateway>, models: Vec<Str
         Ok(tenant) => tenant,
         Err(refusal) => return openai::refuse(gateway, &refusal, &id),
     };
+    let policy = gateway.fairflow.policy(&tenant);
+    let models: Vec<String> = models.into_iter().filter(|model| named || policy.allows(model)).collect();
     let refuse = |error: Error| openai::refuse(gateway, &error.into(), &id);
     let live = request.headers().get("accept").and_then(|accept| accept.to_str().ok());
     if live.is_some_and(|accept| accept.contains("text/event-stream")) {
-        let feeds = models.iter().map(|model| feed::subscribe(gateway, model));
+        let feeds = models.iter().map(|model| feed::subscribe(gateway, &policy, model));
         let feeds: Result<Vec<_>, Error> = feeds.filter(|feed| named || !retired(feed)).collect();
         return match feeds {
             Ok(feeds) => HttpResponse::Ok()

@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix_web::web::Data;
@@ -19,27 +20,53 @@ use super::event_stream::KEEP_ALIVE;
 use super::state::Gateway;
 use crate::Error;
 use crate::capacity::ModelCapacity;
+use crate::config::TenantPolicy;
 
 /// The models being watched, each with its latest event.
 #[derive(Debug, Default)]
-pub(super) struct Feeds(Mutex<HashMap<Arc<str>, watch::Sender<Bytes>>>);
+pub(super) struct Feeds {
+    models: Mutex<HashMap<Arc<str>, watch::Sender<Bytes>>>,
+    /// Events written so far, whoever was sent them.
+    written: AtomicU64,
+}
 
-fn event(capacity: &ModelCapacity) -> Bytes {
-    Bytes::from(format!("data: {}\n\n", json!({"models": [capacity]})))
+impl Feeds {
+    fn models(&self) -> MutexGuard<'_, HashMap<Arc<str>, watch::Sender<Bytes>>> {
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns how many follow a model now.
+    pub(super) fn watchers(&self) -> usize {
+        self.models().values().map(watch::Sender::receiver_count).sum()
+    }
+
+    /// Returns how many events were written.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    fn event(&self, capacity: &ModelCapacity) -> Bytes {
+        self.written.fetch_add(1, Ordering::Relaxed);
+        Bytes::from(format!("data: {}\n\n", json!({"models": [capacity]})))
+    }
 }
 
 /// Follows a model's events, the latest first.
 ///
 /// # Errors
 ///
-/// [`Error::UnknownModel`].
-pub(super) fn subscribe(gateway: &Data<Gateway>, model: &str) -> Result<watch::Receiver<Bytes>, Error> {
-    let mut snapshots = gateway.fairflow.snapshots(model)?;
-    let mut feeds = gateway.feeds.0.lock().unwrap_or_else(PoisonError::into_inner);
+/// [`Error::UnknownModel`], or [`Error::ModelForbidden`] where `policy` does not allow it.
+pub(super) fn subscribe(
+    gateway: &Data<Gateway>,
+    policy: &TenantPolicy,
+    model: &str,
+) -> Result<watch::Receiver<Bytes>, Error> {
+    let mut snapshots = gateway.fairflow.snapshots(model, policy)?;
+    let mut feeds = gateway.feeds.models();
     if let Some(sender) = feeds.get(model) {
         return Ok(sender.subscribe());
     }
-    let (sender, receiver) = watch::channel(event(&snapshots.borrow_and_update()));
+    let (sender, receiver) = watch::channel(gateway.feeds.event(&snapshots.borrow_and_update()));
     let name: Arc<str> = model.into();
     feeds.insert(name.clone(), sender.clone());
     let gateway = gateway.clone();
@@ -50,18 +77,18 @@ pub(super) fn subscribe(gateway: &Data<Gateway>, model: &str) -> Result<watch::R
                     if changed.is_err() {
                         break;
                     }
-                    sender.send_replace(event(&snapshots.borrow_and_update()));
+                    sender.send_replace(gateway.feeds.event(&snapshots.borrow_and_update()));
                 }
                 () = sender.closed() => {}
             }
             // Under the lock nobody can subscribe between the look and the end.
-            let mut feeds = gateway.feeds.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut feeds = gateway.feeds.models();
             if sender.receiver_count() == 0 {
                 feeds.remove(&name);
                 return;
             }
         }
-        gateway.feeds.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+        gateway.feeds.models().remove(&name);
     });
     Ok(receiver)
 }

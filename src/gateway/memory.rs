@@ -1,4 +1,4 @@
-//! Keeps what was learned over a restart, in the file that `server.state` names.
+//! Keeps what was learned, and what tenants have spent, over a restart, in the file that `server.state` names.
 
 use std::io::{Error, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::Fairflow;
 use crate::actor::clock::unix_time;
 use crate::learned::Learned;
 
-/// How often it is written: a crash costs what was learned since.
+/// How often it is written: a crash costs what was learned and spent since.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
 
 /// What is older says more about another day than about this one: a provider's capacity, its competitors and the
@@ -35,17 +35,21 @@ pub(super) fn read(path: &Path) -> Learned {
     let learned = bytes.map_err(|error| error.to_string()).and_then(|bytes| understand(&bytes, unix_time()));
     learned.unwrap_or_else(|problem| {
         let path = path.display();
-        tracing::warn!("server.state {path} {problem}; windows and rates start cold, and the file is replaced");
+        tracing::warn!(
+            "server.state {path} {problem}; windows and rates start cold, budgets full, and the file is replaced"
+        );
         Learned::default()
     })
 }
 
 /// Reads a state of at most [`OLDEST`] at the second `now`, or says what is wrong with it.
 fn understand(bytes: &[u8], now: u64) -> Result<Learned, String> {
-    let state: State = serde_json::from_slice(bytes).map_err(|error| format!("cannot be understood: {error}"))?;
+    let mut state: State = serde_json::from_slice(bytes).map_err(|error| format!("cannot be understood: {error}"))?;
     let age = Duration::from_secs(now.saturating_sub(state.written));
-    if age > OLDEST {
-        return Err(format!("is {} hours old, which is more than {}", hours(age), hours(OLDEST)));
+    if age > OLDEST && !state.learned.models.is_empty() {
+        let (age, oldest) = (hours(age), hours(OLDEST));
+        tracing::warn!("server.state is {age} hours old, which is more than {oldest}; windows and rates start cold");
+        state.learned.models.clear();
     }
     let routes = state.learned.models.values().flatten();
     let wrong = routes.filter_map(|route| route.rate).find(|rate| !rate.is_finite() || *rate <= 0.0);
@@ -53,8 +57,8 @@ fn understand(bytes: &[u8], now: u64) -> Result<Learned, String> {
 }
 
 /// Writes what was learned, whole or not at all.
-pub(super) fn write(fairflow: &Fairflow, path: &Path) {
-    let state = State { written: unix_time(), learned: fairflow.learned() };
+pub(super) fn write(learned: Learned, path: &Path) {
+    let state = State { written: unix_time(), learned };
     if let Err(error) = replace(path, &serde_json::to_vec_pretty(&state).unwrap_or_default()) {
         tracing::warn!("server.state {}: {error}; what was learned is not kept", path.display());
     }
@@ -81,7 +85,7 @@ pub(super) async fn keep(fairflow: Fairflow, path: PathBuf) {
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        write(&fairflow, &path);
+        write(fairflow.learned(), &path);
     }
 }
 
@@ -95,12 +99,15 @@ mod tests {
             format!(r#"{{"written": {written}, "models": {{"m": [{{"provider": "p", "model": "u", {route}}}]}}}}"#)
         };
         let day = OLDEST.as_secs();
+        let tenants = r#"{"acme": {"first_day": 1, "day": 1, "day_micros": 5, "total_micros": 5, "requests": 1}}"#;
         let read = |text: &str| understand(text.as_bytes(), day + 100);
         let fine = read(&state("100", r#""window": 9, "rate": 2.5"#)).expect("a day old");
         assert_eq!((fine.models["m"][0].window, fine.models["m"][0].rate), (Some(9), Some(2.5)));
+        let old = state("99", r#""window": 9"#).replace(r#""models""#, &format!(r#""tenants": {tenants}, "models""#));
+        let old = read(&old).expect("too old");
+        assert!(old.models.is_empty() && old.tenants.contains_key("acme"), "what was spent does not age");
         assert!(read(&state("99999999", r#""window": 9"#)).is_ok(), "the clock was set back");
         for (text, said) in [
-            (state("99", r#""window": 9"#), "is 24 hours old, which is more than 24"),
             (state("100", r#""window": -1"#), "cannot be understood: invalid value"),
             (state("100", r#""rate": -1.0"#), "holds a rate of -1, which is none"),
             (state("\"today\"", r#""window": 9"#), "cannot be understood: invalid type"),

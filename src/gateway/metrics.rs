@@ -1,5 +1,10 @@
 //! `/metrics`: every counter in Prometheus' text form.
 
+mod spending;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 use std::fmt::{self, Write};
 
 use actix_web::web::Data;
@@ -14,7 +19,8 @@ use crate::{Error, capacity::ModelCapacity};
 /// Tenants per model that have a label of their own; the rest is `other`, for their names come from outside.
 const NAMED_TENANTS: usize = 20;
 /// Ends of a request that are refusals of ours.
-const REFUSALS: [&str; 7] = [
+const REFUSALS: [&str; 8] = [
+    "budget_exhausted",
     "queue_full",
     "tenant_queue_full",
     "deadline_unreachable",
@@ -29,17 +35,35 @@ pub(super) async fn metrics(request: HttpRequest, gateway: Data<Gateway>) -> Htt
     if let Err(refusal) = auth::admin(&request, &gateway) {
         return openai::refuse(&gateway, &refusal, &id);
     }
-    let tenants = gateway.fairflow.tenants(usize::MAX).await;
-    let mut page = Page(String::new());
-    let written = page.models(&gateway).and_then(|()| page.requests(&gateway)).and_then(|()| page.tenants(&tenants));
-    match written {
-        Ok(()) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page.0),
+    match page(&gateway).await {
+        Ok(page) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page),
         Err(_) => openai::refuse(&gateway, &Error::Internal("metrics cannot be written".into()).into(), &id),
     }
 }
 
-/// A model and its tenants, each with what it has waiting and in flight, the largest first.
-type ModelTenants<N> = (N, Vec<(N, u32, u32)>);
+/// Writes all there is.
+async fn page(gateway: &Gateway) -> Result<String, fmt::Error> {
+    let tenants = gateway.fairflow.tenants(NAMED_TENANTS).await;
+    let capacity = gateway.fairflow.capacity();
+    let flying: HashMap<&str, u32> = capacity.iter().map(|model| (&*model.model, model.in_flight)).collect();
+    let flying = |name: &str| flying.get(name).copied().unwrap_or_default();
+    let tenants: Vec<_> = tenants.into_iter().map(|(model, all)| (flying(&model), model, all)).collect();
+    let mut page = Page(String::new());
+    page.models(gateway)?;
+    page.requests(gateway)?;
+    page.tenants(&tenants)?;
+    page.spending(gateway)?;
+    page.forecasts(gateway)?;
+    Ok(page.0)
+}
+
+/// What a model has in flight, the model, and its largest tenants, each with what it has waiting and in flight.
+type ModelTenants<N> = (u32, N, Vec<(N, u32, u32)>);
+
+/// Says whether a counter has counted: the others are not written, as client libraries do until a label is first used.
+fn seen<T>((_, count): &(T, u64)) -> bool {
+    *count > 0
+}
 
 /// The text as it grows.
 struct Page(String);
@@ -66,8 +90,12 @@ impl Page {
         writeln!(self.0, "{name}{{{}}} {value}", Labels(labels))
     }
 
+    /// Writes a histogram, once it has seen something.
     fn histogram(&mut self, name: &str, labels: &[(&str, &str)], histogram: &Histogram) -> fmt::Result {
         let (sum, counts) = histogram.read();
+        if counts.iter().all(|count| *count == 0) {
+            return Ok(());
+        }
         let mut total = 0;
         let bounds = histogram.bounds().iter().map(f64::to_string).chain(["+Inf".to_owned()]);
         for (bound, count) in bounds.zip(counts) {
@@ -105,7 +133,7 @@ impl Page {
         }
         self.family("fairflow_requests_total", "counter", "Requests by how they ended.")?;
         for (model, stats) in &stats {
-            for (outcome, count) in stats.requests() {
+            for (outcome, count) in stats.requests().filter(seen) {
                 self.sample("fairflow_requests_total", &[("model", model), ("outcome", outcome)], count)?;
             }
         }
@@ -114,20 +142,20 @@ impl Page {
             self.sample("fairflow_rejected_total", &[("model", ""), ("reason", reason)], count)?;
         }
         for (model, stats) in &stats {
-            for (reason, count) in stats.requests().filter(|(outcome, _)| REFUSALS.contains(outcome)) {
+            for (reason, count) in stats.requests().filter(seen).filter(|(outcome, _)| REFUSALS.contains(outcome)) {
                 self.sample("fairflow_rejected_total", &[("model", model), ("reason", reason)], count)?;
             }
         }
         self.family("fairflow_attempts_total", "counter", "Dispatches by outcome.")?;
         for (model, stats) in &stats {
-            for (outcome, count) in stats.attempts() {
+            for (outcome, count) in stats.attempts().filter(seen) {
                 let labels = [("model", &**model), ("outcome", outcome.as_str())];
                 self.sample("fairflow_attempts_total", &labels, count)?;
             }
         }
         self.family("fairflow_window_changes_total", "counter", "Changes of windows by kind.")?;
         for (model, stats) in &stats {
-            for (kind, count) in stats.window_changes() {
+            for (kind, count) in stats.window_changes().filter(seen) {
                 self.sample("fairflow_window_changes_total", &[("model", model), ("kind", kind.as_str())], count)?;
             }
         }
@@ -156,40 +184,20 @@ impl Page {
     /// Writes each tenant's share of what is in flight.
     fn tenants<N: AsRef<str>>(&mut self, models: &[ModelTenants<N>]) -> fmt::Result {
         self.family("fairflow_tenant_share", "gauge", "Share of a model's requests in flight, 0 to 1.")?;
-        for (model, tenants) in models {
-            let flying = |tenants: &[(N, u32, u32)]| tenants.iter().map(|tenant| u64::from(tenant.2)).sum::<u64>();
-            let total = flying(tenants);
-            if total == 0 {
-                continue;
-            }
-            #[allow(clippy::cast_precision_loss, reason = "a share")]
-            let share = |flying: u64| flying as f64 / total as f64;
-            let (named, other) = tenants.split_at(tenants.len().min(NAMED_TENANTS));
-            for (tenant, _, flying) in named.iter().filter(|tenant| tenant.2 > 0) {
+        for (flying, model, tenants) in models {
+            let named: u32 = tenants.iter().map(|tenant| tenant.2).sum();
+            // The model's figure is up to 50 ms older than its tenants'.
+            let total = named.max(*flying);
+            let share = |flying: u32| f64::from(flying) / f64::from(total);
+            for (tenant, _, flying) in tenants.iter().filter(|tenant| tenant.2 > 0) {
                 let labels = [("model", model.as_ref()), ("tenant", tenant.as_ref())];
-                self.sample("fairflow_tenant_share", &labels, share(u64::from(*flying)))?;
+                self.sample("fairflow_tenant_share", &labels, share(*flying))?;
             }
-            if flying(other) > 0 {
+            if total > named && tenants.len() == NAMED_TENANTS {
                 let labels = [("model", model.as_ref()), ("tenant", "other")];
-                self.sample("fairflow_tenant_share", &labels, share(flying(other)))?;
+                self.sample("fairflow_tenant_share", &labels, share(total - named))?;
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tenants_beyond_the_largest_are_one() {
-        let tenants = (0..30).map(|n| (format!("t{n}\""), 0, if n == 0 { 11 } else { 1 })).collect();
-        let mut page = Page(String::new());
-        page.tenants(&[("m".to_owned(), tenants), ("idle".to_owned(), Vec::new())]).expect("written");
-        let samples: Vec<&str> = page.0.lines().filter(|line| !line.starts_with('#')).collect();
-        assert_eq!(samples.len(), NAMED_TENANTS + 1);
-        assert_eq!(samples[0], r#"fairflow_tenant_share{model="m",tenant="t0\""} 0.275"#);
-        assert_eq!(samples[NAMED_TENANTS], r#"fairflow_tenant_share{model="m",tenant="other"} 0.25"#);
     }
 }

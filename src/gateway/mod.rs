@@ -24,6 +24,7 @@ use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Config;
+use crate::learned::Learned;
 use crate::{Fairflow, StartError};
 
 /// Why the gateway did not start, or ended.
@@ -52,6 +53,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let state = config.server.state.clone();
     let learned = state.as_deref().map(memory::read).unwrap_or_default();
+    let running = config.clone();
     let fairflow = Fairflow::builder(config).remember(learned).start().await?;
     if let Some(path) = state.clone() {
         actix_web::rt::spawn(memory::keep(fairflow.clone(), path));
@@ -59,7 +61,7 @@ pub async fn serve(
     if let Some(path) = source {
         // Here, not in the task: until the signal is listened to it ends the process.
         let hangup = signal(SignalKind::hangup())?;
-        actix_web::rt::spawn(reload::watch(fairflow.clone(), path, hangup));
+        actix_web::rt::spawn(reload::watch(fairflow.clone(), path, running, hangup));
     }
     let server = fairflow.settings().server.clone();
     let gateway = web::Data::new(state::Gateway::new(fairflow, server.admin_listen.ip().is_loopback()));
@@ -79,18 +81,23 @@ pub async fn serve(
     let address = |addresses: Vec<SocketAddr>, asked: SocketAddr| addresses.first().copied().unwrap_or(asked);
     ready(address(public.addrs(), server.listen), address(admin.addrs(), server.admin_listen));
     let term = signal(SignalKind::terminate())?;
-    let grace = server.drain_timeout.0.as_secs().max(1) + 5;
+    let grace = (server.drain_delay.0 + server.drain_timeout.0).as_secs().max(1) + 5;
     let public = public.disable_signals().shutdown_timeout(grace).run();
     let admin = admin.disable_signals().shutdown_timeout(1).run();
     let handles = (public.handle(), admin.handle());
     actix_web::rt::spawn(async move {
         asked_to_end(term).await;
         tracing::info!("draining: nothing more is admitted");
+        // Now: windows shrink while a drain leaves them idle.
+        let learned = gateway.fairflow.learned();
         if let Some(path) = &state {
-            // Now: windows shrink while a drain leaves them idle.
-            memory::write(&gateway.fairflow, path);
+            memory::write(learned.clone(), path);
         }
-        let in_time = gateway.drain(server.drain_timeout.0).await;
+        let in_time = gateway.drain(server.drain_delay.0, server.drain_timeout.0).await;
+        if let Some(path) = &state {
+            // Again: what ended in the meantime was paid for.
+            memory::write(Learned { tenants: gateway.fairflow.learned().tenants, ..learned }, path);
+        }
         tracing::info!(in_time, "drained");
         handles.0.stop(true).await;
         handles.1.stop(false).await;

@@ -21,11 +21,7 @@ pub(super) async fn live() -> HttpResponse {
 }
 
 pub(super) async fn ready(gateway: Data<Gateway>) -> HttpResponse {
-    if gateway.fairflow.is_draining() {
-        HttpResponse::ServiceUnavailable().body("draining")
-    } else {
-        HttpResponse::Ok().body("ok")
-    }
+    if gateway.is_ready() { HttpResponse::Ok().body("ok") } else { HttpResponse::ServiceUnavailable().body("draining") }
 }
 
 /// Answers an admin request whose key is right.
@@ -47,9 +43,11 @@ pub(super) async fn config(request: HttpRequest, gateway: Data<Gateway>) -> Http
 
 pub(super) async fn drain(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
     guarded(&request, &gateway, async || {
-        let timeout = gateway.fairflow.settings().server.drain_timeout.0;
         let gateway = gateway.clone();
-        actix_web::rt::spawn(async move { gateway.drain(timeout).await });
+        actix_web::rt::spawn(async move {
+            let settings = gateway.fairflow.settings();
+            gateway.drain(settings.server.drain_delay.0, settings.server.drain_timeout.0).await
+        });
         Ok(HttpResponse::Accepted().json(json!({"draining": true})))
     })
     .await

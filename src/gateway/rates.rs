@@ -7,7 +7,7 @@ use super::state::Gateway;
 
 /// Adds the headers where the tenant has limits; a tenant without any is told none.
 pub(super) async fn tell(gateway: &Gateway, model: &str, tenant: &str, response: &mut HttpResponse) {
-    let limits = gateway.fairflow.settings().policy(tenant).limits;
+    let limits = gateway.fairflow.policy(tenant).limits;
     if limits.max_queued == u32::MAX && limits.max_in_flight == u32::MAX {
         return;
     }

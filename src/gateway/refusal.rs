@@ -10,6 +10,8 @@ use crate::provider::Upstream;
 use crate::task::wire::Malformed;
 use crate::{Error, Receipt};
 
+/// A budget that is renewed later than this is not worth an SDK's retries.
+const NOT_TODAY: Duration = Duration::from_secs(60);
 /// Longest request id that is echoed.
 const LONGEST_ID: usize = 128;
 
@@ -33,7 +35,7 @@ impl From<Error> for Refusal {
             (error.status(), error.reason(), error.to_string(), error.retry_after());
         let param = match &error {
             Error::InvalidRequest(malformed) => Some(malformed.field.clone()),
-            Error::UnknownModel { .. } => Some("model".to_owned()),
+            Error::UnknownModel { .. } | Error::ModelForbidden { .. } => Some("model".to_owned()),
             _ => None,
         };
         let upstream = if let Error::Rejected(failure) = error { failure.upstream } else { None };
@@ -119,8 +121,9 @@ impl Refusal {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = HttpResponse::build(status);
         response.insert_header(("x-request-id", id)).insert_header(("x-fairflow-reason", self.reason));
-        if self.reason == "unconfirmed" {
-            // The official SDKs send a 5xx again by themselves, which could be paid twice.
+        let tomorrow = self.reason == "budget_exhausted" && self.retry_after > Some(NOT_TODAY);
+        if self.reason == "unconfirmed" || tomorrow {
+            // The official SDKs send a 5xx or 429 again by themselves, which could be paid twice, or is in vain.
             response.insert_header(("x-should-retry", "false"));
         }
         if let Some(wait) = self.retry_after {
@@ -147,11 +150,16 @@ impl Refusal {
     /// Words the refusal in OpenAI's shape.
     pub(super) fn openai_body(&self) -> Value {
         let kind = match self.status {
+            429 if self.reason == "budget_exhausted" => "insufficient_quota",
             429 => "rate_limit_error",
             400..=499 => "invalid_request_error",
             _ => "server_error",
         };
-        let code = if self.reason == "invalid_key" { "invalid_api_key" } else { self.reason };
+        let code = match self.reason {
+            "invalid_key" => "invalid_api_key",
+            "budget_exhausted" => "insufficient_quota",
+            reason => reason,
+        };
         json!({"error": {"message": self.message, "type": kind, "param": self.param, "code": code}})
     }
 
@@ -168,7 +176,8 @@ impl Refusal {
         }
         let code = match self.reason {
             "invalid_key" => "invalidApiKey",
-            "unknown_model" => "invalidModel",
+            "unknown_model" | "model_forbidden" => "invalidModel",
+            "budget_exhausted" => "insufficientQuota",
             "conflict" => "conflictTaskUUID",
             "sync_timeout" => "syncTimeout",
             "queue_timeout" => "queueTimeout",

@@ -1,4 +1,4 @@
-//! A new configuration while the gateway runs: on SIGHUP, or when its file changes.
+//! A new configuration while the gateway runs: on SIGHUP, or when its file or the tenants' file changes.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::Signal;
 
-use crate::config::{Config, Settings};
+use crate::config::{Config, ServerConfig, Settings};
 use crate::{Fairflow, StartError};
 
 /// How often the file is looked at. Looking works where notices do not: on mounted volumes and swapped links.
@@ -21,56 +21,120 @@ fn stamp(path: &Path) -> Stamp {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-/// Takes over what is in `path` whenever it changes or SIGHUP comes; what is wrong is logged, and the old stays.
-pub(super) async fn watch(fairflow: Fairflow, path: PathBuf, mut hangup: Signal) {
+/// A file, as it was at the last look and when it was last taken.
+struct Seen {
+    last: Stamp,
+    taken: Stamp,
+}
+
+impl Seen {
+    fn new(path: Option<&Path>) -> Self {
+        let last = path.and_then(stamp);
+        Self { last, taken: last }
+    }
+
+    /// Says whether it has changed since it was taken. A file counts when it has rested between two looks: whoever
+    /// writes it may be in the middle.
+    fn changed(&mut self, path: Option<&Path>) -> bool {
+        let now = path.and_then(stamp);
+        let rested = now == std::mem::replace(&mut self.last, now);
+        rested && now != self.taken && now.is_some()
+    }
+
+    fn take(&mut self) {
+        self.taken = self.last;
+    }
+}
+
+/// Takes over what is in `path` whenever it changes or SIGHUP comes, and the tenants' file whenever that changes; what is
+/// wrong is logged, and the old stays. `running` is the configuration that the gateway began with.
+pub(super) async fn watch(fairflow: Fairflow, path: PathBuf, mut running: Config, mut hangup: Signal) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
-    let mut last = stamp(&path);
-    let mut taken = last;
+    let mut tenants = running.tenants_path(&path);
+    let (mut main, mut apart) = (Seen::new(Some(&path)), Seen::new(tenants.as_deref()));
     loop {
         let asked = tokio::select! {
             _ = hangup.recv() => true,
             _ = ticks.tick() => false,
         };
-        let now = stamp(&path);
-        // A file is taken when it has rested between two looks: whoever writes it may be in the middle.
-        let rested = now == std::mem::replace(&mut last, now);
-        if !asked && (!rested || now == taken || now.is_none()) {
-            continue;
+        let (main_changed, mut apart_changed) = (main.changed(Some(&path)), apart.changed(tenants.as_deref()));
+        let mut next = None;
+        if asked || main_changed {
+            main.take();
+            match Config::from_path(&path) {
+                Ok(whole) => next = Some(whole),
+                Err(error) => refuse(&error.into()),
+            }
+            // Where the whole cannot be read, the tenants can be taken all the same.
+            apart_changed |= asked;
         }
-        taken = now;
-        match take(&fairflow, &path).await {
-            Ok(changes) if changes.is_empty() => tracing::info!("the configuration was read again: no change"),
-            Ok(changes) => tracing::info!("the configuration has changed: {}", changes.join("; ")),
-            Err(error) => tracing::error!("the new configuration is refused and the old one stays:\n{error}"),
+        if let (None, true, Some(file)) = (&next, apart_changed, tenants.as_deref()) {
+            match running.clone().with_tenants(file) {
+                Ok(changed) => next = Some(changed),
+                Err(error) => refuse(&error.into()),
+            }
+        }
+        if apart_changed || next.is_some() {
+            apart.take();
+        }
+        let Some(next) = next else { continue };
+        match take(&fairflow, next.clone()).await {
+            Ok(changes) => {
+                if changes.is_empty() {
+                    tracing::info!("the configuration was read again: no change");
+                } else {
+                    tracing::info!("the configuration has changed: {}", changes.join("; "));
+                }
+                running = next;
+                let file = running.tenants_path(&path);
+                if file != tenants {
+                    (apart, tenants) = (Seen::new(file.as_deref()), file);
+                }
+            }
+            Err(error) => refuse(&error),
         }
     }
 }
 
-/// Takes over what is in `path`, and says in words what changed.
-async fn take(fairflow: &Fairflow, path: &Path) -> Result<Vec<String>, StartError> {
-    let mut config = Config::from_path(path)?;
+fn refuse(error: &StartError) {
+    tracing::error!("the new configuration is refused and the old one stays:\n{error}");
+}
+
+/// Takes over a configuration, and says in words what changed.
+async fn take(fairflow: &Fairflow, mut config: Config) -> Result<Vec<String>, StartError> {
     let before = fairflow.settings();
     let mut said = Vec::new();
-    if config.server != before.server {
-        // Flags of the command line count as the running ones too.
+    // Where the tenants are may change; the rest of [server] may not, and flags of the command line count as running.
+    let server = ServerConfig { tenants_file: config.server.tenants_file.clone(), ..before.server.clone() };
+    if config.server != server {
         said.push("[server] takes a restart".to_owned());
-        config.server = before.server.clone();
+        config.server = server;
     }
     fairflow.reload(config).await?;
     said.splice(0..0, differences(&before, &fairflow.settings()));
     Ok(said)
 }
 
+/// Names up to this many of what changed.
+const MOST_SAID: usize = 10;
+
+fn list(names: &[&&Arc<str>]) -> String {
+    let said = names.iter().take(MOST_SAID).map(|name| name.to_string()).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST_SAID) {
+        0 => said,
+        more => format!("{said} and {more} more"),
+    }
+}
+
 /// Says in words what differs between two settings.
 fn differences(before: &Settings, after: &Settings) -> Vec<String> {
     let mut said = Vec::new();
     let mut compare = |what: &str, old: BTreeSet<&Arc<str>>, new: BTreeSet<&Arc<str>>, same: &dyn Fn(&str) -> bool| {
-        let list = |names: Vec<&&Arc<str>>| names.iter().map(|name| name.to_string()).collect::<Vec<_>>().join(", ");
         let changed: Vec<_> = old.intersection(&new).filter(|name| !same(name)).collect();
         let (gone, added) = (old.difference(&new).collect::<Vec<_>>(), new.difference(&old).collect::<Vec<_>>());
         for (verb, names) in [("added", added), ("removed", gone), ("changed", changed)] {
             if !names.is_empty() {
-                said.push(format!("{what} {verb}: {}", list(names)));
+                said.push(format!("{what} {verb}: {}", list(&names)));
             }
         }
     };

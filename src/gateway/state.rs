@@ -1,6 +1,6 @@
 //! What all handlers of one gateway share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -15,7 +15,8 @@ use crate::Fairflow;
 use crate::jobs::{Jobs, Webhooks};
 
 /// Reasons of refusals that never reach a model, and so are in no model's counters.
-pub(super) const AT_THE_DOOR: [&str; 4] = ["invalid_request", "unknown_model", "invalid_key", "body_too_large"];
+pub(super) const AT_THE_DOOR: [&str; 5] =
+    ["invalid_request", "unknown_model", "model_forbidden", "invalid_key", "body_too_large"];
 
 /// The gateway behind its routes.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub(super) struct Gateway {
     pub(super) sessions: Sessions,
     /// Whether the admin port is on loopback, where it may go without a key.
     pub(super) admin_on_loopback: bool,
+    leaving: AtomicBool,
     draining: watch::Sender<bool>,
     refused: [AtomicU64; AT_THE_DOOR.len()],
 }
@@ -45,6 +47,7 @@ impl Gateway {
             webhooks: Webhooks::default(),
             sessions: Sessions::default(),
             admin_on_loopback,
+            leaving: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             refused: Default::default(),
             fairflow,
@@ -63,8 +66,13 @@ impl Gateway {
         AT_THE_DOOR.into_iter().zip(&self.refused).map(|(reason, count)| (reason, count.load(Ordering::Relaxed)))
     }
 
-    /// Ends the feeds, which would never end by themselves, and drains the scheduler.
-    pub(super) async fn drain(&self, timeout: Duration) -> bool {
+    /// Says that it is not ready any more, and after `delay` ends the feeds, which would never end by themselves, and
+    /// drains the scheduler.
+    pub(super) async fn drain(&self, delay: Duration, timeout: Duration) -> bool {
+        self.leaving.store(true, Ordering::SeqCst);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         self.draining.send_replace(true);
         let drained = self.fairflow.drain(timeout);
         let posted = async {
@@ -75,6 +83,11 @@ impl Gateway {
             in_time
         };
         tokio::time::timeout(timeout, posted).await.unwrap_or(false)
+    }
+
+    /// Says whether requests should be sent here.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.leaving.load(Ordering::SeqCst) && !self.fairflow.is_draining()
     }
 
     /// Returns what turns true when a drain begins.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::lab::{CHAT, Lab, chat, post};
-use crate::support::{Gateway, client};
+use crate::support::{Gateway, client, prometheus};
 
 async fn follow(gateway: &Gateway, path: &str) -> reqwest::Response {
     let url = format!("{}{path}", gateway.public);
@@ -64,14 +64,25 @@ async fn changes_are_fed_until_a_drain() {
     tokio::time::timeout(Duration::from_secs(5), end).await.expect("both end");
 }
 
-#[tokio::test]
-async fn many_watchers_are_told_of_the_same_change() {
+/// Reads a sample without labels.
+async fn metric(gateway: &Gateway, name: &str) -> f64 {
+    let text = client().get(format!("{}/metrics", gateway.admin)).send().await.unwrap().text().await.unwrap();
+    prometheus::parse(&text)[name].samples[0].value
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_thousand_watchers_share_what_is_written_once() {
+    const WATCHERS: usize = 1_000;
     let lab = Lab::start();
     let gateway = lab.gateway("", &[("hang", "")]);
+    let before = gateway.resident();
+    let (http, url) = (client(), format!("{}/v1/capacity/hang", gateway.public));
     let mut watchers = Vec::new();
-    for _ in 0..200 {
-        watchers.push(follow(&gateway, "/v1/capacity/hang").await);
+    for _ in 0..WATCHERS {
+        watchers.push(http.get(&url).header("accept", "text/event-stream").send().await.unwrap());
     }
+    let followed = metric(&gateway, "fairflow_feed_watchers").await;
+    assert!((followed - 1_000.0).abs() < 0.5, "{followed}");
     let held = tokio::spawn({
         let request = client().post(format!("{}{CHAT}", gateway.public)).body(chat("hang").to_string());
         async move { drop(request.send().await) }
@@ -79,6 +90,12 @@ async fn many_watchers_are_told_of_the_same_change() {
     for watcher in &mut watchers {
         until(watcher, |model| model["inFlight"] == 1).await;
     }
+    // A request that comes is one change or a few, however many watch: a thousand were told of each.
+    let written = metric(&gateway, "fairflow_feed_events_total").await;
+    assert!((2.0..100.0).contains(&written), "{written}");
+    let each = gateway.resident().saturating_sub(before) / WATCHERS as u64;
+    println!("{each} bytes resident for each watcher, {written} events written");
+    assert!(each < 100_000, "{each} bytes for each watcher");
     held.abort();
     drop(watchers);
     gateway.at_rest("hang").await;

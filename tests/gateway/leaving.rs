@@ -111,3 +111,45 @@ async fn a_drain_ends_the_process_when_all_is_answered() {
     assert_eq!(call.await.unwrap(), 200, "what was admitted is finished");
     assert!(gateway.ended().await, "exit status 0");
 }
+
+#[tokio::test]
+async fn a_drain_is_announced_then_refuses_then_ends_in_time() {
+    let lab = Lab::start();
+    let mut gateway = lab.gateway("drain_delay = \"700ms\"\ndrain_timeout = \"1s\"", &[("hang", ""), ("ok", "")]);
+    let http = client();
+    let ask = async |model: &str| {
+        http.post(format!("{}{CHAT}", gateway.public)).body(chat(model).to_string()).send().await.unwrap()
+    };
+    let url = format!("{}{CHAT}", gateway.public);
+    let held = tokio::spawn({
+        let request = http.post(&url).body(chat("hang").to_string());
+        async move { request.send().await.map(|response| response.status().as_u16()) }
+    });
+    while lab.seen.busy.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    gateway.terminate();
+    let ready = async || http.get(format!("{}/health/ready", gateway.public)).send().await.unwrap().status().as_u16();
+    while ready().await == 200 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(ask("ok").await.status(), 200, "announced, and served yet");
+    assert_eq!(http.get(format!("{}/health/live", gateway.public)).send().await.unwrap().status(), 200);
+    let refused = loop {
+        let response = ask("ok").await;
+        if response.status() != 200 {
+            break response;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["x-fairflow-reason"]),
+        (503, &"no_capacity".parse().unwrap())
+    );
+    assert!(refused.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+    assert_eq!(ready().await, 503);
+    // What hangs is not waited for beyond the timeout.
+    let ended = tokio::time::timeout(Duration::from_secs(9), gateway.ended()).await.expect("it does not hang on");
+    assert!(ended, "exit status 0");
+    drop(held.await);
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::lab::{CHAT, Lab, chat, post, streamed};
-use crate::support::client;
+use crate::support::{client, prometheus};
 
 #[tokio::test]
 async fn every_metric_is_there_and_counts() {
@@ -36,12 +36,11 @@ async fn every_metric_is_there_and_counts() {
     let text = response.text().await.unwrap();
     drop(held);
 
+    let families = prometheus::parse(&text);
     let mut samples = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap();
-        let value: f64 = value.parse().unwrap();
-        assert!(value.is_finite() && value >= 0.0, "{line}");
-        assert!(samples.insert(name, value).is_none(), "twice: {line}");
+        samples.insert(name, value.parse::<f64>().unwrap());
     }
     for (name, kind) in [
         ("fairflow_queue_depth", "gauge"),
@@ -55,12 +54,16 @@ async fn every_metric_is_there_and_counts() {
         ("fairflow_retry_budget_remaining", "gauge"),
         ("fairflow_service_seconds", "histogram"),
         ("fairflow_tenant_share", "gauge"),
+        ("fairflow_spent_dollars_total", "counter"),
+        ("fairflow_unpriced_total", "counter"),
+        ("fairflow_wait_forecasts_total", "counter"),
+        ("fairflow_feed_watchers", "gauge"),
+        ("fairflow_feed_events_total", "counter"),
         ("gen_ai_client_operation_duration_seconds", "histogram"),
         ("gen_ai_client_token_usage", "histogram"),
     ] {
-        assert!(text.contains(&format!("\n# TYPE {name} {kind}\n")), "{name} has no type");
-        assert!(text.contains(&format!("# HELP {name} ")), "{name} has no help");
-        assert!(samples.keys().any(|sample| sample.starts_with(name)), "{name} has no sample");
+        let family = families.get(name).unwrap_or_else(|| panic!("{name} is missing"));
+        assert_eq!((family.kind.as_str(), family.samples.is_empty()), (kind, false), "{name}");
     }
     let budget = samples[r#"fairflow_retry_budget_remaining{model="ok"}"#];
     assert!((100.0..=101.0).contains(&budget), "the floor of ten seconds, and a fifth of three requests: {budget}");
@@ -84,4 +87,39 @@ async fn every_metric_is_there_and_counts() {
     ] {
         assert_eq!(samples.get(sample), Some(&value), "{sample} in\n{text}");
     }
+}
+
+/// Each number of requests that had to wait is told with how the wait turned out.
+#[tokio::test]
+async fn waits_are_held_against_their_forecasts() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("", &[("quick", "window = { min = 2, max = 2 }")]);
+    let crowd = || {
+        let send =
+            |_| tokio::spawn(client().post(format!("{}{CHAT}", gateway.public)).body(chat("quick").to_string()).send());
+        (0..60).map(send).collect::<Vec<_>>()
+    };
+    // The first crowd teaches how fast it drains, the second waits under forecasts.
+    for _ in 0..2 {
+        for served in crowd() {
+            assert_eq!(served.await.unwrap().unwrap().status(), 200);
+        }
+    }
+    let text = client().get(format!("{}/metrics", gateway.admin)).send().await.unwrap().text().await.unwrap();
+    let families = prometheus::parse(&text);
+    let held: BTreeMap<&str, f64> = families["fairflow_wait_forecasts_total"]
+        .samples
+        .iter()
+        .map(|sample| (sample.labels["held"].as_str(), sample.value))
+        .collect();
+    let count = |wanted: &str| {
+        let ratio = families["fairflow_wait_forecast_ratio"].samples.iter();
+        ratio.filter(|sample| sample.name.ends_with(wanted)).map(|sample| sample.value).sum::<f64>()
+    };
+    let forecast = held["within_p50"] + held["within_p90"] + held["beyond_p90"];
+    assert!(forecast >= 50.0 && forecast + held["none"] <= 120.0, "{held:?}");
+    assert!((count("_count") - forecast).abs() < 0.5, "each with its ratio");
+    let mean = count("_sum") / count("_count");
+    assert!((0.1..10.0).contains(&mean), "the forecasts are of the right order: {mean}, {held:?}");
+    assert!(held["within_p50"] + held["within_p90"] > held["beyond_p90"], "{held:?}");
 }

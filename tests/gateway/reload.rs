@@ -1,7 +1,10 @@
 //! A new configuration while the gateway runs: by SIGHUP, and by a change of the file.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use fairflow::Config;
 use serde_json::Value;
 
 use crate::lab::{CHAT, chat};
@@ -43,31 +46,72 @@ async fn a_signal_and_a_changed_file_are_taken_over_and_what_is_wrong_is_not() {
     becomes(&gateway, &["b"]).await;
 }
 
-#[tokio::test]
-async fn reloads_under_load_lose_no_request() {
-    let gateway = Gateway::start("", &with(&["a"]));
-    let calls: Vec<_> = (0..20)
+/// A hundred times the models, the providers behind them and a tenant's weight change while requests wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_hundred_reloads_under_load_lose_no_request_and_reset_no_window() {
+    let start = "[providers.sim]\nkind = \"sim\"\nsim = { service = \"20ms\", capacity = 64 }\n\
+        [models.a]\nroutes = [{ provider = \"sim\" }]\nwindow = { initial = 12 }\n";
+    let gateway = Gateway::start("", start);
+    let done = Arc::new(AtomicBool::new(false));
+    let calls: Vec<_> = (0..30)
         .map(|_| {
             let request = client().post(format!("{}{CHAT}", gateway.public)).body(chat("a").to_string());
+            let done = done.clone();
             tokio::spawn(async move {
-                let mut statuses = Vec::new();
-                for _ in 0..15 {
-                    statuses.push(request.try_clone().unwrap().send().await.unwrap().status().as_u16());
+                let mut served = 0;
+                while !done.load(Ordering::Relaxed) {
+                    assert_eq!(request.try_clone().unwrap().send().await.unwrap().status(), 200);
+                    served += 1;
                 }
-                statuses
+                served
             })
         })
         .collect();
-    for round in 0..20 {
-        let models = if round % 2 == 0 { with(&["a", "b"]) } else { with(&["a"]) };
-        // Each round the provider is reached otherwise too, so that the route is rewired.
-        gateway.rewrite(&models.replace("20ms", &format!("2{}ms", round % 7)));
+    for round in 0..100 {
+        // Another service time is another client of the provider, so that the route is rewired.
+        let mut next = start.replace("20ms", &format!("2{}ms", round % 7));
+        if round % 2 == 0 {
+            next += "[providers.more]\nkind = \"sim\"\n[models.b]\nroutes = [{ provider = \"more\" }]\n";
+        }
+        if round % 3 == 0 {
+            next += "[providers.second]\nkind = \"sim\"\nsim = { service = \"20ms\" }\n";
+            next = next.replace("[{ provider = \"sim\" }]", "[{ provider = \"sim\" }, { provider = \"second\" }]");
+        }
+        if round % 10 == 9 {
+            // In between one that is wrong, which must change nothing.
+            next = "[providers.sim]\nkind = \"sim\"\n[models.a]\nroutes = []\n".to_owned();
+        }
+        next += &format!("[tiers.t]\nweight = {}\n[defaults]\ntier = \"t\"\n", 1 + round % 5);
+        gateway.rewrite(&next);
         gateway.signal("HUP");
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    for call in calls {
-        assert!(call.await.unwrap().iter().all(|status| *status == 200));
-    }
+    gateway.rewrite(&format!("{start}[models.last]\nroutes = [{{ provider = \"sim\" }}]\n"));
+    gateway.signal("HUP");
+    becomes(&gateway, &["a", "last"]).await;
     let capacity: Value = read(client().get(format!("{}/v1/capacity/a", gateway.public)).send().await.unwrap()).await;
-    assert!(capacity["models"][0]["window"].as_u64().unwrap() >= 4, "{capacity}");
+    done.store(true, Ordering::Relaxed);
+    let mut served = 0;
+    for call in calls {
+        served += call.await.expect("no request is lost");
+    }
+    assert!(served > 100, "{served}");
+    // What it began with: a window that was reset would stand there at most, a learned one has grown or held.
+    let window = capacity["models"][0]["window"].as_u64().unwrap();
+    assert!(window >= 12, "{capacity}");
+    gateway.at_rest("a").await;
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_said_at_once() {
+    let config = Config::from_toml(
+        "[models.a]\nroutes = [{ provider = \"no\" }]\nwindow = { min = 9, max = 2 }\n[tiers.t]\nmodels = [\"aa\"]\n\
+         [tenants.x]\ntier = \"tt\"\nbudget = { dollars_per_day = -1 }\n",
+    );
+    let said = config.unwrap().validate().unwrap_err().to_string();
+    for part in
+        ["routes[0].provider", "window.min", "tiers.\"t\".models[0]", "tenants.\"x\".tier", "budget.dollars_per_day"]
+    {
+        assert!(said.contains(part), "{part} in {said}");
+    }
 }

@@ -1,6 +1,8 @@
 //! A gateway process, and a client that speaks to it, for the tests that look at fairflow from outside.
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod prometheus;
+
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -19,6 +21,36 @@ pub struct Gateway {
     pub public: String,
     pub admin: String,
     config: PathBuf,
+}
+
+/// A file beside the configurations, gone with the test.
+pub struct Beside(pub PathBuf);
+
+impl Beside {
+    /// Names a file that is not there yet.
+    pub fn new(name: &str) -> Self {
+        let number = GATEWAYS.fetch_add(1, Ordering::SeqCst);
+        let beside = std::env::temp_dir().join(format!("fairflow-{}-{number}-{name}", std::process::id()));
+        Self(beside)
+    }
+
+    /// Writes it, whole or not at all.
+    pub fn write(&self, text: &str) {
+        let new = self.0.with_extension("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, &self.0).unwrap();
+    }
+
+    /// Returns its name, as a configuration gives it.
+    pub fn name(&self) -> &str {
+        self.0.file_name().unwrap().to_str().unwrap()
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Drop for Gateway {
@@ -74,6 +106,13 @@ impl Gateway {
     pub fn rewrite(&self, rest: &str) {
         let listen = "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"";
         std::fs::write(&self.config, format!("[server]\n{listen}\n\n{rest}")).unwrap();
+    }
+
+    /// Returns how much memory the process has resident, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
     /// Waits until the process has ended and says whether it ended well.

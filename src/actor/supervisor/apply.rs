@@ -44,7 +44,7 @@ impl Supervisor {
             }
         }
         for entry in self.models.values() {
-            entry.queue.do_send(Relimit(settings.clone()));
+            entry.queue.do_send(Relimit { settings: settings.clone(), only: None });
         }
         // An account ends when the last dispatcher that knows it does.
         self.accounts.retain(|name, _| settings.providers.contains_key(name));

@@ -4,6 +4,7 @@ mod overrun;
 mod pulse;
 mod reload;
 mod reserve;
+mod spending;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

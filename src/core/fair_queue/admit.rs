@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::FairQueue;
 use super::chunks::NONE;
 use super::class::Class;
+use super::jobs::Place;
 use super::request::{Refusal, Request, TenantLimits};
 use crate::core::estimate::Forecast;
 use crate::core::slab::Key;
@@ -40,6 +41,13 @@ impl<P> FairQueue<P> {
         self.flows.lives(flow, true);
         self.enter(now, index, None);
         Ok(self.jobs.key(index))
+    }
+
+    /// Returns the forecast that a waiting job was admitted under; `None` where none was made, or it was to go at once.
+    #[must_use]
+    pub fn forecast(&self, key: Key) -> Option<Forecast> {
+        let raw = f64::from(self.jobs.records[self.jobs.find(key, |place| place == Place::Ready)?].predicted);
+        (raw > 0.0).then(|| self.correction.apply(raw))
     }
 
     fn admissible(

@@ -45,11 +45,12 @@ pub(super) async fn respond_to(request: HttpRequest, payload: Payload, gateway: 
 pub(super) async fn models(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
     let id = request_id(&request);
     let settings = gateway.fairflow.settings();
-    if let Err(refusal) = auth::tenant(&request, &settings, None) {
-        return refuse(&gateway, &refusal, &id);
-    }
+    let policy = match auth::tenant(&request, &settings, None) {
+        Ok(tenant) => gateway.fairflow.policy(&tenant),
+        Err(refusal) => return refuse(&gateway, &refusal, &id),
+    };
     let model = |name| json!({"id": name, "object": "model", "created": 0, "owned_by": "fairflow"});
-    let data: Vec<_> = settings.models.keys().map(model).collect();
+    let data: Vec<_> = settings.models.keys().filter(|name| policy.allows(name)).map(model).collect();
     HttpResponse::Ok().insert_header(("x-request-id", id)).json(json!({"object": "list", "data": data}))
 }
 

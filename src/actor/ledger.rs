@@ -1,0 +1,189 @@
+//! What tenants spend, kept by the engine for those whose tier has a budget or a tier above it.
+//!
+//! Accounts are moved by the caller's side, like the gate: no actor is asked. A tier that is reached is told to the
+//! queues, for what waits already.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+
+use super::capacity::BudgetCapacity;
+use super::clock::unix_time;
+use super::error::Error;
+use super::learned::LearnedTenant;
+use super::messages::Relimit;
+use super::registry::Shared;
+use crate::config::{Settings, TenantPolicy};
+use crate::core::cost::Cost;
+use crate::core::ledger::{Account, Balance, Lifetime, Money, renews_in};
+
+/// Tenants that no configuration names and that have an account of their own; those beyond share one. Names come from
+/// outside, so their number has an end.
+const MOST_UNNAMED: usize = 100_000;
+/// The account of those beyond.
+const OTHERS: &str = "";
+/// When to come back while requests under way hold what is left of a budget.
+const HELD_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Weight of the newest answer in what a unit of cost is expected to cost.
+const NEWEST: f64 = 0.1;
+
+/// The accounts of one engine.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger(DashMap<Arc<str>, Account>);
+
+impl Ledger {
+    fn lifetime(&self, tenant: &str) -> Lifetime {
+        self.0.get(tenant).map(|account| account.lifetime(unix_time())).unwrap_or_default()
+    }
+
+    /// Returns the policy that a tenant has by now.
+    pub(crate) fn policy(&self, settings: &Settings, tenant: &str) -> Arc<TenantPolicy> {
+        let first = settings.policy(tenant);
+        if first.upgrade.is_none() {
+            return first.clone();
+        }
+        first.after(&self.lifetime(tenant)).clone()
+    }
+
+    /// Lets a request in, with what it is expected to cost; nothing is kept where neither budget nor tier want it.
+    pub(crate) fn admit(
+        &self,
+        shared: &Arc<Shared>,
+        tenant: &Arc<str>,
+        policy: &TenantPolicy,
+        expected: Money,
+    ) -> Result<Option<Box<Bill>>, Error> {
+        let settings = shared.settings();
+        if policy.budget.is_none() && !settings.policy(tenant).counts() {
+            return Ok(None);
+        }
+        let known = self.0.contains_key(tenant) || settings.tenants.contains_key(tenant);
+        let payer: Arc<str> = if known || self.0.len() < MOST_UNNAMED { tenant.clone() } else { OTHERS.into() };
+        let now = unix_time();
+        let mut account = self.0.entry(payer.clone()).or_insert_with(|| Account::new(now));
+        account.reserve(now, policy.budget, expected).map_err(|refused| Error::BudgetExhausted {
+            budget: policy.budget.unwrap_or_default().dollars(),
+            retry_after: if refused.spent { refused.renews_in } else { HELD_RETRY_AFTER },
+        })?;
+        Ok(Some(Box::new(Bill { shared: shared.clone(), payer, expected, with_provider: false, open: true })))
+    }
+
+    /// Says how a tenant stands with its budget, if it has one.
+    pub(crate) fn standing(&self, tenant: &str, policy: &TenantPolicy) -> Option<BudgetCapacity> {
+        let (now, budget) = (unix_time(), policy.budget?);
+        let account = self.0.get(tenant);
+        let read =
+            |money: fn(&Account, u64) -> Money| account.as_ref().map_or(Money::ZERO, |account| money(account, now));
+        Some(BudgetCapacity {
+            dollars_per_day: budget.dollars(),
+            spent: read(Account::today).dollars(),
+            reserved: read(|account, _| account.reserved()).dollars(),
+            renews_in_ms: u64::try_from(renews_in(now).as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// Opens the accounts that were kept.
+    pub(crate) fn restore(&self, kept: &BTreeMap<String, LearnedTenant>) {
+        for (tenant, kept) in kept {
+            let balance = Balance {
+                since: kept.first_day,
+                day: kept.day,
+                today: Money::from_micros(kept.day_micros),
+                spent: Money::from_micros(kept.total_micros),
+                requests: kept.requests,
+            };
+            self.0.insert(tenant.as_str().into(), Account::restore(balance));
+        }
+    }
+
+    /// Returns the accounts that are to be kept, and closes those that say nothing any more: their day is past and no
+    /// tier counts further.
+    pub(crate) fn keep(&self, settings: &Settings) -> BTreeMap<String, LearnedTenant> {
+        let now = unix_time();
+        self.0.retain(|tenant, account| {
+            let in_use = account.today(now) > Money::ZERO || account.reserved() > Money::ZERO;
+            in_use || settings.policy(tenant).upgrade.is_some()
+        });
+        let kept = |account: &Account| {
+            let Balance { since, day, today, spent, requests } = account.balance();
+            LearnedTenant { first_day: since, day, day_micros: today.micros(), total_micros: spent.micros(), requests }
+        };
+        self.0.iter().map(|entry| (entry.key().to_string(), kept(entry.value()))).collect()
+    }
+}
+
+/// One request's reservation of money. Booked when the answer is there, else given back on drop; what is dropped while
+/// the provider works at it is booked as it was expected, since the provider is likely to charge for it.
+#[derive(Debug)]
+pub(crate) struct Bill {
+    shared: Arc<Shared>,
+    payer: Arc<str>,
+    expected: Money,
+    with_provider: bool,
+    open: bool,
+}
+
+impl Bill {
+    /// Says whether the provider works at the request now.
+    pub(crate) fn with_provider(&mut self, with_provider: bool) {
+        self.with_provider = with_provider;
+    }
+
+    /// Books an answer and what it cost, where that is known.
+    pub(crate) fn book(mut self, cost: Option<Money>) {
+        self.close(Some(cost.unwrap_or_default()));
+    }
+
+    fn close(&mut self, cost: Option<Money>) {
+        if !std::mem::replace(&mut self.open, false) {
+            return;
+        }
+        let now = unix_time();
+        let Some(mut account) = self.shared.ledger.0.get_mut(&self.payer) else { return };
+        account.release(self.expected);
+        let before = account.lifetime(now);
+        if let Some(cost) = cost {
+            account.book(now, cost);
+        }
+        let after = account.lifetime(now);
+        drop(account);
+        let settings = self.shared.settings();
+        let first = settings.policy(&self.payer);
+        let (old, new) = (first.after(&before), first.after(&after));
+        if !Arc::ptr_eq(old, new) {
+            tracing::info!(tenant = %self.payer, from = ?old.tier, to = ?new.tier, "a tenant has reached a higher tier");
+            for model in self.shared.all_models() {
+                model.send(Relimit { settings: settings.clone(), only: Some(self.payer.clone()) });
+            }
+        }
+    }
+}
+
+impl Drop for Bill {
+    fn drop(&mut self) {
+        let cost = self.with_provider.then_some(self.expected);
+        self.close(cost);
+    }
+}
+
+/// What a unit of predicted cost has lately cost in dollars, on one model.
+#[derive(Debug, Default)]
+pub(crate) struct Tariff(AtomicU64);
+
+impl Tariff {
+    /// Returns what a request is expected to cost; nothing until a first answer has told.
+    pub(crate) fn expected(&self, cost: Cost) -> Money {
+        Money::from_dollars(f64::from_bits(self.0.load(Ordering::Relaxed)) * f64::from(cost.units()))
+    }
+
+    /// Learns what a request did cost. Two at once may lose one of them, which an average bears.
+    pub(crate) fn learn(&self, cost: Cost, paid: Money) {
+        let newest = paid.dollars() / f64::from(cost.units());
+        let known = f64::from_bits(self.0.load(Ordering::Relaxed));
+        let next = if known > 0.0 { known + NEWEST * (newest - known) } else { newest };
+        self.0.store(next.to_bits(), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,123 @@
+//! The slot of an attempt that is under way, and the accounts that its end settles.
+
+use std::sync::Arc;
+
+use super::lease::{Lease, Report};
+use super::ledger::Bill;
+use super::provider::Failure;
+use super::registry::{Live, Model};
+use crate::core::cost::Cost;
+use crate::core::ledger::Money;
+use crate::core::outcome::Outcome;
+use crate::core::pacer::RateHints;
+use crate::core::time::Time;
+use crate::task::Usage;
+
+/// A slot that is still held: of an answer that streams, or one not accounted for yet. Dropped unsettled it counts as
+/// cancelled.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(super) lease: Option<Lease>,
+    /// What its tenant is charged, and what was done so far.
+    pub(super) charged: Cost,
+    pub(super) spent: u64,
+    pub(super) hints: RateHints,
+    pub(super) tally: Tally,
+    pub(super) admitted: Time,
+    pub(super) sent: Time,
+    pub(super) live: Live,
+}
+
+impl Slot {
+    /// Takes note of work done. Beyond what was predicted, and then for each eighth more, the charge is raised: so a
+    /// stream ten times as long as predicted sends some twenty messages.
+    pub(crate) fn spend(&mut self, units: u64) {
+        self.spent = self.spent.saturating_add(units);
+        let charged = u64::from(self.charged.units());
+        if self.spent > charged + charged / 8
+            && let Some(lease) = &self.lease
+        {
+            self.charged = Cost::new(self.spent);
+            lease.raise(self.charged);
+        }
+    }
+
+    /// Ends the attempt well, with what it cost and used.
+    pub(crate) fn succeed(mut self, cost: Option<Cost>, usage: Usage) {
+        let now = self.live.shared().clock.now();
+        let stats = &self.tally.model.stats;
+        stats.service.record(now.since(self.sent));
+        stats.sojourn.record(now.since(self.admitted));
+        stats.count_tokens(usage.input_tokens, usage.output_tokens);
+        self.pay(usage);
+        self.tally.end("success");
+        if let Some(lease) = self.lease.take() {
+            // Where nobody tells, it was at least what passed.
+            let cost = cost.or_else(|| (self.spent > u64::from(self.charged.units())).then(|| Cost::new(self.spent)));
+            lease.settle(Report { cost, hints: self.hints, ..Report::ended(Outcome::Success) }, None);
+        }
+    }
+
+    /// Books what the answer cost: as the provider says, else by the model's price.
+    fn pay(&mut self, usage: Usage) {
+        let told = usage.dollars.map(Money::from_dollars);
+        let priced = || self.tally.model.settings().price?.of(usage.input_tokens, usage.output_tokens);
+        let paid = told.or_else(priced);
+        if let Some(paid) = paid {
+            self.tally.model.tariff.learn(self.tally.cost, paid);
+        }
+        self.tally.model.stats.count_cost(paid, self.tally.bill.is_some());
+        if let Some(bill) = self.tally.bill.take() {
+            bill.book(paid);
+        }
+    }
+
+    /// Ends the attempt badly: a stream broke off after it had begun.
+    pub(crate) fn fail(mut self, failure: &Failure) {
+        self.tally.end("rejected");
+        if let Some(lease) = self.lease.take() {
+            lease.settle(Report::failed(failure), None);
+        }
+    }
+}
+
+/// Counts each request once, as cancelled unless told otherwise.
+#[derive(Debug)]
+pub(super) struct Tally {
+    model: Arc<Model>,
+    /// Where its tenant's spending is counted.
+    bill: Option<Box<Bill>>,
+    /// As it was predicted.
+    cost: Cost,
+    counted: bool,
+}
+
+impl Tally {
+    pub(super) fn new(model: Arc<Model>, cost: Cost) -> Self {
+        Self { model, bill: None, cost, counted: false }
+    }
+
+    /// Opens the bill, once the tenant is known to be able to pay.
+    pub(super) fn open(&mut self, bill: Option<Box<Bill>>) {
+        self.bill = bill;
+    }
+
+    /// Says whether the provider works at the request now.
+    pub(super) fn with_provider(&mut self, with_provider: bool) {
+        if let Some(bill) = &mut self.bill {
+            bill.with_provider(with_provider);
+        }
+    }
+
+    pub(super) fn end(&mut self, outcome: &str) {
+        if !std::mem::replace(&mut self.counted, true) {
+            self.model.stats.request(outcome);
+        }
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.end("cancelled");
+    }
+}
