@@ -45,17 +45,29 @@ impl Drop for Permit {
 }
 
 /// Where in the queue a request sits. The queue writes it, the caller hands it back to cancel: so cancelling needs no
-/// index of requests.
+/// index of requests. A retry finds here when its backoff ends.
 #[derive(Debug, Default)]
-pub(crate) struct Seat(AtomicU64);
+pub(crate) struct Seat {
+    key: AtomicU64,
+    not_before: AtomicU64,
+}
 
 impl Seat {
     pub(crate) fn set(&self, key: Key) {
-        self.0.store(key.to_bits(), Ordering::Relaxed);
+        self.key.store(key.to_bits(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_not_before(&self, at: Time) {
+        self.not_before.store(at.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Returns until when a retry backs off; the engine's start where none does.
+    pub(crate) fn not_before(&self) -> Time {
+        Time::from_nanos(self.not_before.load(Ordering::Relaxed))
     }
 
     pub(crate) fn key(&self) -> Option<Key> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.key.load(Ordering::Relaxed) {
             0 => None,
             bits => Some(Key::from_bits(bits)),
         }
@@ -109,6 +121,10 @@ impl Waiting {
         let expected = Expected::default();
         let waiter = Waiter { reply: sender, seat: seat.clone(), permit, attempts, admitted, expected };
         (waiter, Self { reply, model, seat, settled: false })
+    }
+
+    pub(crate) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
     }
 }
 

@@ -240,6 +240,7 @@ impl QueueActor {
                 let not_before = not_before.max(self.budget.reserve(now));
                 self.model.stats.set_retry_budget(self.budget.remaining());
                 waiter.seat.set(key);
+                waiter.seat.set_not_before(not_before);
                 waiter.permit = None;
                 if let Err(waiter) = self.queue.requeue(now, key, not_before, service, waiter) {
                     waiter.refuse(Error::Stopped);

@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use futures_util::future::Either;
 use tokio::time::Instant;
 
+use super::clock::Clock;
 use super::error::Error;
 use super::events::EventKind;
 use super::handle::Engine;
@@ -20,6 +21,7 @@ use super::messages::Submit;
 use super::provider::{Attempt, Errand, Failure};
 use super::registry::{Live, Model, Shared};
 use super::stats::Stats;
+use super::witness::{Diary, End, Witness};
 use crate::core::cost::Cost;
 use crate::core::fair_queue::Class;
 use crate::core::outcome::Outcome;
@@ -46,11 +48,14 @@ pub(crate) struct Spec {
     pub(crate) deadline: Option<Instant>,
     /// Attempts in all; the model allows no more than its own number.
     pub(crate) max_attempts: u32,
+    /// Is told how it went.
+    pub(crate) witness: Option<Arc<dyn Witness>>,
 }
 
 impl Spec {
     pub(crate) fn new(model: Arc<str>, cost: Cost) -> Self {
-        Self { model, tenant: None, class: None, cost, max_wait: None, deadline: None, max_attempts: u32::MAX }
+        let (tenant, class, max_wait, deadline, witness) = (None, None, None, None, None);
+        Self { model, tenant, class, cost, max_wait, deadline, max_attempts: u32::MAX, witness }
     }
 }
 
@@ -97,7 +102,11 @@ impl Slot {
         self.tally.stats.service.record(now.since(self.sent));
         self.tally.stats.sojourn.record(now.since(self.admitted));
         self.tally.stats.count_tokens(usage.input_tokens, usage.output_tokens);
-        self.tally.end("success");
+        self.tally.note(|diary| {
+            diary.judge(Outcome::Success, None);
+            diary.used(usage);
+        });
+        self.tally.end(End::Success);
         if let Some(lease) = self.lease.take() {
             lease.settle(Report { cost, hints: self.hints, ..Report::ended(Outcome::Success) }, None);
         }
@@ -105,31 +114,54 @@ impl Slot {
 
     /// Ends the attempt badly: a stream broke off after it had begun.
     pub(crate) fn fail(mut self, failure: &Failure) {
-        self.tally.end("rejected");
+        self.tally.note(|diary| diary.judge(failure.outcome, Some(failure)));
+        self.tally.end(End::Broken);
         if let Some(lease) = self.lease.take() {
             lease.settle(Report::failed(failure), None);
         }
     }
 }
 
-/// Counts each request once, as cancelled unless told otherwise.
+/// Counts each request once, as cancelled unless told otherwise, and tells its story where somebody asked for it.
 #[derive(Debug)]
 struct Tally {
     stats: Arc<Stats>,
     counted: bool,
+    diary: Option<Box<Diary>>,
 }
 
 impl Tally {
-    fn end(&mut self, outcome: &str) {
+    fn new(model: &Model, tenant: &Arc<str>, spec: &Spec, clock: Clock, admitted: Time) -> Self {
+        let open =
+            |witness: &Arc<dyn Witness>| Box::new(Diary::open(witness.clone(), clock, &model.name, tenant, admitted));
+        Self { stats: model.stats.clone(), counted: false, diary: spec.witness.as_ref().map(open) }
+    }
+
+    fn end(&mut self, end: End<'_>) {
         if !std::mem::replace(&mut self.counted, true) {
-            self.stats.request(outcome);
+            self.stats.request(end.outcome());
+            if let Some(diary) = self.diary.take() {
+                diary.close(end);
+            }
+        }
+    }
+
+    /// Ends a request with an error, which it hands back.
+    fn fail<T>(&mut self, error: Error) -> Result<T, Error> {
+        self.end(End::Error(&error));
+        Err(error)
+    }
+
+    fn note(&mut self, write: impl FnOnce(&mut Diary)) {
+        if let Some(diary) = &mut self.diary {
+            write(diary);
         }
     }
 }
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        self.end("cancelled");
+        self.end(End::Cancelled);
     }
 }
 
@@ -166,14 +198,15 @@ where
         Some(model) => model,
         None => Box::pin(engine.model(&spec.model)).await?,
     };
-    let mut tally = Tally { stats: model.stats.clone(), counted: false };
     let live = shared.enter();
     let admitted = shared.clock.now();
     let tenant = spec.tenant.clone().unwrap_or_else(|| ANONYMOUS.into());
+    let mut tally = Tally::new(&model, &tenant, &spec, shared.clock, admitted);
     let mut journey = Journey { engine, spec: &spec, tenant, model, admitted, submissions: 0, failure: None };
     let mut waiting = journey.submit().inspect_err(|error| journey.refused(&mut tally, error))?;
     let mut served = Duration::ZERO;
-    let errand = Arc::new(Errand::default());
+    // Made with the first attempt: what waits is many.
+    let mut errand = None;
     loop {
         let granted = journey.grant(&mut waiting).await.inspect_err(|error| journey.refused(&mut tally, error))?;
         let Grant { lease, attempt: number, timeout, sent } = granted;
@@ -181,6 +214,8 @@ where
         let deadline = shared.clock.instant(sent + timeout);
         let queued = sent.since(admitted).saturating_sub(served);
         journey.dispatched(&route.provider_name, number, queued);
+        tally.note(|diary| diary.attempt(number, &route, sent));
+        let errand: &Arc<Errand> = errand.get_or_insert_with(Arc::default);
         let attempt = Attempt {
             errand: errand.clone(),
             number,
@@ -191,12 +226,14 @@ where
             provider: route.provider_name.clone(),
             upstream: route.upstream.clone(),
             client: route.provider.clone(),
+            trace: spec.witness.as_ref().and_then(|witness| witness.trace(number)),
         };
         // The call is made inside what is caught: an adapter may panic before it returns its future.
         let attempted = AssertUnwindSafe(async { call(attempt).await }).catch_unwind();
         let mut failure = match Box::pin(tokio::time::timeout_at(deadline, attempted)).await {
             Ok(Ok(Ok(Yield { value, hints }))) => {
                 let now = shared.clock.now();
+                tally.note(|diary| diary.answered(now));
                 let receipt = Receipt {
                     queued,
                     upstream: now.since(sent),
@@ -211,10 +248,10 @@ where
             Ok(Err(panic)) => {
                 // A fault of the adapter or the closure, not of the provider: no signal, and no second try.
                 lease.settle(Report::ended(Outcome::Rejected), None);
-                tally.end("internal");
                 let what = panic_message(panic.as_ref());
                 tracing::error!(model = %spec.model, "an attempt panicked: {what}");
-                return Err(Error::Internal(format!("the attempt panicked: {what}")));
+                tally.note(|diary| diary.judge(Outcome::Rejected, None));
+                return tally.fail(Error::Internal(format!("the attempt panicked: {what}")));
             }
             Err(_) => Failure {
                 timed_out: true,
@@ -222,26 +259,26 @@ where
             },
         };
         served += shared.clock.now().since(sent);
+        tally.note(|diary| diary.judge(failure.outcome, Some(&failure)));
         let report = Report::failed(&failure);
         if !failure.outcome.is_retryable() {
             lease.settle(report, None);
-            tally.end("rejected");
-            return Err(Error::Rejected(Box::new(failure)));
+            return tally.fail(Error::Rejected(Box::new(failure)));
         }
         failure.spent |= errand.is_spent();
         if failure.spent && !journey.model.settings().resubmit {
             lease.settle(report, None);
-            tally.end("unconfirmed");
-            return Err(Error::Unconfirmed(Box::new(failure)));
+            return tally.fail(Error::Unconfirmed(Box::new(failure)));
         }
         if number >= spec.max_attempts {
             lease.settle(report, None);
             journey.failure = Some(Box::new(failure));
             let retry_after = journey.model.settings().backoff.base;
-            return Err(journey.exhausted(number, retry_after)).inspect_err(|error| tally.end(error.reason()));
+            return tally.fail(journey.exhausted(number, retry_after));
         }
         journey.failed(&route.provider_name, number, failure);
         let (waiter, next) = Waiting::new(journey.model.clone(), None, number, admitted);
+        tally.note(|diary| diary.again(next.seat(), shared.clock.now()));
         lease.settle(report, Some(waiter));
         waiting = next;
     }
@@ -326,7 +363,7 @@ impl Journey<'_> {
 
     /// Counts a request that ends without an attempt under way, and tells of it.
     fn refused(&self, tally: &mut Tally, error: &Error) {
-        tally.end(error.reason());
+        tally.end(End::Error(error));
         let tenant = || self.tenant.clone();
         let reason = error.reason();
         let shared = &self.engine.shared;

@@ -12,6 +12,7 @@ mod queue;
 mod schema;
 mod secret;
 mod settings;
+mod telemetry;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ use std::path::Path;
 #[cfg(feature = "gateway")]
 pub(crate) use self::delivery::TASKS;
 pub use self::delivery::{DeliverySettings, JobsConfig, SocketConfig, WebhookConfig};
+#[cfg(feature = "task")]
+pub(crate) use self::error::shown;
 pub use self::error::{ConfigError, Problem};
 pub(crate) use self::error::{explain, nearest};
 pub use self::schema::{
@@ -34,6 +37,7 @@ pub use self::settings::{
     Endpoint, ModelSettings, PollSettings, Preset, ProviderKind, ProviderSettings, RouteSettings, RunwareSettings,
     Settings, TaskSettings, TenantPolicy, UnknownModels,
 };
+pub use self::telemetry::{TelemetryConfig, TelemetrySettings};
 pub use self::units::{Size, Span};
 
 impl Config {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::delivery::{JobsConfig, SocketConfig, WebhookConfig};
 use super::secret::{KeyHash, KeySource};
+use super::telemetry::TelemetryConfig;
 use super::units::{Size, Span};
 use crate::core::fair_queue::Class;
 
@@ -35,6 +36,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// Results that are posted elsewhere.
     pub webhooks: WebhookConfig,
+    /// Traces and metrics that are sent elsewhere.
+    pub telemetry: TelemetryConfig,
 }
 
 /// How callers are told apart.

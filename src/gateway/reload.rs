@@ -57,7 +57,11 @@ async fn take(fairflow: &Fairflow, path: &Path) -> Result<Vec<String>, StartErro
         config.server = before.server.clone();
     }
     fairflow.reload(config).await?;
-    said.splice(0..0, differences(&before, &fairflow.settings()));
+    let after = fairflow.settings();
+    if before.telemetry != after.telemetry {
+        said.push("[telemetry] takes a restart".to_owned());
+    }
+    said.splice(0..0, differences(&before, &after));
     Ok(said)
 }
 

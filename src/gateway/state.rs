@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use super::runware::{Done, Sessions};
 use crate::Fairflow;
 use crate::jobs::{Jobs, Webhooks};
+use crate::telemetry::{self, Telemetry};
 
 /// Reasons of refusals that never reach a model, and so are in no model's counters.
 pub(super) const AT_THE_DOOR: [&str; 4] = ["invalid_request", "unknown_model", "invalid_key", "body_too_large"];
@@ -26,6 +27,7 @@ pub(super) struct Gateway {
     pub(super) videos: Jobs<Made>,
     pub(super) webhooks: Webhooks,
     pub(super) sessions: Sessions,
+    pub(super) telemetry: Telemetry,
     /// Whether the admin port is on loopback, where it may go without a key.
     pub(super) admin_on_loopback: bool,
     draining: watch::Sender<bool>,
@@ -33,7 +35,7 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    pub(super) fn new(fairflow: Fairflow, admin_on_loopback: bool) -> Self {
+    pub(super) fn new(fairflow: Fairflow, telemetry: Telemetry, admin_on_loopback: bool) -> Self {
         Self {
             answers: Answers::default(),
             feeds: Feeds::default(),
@@ -41,6 +43,7 @@ impl Gateway {
             videos: Jobs::default(),
             webhooks: Webhooks::default(),
             sessions: Sessions::default(),
+            telemetry,
             admin_on_loopback,
             draining: watch::Sender::new(false),
             refused: Default::default(),
@@ -48,9 +51,10 @@ impl Gateway {
         }
     }
 
-    /// Counts a refusal that no model counts.
+    /// Counts a refusal that no model counts, and logs it: no story is told of it.
     pub(super) fn count(&self, refusal: &Refusal) {
         if let Some(index) = AT_THE_DOOR.iter().position(|reason| *reason == refusal.reason) {
+            telemetry::refused(refusal.reason, refusal.status, refusal.param.as_deref());
             self.refused[index].fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub(super) use super::classify::classify;
 use super::{Failure, Outcome};
+use crate::actor::witness::TraceContext;
 use crate::config::Endpoint;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,6 +48,16 @@ impl Http {
     pub(super) fn post(&self, path: &str, body: Bytes) -> RequestBuilder {
         let url = format!("{}{path}", self.base_url);
         self.client.post(url).header("content-type", "application/json").body(body)
+    }
+
+    /// Sends the trace context of an attempt along.
+    pub(super) fn traced(request: RequestBuilder, trace: Option<&TraceContext>) -> RequestBuilder {
+        let Some(trace) = trace else { return request };
+        let request = request.header("traceparent", &trace.parent);
+        match &trace.state {
+            Some(state) => request.header("tracestate", &**state),
+            None => request,
+        }
     }
 
     /// Begins a request to a whole address; whoever calls it answers for where the key goes.

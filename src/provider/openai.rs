@@ -59,6 +59,7 @@ impl OpenAi {
             url.push_str(version);
         }
         let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, "application/json").body(body);
+        let request = Http::traced(request, attempt.trace());
         attempt.mark_spent(costly);
         self.http.send(request).await.map_err(|failure| {
             let spent = failure.spent && costly;

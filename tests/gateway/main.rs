@@ -11,8 +11,12 @@ mod feed;
 mod idempotency;
 mod lab;
 mod leaving;
+mod logs;
 mod memory;
 mod metrics;
+mod operate;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod refusals;
 mod reload;
 mod socket;

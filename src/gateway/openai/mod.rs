@@ -14,7 +14,7 @@ use crate::actor::provider::Reply;
 use crate::actor::run::Spec;
 use crate::gateway::refusal::{self, Refusal};
 use crate::gateway::state::Gateway;
-use crate::gateway::{auth, body, event_stream, idempotency, rates};
+use crate::gateway::{auth, body, event_stream, idempotency, rates, trail};
 use crate::task::wire::Wire;
 use crate::task::wire::openai::{Endpoint, Label, OpenAiRequest, render};
 use crate::task::wire::responses;
@@ -72,7 +72,9 @@ async fn respond(
     let body = body::read(request, payload, settings.server.max_body.0).await?;
     let parsed = OpenAiRequest::parse(endpoint, body.clone())?;
     let model: Arc<str> = parsed.model.as_str().into();
-    let spec = Spec { tenant: Some(tenant.clone()), class, max_wait, ..Spec::new(model.clone(), parsed.cost) };
+    trail::note("model", &model);
+    let witness = gateway.telemetry.witness(&trail::origin(request, id), operation(endpoint), None);
+    let spec = Spec { tenant: Some(tenant.clone()), class, max_wait, witness, ..Spec::new(model.clone(), parsed.cost) };
     if parsed.stream && matches!(endpoint, Endpoint::Chat | Endpoint::Responses) {
         let keep_alive = settings.server.keep_alive.0;
         let mut response = event_stream::respond(gateway, spec, Wire::OpenAi(parsed), id, keep_alive).await?;
@@ -113,6 +115,15 @@ async fn generate(gateway: &Gateway, spec: Spec, parsed: OpenAiRequest, id: &str
         Reply::Stream(_) | Reply::Deltas(_) => {
             Err(crate::Error::Internal("the provider streamed what was not to be streamed".into()).into())
         }
+    }
+}
+
+/// Names what is done, as `gen_ai.operation.name` has it.
+fn operation(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Chat | Endpoint::Responses => "chat",
+        Endpoint::Embeddings => "embeddings",
+        Endpoint::Images => "image_generation",
     }
 }
 
