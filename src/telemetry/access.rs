@@ -24,10 +24,9 @@ pub(super) fn ended(origin: &Origin, operation: &str, task: Option<&str>, story:
     let (total, upstream) = (millis(story.ended - story.began()), upstream.map_or(0, millis));
     let queued = millis(story.steps.iter().filter(|step| !step.is_attempt()).map(|step| step.to - step.from).sum());
     let route = last.map(|(made, _)| format!("{}/{}", made.provider, made.upstream_model));
-    // Without the span of the request: the fields say all that it says.
+    // Whose it is stands in fields of its own: a stream ends outside of its request's span.
     tracing::debug!(
         target: TARGET,
-        parent: None,
         request_id = %origin.id,
         tenant = %story.tenant,
         model = %story.model,
