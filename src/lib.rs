@@ -59,6 +59,7 @@
 //! |---|---|
 //! | `openai`, `runware` (default) | providers over one HTTP client (reqwest, rustls) |
 //! | `gateway` (default) | the HTTP gateway and the command line |
+//! | `otlp` | the gateway's traces and metrics by OTLP |
 //! | `tower` | `tower::FairflowLayer`: the scheduler as a middleware |
 //! | `actix-messages` | `messages::Generate`: typed messages to an actix `Recipient` |
 //!
@@ -77,6 +78,8 @@ mod jobs;
 pub mod provider;
 pub mod sim;
 pub mod task;
+#[cfg(feature = "gateway")]
+mod telemetry;
 #[cfg(feature = "tower")]
 pub mod tower;
 
@@ -92,6 +95,7 @@ pub use actor::run::Receipt;
 pub use actor::stats;
 pub use actor::streams::Streams;
 pub use actor::supervisor::ProviderFactory;
+pub use actor::witness;
 pub use actor::{Call, Generate, HeldLease, Watch};
 pub use config::Config;
 pub use core::fair_queue::Class;

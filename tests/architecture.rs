@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with its rank. A room imports itself and rooms of a lower rank.
-const RANKS: [(&str, u32); 10] = [
+const RANKS: [(&str, u32); 11] = [
     ("core", 0),
     ("task", 1),
     ("config", 1),
@@ -13,6 +13,7 @@ const RANKS: [(&str, u32); 10] = [
     ("provider", 3),
     ("tower", 3),
     ("jobs", 4),
+    ("telemetry", 4),
     ("gateway", 5),
     ("cli", 6),
 ];

@@ -293,6 +293,12 @@ impl ModelCapacity {
             you: None,
         }
     }
+
+    /// Returns how many of its routes may be sent to now.
+    #[must_use]
+    pub fn open_routes(&self) -> usize {
+        self.routes.iter().filter(|route| matches!(route.state.as_str(), "open" | "probing")).count()
+    }
 }
 
 /// Answer to an inquiry about one tenant.

@@ -65,6 +65,12 @@ macro_rules! scheduling {
             self.spec.deadline = Some(deadline);
             self
         }
+
+        /// Names who is told how it went, once it has ended in whatever way.
+        pub fn witness(mut self, witness: Arc<dyn crate::witness::Witness>) -> Self {
+            self.spec.witness = Some(witness);
+            self
+        }
     };
 }
 

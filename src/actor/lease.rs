@@ -46,12 +46,14 @@ impl Drop for Permit {
 }
 
 /// Where in the queue a request sits. The queue writes it, the caller hands it back to cancel: so cancelling needs no
-/// index of requests.
+/// index of requests. A retry finds here when its backoff ends.
 #[derive(Debug, Default)]
 pub(crate) struct Seat {
     key: AtomicU64,
     /// The wait it was admitted under, P50 and P90 as two `f32`; zero where none was forecast.
     promised: AtomicU64,
+    /// Until when a retry backs off, in nanoseconds of the engine's clock.
+    not_before: AtomicU64,
 }
 
 impl Seat {
@@ -72,6 +74,15 @@ impl Seat {
         #[allow(clippy::cast_possible_truncation, reason = "one half each")]
         let half = |bits: u64| f64::from(f32::from_bits(bits as u32));
         (bits != 0).then(|| Forecast { p50: half(bits >> 32), p90: half(bits) })
+    }
+
+    pub(crate) fn set_not_before(&self, at: Time) {
+        self.not_before.store(at.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Returns until when a retry backs off; the engine's start where none does.
+    pub(crate) fn not_before(&self) -> Time {
+        Time::from_nanos(self.not_before.load(Ordering::Relaxed))
     }
 
     pub(crate) fn key(&self) -> Option<Key> {
@@ -129,6 +140,10 @@ impl Waiting {
         let expected = Expected::default();
         let waiter = Waiter { reply: sender, seat: seat.clone(), permit, attempts, admitted, expected };
         (waiter, Self { reply, model, seat, settled: false })
+    }
+
+    pub(crate) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
     }
 }
 

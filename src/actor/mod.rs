@@ -35,6 +35,7 @@ pub(crate) mod supervisor;
 mod tests;
 mod timer;
 mod watch;
+pub mod witness;
 
 pub use self::generate::{Call, Generate, HeldLease};
 pub use self::watch::Watch;

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
+use super::witness::TraceContext;
 use crate::core::cost::Cost;
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
@@ -76,6 +77,7 @@ pub struct Attempt {
     pub(crate) upstream: Arc<str>,
     /// Carries it out, where the caller has no client of its own.
     pub(crate) client: Arc<dyn Provider>,
+    pub(crate) trace: Option<Arc<TraceContext>>,
 }
 
 impl Attempt {
@@ -119,6 +121,12 @@ impl Attempt {
     #[must_use]
     pub fn upstream_model(&self) -> &str {
         &self.upstream
+    }
+
+    /// Returns the W3C trace context to send with the call, where the request has one.
+    #[must_use]
+    pub fn trace(&self) -> Option<&TraceContext> {
+        self.trace.as_deref()
     }
 
     /// Names the request as its caller does; the first name stays.

@@ -244,6 +244,7 @@ impl QueueActor {
                 self.pulse.observe(now, outcome, service);
                 let not_before = not_before.max(self.budget.reserve(now));
                 waiter.seat.set(key);
+                waiter.seat.set_not_before(not_before);
                 waiter.permit = None;
                 if let Err(waiter) = self.queue.requeue(now, key, not_before, service, waiter) {
                     waiter.refuse(Error::Stopped);

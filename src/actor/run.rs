@@ -19,6 +19,7 @@ use super::messages::Submit;
 use super::provider::{Attempt, Errand, Failure};
 use super::registry::{Live, Model};
 use super::slot::{Slot, Tally};
+use super::witness::{End, Witness};
 use crate::config::TenantPolicy;
 use crate::core::cost::Cost;
 use crate::core::fair_queue::Class;
@@ -45,11 +46,14 @@ pub(crate) struct Spec {
     pub(crate) deadline: Option<Instant>,
     /// Attempts in all; the model allows no more than its own number.
     pub(crate) max_attempts: u32,
+    /// Is told how it went.
+    pub(crate) witness: Option<Arc<dyn Witness>>,
 }
 
 impl Spec {
     pub(crate) fn new(model: Arc<str>, cost: Cost) -> Self {
-        Self { model, tenant: None, class: None, cost, max_wait: None, deadline: None, max_attempts: u32::MAX }
+        let (tenant, class, max_wait, deadline, witness) = (None, None, None, None, None);
+        Self { model, tenant, class, cost, max_wait, deadline, max_attempts: u32::MAX, witness }
     }
 }
 
@@ -140,12 +144,14 @@ struct Journey<'a> {
 impl<'a> Journey<'a> {
     fn begin(engine: &'a Engine, mut spec: Box<Spec>, model: Arc<Model>) -> Self {
         let shared = &engine.shared;
-        let tally = Tally::new(model.clone(), spec.cost);
+        let tenant = spec.tenant.take().unwrap_or_else(|| ANONYMOUS.into());
+        let admitted = shared.clock.now();
+        let tally = Tally::new(&model, &tenant, &spec, shared.clock, admitted);
         Self {
             engine,
-            tenant: spec.tenant.take().unwrap_or_else(|| ANONYMOUS.into()),
+            tenant,
             spec,
-            admitted: shared.clock.now(),
+            admitted,
             submissions: 0,
             failure: None,
             tally,
@@ -179,15 +185,19 @@ impl<'a> Journey<'a> {
             provider: route.provider_name.clone(),
             upstream: route.upstream.clone(),
             client: route.provider.clone(),
+            trace: self.spec.witness.as_ref().and_then(|witness| witness.trace(number)),
         };
+        self.tally.note(|diary| diary.attempt(number, &route, sent));
         self.tally.with_provider(true);
         // The call is made inside what is caught: an adapter may panic before it returns its future.
         let attempted = AssertUnwindSafe(async { call(attempt).await }).catch_unwind();
         let failure = match tokio::time::timeout_at(deadline, attempted).await {
             Ok(Ok(Ok(Yield { value, hints }))) => {
+                let now = shared.clock.now();
+                self.tally.note(|diary| diary.answered(now));
                 let receipt = Receipt {
                     queued,
-                    upstream: shared.clock.now().since(sent),
+                    upstream: now.since(sent),
                     attempts: number,
                     provider: route.provider_name.clone(),
                     upstream_model: route.upstream.clone(),
@@ -200,6 +210,7 @@ impl<'a> Journey<'a> {
                 lease.settle(Report::ended(Outcome::Rejected), None);
                 let what = panic_message(panic.as_ref());
                 tracing::error!(model = %self.spec.model, "an attempt panicked: {what}");
+                self.tally.note(|diary| diary.judge(Outcome::Rejected, None));
                 return Err(self.end(Error::Internal(format!("the attempt panicked: {what}"))));
             }
             Err(_) if deadline < timeout => {
@@ -214,6 +225,7 @@ impl<'a> Journey<'a> {
             },
         };
         self.served += shared.clock.now().since(sent);
+        self.tally.note(|diary| diary.judge(failure.outcome, Some(&failure)));
         self.failed(lease, number, failure).map(Made::Nothing)
     }
 
@@ -245,13 +257,14 @@ impl<'a> Journey<'a> {
         }
         self.failure = Some(Box::new(failure));
         let (waiter, next) = Waiting::new(self.model.clone(), None, number, self.admitted);
+        self.tally.note(|diary| diary.again(next.seat(), self.engine.shared.clock.now()));
         lease.settle(report, Some(waiter));
         Ok(next)
     }
 
     /// Counts the end of the request.
     fn end(&mut self, error: Error) -> Error {
-        self.tally.end(error.reason());
+        self.tally.end(End::Error(&error));
         error
     }
 
@@ -327,7 +340,7 @@ impl<'a> Journey<'a> {
 
     /// Counts a request that ends without an attempt under way, and tells of it.
     fn refused(&mut self, error: &Error) {
-        self.tally.end(error.reason());
+        self.tally.end(End::Error(error));
         let tenant = || self.tenant.clone();
         let reason = error.reason();
         let shared = &self.engine.shared;

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use super::clock::Clock;
 use super::lease::{Lease, Report};
 use super::ledger::Bill;
 use super::provider::Failure;
 use super::registry::{Live, Model};
+use super::run::Spec;
+use super::witness::{Diary, End, Witness};
 use crate::core::cost::Cost;
 use crate::core::ledger::Money;
 use crate::core::outcome::Outcome;
@@ -50,7 +53,11 @@ impl Slot {
         stats.sojourn.record(now.since(self.admitted));
         stats.count_tokens(usage.input_tokens, usage.output_tokens);
         self.pay(usage);
-        self.tally.end("success");
+        self.tally.note(|diary| {
+            diary.judge(Outcome::Success, None);
+            diary.used(usage);
+        });
+        self.tally.end(End::Success);
         if let Some(lease) = self.lease.take() {
             // Where nobody tells, it was at least what passed.
             let cost = cost.or_else(|| (self.spent > u64::from(self.charged.units())).then(|| Cost::new(self.spent)));
@@ -74,14 +81,15 @@ impl Slot {
 
     /// Ends the attempt badly: a stream broke off after it had begun.
     pub(crate) fn fail(mut self, failure: &Failure) {
-        self.tally.end("rejected");
+        self.tally.note(|diary| diary.judge(failure.outcome, Some(failure)));
+        self.tally.end(End::Broken);
         if let Some(lease) = self.lease.take() {
             lease.settle(Report::failed(failure), None);
         }
     }
 }
 
-/// Counts each request once, as cancelled unless told otherwise.
+/// Counts each request once, as cancelled unless told otherwise, and tells its story where somebody asked for it.
 #[derive(Debug)]
 pub(super) struct Tally {
     model: Arc<Model>,
@@ -90,11 +98,15 @@ pub(super) struct Tally {
     /// As it was predicted.
     cost: Cost,
     counted: bool,
+    diary: Option<Box<Diary>>,
 }
 
 impl Tally {
-    pub(super) fn new(model: Arc<Model>, cost: Cost) -> Self {
-        Self { model, bill: None, cost, counted: false }
+    pub(super) fn new(model: &Arc<Model>, tenant: &Arc<str>, spec: &Spec, clock: Clock, admitted: Time) -> Self {
+        let open =
+            |witness: &Arc<dyn Witness>| Box::new(Diary::open(witness.clone(), clock, &model.name, tenant, admitted));
+        let diary = spec.witness.as_ref().map(open);
+        Self { model: model.clone(), bill: None, cost: spec.cost, counted: false, diary }
     }
 
     /// Opens the bill, once the tenant is known to be able to pay.
@@ -109,15 +121,24 @@ impl Tally {
         }
     }
 
-    pub(super) fn end(&mut self, outcome: &str) {
+    pub(super) fn end(&mut self, end: End<'_>) {
         if !std::mem::replace(&mut self.counted, true) {
-            self.model.stats.request(outcome);
+            self.model.stats.request(end.outcome());
+            if let Some(diary) = self.diary.take() {
+                diary.close(end);
+            }
+        }
+    }
+
+    pub(super) fn note(&mut self, write: impl FnOnce(&mut Diary)) {
+        if let Some(diary) = &mut self.diary {
+            write(diary);
         }
     }
 }
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        self.end("cancelled");
+        self.end(End::Cancelled);
     }
 }

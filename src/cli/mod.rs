@@ -2,6 +2,7 @@
 //!
 //! Exit status is 0, 1 where the command failed, and 2 for usage or configuration.
 
+mod check;
 mod format;
 mod page;
 mod plots;
@@ -10,12 +11,12 @@ mod serve;
 mod simulate;
 
 use std::io::BufRead;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, KeyHash};
+use crate::config::KeyHash;
 
 #[derive(Debug, Parser)]
 #[command(name = "fairflow", version, about = "A fair, self-tuning concurrency scheduler for AI generation")]
@@ -48,22 +49,8 @@ pub fn main() -> ExitCode {
         Command::Serve(options) => serve::main(&options),
         Command::Replay(options) => replay::main(&options),
         Command::Simulate(options) => simulate::main(&options),
-        Command::Check { file } => check(&file),
+        Command::Check { file } => check::main(&file),
         Command::HashKey => hash_key(),
-    }
-}
-
-fn check(file: &Path) -> ExitCode {
-    match Config::from_path(file).and_then(|config| config.validate()) {
-        Ok(settings) => {
-            let (models, tenants) = (settings.models.len(), settings.tenants.len());
-            println!("{}: valid ({models} models, {tenants} tenants)", file.display());
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{}:\n{error}", file.display());
-            ExitCode::from(2)
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::config::Config;
 use crate::gateway;
+use crate::telemetry::log;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -18,13 +19,16 @@ pub(super) struct Options {
     /// Admin address, instead of the config's
     #[arg(long, env = "FAIRFLOW_ADMIN_LISTEN")]
     admin_listen: Option<SocketAddr>,
+    /// How log lines are written; RUST_LOG says which
+    #[arg(long, env = "FAIRFLOW_LOG_FORMAT", value_enum, default_value_t)]
+    log_format: log::Format,
+    /// Log a line per generation and per request that is refused
+    #[arg(long, env = "FAIRFLOW_ACCESS_LOG")]
+    access_log: bool,
 }
 
 pub(super) fn main(options: &Options) -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    // A log that nobody reads any more (a closed pipe) must not end what it tells of.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.log_internal_errors(false).init();
+    log::init(options.log_format, options.access_log);
     let config = match options.config.as_ref().map_or_else(|| Ok(Config::demo()), Config::from_path) {
         Ok(config) => config,
         Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::error::nearest;
+use super::error::{nearest, shown};
 use super::schema::{PollConfig, ProviderConfig, RateConfig, SimConfig};
 use super::settings::{
     Authorities, Endpoint, PollSettings, Preset, ProviderKind, ProviderSettings, RunwareSettings, TaskSettings,
@@ -186,7 +186,7 @@ fn base_url(check: &mut Check, path: &str, url: Option<&str>) -> String {
         return String::new();
     };
     if !is_url(&url.replace("{model}", "model")) {
-        check.problem(path, format!("{url:?} is no URL; it begins with http:// or https:// and names a host"));
+        check.problem(path, format!("{} is no URL; it begins with http:// or https:// and names a host", shown(url)));
     }
     url.trim_end_matches('/').to_owned()
 }

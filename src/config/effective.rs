@@ -1,8 +1,11 @@
 //! What is in force, for people to look at: every default filled in, every secret left out.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::settings::{Endpoint, ModelSettings, ProviderKind, ProviderSettings, Settings, TenantPolicy};
+use super::telemetry::TelemetrySettings;
 use super::units::{Size, Span};
 
 impl Settings {
@@ -19,6 +22,7 @@ impl Settings {
             "socket": self.delivery.socket,
             "jobs": self.delivery.jobs,
             "webhooks": self.delivery.webhooks,
+            "telemetry": telemetry(&self.telemetry),
             "providers": providers,
             "models": models,
             "unknown_models": self.unknown_models.as_ref().map(|unknown| &*unknown.provider),
@@ -29,14 +33,14 @@ impl Settings {
 }
 
 fn provider(settings: &ProviderSettings) -> Value {
-    let (kind, mut rest) = match &settings.kind {
-        ProviderKind::OpenAi(at) => ("openai", endpoint(at)),
-        ProviderKind::Runware(account) => ("runware", endpoint(&account.endpoint)),
-        ProviderKind::Task(account) => (account.preset.name(), endpoint(&account.endpoint)),
-        ProviderKind::Sim(sim) => ("sim", json!({"sim": sim})),
-        ProviderKind::Custom => ("custom", json!({})),
+    let mut rest = match &settings.kind {
+        ProviderKind::OpenAi(at) => endpoint(at),
+        ProviderKind::Runware(account) => endpoint(&account.endpoint),
+        ProviderKind::Task(account) => endpoint(&account.endpoint),
+        ProviderKind::Sim(sim) => json!({"sim": sim}),
+        ProviderKind::Custom => json!({}),
     };
-    rest["kind"] = kind.into();
+    rest["kind"] = settings.kind.name().into();
     rest["max_in_flight"] = json!(settings.max_in_flight);
     rest["rate"] = json!({
         "requests_per_minute": settings.rates.requests_per_minute,
@@ -50,6 +54,18 @@ fn endpoint(endpoint: &Endpoint) -> Value {
     let url = without_credentials(&endpoint.base_url);
     let ca_file = endpoint.authorities.as_ref().map(|own| &own.file);
     json!({"base_url": url, "ca_file": ca_file, "api_key": key, "max_response": Size(endpoint.max_response)})
+}
+
+/// Header values stay out: they are keys.
+fn telemetry(settings: &TelemetrySettings) -> Value {
+    let TelemetrySettings { endpoint, headers, service_name, sample_ratio, metrics_interval } = settings;
+    json!({
+        "otlp_endpoint": endpoint.as_deref().map(without_credentials),
+        "otlp_headers": headers.iter().map(|(name, _)| (name.as_str(), "[redacted]")).collect::<BTreeMap<_, _>>(),
+        "service_name": service_name,
+        "sample_ratio": sample_ratio,
+        "metrics_interval": metrics_interval.map(Span),
+    })
 }
 
 /// Leaves out what a URL may hold between its scheme and its host, and its query.
@@ -116,6 +132,8 @@ mod tests {
             r#"
             [server]
             admin_key = { value = "hunter2" }
+            [telemetry]
+            otlp_headers = { authorization = { value = "hunter2" } }
             [providers.lab]
             kind = "openai"
             base_url = "https://me:hunter2@lab.example:8443/v1?key=hunter2"

@@ -40,6 +40,15 @@ pub enum ConfigError {
     Invalid(Vec<Problem>),
 }
 
+/// Returns an address as a message may repeat it: what stands before the host or behind a `?` may be a secret.
+pub(crate) fn shown(url: &str) -> String {
+    let (url, query) = url.split_once('?').map_or((url, ""), |(url, _)| (url, "?…"));
+    match url.rsplit_once('@') {
+        Some((_, host)) => format!("\"…@{host}{query}\""),
+        None => format!("{:?}", format!("{url}{query}")),
+    }
+}
+
 fn list(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
 }
@@ -54,7 +63,9 @@ pub(crate) fn explain(text: &str, error: &toml::de::Error) -> String {
     let key = line.split_once('=').map_or(line, |(key, _)| key).trim();
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     let place = format!("line {number}, column {column}: {key}");
-    if key.contains("api_key") || key.contains("admin_key") || line.contains("value") {
+    // The message may repeat what was written, and only where a key may stand are these words expected.
+    let expects_key = ["`env`", "`value`"].iter().all(|word| error.message().contains(word));
+    if key.contains("api_key") || key.contains("admin_key") || line.contains("value") || expects_key {
         let wanted = if key.contains("api_keys") {
             "must be a list of hashes, each sha256: and 64 hex digits; run `fairflow hash-key`"
         } else {

@@ -12,6 +12,7 @@ mod queue;
 mod schema;
 mod secret;
 mod settings;
+mod telemetry;
 mod tenancy;
 mod tenants;
 mod tenants_file;
@@ -25,6 +26,8 @@ use std::path::Path;
 #[cfg(feature = "gateway")]
 pub(crate) use self::delivery::TASKS;
 pub use self::delivery::{DeliverySettings, JobsConfig, SocketConfig, WebhookConfig};
+#[cfg(feature = "task")]
+pub(crate) use self::error::shown;
 pub use self::error::{ConfigError, Problem};
 pub(crate) use self::error::{explain, nearest};
 pub use self::schema::{
@@ -36,6 +39,7 @@ pub use self::settings::{
     Authorities, Endpoint, ModelSettings, PollSettings, Preset, Price, ProviderKind, ProviderSettings, RouteSettings,
     RunwareSettings, Settings, TaskSettings, TenantPolicy, UnknownModels, Upgrade,
 };
+pub use self::telemetry::{TelemetryConfig, TelemetrySettings};
 pub use self::tenancy::{BudgetConfig, ModelNames, PriceConfig, UpgradeConfig};
 pub use self::tenants_file::TenantsFrom;
 pub use self::units::{Size, Span};

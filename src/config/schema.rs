@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::delivery::{JobsConfig, SocketConfig, WebhookConfig};
 use super::secret::{KeyHash, KeySource};
+use super::telemetry::TelemetryConfig;
 use super::tenancy::{BudgetConfig, PriceConfig, UpgradeConfig};
 use super::tenants_file::TenantsFrom;
 use super::units::{Size, Span};
@@ -37,6 +38,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// Results that are posted elsewhere.
     pub webhooks: WebhookConfig,
+    /// Traces and metrics that are sent elsewhere.
+    pub telemetry: TelemetryConfig,
     /// Which tenants came from `server.tenants_file`; no key of the file.
     #[serde(skip)]
     pub tenants_from: Option<TenantsFrom>,

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::delivery::DeliverySettings;
 use super::schema::{ServerConfig, SimConfig, Transport};
 use super::secret::KeyHash;
+use super::telemetry::TelemetrySettings;
 use super::tenancy::ModelNames;
 use crate::core::fair_queue::{Class, QueueLimits, TenantLimits};
 use crate::core::ledger::{Lifetime, Money, Thresholds};
@@ -26,6 +27,8 @@ pub struct Settings {
     pub admin_key: Option<SecretString>,
     /// How results are delivered later or elsewhere.
     pub delivery: DeliverySettings,
+    /// Where traces and metrics are sent.
+    pub telemetry: TelemetrySettings,
     /// Provider accounts.
     pub providers: BTreeMap<Arc<str>, ProviderSettings>,
     /// Models by the name callers use.
@@ -76,6 +79,20 @@ pub enum ProviderKind {
     Sim(SimConfig),
     /// By the embedder's own means.
     Custom,
+}
+
+impl ProviderKind {
+    /// Returns the name that a configuration gives it as its `kind`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::OpenAi(_) => "openai",
+            Self::Runware(_) => "runware",
+            Self::Task(account) => account.preset.name(),
+            Self::Sim(_) => "sim",
+            Self::Custom => "custom",
+        }
+    }
 }
 
 /// An account at Runware.

@@ -53,6 +53,24 @@ reserve = {{ "gpt-test" = 4 }}
 }
 
 #[test]
+fn a_secret_in_the_wrong_form_is_not_repeated() {
+    for text in [
+        "[webhooks]\nsecret = \"hunter2\"",
+        "[server]\nadmin_key = \"hunter2\"",
+        "[telemetry]\notlp_headers = { authorization = \"hunter2\" }",
+        "[telemetry.otlp_headers]\nauthorization = \"hunter2\"",
+        "[providers.lab]\nkind = \"openai\"\napi_key = \"hunter2\"",
+        "[providers.lab]\nkind = \"openai\"\napi_key.key = \"hunter2\"",
+        "[providers.lab]\nkind = \"openai\"\napi_key = { vallue = \"hunter2\" }",
+        "[tenants.acme]\napi_keys = [\"hunter2\"]",
+        "[tenants.acme]\napi_keys = \"hunter2\"",
+    ] {
+        let told = problems(text);
+        assert!(!told.contains("hunter2") && told.contains("must be"), "{text}\n{told}");
+    }
+}
+
+#[test]
 fn unknown_keys_name_the_nearest_known_one() {
     for (text, expected) in [
         ("[server]\nlissten = \"127.0.0.1:1\"", "did you mean `listen`?"),

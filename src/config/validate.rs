@@ -125,6 +125,7 @@ impl Config {
         let keys = self.check_keys(&mut check);
         let admin_key = self.check_server(&mut check);
         let delivery = super::delivery::check(&mut check, &self.socket, &self.jobs, &self.webhooks);
+        let telemetry = super::telemetry::check(&mut check, &self.telemetry);
         if !check.0.is_empty() {
             return Err(ConfigError::Invalid(check.0));
         }
@@ -132,6 +133,7 @@ impl Config {
             server: self.server.clone(),
             admin_key,
             delivery,
+            telemetry,
             providers,
             models: models.into_iter().map(|(name, settings)| (name, Arc::new(settings))).collect(),
             unknown_models,

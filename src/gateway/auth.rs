@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq;
 
 use super::refusal::Refusal;
 use super::state::Gateway;
+use super::trail;
 use crate::Class;
 use crate::config::{AuthMode, KeyHash, Settings};
 use crate::task::wire::Malformed;
@@ -30,6 +31,10 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
 ///
 /// A refusal where a key is needed and is missing or unknown.
 pub(super) fn tenant(request: &HttpRequest, settings: &Settings, key: Option<&str>) -> Result<Arc<str>, Refusal> {
+    find(request, settings, key).inspect(|tenant| trail::note("tenant", tenant))
+}
+
+fn find(request: &HttpRequest, settings: &Settings, key: Option<&str>) -> Result<Arc<str>, Refusal> {
     let key = key.map(str::trim).or_else(|| bearer(request));
     match settings.server.auth {
         AuthMode::Open => {

@@ -13,8 +13,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::refusal::request_id;
 use super::state::Gateway;
 use super::{auth, openai};
+use crate::Error;
+use crate::capacity::{ModelCapacity, RouteCapacity};
 use crate::stats::{Histogram, Stats};
-use crate::{Error, capacity::ModelCapacity};
 
 /// Tenants per model that have a label of their own; the rest is `other`, for their names come from outside.
 const NAMED_TENANTS: usize = 20;
@@ -50,6 +51,8 @@ async fn page(gateway: &Gateway) -> Result<String, fmt::Error> {
     let tenants: Vec<_> = tenants.into_iter().map(|(model, all)| (flying(&model), model, all)).collect();
     let mut page = Page(String::new());
     page.models(gateway)?;
+    page.routes(gateway)?;
+    page.process(gateway)?;
     page.requests(gateway)?;
     page.tenants(&tenants)?;
     page.spending(gateway)?;
@@ -109,10 +112,13 @@ impl Page {
     /// Writes what models are like now.
     fn models(&mut self, gateway: &Gateway) -> fmt::Result {
         type Read = fn(&ModelCapacity) -> u64;
-        let gauges: [(&str, &str, Read); 3] = [
+        let gauges: [(&str, &str, Read); 6] = [
             ("fairflow_queue_depth", "Requests waiting.", |model| model.queue_depth as u64),
+            ("fairflow_queue_capacity", "Requests that may wait.", |model| model.queue_capacity as u64),
             ("fairflow_in_flight", "Requests in flight over all routes.", |model| model.in_flight.into()),
             ("fairflow_window", "Requests that may be in flight over all routes.", |model| model.window.into()),
+            ("fairflow_routes", "Routes of the model.", |model| model.routes.len() as u64),
+            ("fairflow_open_routes", "Routes that may be sent to now.", |model| model.open_routes() as u64),
         ];
         let capacity = gateway.fairflow.capacity();
         for (name, help, read) in gauges {
@@ -122,6 +128,41 @@ impl Page {
             }
         }
         Ok(())
+    }
+
+    /// Writes what each route is like now.
+    fn routes(&mut self, gateway: &Gateway) -> fmt::Result {
+        type Read = fn(&RouteCapacity) -> u32;
+        let gauges: [(&str, &str, Read); 2] = [
+            ("fairflow_route_in_flight", "Requests in flight on a route.", |route| route.in_flight),
+            ("fairflow_route_window", "Requests that may be in flight on a route.", |route| route.window),
+        ];
+        let capacity = gateway.fairflow.capacity();
+        for (name, help, read) in gauges {
+            self.family(name, "gauge", help)?;
+            for (model, route) in capacity.iter().flat_map(|model| model.routes.iter().map(move |route| (model, route)))
+            {
+                let labels =
+                    [("model", &*model.model), ("provider", &route.provider), ("upstream_model", &route.model)];
+                self.sample(name, &labels, read(route))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what the process is like.
+    fn process(&mut self, gateway: &Gateway) -> fmt::Result {
+        let settings = gateway.fairflow.settings();
+        self.family("fairflow_max_wait_seconds", "gauge", "Longest wait that a model's settings allow.")?;
+        for (model, settings) in &settings.models {
+            self.sample("fairflow_max_wait_seconds", &[("model", model)], settings.max_wait.as_secs_f64())?;
+        }
+        self.family("fairflow_draining", "gauge", "1 from when a drain begins.")?;
+        writeln!(self.0, "fairflow_draining {}", u8::from(gateway.fairflow.is_draining()))?;
+        self.family("fairflow_telemetry_dropped_total", "counter", "Requests that OTLP did not tell of.")?;
+        writeln!(self.0, "fairflow_telemetry_dropped_total {}", gateway.telemetry.dropped())?;
+        self.family("fairflow_build_info", "gauge", "Always 1; the label says which version runs.")?;
+        self.sample("fairflow_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1)
     }
 
     /// Writes what has happened to requests so far.

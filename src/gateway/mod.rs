@@ -16,16 +16,23 @@ mod reload;
 mod routes;
 mod runware;
 mod state;
+mod trail;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Config;
 use crate::learned::Learned;
+use crate::telemetry::Telemetry;
 use crate::{Fairflow, StartError};
+
+/// How long what was traced may take to be sent before the process ends.
+const LAST_EXPORT: Duration = Duration::from_secs(3);
 
 /// Why the gateway did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -64,10 +71,13 @@ pub async fn serve(
         actix_web::rt::spawn(reload::watch(fairflow.clone(), path, running, hangup));
     }
     let server = fairflow.settings().server.clone();
-    let gateway = web::Data::new(state::Gateway::new(fairflow, server.admin_listen.ip().is_loopback()));
+    let telemetry = Telemetry::start(&fairflow).map_err(StartError::Refused)?;
+    let gateway = web::Data::new(state::Gateway::new(fairflow, telemetry, server.admin_listen.ip().is_loopback()));
     let public = {
         let gateway = gateway.clone();
-        HttpServer::new(move || App::new().app_data(gateway.clone()).configure(routes::serve_public))
+        let app =
+            move || App::new().app_data(gateway.clone()).wrap(from_fn(trail::mark)).configure(routes::serve_public);
+        HttpServer::new(app)
             // A caller that hangs up closes its half first: what it waits for is given up then, not when it is written.
             .h1_allow_half_closed(false)
             .bind(server.listen)?
@@ -99,6 +109,7 @@ pub async fn serve(
             memory::write(Learned { tenants: gateway.fairflow.learned().tenants, ..learned }, path);
         }
         tracing::info!(in_time, "drained");
+        gateway.telemetry.flush(LAST_EXPORT).await;
         handles.0.stop(true).await;
         handles.1.stop(false).await;
     });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::{Value, json};
 
 use crate::provider::Upstream;
@@ -207,8 +207,15 @@ impl Refusal {
     }
 }
 
-/// Returns the caller's request id, or a new one.
+/// The id under which a request is known everywhere; set where it comes in.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) String);
+
+/// Returns the request's id: the caller's, or a new one.
 pub(super) fn request_id(request: &HttpRequest) -> String {
+    if let Some(RequestId(id)) = request.extensions().get() {
+        return id.clone();
+    }
     let given = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
     let given = given.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID);
     given.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned)

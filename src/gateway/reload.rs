@@ -111,7 +111,11 @@ async fn take(fairflow: &Fairflow, mut config: Config) -> Result<Vec<String>, St
         config.server = server;
     }
     fairflow.reload(config).await?;
-    said.splice(0..0, differences(&before, &fairflow.settings()));
+    let after = fairflow.settings();
+    if before.telemetry != after.telemetry {
+        said.push("[telemetry] takes a restart".to_owned());
+    }
+    said.splice(0..0, differences(&before, &after));
     Ok(said)
 }
 

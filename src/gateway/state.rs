@@ -13,6 +13,7 @@ use super::refusal::Refusal;
 use super::runware::{Done, Sessions};
 use crate::Fairflow;
 use crate::jobs::{Jobs, Webhooks};
+use crate::telemetry::{self, Telemetry};
 
 /// Reasons of refusals that never reach a model, and so are in no model's counters.
 pub(super) const AT_THE_DOOR: [&str; 5] =
@@ -29,6 +30,7 @@ pub(super) struct Gateway {
     pub(super) responses: Jobs<Kept>,
     pub(super) webhooks: Webhooks,
     pub(super) sessions: Sessions,
+    pub(super) telemetry: Telemetry,
     /// Whether the admin port is on loopback, where it may go without a key.
     pub(super) admin_on_loopback: bool,
     leaving: AtomicBool,
@@ -37,7 +39,7 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    pub(super) fn new(fairflow: Fairflow, admin_on_loopback: bool) -> Self {
+    pub(super) fn new(fairflow: Fairflow, telemetry: Telemetry, admin_on_loopback: bool) -> Self {
         Self {
             answers: Answers::default(),
             feeds: Feeds::default(),
@@ -46,6 +48,7 @@ impl Gateway {
             responses: Jobs::default(),
             webhooks: Webhooks::default(),
             sessions: Sessions::default(),
+            telemetry,
             admin_on_loopback,
             leaving: AtomicBool::new(false),
             draining: watch::Sender::new(false),
@@ -54,9 +57,10 @@ impl Gateway {
         }
     }
 
-    /// Counts a refusal that no model counts.
+    /// Counts a refusal that no model counts, and logs it: no story is told of it.
     pub(super) fn count(&self, refusal: &Refusal) {
         if let Some(index) = AT_THE_DOOR.iter().position(|reason| *reason == refusal.reason) {
+            telemetry::refused(refusal.reason, refusal.status, refusal.param.as_deref());
             self.refused[index].fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub(super) use super::classify::classify;
 use super::{Failure, Outcome};
+use crate::actor::witness::TraceContext;
 use crate::config::{Authorities, Endpoint};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,6 +50,16 @@ impl Http {
     pub(super) fn post(&self, path: &str, body: Bytes) -> RequestBuilder {
         let url = format!("{}{path}", self.base_url);
         self.client.post(url).header("content-type", "application/json").body(body)
+    }
+
+    /// Sends the trace context of an attempt along.
+    pub(super) fn traced(request: RequestBuilder, trace: Option<&TraceContext>) -> RequestBuilder {
+        let Some(trace) = trace else { return request };
+        let request = request.header("traceparent", &trace.parent);
+        match &trace.state {
+            Some(state) => request.header("tracestate", &**state),
+            None => request,
+        }
     }
 
     /// Begins a request to a whole address; whoever calls it answers for where the key goes.

@@ -84,6 +84,7 @@ impl OpenAi {
         let costly = matches!(endpoint, openai::Endpoint::Images | openai::Endpoint::Edits);
         let url = self.address(endpoint, attempt.upstream_model())?;
         let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, content_type).body(body);
+        let request = Http::traced(request, attempt.trace());
         attempt.mark_spent(costly);
         self.http.send(request).await.map_err(|failure| {
             let spent = failure.spent && costly;

@@ -1,12 +1,12 @@
 //! A provider whose models each behave in one way, and a gateway in front of it.
 
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -18,6 +18,9 @@ use crate::support::{Gateway, client};
 pub struct Seen {
     pub busy: AtomicUsize,
     pub calls: AtomicUsize,
+    pub flaky: AtomicUsize,
+    /// Each `traceparent` that came.
+    pub traces: Mutex<Vec<String>>,
 }
 
 /// Counts a call as under way until it is dropped.
@@ -72,6 +75,16 @@ impl Lab {
 
     /// Starts a gateway whose models are the lab's, each with its own settings.
     pub fn gateway(&self, server: &str, models: &[(&str, &str)]) -> Gateway {
+        self.gateway_with(server, models, |_| {})
+    }
+
+    /// As [`gateway`](Self::gateway), with more arguments or another environment.
+    pub fn gateway_with(
+        &self,
+        server: &str,
+        models: &[(&str, &str)],
+        adjust: impl FnOnce(&mut std::process::Command),
+    ) -> Gateway {
         let mut config = format!(
             "[tiers.one]\nmax_queued = 1\n[tenants.single]\ntier = \"one\"\n[tenants.acme]\napi_keys = [\"{KEY_HASH}\"]\n\
              [defaults]\nretry = {{ base = \"10ms\", max = \"20ms\" }}\n\
@@ -83,14 +96,16 @@ impl Lab {
             config +=
                 &format!("[models.{model:?}]\nroutes = [{{ provider = \"lab\", model = {upstream:?} }}]\n{settings}\n");
         }
-        Gateway::start(server, &config)
+        Gateway::start_with(server, &config, adjust)
     }
 }
 
 /// The hash of the key `abc`.
 const KEY_HASH: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
-async fn complete(body: web::Bytes, seen: web::Data<Arc<Seen>>) -> HttpResponse {
+async fn complete(request: HttpRequest, body: web::Bytes, seen: web::Data<Arc<Seen>>) -> HttpResponse {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    seen.traces.lock().unwrap().extend(header("traceparent"));
     seen.busy.fetch_add(1, Ordering::SeqCst);
     let busy = Busy(seen.get_ref().clone());
     seen.calls.fetch_add(1, Ordering::SeqCst);
@@ -98,6 +113,14 @@ async fn complete(body: web::Bytes, seen: web::Data<Arc<Seen>>) -> HttpResponse 
     match body["model"].as_str().unwrap() {
         "hang" => return std::future::pending().await,
         "down" => return HttpResponse::ServiceUnavailable().body("{}"),
+        "echo" => {
+            let told = json!({"error": {"message": format!("wrong key: {:?}", header("authorization"))}});
+            return HttpResponse::Unauthorized().json(told);
+        }
+        // Every other call fails.
+        "flaky" if seen.flaky.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) => {
+            return HttpResponse::ServiceUnavailable().body("{}");
+        }
         "bad" => return HttpResponse::BadRequest().content_type("application/json").body(BAD),
         "large" => {
             let text = "y".repeat(20 << 20);

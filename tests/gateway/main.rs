@@ -17,8 +17,12 @@ mod idempotency;
 mod kept;
 mod lab;
 mod leaving;
+mod logs;
 mod memory;
 mod metrics;
+mod operate;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod refusals;
 mod reload;
 mod socket;

@@ -62,18 +62,20 @@ impl Drop for Gateway {
 impl Gateway {
     /// Starts a gateway; `server` goes into `[server]`, `rest` behind it.
     pub fn start(server: &str, rest: &str) -> Self {
+        Self::start_with(server, rest, |_| {})
+    }
+
+    /// As [`start`](Self::start), with more arguments or another environment.
+    pub fn start_with(server: &str, rest: &str, adjust: impl FnOnce(&mut Command)) -> Self {
         let number = GATEWAYS.fetch_add(1, Ordering::SeqCst);
         let name = format!("fairflow-{}-{number}.toml", std::process::id());
         let config = std::env::temp_dir().join(name);
         let listen = "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"";
         std::fs::write(&config, format!("[server]\n{listen}\n{server}\n{rest}")).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_fairflow"))
-            .args(["serve", "--config"])
-            .arg(&config)
-            .env("RUST_LOG", "warn")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fairflow"));
+        command.args(["serve", "--config"]).arg(&config).env("RUST_LOG", "warn").stdout(Stdio::piped());
+        adjust(&mut command);
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut address = || {
             let line = lines.next().expect("the gateway prints its addresses; did it start?").unwrap();

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{Config, ModelConfig, ProviderConfig};
+use crate::telemetry::Telemetry;
 
 #[path = "../../../tests/support/prometheus.rs"]
 mod prometheus;
@@ -45,7 +46,8 @@ async fn busy(models: usize, tenants: usize) -> (Gateway, Vec<tokio::task::JoinH
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    (Gateway::new(fairflow, true), calls)
+    let telemetry = Telemetry::start(&fairflow).expect("nothing is configured");
+    (Gateway::new(fairflow, telemetry, true), calls)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -15,7 +15,7 @@ use crate::actor::provider::Reply;
 use crate::actor::run::Spec;
 use crate::gateway::refusal::{self, Refusal, request_id};
 use crate::gateway::state::Gateway;
-use crate::gateway::{auth, body, event_stream, idempotency, rates};
+use crate::gateway::{auth, body, event_stream, idempotency, rates, trail};
 use crate::jobs::{Jobs, Key};
 use crate::task::wire::Wire;
 use crate::task::wire::openai::{Endpoint, Label, OpenAiRequest, render};
@@ -81,7 +81,9 @@ async fn respond(
     let parsed = kept::continued(gateway, &tenant, parsed)?;
     let keeper = Keeper::of(gateway, &tenant, &parsed);
     let model: Arc<str> = parsed.model.as_str().into();
-    let spec = Spec { tenant: Some(tenant.clone()), class, max_wait, ..Spec::new(model.clone(), parsed.cost) };
+    trail::note("model", &model);
+    let witness = gateway.telemetry.witness(&trail::origin(request, id), operation(endpoint), None);
+    let spec = Spec { tenant: Some(tenant.clone()), class, max_wait, witness, ..Spec::new(model.clone(), parsed.cost) };
     if parsed.stream && endpoint != Endpoint::Embeddings {
         let keep_alive = settings.server.keep_alive.0;
         let mut response = event_stream::respond(gateway, spec, Wire::OpenAi(parsed), keeper, id, keep_alive).await?;
@@ -165,6 +167,15 @@ fn forget<T>(
 /// Returns what a body is said to be.
 pub(super) fn content_type(request: &HttpRequest) -> &str {
     request.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Names what is done, as `gen_ai.operation.name` has it.
+fn operation(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Chat | Endpoint::Responses => "chat",
+        Endpoint::Embeddings => "embeddings",
+        Endpoint::Images | Endpoint::Edits => "image_generation",
+    }
 }
 
 fn wants_base64(request: &OpenAiRequest) -> bool {

@@ -8,6 +8,7 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use tracing::{Instrument, Span};
 
 pub(in crate::gateway) use self::list::{list, remove};
 use super::{content_type, own, refuse};
@@ -17,7 +18,7 @@ use crate::actor::provider::Reply;
 use crate::actor::run::Spec;
 use crate::gateway::refusal::{Refusal, request_id};
 use crate::gateway::state::Gateway;
-use crate::gateway::{auth, body};
+use crate::gateway::{auth, body, trail};
 use crate::jobs::{Claim, Finished, Key, Watch};
 use crate::task::wire::Malformed;
 use crate::task::wire::form::Form;
@@ -89,13 +90,15 @@ async fn order(
     let (order, task) = read(fields(content_type(request), &body)?)?;
     let name = order["id"].as_str().unwrap_or_default();
     let key: Key = (tenant.clone(), name.into());
-    let spec = Spec { tenant: Some(tenant), class, max_wait, ..Spec::new(task.model().into(), task.cost()) };
+    trail::note("model", task.model());
+    let witness = gateway.telemetry.witness(&trail::origin(request, id), "video_generation", Some(name.into()));
+    let spec = Spec { tenant: Some(tenant), class, max_wait, witness, ..Spec::new(task.model().into(), task.cost()) };
     let now = gateway.fairflow.now();
     let order = order.to_string();
     let claim = gateway.videos.claim(&key, (&order, [0; 32]), true, settings.delivery.jobs, now);
     let Claim::New(ticket, mut watch) = claim else { return Err(Refusal::too_many_jobs()) };
     let (maker, bytes) = (gateway.clone(), order.len() + 2_048);
-    tokio::spawn(ticket.run(async move {
+    let making = ticket.run(async move {
         let name = Arc::from(format!("{}/{}", key.0, key.1));
         let work = Request::Typed(Work::Video(task));
         let outcome = match maker.fairflow.dispatch_job(spec, &work, Some(name)).await {
@@ -107,7 +110,8 @@ async fn order(
         };
         let value = Made { outcome, completed: unix_time() };
         Finished { value, bytes, failed: false, at: maker.fairflow.now() }
-    }));
+    });
+    tokio::spawn(making.instrument(Span::current()));
     // What is refused at once is refused here, where an SDK sees it, and not as a video that failed.
     let moment = std::time::Duration::from_millis(25);
     drop(tokio::time::timeout(moment, watch.wait_for(Option::is_some)).await);

@@ -11,7 +11,7 @@ use crate::Error;
 use crate::actor::run::Receipt;
 use crate::gateway::refusal::{self, Refusal};
 use crate::gateway::state::Gateway;
-use crate::gateway::{auth, body, event_stream, idempotency};
+use crate::gateway::{auth, body, event_stream, idempotency, trail};
 use crate::task::wire::runware::RunwareTask;
 use crate::task::wire::{Malformed, Wire};
 
@@ -69,7 +69,7 @@ async fn respond(
 ) -> Result<HttpResponse, Refusal> {
     let key = tasks.iter().find(|task| is_authentication(task)).and_then(|task| task.get("apiKey")?.as_str());
     let tenant = auth::tenant(request, &gateway.fairflow.settings(), key)?;
-    let caller = Caller { tenant, wishes: auth::wishes(request)? };
+    let caller = Caller { tenant, wishes: auth::wishes(request)?, origin: trail::origin(request, id) };
     let work: Vec<&Value> = tasks.iter().filter(|task| !is_authentication(task)).collect();
     if work.is_empty() {
         return Err(Malformed::new("body", "holds no task but the authentication").into());
@@ -166,6 +166,7 @@ async fn stream(gateway: &Gateway, task: &Value, caller: &Caller, id: &str) -> R
         return Err(Malformed::new("deliveryMethod", "\"stream\" is for textInference").into());
     }
     let keep_alive = gateway.fairflow.settings().server.keep_alive.0;
-    let spec = spec(&parsed, caller);
+    trail::note("model", parsed.model());
+    let spec = spec(gateway, &parsed, caller);
     event_stream::respond(gateway, spec, Wire::Runware(parsed), None, id, keep_alive).await
 }

@@ -11,6 +11,7 @@ use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReaso
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
+use tracing::{Instrument, Span};
 
 use super::outbox::{Frame, Next, Outbox};
 use super::rest::parse;
@@ -19,6 +20,7 @@ use super::task::{Caller, Standing, begin, refused, standing, state_of, text};
 use crate::gateway::auth;
 use crate::gateway::refusal::{Refusal, request_id};
 use crate::gateway::state::Gateway;
+use crate::gateway::trail;
 use crate::task::wire::Malformed;
 
 /// Longest piece that a large frame is sent in: the connection holds back a number of pieces of its own.
@@ -48,7 +50,7 @@ pub(in crate::gateway) async fn connect(
     let limit = gateway.fairflow.settings().server.max_body.0;
     let stream = stream.max_frame_size(limit).aggregate_continuations().max_continuation_size(limit);
     let connection = Connection { request, gateway, socket, attached: None };
-    actix_web::rt::spawn(connection.serve(stream));
+    actix_web::rt::spawn(connection.serve(stream).instrument(Span::current()));
     response
 }
 
@@ -247,7 +249,8 @@ impl Connection {
     fn attach(&mut self, key: Option<&str>, wanted: Option<&str>, greet: bool) -> Result<(), Refusal> {
         let settings = self.gateway.fairflow.settings();
         let tenant = auth::tenant(&self.request, &settings, key)?;
-        let caller = Caller { tenant, wishes: auth::wishes(&self.request)? };
+        let origin = trail::origin(&self.request, &request_id(&self.request));
+        let caller = Caller { tenant, wishes: auth::wishes(&self.request)?, origin };
         let greeting = |session: &Session| {
             let greeting = json!({"taskType": "authentication", "connectionSessionUUID": &*session.id});
             Frame::Text(json!({"data": [greeting]}).to_string().into())

@@ -7,18 +7,21 @@ use actix_web::web::Data;
 use reqwest::Url;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use tracing::Instrument;
 
+use crate::Error;
 use crate::actor::provider::Reply;
 use crate::actor::run::{Receipt, Spec};
 use crate::config::TASKS;
 use crate::gateway::auth::Wishes;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::state::Gateway;
+use crate::gateway::trail;
 use crate::jobs::{Claim, Finished, Key, Watch, Webhooks};
 use crate::task::Request;
 use crate::task::wire::runware::{RunwareTask, render};
 use crate::task::wire::{Malformed, Wire};
-use crate::{Error, Fairflow};
+use crate::telemetry::Origin;
 
 pub(super) type Items = Vec<Map<String, Value>>;
 
@@ -39,6 +42,7 @@ pub(in crate::gateway) struct Done {
 pub(super) struct Caller {
     pub(super) tenant: Arc<str>,
     pub(super) wishes: Wishes,
+    pub(super) origin: Origin,
 }
 
 /// A task that is refused, with its error object.
@@ -187,15 +191,16 @@ pub(super) fn begin(gateway: &Data<Gateway>, caller: &Caller, mut task: Value) -
         _ => (caller.tenant.clone(), uuid.clone()),
     };
     let detached = delivery != Delivery::Sync;
+    let span = trail::task(&caller.origin, &caller.tenant, &parsed);
     let watch = match gateway.jobs.claim(&key, (&task_type, digest(&task)), detached, limits, gateway.fairflow.now()) {
         Claim::Known(watch) => watch,
         Claim::Conflict => return Err(refused(&task, Refusal::uuid_reused())),
         Claim::Full => return Err(refused(&task, Refusal::too_many_jobs())),
         Claim::New(ticket, watch) => {
             let (gateway, caller, uuid) = (gateway.clone(), caller.clone(), uuid.clone());
-            tokio::spawn(ticket.run(async move {
+            let making = ticket.run(async move {
                 let task_type = parsed.task_type().into();
-                let outcome = make(&gateway.fairflow, &caller, parsed, detached.then_some(&key)).await;
+                let outcome = make(&gateway, &caller, parsed, detached.then_some(&key)).await;
                 let done = Done { outcome, task_type };
                 if let Some(url) = webhook {
                     let settings = &gateway.fairflow.settings().delivery;
@@ -208,7 +213,8 @@ pub(super) fn begin(gateway: &Data<Gateway>, caller: &Caller, mut task: Value) -
                     Err(_) => (0, true),
                 };
                 Finished { value: done, bytes: bytes + 512, failed, at: gateway.fairflow.now() }
-            }));
+            });
+            tokio::spawn(making.instrument(span));
             watch
         }
     };
@@ -265,27 +271,34 @@ fn weight(value: &Value) -> usize {
     }
 }
 
-pub(super) fn spec(task: &RunwareTask, caller: &Caller) -> Spec {
+/// Returns the model in whose queue a task waits.
+pub(super) fn queue_of(task: &RunwareTask) -> &str {
+    if task.model().is_empty() { TASKS } else { task.model() }
+}
+
+pub(super) fn spec(gateway: &Gateway, task: &RunwareTask, caller: &Caller) -> Spec {
     let Wishes { class, max_wait } = caller.wishes;
-    let model = if task.model().is_empty() { TASKS } else { task.model() };
-    Spec { tenant: Some(caller.tenant.clone()), class, max_wait, ..Spec::new(model.into(), task.cost()) }
+    let witness =
+        gateway.telemetry.witness(&caller.origin, trail::operation(task.task_type()), Some(task.uuid().into()));
+    let spec = Spec::new(queue_of(task).into(), task.cost());
+    Spec { tenant: Some(caller.tenant.clone()), class, max_wait, witness, ..spec }
 }
 
 async fn make(
-    fairflow: &Fairflow,
+    gateway: &Gateway,
     caller: &Caller,
     task: RunwareTask,
     job: Option<&Key>,
 ) -> Result<(Items, Receipt), Refusal> {
-    let spec = spec(&task, caller);
-    if task.model().is_empty() && !fairflow.settings().models.contains_key(TASKS) {
+    let spec = spec(gateway, &task, caller);
+    if task.model().is_empty() && !gateway.fairflow.settings().models.contains_key(TASKS) {
         let problem = format!("is missing, and no [models.{TASKS}] is configured for tasks without one");
         return Err(Malformed::new("model", problem).into());
     }
     let request = Request::Wire(Wire::Runware(task.clone()));
     // Under its name a polled generation is found again after a restart.
     let name = job.map(|(tenant, uuid)| Arc::from(format!("{tenant}/{uuid}")));
-    let (reply, settling, receipt) = fairflow.dispatch_job(spec, &request, name).await?;
+    let (reply, settling, receipt) = gateway.fairflow.dispatch_job(spec, &request, name).await?;
     settling.done();
     match reply {
         Reply::Product(product) => Ok((render(product, &task), receipt)),

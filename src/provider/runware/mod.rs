@@ -74,7 +74,7 @@ impl Runware {
         if task.get("deliveryMethod").is_some_and(|method| method == "async") {
             return self.polled.make(Work::Raw(RawTask { body: task }), attempt).await;
         }
-        match self.send(&task).await? {
+        match self.send(&task, attempt).await? {
             Sent::Items(items, headers) => {
                 let product = decode(&Work::Raw(RawTask { body: task }), items);
                 Ok(Answer { hints: hints(&headers), ..Answer::product(product) })
@@ -88,9 +88,10 @@ impl Runware {
         }
     }
 
-    async fn send(&self, task: &Object) -> Result<Sent, Failure> {
+    async fn send(&self, task: &Object, attempt: &Attempt) -> Result<Sent, Failure> {
         let harmless = |failure| Failure { spent: false, ..failure };
-        let sent = self.http.send(self.http.post("", array(task))).await.map_err(harmless);
+        let sent =
+            self.http.send(Http::traced(self.http.post("", array(task)), attempt.trace())).await.map_err(harmless);
         let response = match sent {
             Ok(response) => response,
             Err(failure) => {
@@ -113,8 +114,8 @@ impl Runware {
         Ok(Sent::Items(items, headers))
     }
 
-    async fn stream(&self, task: &Object) -> Result<Answer, Failure> {
-        let sent = self.http.send(self.http.post("", array(task))).await;
+    async fn stream(&self, task: &Object, attempt: &Attempt) -> Result<Answer, Failure> {
+        let sent = self.http.send(Http::traced(self.http.post("", array(task)), attempt.trace())).await;
         let response = sent.map_err(|failure| reread(Failure { spent: false, ..failure }))?;
         let hints = hints(response.headers());
         Ok(Answer { hints, ..Answer::new(Reply::Deltas(deltas(chunks(response), decode_delta))) })
@@ -199,7 +200,7 @@ impl Provider for Runware {
                 }
             };
             if request.wants_stream() {
-                return self.stream(&task).await;
+                return self.stream(&task, attempt).await;
             }
             let method = delivery(&task);
             task.entry("deliveryMethod").or_insert_with(|| method.into());

@@ -41,6 +41,7 @@ use super::http::{Http, classify, secret_header};
 use super::openai::OpenAi;
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, RateHints, read_work};
 use crate::actor::clock::unix_time;
+use crate::actor::witness::TraceContext;
 use crate::config::{self, Endpoint, PollSettings, TaskSettings};
 use crate::task::wire::Malformed;
 use crate::task::{Request, Work};
@@ -214,9 +215,10 @@ impl Inner {
         let (sender, receiver) = oneshot::channel();
         let (work, job) = (work.clone(), attempt.job().map(Arc::<str>::from));
         let again = attempt.number() > 1 || job.is_some();
+        let trace = attempt.trace().cloned();
         tokio::spawn(async move {
             let _permit = permit;
-            let submitting = self.send(draft, request, &work, job.as_deref(), again);
+            let submitting = self.send(draft, request, &work, job.as_deref(), again, trace.as_ref());
             let submitted = tokio::time::timeout(SUBMIT_TIMEOUT, submitting).await.unwrap_or_else(|_| {
                 let message = "the provider did not answer the submission";
                 Err(Failure { spent: true, ..Failure::new(Outcome::Overloaded, message) })
@@ -237,10 +239,11 @@ impl Inner {
         work: &Work,
         job: Option<&str>,
         again: bool,
+        trace: Option<&TraceContext>,
     ) -> Result<Begun, Failure> {
         let url = format!("{}{}", self.http.base_url(), draft.path);
         let post = self.http.request(reqwest::Method::POST, url).header(CONTENT_TYPE, "application/json");
-        let sent = self.http.exchange(post.body(draft.text)).await;
+        let sent = self.http.exchange(Http::traced(post.body(draft.text), trace)).await;
         // With an idempotency key it may be sent again, whatever became of it.
         let idempotent = self.preset.is_idempotent();
         let (status, headers, body) =

@@ -1,0 +1,31 @@
+//! Log lines, to standard error.
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
+
+use super::access;
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// Begins to write log lines; `RUST_LOG` says which, `info` by default. `access` adds a line per generation.
+pub(crate) fn init(format: Format, access: bool) {
+    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    if access && let Ok(directive) = format!("{}=debug", access::TARGET).parse::<Directive>() {
+        filter = filter.add_directive(directive);
+    }
+    // A log that nobody reads any more (a closed pipe) must not end what it tells of.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+    match format {
+        Format::Pretty => log.init(),
+        Format::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
+}
