@@ -10,6 +10,7 @@ use crate::core::estimate::Forecast;
 use crate::core::fair_queue::{Grant, Reservation};
 use crate::core::health::RouteState;
 use crate::core::time::Time;
+use crate::core::window::Phase;
 
 /// What a dispatcher tells its queue about itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +23,7 @@ pub(crate) struct RouteView {
     pub(crate) suspension: Option<&'static str>,
     pub(crate) confirmed_down: bool,
     pub(crate) paused: bool,
+    pub(crate) phase: Phase,
 }
 
 impl RouteView {
@@ -34,6 +36,7 @@ impl RouteView {
             suspension: None,
             confirmed_down: false,
             paused: false,
+            phase: Phase::SlowStart,
         }
     }
 
@@ -101,6 +104,9 @@ pub struct Processing {
     pub p50: u64,
     /// Ninetieth percentile, milliseconds.
     pub p90: u64,
+    /// Ninety-ninth percentile, milliseconds.
+    #[serde(default)]
+    pub p99: u64,
     /// Which way they move.
     pub trend: Trend,
 }
@@ -124,6 +130,9 @@ pub struct RouteCapacity {
     pub in_flight: u32,
     /// Milliseconds until a hold or a closure ends; 0 without one.
     pub hold_until_ms: u64,
+    /// What its window is doing: `slow_start`, `climbing`, `holding`, `probing`, `contrasting`, or `pinned`.
+    #[serde(default)]
+    pub phase: String,
 }
 
 /// What the calling tenant has and would wait.
@@ -179,6 +188,12 @@ pub struct ModelCapacity {
     pub model: Arc<str>,
     /// Health in one word.
     pub status: Status,
+    /// Whether an operator has stopped it: nothing is dispatched, and what comes waits.
+    #[serde(default)]
+    pub paused: bool,
+    /// Requests at which an operator holds each route's window.
+    #[serde(default)]
+    pub pinned_window: Option<u32>,
     /// Requests waiting.
     pub queue_depth: usize,
     /// Most that may wait.
@@ -207,6 +222,8 @@ impl ModelCapacity {
         Self {
             model,
             status: Status::Healthy,
+            paused: false,
+            pinned_window: None,
             queue_depth: 0,
             queue_capacity,
             active_tenants: 0,
@@ -214,7 +231,7 @@ impl ModelCapacity {
             window: 0,
             throughput_per_second: 0.0,
             estimated_wait_ms: Millis::default(),
-            processing_ms: Processing { p50: 0, p90: 0, trend: Trend::Steady },
+            processing_ms: Processing { p50: 0, p90: 0, p99: 0, trend: Trend::Steady },
             routes: Vec::new(),
             you: None,
         }
@@ -249,5 +266,6 @@ pub(crate) fn route_capacity(provider: &Arc<str>, model: &Arc<str>, view: &Route
         window: view.window,
         in_flight: view.in_flight,
         hold_until_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+        phase: view.phase.as_str().to_owned(),
     }
 }

@@ -24,6 +24,8 @@ mod pulse;
 mod queue;
 mod registry;
 pub(crate) mod run;
+#[cfg(feature = "gateway")]
+mod standing;
 pub mod stats;
 pub(crate) mod stream;
 pub(crate) mod supervisor;

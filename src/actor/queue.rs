@@ -21,6 +21,8 @@ use super::registry::Model;
 use super::supervisor::{Obituary, Supervisor};
 use super::timer::Timer;
 use crate::config::ModelSettings;
+#[cfg(feature = "gateway")]
+use crate::core::fair_queue::Claims;
 use crate::core::fair_queue::{Class, FairQueue, Grant, TenantLimits};
 use crate::core::outcome::Outcome;
 use crate::core::retry::RetryBudget;
@@ -208,6 +210,12 @@ impl QueueActor {
         }
     }
 
+    /// Copies out who has and asks for what.
+    #[cfg(feature = "gateway")]
+    pub(super) fn claims(&self) -> Claims {
+        self.queue.claims()
+    }
+
     fn drain_time(&self) -> Duration {
         let rate = self.queue.drain_per_second().filter(|rate| *rate > 0.0);
         rate.map_or(Duration::from_secs(1), |rate| Duration::from_secs_f64((1.0 / rate).clamp(0.001, 3_600.0)))
@@ -277,9 +285,12 @@ impl QueueActor {
         let views = || self.routes.iter().map(|seat| &seat.view);
         let open = views().any(|view| view.closed_until() <= now && !view.paused);
         let late = wait.p90 > self.settings.max_wait.as_secs_f64();
+        let operator = self.model.operator();
         ModelCapacity {
             model: self.model.name.clone(),
             status: self.pulse.status(open, late, self.settings.healthy_latency),
+            paused: operator.paused,
+            pinned_window: operator.window,
             queue_depth: self.queue.len(),
             queue_capacity: self.settings.queue.capacity,
             active_tenants: self.queue.active_tenants(),

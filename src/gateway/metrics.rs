@@ -14,7 +14,7 @@ use crate::{Error, capacity::ModelCapacity};
 /// Tenants per model that have a label of their own; the rest is `other`, for their names come from outside.
 const NAMED_TENANTS: usize = 20;
 /// Ends of a request that are refusals of ours.
-const REFUSALS: [&str; 7] = [
+pub(super) const REFUSALS: [&str; 7] = [
     "queue_full",
     "tenant_queue_full",
     "deadline_unreachable",

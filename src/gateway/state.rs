@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::dashboard::Dashboard;
 use super::feed::Feeds;
 use super::idempotency::Answers;
 use super::openai::videos::Made;
@@ -21,6 +22,7 @@ pub(super) const AT_THE_DOOR: [&str; 4] = ["invalid_request", "unknown_model", "
 pub(super) struct Gateway {
     pub(super) fairflow: Fairflow,
     pub(super) answers: Answers,
+    pub(super) dashboard: Dashboard,
     pub(super) feeds: Feeds,
     pub(super) jobs: Jobs<Done>,
     pub(super) videos: Jobs<Made>,
@@ -36,6 +38,7 @@ impl Gateway {
     pub(super) fn new(fairflow: Fairflow, admin_on_loopback: bool) -> Self {
         Self {
             answers: Answers::default(),
+            dashboard: Dashboard::default(),
             feeds: Feeds::default(),
             jobs: Jobs::default(),
             videos: Jobs::default(),

@@ -13,7 +13,6 @@ use super::account::AccountActor;
 use super::dispatcher::{Blueprint, Dispatcher};
 use super::learned::Learned;
 use super::messages::{Died, Ensure, Join, Leave, NewQueue, Recount, Retire, Stop, Who, Wire, Wired};
-use super::operator::Override;
 use super::provider::Provider;
 use super::queue::QueueActor;
 use super::registry::{Model, Shared};
@@ -88,7 +87,6 @@ pub(super) struct ModelEntry {
     queue: Addr<QueueActor>,
     life: u32,
     pub(super) dispatchers: Vec<DispatcherEntry>,
-    pub(super) operator: Override,
     on_demand: bool,
     restarts: u32,
 }
