@@ -296,8 +296,9 @@ test('a thousand models and ten thousand tenants stay smooth', async (context) =
     const one = await open('/#/model/model-0000')
     await until(() => one.getByRole('region', { name: 'Tenants' }).getByRole('rowheader').count(), (rows) => rows === 25, 'the first 25')
     const many = await figures(one)
-    await one.getByLabel('Search tenants').fill('tenant-9999')
-    await row(one, 'tenant-9999').waitFor()
+    // One from the middle: the first are served meanwhile.
+    await one.getByLabel('Search tenants').fill('tenant-4242')
+    await row(one, 'tenant-4242').waitFor()
     await until(() => one.getByRole('region', { name: 'Tenants' }).getByRole('rowheader').count(), (rows) => rows === 1, 'the one searched for')
     context.diagnostic(`first paint ${Math.round(paint)} ms; overview ${JSON.stringify(all)}; tenants ${JSON.stringify(many)}`)
     assert.ok(paint < 1000, `first paint after ${paint} ms`)

@@ -42,6 +42,9 @@ impl Totals {
     }
 }
 
+/// A route's provider account, and the model's name there.
+type RouteName = (Arc<str>, Arc<str>);
+
 /// What is remembered of one model.
 #[derive(Debug, Default)]
 pub(super) struct Track {
@@ -52,7 +55,7 @@ pub(super) struct Track {
     sampled: u32,
     active: u32,
     /// States of its routes, unless they are open or held.
-    states: Vec<(Arc<str>, &'static str)>,
+    states: Vec<(RouteName, &'static str)>,
     paused: bool,
     pinned: Option<u32>,
 }
@@ -122,14 +125,16 @@ impl Track {
     /// Notes what has changed about a model and its routes.
     fn notice(&mut self, now: u32, capacity: &ModelCapacity) {
         for route in &capacity.routes {
-            let known = self.states.iter().position(|(provider, _)| *provider == route.provider);
+            // An account may serve the model under several names.
+            let name = (route.provider.clone(), route.model.clone());
+            let known = self.states.iter().position(|(known, _)| *known == name);
             let before = known.map(|place| self.states[place].1);
             let after = notable(route);
             if after == before || route.state == "paused" {
                 continue;
             }
-            self.states.retain(|(provider, _)| *provider != route.provider);
-            self.states.extend(after.map(|state| (route.provider.clone(), state)));
+            self.states.retain(|(known, _)| *known != name);
+            self.states.extend(after.map(|state| (name, state)));
             let (reason, until) = (route.reason.as_deref().map(Arc::from), Duration::from_millis(route.hold_until_ms));
             let what = What::Route { state: after.unwrap_or("open"), reason, until };
             self.decisions.note(now, Some(route.provider.clone()), what);
@@ -203,11 +208,23 @@ mod tests {
         let sample = *recorder.tracks["m"].history.last(1_001).expect("a sample");
         assert_eq!((sample.done, sample.pushed_back, sample.refused, sample.wait), (2.0, 1.0, 0.5, 30.0));
         assert_eq!((recorder.requests(), recorder.all.last(0).map(|all| all.done)), (2, Some(2.0)));
-        let said = || recorder.tracks["m"].decisions.latest().count();
-        assert_eq!(said(), 1, "that it was paused");
-        recorder.look(1_003 + SPAN, &models);
+        assert_eq!(recorder.tracks["m"].decisions.latest().count(), 1, "that it was paused");
+        let route = |model: &str, state: &str| RouteCapacity {
+            provider: "lab".into(),
+            model: model.into(),
+            state: state.into(),
+            reason: None,
+            window: 1,
+            in_flight: 0,
+            hold_until_ms: 0,
+            phase: "holding".into(),
+        };
+        models[0].0.routes = vec![route("a", "closed"), route("b", "open")];
+        (1_003..1_006).for_each(|now| recorder.look(now, &models));
+        assert_eq!(recorder.tracks["m"].decisions.latest().count(), 2, "that one route closed, once");
+        recorder.look(1_006 + SPAN, &models);
         assert!(recorder.tracks["m"].history.is_empty());
-        recorder.look(1_004 + SPAN, &[]);
+        recorder.look(1_007 + SPAN, &[]);
         assert!(recorder.tracks.is_empty(), "a model that has gone");
     }
 }
