@@ -10,6 +10,7 @@ use crate::core::fair_queue::{Grant, Reservation};
 use crate::core::health::RouteState;
 use crate::core::route::Memory;
 use crate::core::time::Time;
+use crate::core::window::Phase;
 
 /// What a dispatcher tells its queue about itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,6 +26,7 @@ pub(crate) struct RouteView {
     /// Requests per second, where refusals told a rate.
     pub(crate) rate: Option<f64>,
     pub(crate) misses_target: bool,
+    pub(crate) phase: Phase,
 }
 
 impl RouteView {
@@ -39,6 +41,7 @@ impl RouteView {
             paused: false,
             rate: None,
             misses_target: false,
+            phase: Phase::SlowStart,
         }
     }
 
@@ -106,6 +109,9 @@ pub struct Processing {
     pub p50: u64,
     /// Ninetieth percentile, milliseconds.
     pub p90: u64,
+    /// Ninety-ninth percentile, milliseconds.
+    #[serde(default)]
+    pub p99: u64,
     /// Which way they move.
     pub trend: Trend,
 }
@@ -135,6 +141,9 @@ pub struct RouteCapacity {
     /// Whether the median service time is above `window.latency_target` although the window is at its minimum.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub misses_latency_target: bool,
+    /// What its window is doing: `slow_start`, `climbing`, `holding`, `probing`, `contrasting`, or `pinned`.
+    #[serde(default)]
+    pub phase: String,
 }
 
 impl RouteCapacity {
@@ -249,6 +258,12 @@ pub struct ModelCapacity {
     pub model: Arc<str>,
     /// Health in one word.
     pub status: Status,
+    /// Whether an operator has stopped it: nothing is dispatched, and what comes waits.
+    #[serde(default)]
+    pub paused: bool,
+    /// Requests at which an operator holds each route's window.
+    #[serde(default)]
+    pub pinned_window: Option<u32>,
     /// Requests waiting.
     pub queue_depth: usize,
     /// Most that may wait.
@@ -280,6 +295,8 @@ impl ModelCapacity {
         Self {
             model,
             status: Status::Healthy,
+            paused: false,
+            pinned_window: None,
             queue_depth: 0,
             queue_capacity,
             active_tenants: 0,
@@ -287,7 +304,7 @@ impl ModelCapacity {
             window: 0,
             throughput_per_second: 0.0,
             estimated_wait_ms: Millis::default(),
-            processing_ms: Processing { p50: 0, p90: 0, trend: Trend::Steady },
+            processing_ms: Processing { p50: 0, p90: 0, p99: 0, trend: Trend::Steady },
             routes: Vec::new(),
             reserved: None,
             you: None,
@@ -331,5 +348,6 @@ pub(crate) fn route_capacity(provider: &Arc<str>, model: &Arc<str>, view: &Route
         hold_until_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
         learned_rate: view.rate,
         misses_latency_target: view.misses_target,
+        phase: view.phase.as_str().to_owned(),
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use super::clock::Clock;
+use super::handle::Fairflow;
 use crate::core::outcome::Outcome;
 use crate::core::window::ChangeKind;
 
@@ -82,6 +83,8 @@ pub enum EventKind {
         from: u32,
         /// The window now.
         to: u32,
+        /// Where it is held from here on: windows' worth of completions until it asks for more again.
+        probe_in: Option<u32>,
     },
     /// A route sends nothing for a while, since its provider asked for that or its rate is used up.
     #[non_exhaustive]
@@ -150,18 +153,58 @@ impl Drop for Events {
     }
 }
 
-/// Where events are told and heard. The channel is made for the first listener.
+impl Fairflow {
+    /// Listens to what controllers decide from here on: [`EventKind::WindowChanged`] and [`EventKind::Held`] alone, of
+    /// all models. They are few, so that listening costs requests nothing, unlike [`events`](Self::events).
+    #[must_use]
+    pub fn decisions(&self) -> Events {
+        self.engine.shared.hub.decisions()
+    }
+}
+
+/// A broadcast that is made for its first listener.
+#[derive(Debug, Default)]
+struct Channel {
+    sender: OnceLock<broadcast::Sender<Event>>,
+    listeners: Arc<AtomicUsize>,
+}
+
+impl Channel {
+    fn listen(&self) -> Events {
+        let receiver = self.sender.get_or_init(|| broadcast::Sender::new(KEPT)).subscribe();
+        self.listeners.fetch_add(1, Ordering::Relaxed);
+        Events { receiver, listeners: self.listeners.clone() }
+    }
+
+    /// Tells what `event` says, where anybody listens.
+    fn tell(&self, event: impl FnOnce() -> Event) {
+        if self.listeners.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        if let Some(sender) = self.sender.get() {
+            // An error says that the last listener has just gone.
+            drop(sender.send(event()));
+        }
+    }
+}
+
+/// Where events are told and heard.
+///
+/// What controllers decide goes over a channel of its own too: it is rare, so that listening to it costs requests
+/// nothing, and no flood of requests makes a listener miss it.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
-    channel: OnceLock<broadcast::Sender<Event>>,
-    listeners: Arc<AtomicUsize>,
+    all: Channel,
+    decisions: Channel,
 }
 
 impl Hub {
     pub(crate) fn listen(&self) -> Events {
-        let receiver = self.channel.get_or_init(|| broadcast::Sender::new(KEPT)).subscribe();
-        self.listeners.fetch_add(1, Ordering::Relaxed);
-        Events { receiver, listeners: self.listeners.clone() }
+        self.all.listen()
+    }
+
+    pub(crate) fn decisions(&self) -> Events {
+        self.decisions.listen()
     }
 }
 
@@ -176,13 +219,40 @@ pub(crate) struct Tap {
 impl Tap {
     /// Tells what `kind` says, where anybody listens.
     pub(crate) fn tell(&self, kind: impl FnOnce() -> EventKind) {
-        if self.hub.listeners.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        if let Some(channel) = self.hub.channel.get() {
-            let at = self.clock.instant(self.clock.now());
-            // An error says that the last listener has just gone.
-            drop(channel.send(Event { at, model: self.model.clone(), kind: kind() }));
+        self.hub.all.tell(|| self.event(kind()));
+    }
+
+    /// Tells what a controller decided, where anybody listens.
+    pub(crate) fn decide(&self, kind: impl Fn() -> EventKind) {
+        self.hub.all.tell(|| self.event(kind()));
+        self.hub.decisions.tell(|| self.event(kind()));
+    }
+
+    fn event(&self, kind: EventKind) -> Event {
+        Event { at: self.clock.instant(self.clock.now()), model: self.model.clone(), kind }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_listens_to_decisions_hears_nothing_else() {
+        let hub: Arc<Hub> = Arc::default();
+        let tap = Tap { hub: hub.clone(), clock: Clock::start(), model: "m".into() };
+        let rejected = || EventKind::Rejected { tenant: "t".into(), reason: "queue_full" };
+        let held = || EventKind::Held { provider: "p".into(), wait: Duration::from_secs(1) };
+        let mut decisions = hub.decisions();
+        (0..2 * KEPT).for_each(|_| tap.tell(rejected));
+        tap.decide(held);
+        let heard = decisions.next().await.expect("the hub is there").expect("no flood hides it");
+        assert_eq!((&*heard.model, heard.kind), ("m", held()));
+        let mut all = hub.listen();
+        tap.tell(rejected);
+        tap.decide(held);
+        for kind in [rejected(), held()] {
+            assert_eq!(all.next().await.expect("the hub is there").expect("in time").kind, kind);
         }
     }
 }

@@ -372,6 +372,16 @@ impl Fairflow {
         self.engine.shared.all_models().into_iter().map(|model| (model.name.clone(), model.stats.clone())).collect()
     }
 
+    /// Returns the counters of a model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownModel`].
+    pub fn stats_of(&self, model: &str) -> Result<Arc<Stats>, Error> {
+        let shared = &self.engine.shared;
+        shared.model(model).map(|model| model.stats.clone()).ok_or_else(|| shared.unknown(model))
+    }
+
     /// Returns up to `most` tenants of each model with what they have in flight and waiting, the largest first.
     pub async fn tenants(&self, most: usize) -> Vec<(Arc<str>, Vec<(Arc<str>, u32, u32)>)> {
         let mut all = Vec::new();

@@ -6,6 +6,8 @@
 
 mod account;
 pub mod capacity;
+#[cfg(feature = "gateway")]
+mod claims;
 pub(crate) mod clock;
 mod costs;
 #[cfg(feature = "actix-messages")]

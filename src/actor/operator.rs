@@ -56,7 +56,7 @@ impl Override {
 impl ModelEntry {
     /// Gives the dispatchers, now and in later lives, the model's settings with the override over them.
     pub(super) fn reconfigure_dispatchers(&mut self) {
-        let settings = self.operator.over(&self.model.settings());
+        let settings = self.model.operator().over(&self.model.settings());
         for dispatcher in &mut self.dispatchers {
             dispatcher.blueprint.settings = settings.clone();
             dispatcher.address.do_send(Reconfigure(settings.clone()));
@@ -80,9 +80,12 @@ impl Handler<Operate> for Supervisor {
 
     fn handle(&mut self, operate: Operate, _: &mut Self::Context) -> Option<Override> {
         let entry = self.models.get_mut(&operate.model)?;
-        entry.operator = entry.operator.with(operate.action);
+        let standing = entry.model.operator().with(operate.action);
+        entry.model.set_operator(standing);
         entry.reconfigure_dispatchers();
+        // What stands shows in the queue's snapshots, also where no route changes by it.
+        entry.model.send(Reconfigure(entry.model.settings()));
         tracing::info!(model = %operate.model, action = ?operate.action, "an operator has spoken");
-        Some(entry.operator)
+        Some(standing)
     }
 }

@@ -70,7 +70,8 @@ impl Pulse {
     pub(crate) fn processing(&self) -> Processing {
         let (p50, p90) = self.quantiles();
         let Millis { p50, p90 } = Millis::from_seconds(p50, p90);
-        Processing { p50, p90, trend: self.trend() }
+        let p99 = Millis::from_seconds(self.service.quantile(0.99).unwrap_or(0.0), 0.0).p50;
+        Processing { p50, p90, p99, trend: self.trend() }
     }
 
     /// Says how the model is: `open` is whether a route can be used, `late` whether the wait exceeds what is allowed.

@@ -23,6 +23,8 @@ use super::registry::Model;
 use super::supervisor::{Obituary, Supervisor};
 use super::timer::Timer;
 use crate::config::ModelSettings;
+#[cfg(feature = "gateway")]
+use crate::core::fair_queue::Claims;
 use crate::core::fair_queue::{FairQueue, Grant, TenantLimits};
 use crate::core::outcome::Outcome;
 use crate::core::retry::RetryBudget;
@@ -211,6 +213,12 @@ impl QueueActor {
         if self.queue.give_back(now, key, waiter).is_ok() {
             drop(self.queue.cancel(now, key));
         }
+    }
+
+    /// Copies out who has and asks for what.
+    #[cfg(feature = "gateway")]
+    pub(super) fn claims(&self) -> Claims {
+        self.queue.claims()
     }
 
     fn drain_time(&self) -> Duration {

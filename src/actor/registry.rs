@@ -14,6 +14,7 @@ use super::error::Error;
 use super::events::{Hub, Tap};
 use super::lease::Gate;
 use super::ledger::{Ledger, Tariff};
+use super::operator::Override;
 use super::queue::QueueActor;
 use super::stats::Stats;
 use crate::config::{ModelSettings, Settings, TenantPolicy, nearest};
@@ -34,6 +35,7 @@ pub(crate) struct Model {
     /// Whether a job waits that could go now: written by the queue, read by dispatchers when an attempt ends.
     pub(crate) backlog: Arc<AtomicBool>,
     settings: RwLock<Arc<ModelSettings>>,
+    operator: RwLock<Override>,
     queue: RwLock<Option<Addr<QueueActor>>>,
 }
 
@@ -51,6 +53,7 @@ impl Model {
             tariff: Tariff::default(),
             backlog: Arc::default(),
             settings: RwLock::new(settings),
+            operator: RwLock::default(),
             queue: RwLock::new(None),
         }
     }
@@ -61,6 +64,15 @@ impl Model {
 
     pub(crate) fn set_settings(&self, settings: Arc<ModelSettings>) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    /// Returns what an operator has set.
+    pub(crate) fn operator(&self) -> Override {
+        *self.operator.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_operator(&self, standing: Override) {
+        *self.operator.write().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 
     pub(crate) fn queue(&self) -> Option<Addr<QueueActor>> {

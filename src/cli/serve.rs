@@ -44,7 +44,7 @@ pub(super) fn main(options: &Options) -> ExitCode {
     let outcome =
         actix_web::rt::System::new().block_on(gateway::serve(config, options.config.clone(), |public, admin| {
             println!("gateway   http://{public}/v1");
-            println!("admin     http://{admin}/metrics");
+            println!("dashboard http://{admin}/");
             println!("try       curl http://{public}/v1/chat/completions -H 'content-type: application/json' \\");
             println!(
                 "            -d '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"hello\"}}]}}'"

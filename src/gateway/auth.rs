@@ -7,6 +7,7 @@ use actix_web::HttpRequest;
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
+use super::foreign;
 use super::refusal::Refusal;
 use super::state::Gateway;
 use super::trail;
@@ -55,13 +56,15 @@ fn find(request: &HttpRequest, settings: &Settings, key: Option<&str>) -> Result
     }
 }
 
-/// Checks the key of the admin port, which it asks for unless it is on loopback and none is configured.
+/// Checks the key of the admin port, which it asks for unless it is on loopback and none is configured, and that no
+/// other web page is behind the request.
 ///
 /// # Errors
 ///
-/// A refusal where the key is missing or wrong.
+/// A refusal where the key is missing or wrong, or where the request is another page's.
 pub(super) fn admin(request: &HttpRequest, gateway: &Gateway) -> Result<(), Refusal> {
     let settings = gateway.fairflow.settings();
+    foreign::check(request, settings.admin_key.is_some())?;
     let allowed = match &settings.admin_key {
         None => gateway.admin_on_loopback,
         // Hashed first, so that not even its length shows in the time it takes.

@@ -20,7 +20,7 @@ use crate::stats::{Histogram, Stats};
 /// Tenants per model that have a label of their own; the rest is `other`, for their names come from outside.
 const NAMED_TENANTS: usize = 20;
 /// Ends of a request that are refusals of ours.
-const REFUSALS: [&str; 8] = [
+pub(super) const REFUSALS: [&str; 8] = [
     "budget_exhausted",
     "queue_full",
     "tenant_queue_full",

@@ -3,8 +3,10 @@
 mod auth;
 mod body;
 mod capacity;
+mod dashboard;
 mod event_stream;
 mod feed;
+mod foreign;
 mod idempotency;
 mod memory;
 mod metrics;
@@ -89,6 +91,8 @@ pub async fn serve(
             .bind(server.admin_listen)?
     };
     let address = |addresses: Vec<SocketAddr>, asked: SocketAddr| addresses.first().copied().unwrap_or(asked);
+    gateway.dashboard.serves_at(address(public.addrs(), server.listen));
+    actix_web::rt::spawn(dashboard::record(gateway.clone()));
     ready(address(public.addrs(), server.listen), address(admin.addrs(), server.admin_listen));
     let term = signal(SignalKind::terminate())?;
     let grace = (server.drain_delay.0 + server.drain_timeout.0).as_secs().max(1) + 5;

@@ -3,11 +3,12 @@
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::refusal::{Refusal, request_id};
 use super::state::Gateway;
 use super::{auth, body, openai};
+use crate::capacity::ModelCapacity;
 use crate::operator::Action;
 use crate::task::wire::Malformed;
 
@@ -25,7 +26,7 @@ pub(super) async fn ready(gateway: Data<Gateway>) -> HttpResponse {
 }
 
 /// Answers an admin request whose key is right.
-async fn guarded(
+pub(super) async fn guarded(
     request: &HttpRequest,
     gateway: &Gateway,
     act: impl AsyncFnOnce() -> Result<HttpResponse, Refusal>,
@@ -38,7 +39,18 @@ async fn guarded(
 }
 
 pub(super) async fn config(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
-    guarded(&request, &gateway, async || Ok(HttpResponse::Ok().json(gateway.fairflow.settings().effective()))).await
+    guarded(&request, &gateway, async || {
+        let mut config = gateway.fairflow.settings().effective();
+        // What operators have set stands beside what the file says.
+        let set = gateway.fairflow.capacity().into_iter().filter(|model| model.paused || model.pinned_window.is_some());
+        let standing = |model: ModelCapacity| {
+            let standing = json!({"paused": model.paused, "pinnedWindow": model.pinned_window});
+            (model.model.to_string(), standing)
+        };
+        config["operator"] = Value::Object(set.map(standing).collect());
+        Ok(HttpResponse::Ok().json(config))
+    })
+    .await
 }
 
 pub(super) async fn drain(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {

@@ -59,6 +59,11 @@ impl Refusal {
         Self::new(401, "invalid_key", "missing or unknown API key; send authorization: Bearer KEY", None)
     }
 
+    /// An order that another web page makes an operator's browser send.
+    pub(super) fn foreign(message: &'static str) -> Self {
+        Self::new(403, "foreign_page", message, None)
+    }
+
     pub(super) fn body_too_large(limit: usize) -> Self {
         let size = bytesize::ByteSize::b(limit as u64).display().iec();
         Self::new(413, "body_too_large", format!("`body` is larger than the {size} allowed; send less"), Some("body"))

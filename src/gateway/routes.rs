@@ -7,7 +7,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Route};
 
 use super::refusal::{Refusal, request_id};
-use super::{capacity, metrics, openai, operate, runware};
+use super::{capacity, dashboard, metrics, openai, operate, runware};
 
 /// The description of the public port. It is kept by hand: most bodies are forwarded as they are, so there are no types
 /// that a description could be derived from; a test holds it against [`public`].
@@ -40,6 +40,11 @@ fn public(mut add: impl FnMut(Method, &'static str, Route)) {
 
 /// Calls `add` with every route of the admin port.
 fn admin(mut add: impl FnMut(Method, &'static str, Route)) {
+    add(Method::GET, "/", web::get().to(dashboard::page));
+    add(Method::GET, "/assets/{name:.*}", web::get().to(dashboard::asset));
+    add(Method::GET, "/admin/overview", web::get().to(dashboard::overview));
+    add(Method::GET, "/admin/tenants", web::get().to(dashboard::tenants));
+    add(Method::GET, "/admin/models/{model:.*}", web::get().to(dashboard::model));
     add(Method::GET, "/metrics", web::get().to(metrics::metrics));
     add(Method::GET, "/admin/config", web::get().to(operate::config));
     add(Method::POST, "/admin/drain", web::post().to(operate::drain));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::dashboard::Dashboard;
 use super::feed::Feeds;
 use super::idempotency::Answers;
 use super::openai::kept::Kept;
@@ -24,6 +25,7 @@ pub(super) const AT_THE_DOOR: [&str; 5] =
 pub(super) struct Gateway {
     pub(super) fairflow: Fairflow,
     pub(super) answers: Answers,
+    pub(super) dashboard: Dashboard,
     pub(super) feeds: Feeds,
     pub(super) jobs: Jobs<Done>,
     pub(super) videos: Jobs<Made>,
@@ -42,6 +44,7 @@ impl Gateway {
     pub(super) fn new(fairflow: Fairflow, telemetry: Telemetry, admin_on_loopback: bool) -> Self {
         Self {
             answers: Answers::default(),
+            dashboard: Dashboard::default(),
             feeds: Feeds::default(),
             jobs: Jobs::default(),
             videos: Jobs::default(),

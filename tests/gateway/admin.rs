@@ -50,6 +50,8 @@ async fn an_operator_pauses_and_pins() {
     assert_eq!(waiting.await.unwrap(), 200, "served after the pause");
     becomes(&gateway, "ok", "state", "open".into()).await;
     assert_eq!(route(&gateway, "ok").await["window"], 9);
+    let config = read(client().get(format!("{}/admin/config", gateway.admin)).send().await.unwrap()).await;
+    assert_eq!(config["operator"], json!({"ok": {"paused": false, "pinnedWindow": 9}}), "what stands beside the file");
     let (_, answer) = order(&gateway, "ok", json!({"action": "unpin"})).await;
     assert_eq!(answer["pinnedWindow"], Value::Null);
     for (model, body, status, says) in [
@@ -71,9 +73,15 @@ async fn an_operator_pauses_and_pins() {
 async fn the_admin_key_is_asked_for() {
     let lab = Lab::start();
     let gateway = lab.gateway("admin_key = { value = \"hunter2\" }", &[("ok", "")]);
-    for (method, path) in
-        [("GET", "/metrics"), ("GET", "/admin/config"), ("POST", "/admin/models/ok"), ("POST", "/admin/drain")]
-    {
+    for (method, path) in [
+        ("GET", "/metrics"),
+        ("GET", "/admin/config"),
+        ("GET", "/admin/overview"),
+        ("GET", "/admin/models/ok"),
+        ("GET", "/admin/tenants?model=ok"),
+        ("POST", "/admin/models/ok"),
+        ("POST", "/admin/drain"),
+    ] {
         for key in [None, Some("Bearer hunter"), Some("hunter2")] {
             let request = client().request(method.parse().unwrap(), format!("{}{path}", gateway.admin));
             let request = key.into_iter().fold(request, |request, key| request.header("authorization", key));
@@ -93,4 +101,84 @@ async fn the_admin_key_is_asked_for() {
     // The admin port is not the public one, and the other way round.
     assert_eq!(client().get(format!("{}/v1/models", gateway.admin)).send().await.unwrap().status(), 404);
     assert_eq!(client().get(format!("{}/admin/config", gateway.public)).send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn the_dashboard_is_served_and_told() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("", &[("ok", "")]);
+    let get = |path: &str| client().get(format!("{}{path}", gateway.admin)).header("origin", "http://evil.example");
+    let page = get("/").send().await.unwrap();
+    let header = |name: &str| page.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!((page.status().as_u16(), &*header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(header("content-security-policy").starts_with("default-src 'self'; "));
+    assert_eq!((&*header("x-content-type-options"), &*header("cache-control")), ("nosniff", "no-cache"));
+    assert!(page.headers().get("access-control-allow-origin").is_none(), "no other page may read");
+    let again = get("/").header("if-none-match", header("etag")).send().await.unwrap();
+    assert_eq!((again.status().as_u16(), again.text().await.unwrap().len()), (304, 0));
+    assert_eq!(get("/assets/vendor/uPlot.iife.min.js").send().await.unwrap().status(), 200);
+    assert_eq!(get("/assets/../Cargo.toml").send().await.unwrap().status(), 404);
+
+    assert_eq!(read(get("/admin/overview").send().await.unwrap()).await["requests"], 0);
+    let tenant = [("x-fairflow-tenant", "acme")];
+    assert_eq!(post(&gateway, CHAT, &chat("ok"), &tenant).await.status(), 200);
+    let mut overview = Value::Null;
+    for _ in 0..200 {
+        overview = read(get("/admin/overview").send().await.unwrap()).await;
+        if overview["requests"] == 1 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(overview["models"][0]["model"], "ok");
+    assert_eq!(format!("http://{}", overview["public"].as_str().unwrap()), gateway.public);
+    let detail = read(get("/admin/models/ok").send().await.unwrap()).await;
+    assert_eq!((&detail["attempts"]["success"], &detail["capacity"]["model"]), (&json!(1), &json!("ok")));
+    let columns = &detail["history"];
+    assert!(!columns["at"].as_array().unwrap().is_empty(), "there at once, before any page was open");
+    assert_eq!(columns["at"].as_array().unwrap().len(), columns["p99"].as_array().unwrap().len());
+    let later = read(get(&format!("/admin/models/ok?since={}", u32::MAX)).send().await.unwrap()).await;
+    assert_eq!(later["history"]["at"], json!([]));
+    let tenants = read(get("/admin/tenants?model=ok&search=x&sort=share&limit=3").send().await.unwrap()).await;
+    assert_eq!(tenants["tenants"], json!([]));
+    for (path, status, says) in [
+        ("/admin/models/no", 404, "no"),
+        ("/admin/tenants?model=no", 404, "no"),
+        ("/admin/tenants", 400, "model"),
+        ("/admin/tenants?model=ok&sort=size", 400, "size"),
+        ("/admin/overview?until=3", 400, "until"),
+    ] {
+        let answer = get(path).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        assert!(read(answer).await["error"]["message"].as_str().unwrap().contains(says), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn other_web_pages_neither_read_nor_act() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("", &[("ok", "")]);
+    let host = gateway.admin.strip_prefix("http://").unwrap();
+    for (path, name, value, status) in [
+        ("/admin/models/ok", "origin", "http://evil.example", 403),
+        ("/admin/models/ok", "sec-fetch-site", "cross-site", 403),
+        ("/admin/drain", "origin", "null", 403),
+        ("/admin/models/ok", "host", "rebound.example", 403),
+        ("/admin/models/ok", "origin", &gateway.admin, 200),
+        ("/admin/models/ok", "host", host, 200),
+    ] {
+        let request = client().post(format!("{}{path}", gateway.admin)).header(name, value);
+        let answer = request.body(r#"{"action":"pause"}"#).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path} {name}: {value}");
+        assert_eq!(
+            answer.headers().get("x-fairflow-reason").is_some_and(|reason| reason == "foreign_page"),
+            status == 403
+        );
+    }
+    let rebound = client().get(format!("{}/admin/overview", gateway.admin)).header("host", "rebound.example");
+    assert_eq!(rebound.send().await.unwrap().status(), 403);
+    assert_eq!(
+        client().get(format!("{}/health/ready", gateway.admin)).send().await.unwrap().text().await.unwrap(),
+        "ok"
+    );
 }

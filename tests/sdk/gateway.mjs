@@ -1,4 +1,4 @@
-// Starts and stops gateways for the SDK tests, each on ports of its own; and a connection that can be cut.
+// Starts and stops gateways for the tests in JavaScript, each on ports of its own; and a connection that can be cut.
 
 import { spawn, execFileSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -21,14 +21,16 @@ export class Gateway {
     const server = '[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n'
     writeFileSync(file, config.includes('[server]\n') ? config.replace('[server]\n', server) : server + config)
     gateway.process = spawn(binary, ['serve', '--config', file], { stdio: ['ignore', 'pipe', 'ignore'] })
-    const [line] = await once(readline.createInterface(gateway.process.stdout), 'line')
-    gateway.url = line.split(/\s+/)[1]
+    const lines = readline.createInterface(gateway.process.stdout)[Symbol.asyncIterator]()
+    const address = async () => (await lines.next()).value.split(/\s+/)[1]
+    gateway.url = await address()
+    gateway.admin = await address()
     return gateway
   }
 
   /** Begins a drain and waits for its end; returns the exit status. */
   async stop() {
-    if (this.process.exitCode === null) {
+    if (this.process.exitCode === null && this.process.signalCode === null) {
       this.process.kill('SIGTERM')
       const killer = setTimeout(() => this.process.kill('SIGKILL'), 10_000)
       await once(this.process, 'exit')

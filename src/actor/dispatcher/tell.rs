@@ -21,6 +21,7 @@ impl Dispatcher {
             paused: self.settings.paused,
             rate: self.gates.refused_rate(),
             misses_target: self.gates.window().misses_target(),
+            phase: self.gates.window().phase(),
         }
     }
 
@@ -49,11 +50,15 @@ impl Dispatcher {
         let Change { kind, from, to } = change;
         self.stats.window_change(kind);
         tracing::debug!(route = self.index, kind = kind.as_str(), from, to, "window");
-        self.tap.tell(|| EventKind::WindowChanged { provider: self.route.provider_name.clone(), kind, from, to });
+        let probe_in = self.gates.window().probe_in();
+        self.tap.decide(|| {
+            let provider = self.route.provider_name.clone();
+            EventKind::WindowChanged { provider, kind, from, to, probe_in }
+        });
     }
 
     /// Tells that nothing is sent for so long.
     pub(super) fn held(&self, wait: Duration) {
-        self.tap.tell(|| EventKind::Held { provider: self.route.provider_name.clone(), wait });
+        self.tap.decide(|| EventKind::Held { provider: self.route.provider_name.clone(), wait });
     }
 }

@@ -37,9 +37,12 @@ impl QueueActor {
         let (window, in_flight) = views().fold((0, 0), |sum, view| (sum.0 + view.window, sum.1 + view.in_flight));
         let reserved = self.settings.reserve.keys();
         let reserved = reserved.filter_map(|name| Some((self.queue.reservation(name)?, self.queue.tenant(name).1)));
+        let operator = self.model.operator();
         ModelCapacity {
             model: self.model.name.clone(),
             status: self.pulse.status(open, late, self.settings.healthy_latency),
+            paused: operator.paused,
+            pinned_window: operator.window,
             queue_depth: self.queue.len(),
             queue_capacity: self.settings.queue.capacity,
             active_tenants: self.queue.active_tenants(),

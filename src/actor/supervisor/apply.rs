@@ -10,7 +10,6 @@ use crate::actor::capacity::RouteCapacity;
 use crate::actor::dispatcher::Blueprint;
 use crate::actor::lease::{Door, Route};
 use crate::actor::messages::{Reconfigure, Relimit, Withdraw};
-use crate::actor::operator::Override;
 use crate::actor::queue::QueueActor;
 use crate::actor::registry::Model;
 use crate::config::{ModelSettings, RouteSettings, Settings};
@@ -117,15 +116,8 @@ impl Supervisor {
         let model = Arc::new(Model::new(settings.clone(), &self.shared));
         let name = model.name.clone();
         let (queue, life) = self.start_queue(&model, on_demand, ctx);
-        let mut entry = ModelEntry {
-            model: model.clone(),
-            queue,
-            life,
-            dispatchers: Vec::new(),
-            operator: Override::default(),
-            on_demand,
-            restarts: 0,
-        };
+        let mut entry =
+            ModelEntry { model: model.clone(), queue, life, dispatchers: Vec::new(), on_demand, restarts: 0 };
         for (index, route) in settings.routes.iter().enumerate() {
             let dispatcher = self.start_route(&model, index, route, (&entry.queue, life), (None, None), ctx);
             entry.dispatchers.extend(dispatcher);

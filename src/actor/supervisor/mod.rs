@@ -14,7 +14,6 @@ use super::capacity::RouteCapacity;
 use super::dispatcher::{Blueprint, Dispatcher};
 use super::learned::Learned;
 use super::messages::{Died, Ensure, Join, Leave, NewQueue, Recount, Retire, Stop, Who, Wire, Wired};
-use super::operator::Override;
 use super::provider::Provider;
 use super::queue::QueueActor;
 use super::registry::{Model, Shared};
@@ -90,7 +89,6 @@ pub(super) struct ModelEntry {
     queue: Addr<QueueActor>,
     life: u32,
     pub(super) dispatchers: Vec<DispatcherEntry>,
-    pub(super) operator: Override,
     on_demand: bool,
     restarts: u32,
 }

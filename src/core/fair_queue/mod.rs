@@ -24,6 +24,7 @@ mod request;
 mod reserve;
 mod serve;
 mod share;
+mod standing;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ use self::forecast::Correction;
 use self::jobs::Jobs;
 pub use self::request::{Dispatch, Group, QueueLimits, Refusal, Request, TenantLimits};
 pub use self::reserve::{Grant, Reservation};
+pub use self::standing::{Claims, Standing};
 use self::wheel::Wheel;
 use super::estimate::{DrainRate, ServicePace};
 use super::time::Time;

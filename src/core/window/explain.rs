@@ -25,6 +25,16 @@ impl Window {
         self.shape.mean()
     }
 
+    /// Windows' worth of completions until it asks for more, while it holds.
+    pub fn probe_in(&self) -> Option<u32> {
+        match self.state {
+            State::Hold { done } if !self.config.pinned() => {
+                Some(self.interval.saturating_sub(done / self.limit.max(1)))
+            }
+            _ => None,
+        }
+    }
+
     /// What the window is doing.
     pub fn phase(&self) -> Phase {
         if self.config.pinned() {
