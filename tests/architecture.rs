@@ -273,6 +273,28 @@ fn files_are_short() {
 }
 
 #[test]
+fn every_key_of_the_configuration_is_explained() {
+    let tuning = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/TUNING.md")).expect("it is there");
+    let mut keys = 0;
+    for (path, text) in sources().into_iter().filter(|(path, _)| path.starts_with("config/")) {
+        // What the file is read into: a struct that derives `Deserialize`, with its public fields.
+        for item in
+            text.split("#[derive(").skip(1).filter(|item| item.split(')').next().unwrap_or("").contains("Deserialize"))
+        {
+            let body = item.split("\n}").next().unwrap_or("");
+            let fields = body.lines().zip(body.lines().skip(1)).filter(|(above, _)| !above.contains("serde(skip)"));
+            for key in fields.filter_map(|(_, line)| line.strip_prefix("    pub ")?.split_once(':')).map(|(key, _)| key)
+            {
+                let forms = [format!("`{key}`"), format!(".{key}`"), format!("`{key}."), format!("`[{key}")];
+                assert!(forms.iter().any(|form| tuning.contains(form)), "{path}: `{key}` is not in docs/TUNING.md");
+                keys += 1;
+            }
+        }
+    }
+    assert!(keys > 80, "only {keys} were found");
+}
+
+#[test]
 fn upward_imports_are_seen() {
     let bad = "
         use std::{fmt, sync::Arc};
