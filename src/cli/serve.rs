@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::Config;
+use crate::config::{AuthMode, Config};
 use crate::gateway;
 use crate::telemetry::log;
 
@@ -41,11 +41,15 @@ pub(super) fn main(options: &Options) -> ExitCode {
     config.server.admin_listen = options.admin_listen.unwrap_or(config.server.admin_listen);
     let first = config.models.keys().next().cloned().unwrap_or_else(|| "MODEL".to_owned());
     let model = if config.models.contains_key("sim-text") { "sim-text".to_owned() } else { first };
+    let key = match config.server.auth {
+        AuthMode::Open => "",
+        AuthMode::Keys => " -H \"authorization: Bearer $KEY\"",
+    };
     let outcome =
         actix_web::rt::System::new().block_on(gateway::serve(config, options.config.clone(), |public, admin| {
             println!("gateway   http://{public}/v1");
             println!("dashboard http://{admin}/");
-            println!("try       curl http://{public}/v1/chat/completions -H 'content-type: application/json' \\");
+            println!("try       curl http://{public}/v1/chat/completions -H 'content-type: application/json'{key} \\");
             println!(
                 "            -d '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"hello\"}}]}}'"
             );

@@ -1,5 +1,7 @@
 //! Log lines, to standard error.
 
+use std::io::IsTerminal;
+
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
@@ -22,8 +24,13 @@ pub(crate) fn init(format: Format, access: bool) {
     if access && let Ok(directive) = format!("{}=debug", access::TARGET).parse::<Directive>() {
         filter = filter.add_directive(directive);
     }
+    let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     // A log that nobody reads any more (a closed pipe) must not end what it tells of.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(coloured)
+        .log_internal_errors(false);
     match format {
         Format::Pretty => log.init(),
         Format::Json => log.json().flatten_event(true).with_span_list(false).init(),

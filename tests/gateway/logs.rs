@@ -146,6 +146,24 @@ async fn lines_of_generations_are_asked_for() {
     assert!(!log.read().contains("fairflow::access"), "{}", log.read());
 }
 
+#[tokio::test]
+async fn a_file_gets_no_colours() {
+    let (lab, log) = (Lab::start(), Log::new());
+    let gateway = lab.gateway_with("", &[("ok", "")], |command| {
+        command.env("RUST_LOG", "fairflow=debug").arg("--access-log").stderr(log.open());
+    });
+    post(&gateway, CHAT, &chat("ok"), &[]).await;
+    let mut text = log.read();
+    for _ in 0..250 {
+        if text.contains("fairflow::access") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        text = log.read();
+    }
+    assert!(text.contains("fairflow::access") && !text.contains('\u{1b}'), "{text:?}");
+}
+
 const PROVIDER_KEY: &str = "sk-provider-5ecre7";
 const TENANT_KEY: &str = "ff-tenant-5ecre7";
 const ADMIN_KEY: &str = "ff-admin-5ecre7";
