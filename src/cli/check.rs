@@ -7,51 +7,73 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::{AuthMode, Config, ConfigError, Problem, Settings};
 
+/// A file that was read, under the name that errors know it by.
+struct Source {
+    name: String,
+    text: String,
+}
+
+impl Source {
+    fn read(path: &Path) -> std::io::Result<Self> {
+        Ok(Self { name: path.display().to_string(), text: std::fs::read_to_string(path)? })
+    }
+}
+
 /// Checks a file: status 0 where it is valid, 1 where it cannot be read, 2 where it is wrong.
 pub(super) fn main(file: &Path) -> ExitCode {
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(source) => {
-            eprintln!("{}", ConfigError::Unreadable { path: file.to_owned(), source });
-            return ExitCode::from(1);
-        }
-    };
-    match Config::from_toml(&text).and_then(|config| config.validate()) {
+    match Config::from_path(file).and_then(|config| config.validate()) {
         Ok(settings) => {
             print!("{}: {}", file.display(), summary(&settings));
             ExitCode::SUCCESS
         }
+        Err(error @ ConfigError::Unreadable { .. }) => {
+            eprintln!("{error}");
+            ExitCode::from(1)
+        }
         Err(error) => {
-            let told = problems(&text, &error);
-            eprintln!(
-                "{}",
-                told.iter().map(|line| format!("{}:{line}", file.display())).collect::<Vec<_>>().join("\n")
-            );
-            let count = told.len();
-            eprintln!("{count} problem{}", if count == 1 { "" } else { "s" });
+            let told = problems(&sources(file), &error);
+            eprintln!("{}", told.join("\n"));
+            eprintln!("{}", count(told.len(), "problem"));
             ExitCode::from(2)
         }
     }
 }
 
-/// Words each problem as `LINE:COLUMN: …`, in the order of the file.
-fn problems(text: &str, error: &ConfigError) -> Vec<String> {
-    match error {
-        ConfigError::Invalid(problems) => {
-            let mut placed: Vec<_> = problems.iter().map(|problem| (place(text, problem), problem)).collect();
-            placed.sort_by_key(|(at, _)| *at);
-            placed.into_iter().map(|(at, problem)| format!("{} {problem}", position(text, at))).collect()
-        }
-        other => {
-            let told = other.to_string();
-            let read = || {
-                let (line, rest) = told.strip_prefix("line ")?.split_once(", column ")?;
-                let (column, rest) = rest.split_once(": ")?;
-                Some(format!("{line}:{column}: {rest}"))
-            };
-            vec![read().unwrap_or_else(|| format!(" {told}"))]
-        }
-    }
+/// Reads the file again, and the tenants' file that it names, to find where problems stand.
+fn sources(file: &Path) -> Vec<Source> {
+    let own = Source::read(file).ok();
+    let tenants = own.as_ref().and_then(|own| Config::from_toml(&own.text).ok()?.tenants_path(file));
+    own.into_iter().chain(tenants.and_then(|path| Source::read(&path).ok())).collect()
+}
+
+/// Words each problem as `FILE:LINE:COLUMN: …`, in the order of the files.
+fn problems(sources: &[Source], error: &ConfigError) -> Vec<String> {
+    // What is told of another file than the first begins with its name.
+    let source_of = |told: &str| {
+        let others = sources.iter().enumerate().skip(1);
+        let mut named =
+            others.filter_map(|(n, source)| Some((n, told.strip_prefix(&source.name)?.strip_prefix(": ")?)));
+        named.next().map_or_else(|| (0, told.to_owned()), |(n, rest)| (n, rest.to_owned()))
+    };
+    let ConfigError::Invalid(problems) = error else {
+        let (source, told) = source_of(&error.to_string());
+        let name = sources.get(source).map(|source| source.name.as_str()).unwrap_or_default();
+        let read = || {
+            let (line, rest) = told.strip_prefix("line ")?.split_once(", column ")?;
+            let (column, rest) = rest.split_once(": ")?;
+            Some(format!("{name}:{line}:{column}: {rest}"))
+        };
+        return vec![read().unwrap_or_else(|| format!("{name}: {told}"))];
+    };
+    let placed = |problem: &Problem| {
+        let (source, path) = source_of(&problem.path);
+        let Source { name, text } = sources.get(source)?;
+        let at = place(text, &path);
+        Some(((source, at), format!("{name}:{} {path}: {}", position(text, at), problem.problem)))
+    };
+    let mut placed: Vec<_> = problems.iter().filter_map(placed).collect();
+    placed.sort_by_key(|(at, _)| *at);
+    placed.into_iter().map(|(_, told)| told).collect()
 }
 
 fn position(text: &str, at: usize) -> String {
@@ -62,10 +84,10 @@ fn position(text: &str, at: usize) -> String {
 }
 
 /// Returns where in the file the key of a problem stands, or the table it is missing from.
-fn place(text: &str, problem: &Problem) -> usize {
+fn place(text: &str, path: &str) -> usize {
     let Ok(parsed) = DeTable::parse(text) else { return 0 };
     let (mut at, mut value) = (0, &DeValue::Table(parsed.get_ref().clone()));
-    for step in steps(&problem.path) {
+    for step in steps(path) {
         let found = match value {
             DeValue::Table(table) => table.iter().find(|(key, _)| **key.get_ref() == step),
             DeValue::Array(items) => match step.parse::<usize>().ok().and_then(|index| items.get(index)) {
@@ -100,6 +122,10 @@ fn steps(path: &str) -> Vec<String> {
     steps
 }
 
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Says what a configuration would run.
 fn summary(settings: &Settings) -> String {
     let (models, tenants) = (settings.models.len(), settings.tenants.len());
@@ -108,7 +134,10 @@ fn summary(settings: &Settings) -> String {
         AuthMode::Open => "anyone on loopback".to_owned(),
         AuthMode::Keys => format!("{} keys", settings.keys.len()),
     };
-    let mut told = format!("valid ({models} models, {tenants} tenants)\n");
+    let mut told = format!("valid ({}, {})\n", count(models, "model"), count(tenants, "tenant"));
+    if models == 0 && settings.unknown_models.is_none() {
+        told += "  no model: every request will be refused; add [models.NAME], or [defaults] unknown_models\n";
+    }
     told += &format!("  public   {} for {auth}\n  admin    {}\n", server.listen, server.admin_listen);
     for (name, provider) in &settings.providers {
         let limit = provider.max_in_flight.map_or(String::new(), |limit| format!(", at most {limit} in flight"));
@@ -139,23 +168,41 @@ fn summary(settings: &Settings) -> String {
 mod tests {
     use super::*;
 
+    fn told(text: &str, tenants: Option<&str>, error: &ConfigError) -> Vec<String> {
+        let named = |name: &str, text: &str| Source { name: name.to_owned(), text: text.to_owned() };
+        let sources: Vec<_> =
+            [Some(named("f", text)), tenants.map(|text| named("t", text))].into_iter().flatten().collect();
+        problems(&sources, error)
+    }
+
     #[test]
     fn each_problem_stands_where_it_is() {
         let text = "[providers.lab]\nkind = \"opnai\"\n\n[models.\"a.b\"]\nroutes = [\n  { provider = \"lab\" },\n  \
                     { provider = \"lob\" },\n]\nwindow = { min = 9, max = 3 }\n[tiers.t]\n  weight = 0\n";
         let error = Config::from_toml(text).and_then(|config| config.validate()).expect_err("wrong");
-        let told = problems(text, &error);
-        let places: Vec<_> = told.iter().map(|line| line.split(' ').next().unwrap_or_default()).collect();
-        assert_eq!(places, ["1:12:", "2:1:", "7:5:", "9:12:", "11:3:"], "{told:#?}");
-        assert!(told[2].contains("models.\"a.b\".routes[1].provider: \"lob\""), "{told:#?}");
+        let found = told(text, None, &error);
+        let places: Vec<_> = found.iter().map(|line| line.split(' ').next().unwrap_or_default()).collect();
+        assert_eq!(places, ["f:1:12:", "f:2:1:", "f:7:5:", "f:9:12:", "f:11:3:"], "{found:#?}");
+        assert!(found[2].contains("models.\"a.b\".routes[1].provider: \"lob\""), "{found:#?}");
 
         let text = "[server]\nlissten = \"x\"";
         let error = Config::from_toml(text).expect_err("an unknown key");
-        let told = problems(text, &error);
-        assert!(told[0].starts_with("2:1: lissten: unknown field"), "{told:?}");
+        let found = told(text, None, &error);
+        assert!(found[0].starts_with("f:2:1: lissten: unknown field"), "{found:?}");
         // What is missing is missed where it should be.
         let text = "\n[models.m]\n";
         let error = Config::from_toml(text).and_then(|config| config.validate()).expect_err("no route");
-        assert!(problems(text, &error)[0].starts_with("2:9: models.\"m\".routes"), "{:?}", problems(text, &error));
+        assert!(told(text, None, &error)[0].starts_with("f:2:9: models.\"m\".routes"));
+    }
+
+    #[test]
+    fn problems_of_the_tenants_file_stand_there() {
+        let tenants = "[tenants.a]\n\n[tenants.b]\ntier = \"gold\"\n";
+        let wrong = |path: &str, problem: &str| Problem { path: path.to_owned(), problem: problem.to_owned() };
+        let both = [wrong("t: tenants.\"b\".tier", "\"gold\" is no tier"), wrong("models.\"m\".routes", "none")];
+        let found = told("[models.m]", Some(tenants), &ConfigError::Invalid(both.into()));
+        assert_eq!(found, ["f:1:9: models.\"m\".routes: none", "t:4:1: tenants.\"b\".tier: \"gold\" is no tier"]);
+        let syntax = ConfigError::Syntax("t: line 2, column 3: a key twice".into());
+        assert_eq!(told("", Some(tenants), &syntax), ["t:2:3: a key twice"]);
     }
 }

@@ -5,10 +5,10 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 
 use super::state::Gateway;
 
-/// Adds the headers where the tenant has limits; a tenant without any is told none.
+/// Adds the headers where both of the tenant's limits are set: without one of them any number is let in.
 pub(super) async fn tell(gateway: &Gateway, model: &str, tenant: &str, response: &mut HttpResponse) {
     let limits = gateway.fairflow.policy(tenant).limits;
-    if limits.max_queued == u32::MAX && limits.max_in_flight == u32::MAX {
+    if limits.max_queued == u32::MAX || limits.max_in_flight == u32::MAX {
         return;
     }
     let Ok(capacity) = gateway.fairflow.capacity_of(model, Some(tenant)).await else { return };

@@ -24,6 +24,19 @@ fn image(model: &str) -> Value {
     json!({"taskType": "imageInference", "taskUUID": "U", "model": model, "positivePrompt": "x", "width": 64, "height": 64})
 }
 
+/// What is left of limits is told where both are set; without one of them any number is let in.
+#[tokio::test]
+async fn limits_are_told_where_they_bound() {
+    let tiers = "[tiers.both]\nmax_in_flight = 2\nmax_queued = 3\n[tiers.half]\nmax_in_flight = 2\n";
+    let tenants = "[tenants.both]\ntier = \"both\"\n[tenants.half]\ntier = \"half\"\n";
+    let gateway = Gateway::start("", &format!("{SIM}{tiers}{tenants}"));
+    for (tenant, limit) in [("both", Some("5")), ("half", None), ("none", None)] {
+        let answer = post(&gateway, CHAT, &chat("gpt-a"), &[("x-fairflow-tenant", tenant)]).await;
+        let told = answer.headers().get("x-ratelimit-limit-requests").map(|value| value.to_str().unwrap());
+        assert_eq!(told, limit, "{tenant}");
+    }
+}
+
 #[tokio::test]
 async fn a_tenant_is_told_of_and_served_the_models_it_may_use() {
     let gateway =

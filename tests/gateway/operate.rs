@@ -238,5 +238,21 @@ fn the_status_of_a_check_is_for_scripts() {
         told.contains("model    m: a/m; window 1 to 256, 10000 may wait up to 60s, 4 attempts of up to 120s"),
         "{told}"
     );
+    // Tenants of a file of their own belong to it, and are told of there.
+    let tenants = path.with_extension("tenants.toml");
+    let name = tenants.file_name().unwrap().to_str().unwrap();
+    std::fs::write(&path, format!("[server]\ntenants_file = {name:?}\n")).unwrap();
+    std::fs::write(&tenants, "[tenants.a]\n\n[tenants.b]\ntier = \"gold\"\n").unwrap();
+    let (status, _, problems) = check(&path, &[]);
+    let stands = problems.starts_with(&format!("{}:4:1: tenants.\"b\".tier: ", tenants.display()));
+    assert!(status == Some(2) && stands, "{problems}");
+    std::fs::write(&tenants, "[tenants.a]\n").unwrap();
+    let (status, told, problems) = check(&path, &[]);
+    assert!(
+        status == Some(0) && told.contains("no model: every") && told.contains("1 tenant)") && problems.is_empty(),
+        "{told}{problems}"
+    );
+    std::fs::remove_file(&tenants).unwrap();
+    assert_eq!(check(&path, &[]).0, Some(1), "there is no such file of tenants");
     std::fs::remove_file(&path).unwrap();
 }
