@@ -13,7 +13,7 @@ mod shares;
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use actix_web::web::Data;
 
@@ -22,6 +22,7 @@ pub(super) use self::pages::{model, overview, tenants};
 use self::recorder::Recorder;
 use self::shares::Shares;
 use super::state::Gateway;
+use crate::actor::clock::unix_time;
 use crate::events::{Event, Missed};
 
 /// How often models are looked at.
@@ -42,8 +43,7 @@ impl Dashboard {
 
     /// Returns Unix time in seconds.
     fn now(&self) -> u32 {
-        let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u32::try_from(passed.as_secs()).unwrap_or(u32::MAX)
+        u32::try_from(unix_time()).unwrap_or(u32::MAX)
     }
 
     /// Tells where requests are taken, for the example on the page.

@@ -9,7 +9,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::shares::{Row, Sort, pick};
-use crate::Error;
 use crate::capacity::ModelCapacity;
 use crate::config::AuthMode;
 use crate::gateway::operate::guarded;
@@ -164,18 +163,18 @@ pub(in crate::gateway) async fn tenants(request: HttpRequest, gateway: Data<Gate
             Some(answer) => answer,
             None => shares.begin(&model, now, gateway.fairflow.standings(&model).await?, read),
         };
-        let rows: Result<Vec<_>, Error> =
-            join_all(rows.iter().map(|row| tenant(&gateway, &model, row))).await.into_iter().collect();
-        Ok(answer(&json!({"model": model, "known": known, "found": found, "tenants": rows?})))
+        let rows = join_all(rows.iter().map(|row| tenant(&gateway, &model, row))).await;
+        Ok(answer(&json!({"model": model, "known": known, "found": found, "tenants": rows})))
     })
     .await
 }
 
-async fn tenant(gateway: &Gateway, model: &str, row: &Row) -> Result<Value, Error> {
+async fn tenant(gateway: &Gateway, model: &str, row: &Row) -> Value {
     let name: &Arc<str> = &row.standing.tenant;
-    let you = gateway.fairflow.capacity_of(model, Some(name)).await?.you;
+    // What waits of a tenant that may not use the model any more is shown too.
+    let you = gateway.fairflow.capacity_of(model, Some(name)).await.ok().and_then(|capacity| capacity.you);
     let round = |share: f64| (share * 1e4).round() / 1e4;
-    Ok(json!({
+    json!({
         "tenant": name,
         "class": row.standing.class.as_str(),
         "weight": row.standing.weight,
@@ -186,5 +185,5 @@ async fn tenant(gateway: &Gateway, model: &str, row: &Row) -> Result<Value, Erro
         "waitMs": you.as_ref().map(|you| you.estimated_wait_ms),
         "maxInFlight": you.as_ref().and_then(|you| you.max_in_flight),
         "reserve": you.as_ref().and_then(|you| you.reserve.as_ref()),
-    }))
+    })
 }
