@@ -14,7 +14,7 @@ use super::streams::Streams;
 use crate::core::cost::Cost;
 use crate::task::Usage;
 #[cfg(feature = "gateway")]
-use crate::task::{output_units, wire::usage::UsageFinder};
+use crate::task::{output_units, wire::openai::Endpoint, wire::usage::UsageFinder};
 
 /// What a piece tells of the work behind it.
 struct Told {
@@ -66,12 +66,6 @@ impl<T, F: FnMut(&T) -> Told + Unpin> Stream for Held<T, F> {
     }
 }
 
-/// The cost of text by what was used: input + 2 × output tokens, the unit its prediction was made in.
-pub(crate) fn text_cost(usage: Usage) -> Option<Cost> {
-    let (input, output) = (usage.input_tokens?, usage.output_tokens?);
-    Some(Cost::new(input.saturating_add(output.saturating_mul(2))))
-}
-
 /// Holds the slot of a task that is streamed until it ends.
 pub(crate) fn hold<T: Streams>(inner: Pieces<T::Piece>, settling: Settling) -> Pieces<T::Piece> {
     let read =
@@ -79,14 +73,39 @@ pub(crate) fn hold<T: Streams>(inner: Pieces<T::Piece>, settling: Settling) -> P
     Box::pin(Held { inner, settling: Some(settling), read })
 }
 
-/// Holds the slot of a chat that is streamed verbatim until it ends; what it used is read as it passes.
+/// Holds the slot of an answer that is streamed verbatim until it ends; what it used is read as it passes.
 #[cfg(feature = "gateway")]
-pub(crate) fn hold_chat(inner: Pieces<Bytes>, settling: Settling) -> Pieces<Bytes> {
+pub(crate) fn hold_verbatim(inner: Pieces<Bytes>, settling: Settling, endpoint: Endpoint) -> Pieces<Bytes> {
     let mut finder = UsageFinder::default();
-    let read = move |chunk: &Bytes| {
-        let usage = finder.push(chunk);
-        // Providers send an event for each token, or for a few.
-        Told { units: output_units(finder.take_events()), end: usage.map(|usage| (usage, text_cost(usage))) }
-    };
+    let read = move |chunk: &Bytes| told(&mut finder, endpoint, chunk);
     Box::pin(Held { inner, settling: Some(settling), read })
+}
+
+#[cfg(feature = "gateway")]
+fn told(finder: &mut UsageFinder, endpoint: Endpoint, chunk: &[u8]) -> Told {
+    let usage = finder.push(chunk);
+    let events = finder.take_events();
+    // Providers of text send an event for each token, or for a few.
+    let units = if endpoint.is_text() { output_units(events) } else { 0 };
+    Told { units, end: usage.map(|usage| (usage, endpoint.cost(usage))) }
+}
+
+#[cfg(all(test, feature = "gateway"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_not_charged_by_the_token() {
+        let chunk = b"event: image_generation.completed\ndata: {\"b64_json\":\"AA==\",\
+            \"usage\":{\"input_tokens\":50,\"output_tokens\":4160}}\n\n";
+        let read = |endpoint| {
+            let Told { units, end } = told(&mut UsageFinder::default(), endpoint, chunk);
+            let (usage, cost) = end.expect("it tells what it used");
+            assert_eq!((usage.input_tokens, usage.output_tokens), (Some(50), Some(4160)));
+            (units, cost)
+        };
+        assert_eq!(read(Endpoint::Chat), (2, Some(Cost::new(50 + 2 * 4160))));
+        // Their prediction is in another unit, and stands.
+        assert_eq!((read(Endpoint::Images), read(Endpoint::Edits)), ((0, None), (0, None)));
+    }
 }

@@ -1,7 +1,6 @@
 //! Tasks whose result can be had piece by piece.
 
 use super::provider::{Pieces, Reply};
-use super::stream::text_cost;
 use crate::core::cost::Cost;
 use crate::task::{Task, TextDelta, TextInference, Usage, Work};
 
@@ -114,7 +113,7 @@ impl Streams for TextInference {
     }
 
     fn spent(usage: Usage) -> Option<Cost> {
-        text_cost(usage)
+        usage.text_cost()
     }
 }
 

@@ -20,7 +20,7 @@ use crate::actor::clock::unix_time;
 use crate::actor::handle::Settling;
 use crate::actor::provider::Reply;
 use crate::actor::run::{Receipt, Spec};
-use crate::actor::stream::{hold, hold_chat};
+use crate::actor::stream::{hold, hold_verbatim};
 use crate::task::wire::openai::{self, Endpoint, Label};
 use crate::task::wire::responses;
 use crate::task::wire::runware::{self, RunwareTask};
@@ -113,6 +113,8 @@ fn event(value: &Value) -> String {
 /// Writes what a provider streams as events of one dialect.
 struct Writer {
     created: u64,
+    /// Whose events a provider may send that are passed on as they are.
+    endpoint: Endpoint,
     keeper: Option<Keeper>,
     dialect: Dialect,
 }
@@ -148,7 +150,11 @@ impl Writer {
             }
             Wire::Runware(task) => Dialect::Runware(task.clone()),
         };
-        Self { created: unix_time(), keeper, dialect }
+        let endpoint = match wire {
+            Wire::OpenAi(request) => request.endpoint,
+            Wire::Runware(_) => Endpoint::Chat,
+        };
+        Self { created: unix_time(), endpoint, keeper, dialect }
     }
 
     /// Writes what comes before the first piece.
@@ -214,7 +220,7 @@ impl Writer {
     fn events(mut self, reply: Reply, settling: Settling) -> Events {
         match reply {
             // A break shows as an event: bytes that just end would look like an answer that is complete.
-            Reply::Stream(chunks) => hold_chat(chunks, settling)
+            Reply::Stream(chunks) => hold_verbatim(chunks, settling, self.endpoint)
                 .flat_map(move |chunk| match chunk {
                     Ok(chunk) => {
                         if let Some(keeper) = &mut self.keeper {

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 
 use super::{Failure, Outcome};
-use crate::actor::stream::text_cost;
 use crate::core::cost::Cost;
 use crate::task::wire::Malformed;
 use crate::task::wire::sse::Events;
@@ -68,7 +67,7 @@ pub(super) fn actual_cost(work: &Work, product: &Product) -> Option<Cost> {
         (Work::Image(task), Product::Image(result)) => (task.count, result.images.len()),
         (Work::Video(task), Product::Video(result)) => (task.count, result.videos.len()),
         (Work::Audio(task), Product::Audio(result)) => (task.count, result.audios.len()),
-        (Work::Text(_), Product::Text(result)) => return text_cost(result.usage),
+        (Work::Text(_), Product::Text(result)) => return result.usage.text_cost(),
         (Work::Embedding(_), Product::Embedding(result)) => return result.usage.input_tokens.map(Cost::new),
         _ => return None,
     };

@@ -11,9 +11,7 @@ use super::common::{actual_cost, deltas, unreadable};
 use super::headers::hints;
 use super::http::{Http, chunks, secret_header};
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream, read_work};
-use crate::actor::stream::text_cost;
 use crate::config::Endpoint;
-use crate::core::cost::Cost;
 use crate::task::wire::openai::{self, OpenAiRequest};
 use crate::task::wire::{Malformed, Wire, edits};
 use crate::task::{Request, Usage, Work};
@@ -111,7 +109,7 @@ impl OpenAi {
         let body = self.read(response).await?;
         let usage = serde_json::from_slice::<WithUsage>(&body).ok().and_then(|told| told.usage);
         let usage = usage.as_ref().map(Usage::from_json).unwrap_or_default();
-        let cost = told_cost(request.endpoint, usage);
+        let cost = request.endpoint.cost(usage);
         Ok(Answer { reply: Reply::Verbatim(Upstream { status, content_type, body }), usage, cost, hints })
     }
 
@@ -165,12 +163,4 @@ fn segment(model: &str) -> String {
         byte => format!("%{byte:02X}"),
     };
     model.bytes().map(write).collect()
-}
-
-fn told_cost(endpoint: openai::Endpoint, usage: Usage) -> Option<Cost> {
-    match endpoint {
-        openai::Endpoint::Chat | openai::Endpoint::Responses => text_cost(usage),
-        openai::Endpoint::Embeddings => usage.input_tokens.map(Cost::new),
-        openai::Endpoint::Images | openai::Endpoint::Edits => None,
-    }
 }

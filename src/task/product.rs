@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use super::text::output_units;
 use super::{AudioResult, EmbeddingResult, ImageResult, RawResult, TextResult, VideoResult};
+use crate::core::cost::Cost;
 
 /// What a generation used, as far as the provider said.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -25,6 +27,11 @@ impl Usage {
             output_tokens: read(["completion_tokens", "output_tokens", "completionTokens"]),
             dollars: None,
         }
+    }
+
+    /// Returns what text cost that used so much, in the unit of its prediction: input + 2 × output tokens.
+    pub(crate) fn text_cost(self) -> Option<Cost> {
+        Some(Cost::new(self.input_tokens?.saturating_add(output_units(self.output_tokens?))))
     }
 }
 

@@ -51,6 +51,22 @@ impl Endpoint {
         }
     }
 
+    /// Says whether it answers in text, of which a stream sends about an event per token.
+    #[cfg(feature = "gateway")]
+    pub(crate) const fn is_text(self) -> bool {
+        matches!(self, Self::Chat | Self::Responses)
+    }
+
+    /// Returns what a generation cost that used so much, in the unit of its prediction; nothing where tokens do not tell.
+    #[cfg(any(feature = "gateway", feature = "client"))]
+    pub(crate) fn cost(self, usage: Usage) -> Option<Cost> {
+        match self {
+            Self::Chat | Self::Responses => usage.text_cost(),
+            Self::Embeddings => usage.input_tokens.map(Cost::new),
+            Self::Images | Self::Edits => None,
+        }
+    }
+
     /// Returns the field without which there is nothing to generate from.
     const fn input(self) -> &'static str {
         match self {
