@@ -1,6 +1,7 @@
 //! What the commands say of input that is wrong: which, why, and what to do; with status 2, before any work.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 /// Runs `fairflow` with an empty standard input; returns its status and what it complained of.
@@ -28,4 +29,24 @@ fn wrong_input_is_named_with_its_remedy() {
         assert_eq!(status, Some(2), "{arguments:?} said {said}");
         assert!(named.iter().all(|part| said.contains(part)), "{arguments:?} said {said}");
     }
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_nothing() {
+    let (closed, output) = std::io::pipe().unwrap();
+    drop(closed);
+    let mut listing = Command::new(env!("CARGO_BIN_EXE_fairflow"));
+    let status = listing.args(["simulate", "--list"]).stdout(output.try_clone().unwrap()).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_fairflow"));
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).env("RUST_LOG", "info");
+    let mut serve = serve.stdout(output).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(serve.stderr.take().unwrap()).lines();
+    let ports = log.by_ref().map_while(Result::ok).filter(|line| line.contains("listening on")).take(2).count();
+    assert_eq!(ports, 2, "it serves");
+    // Its addresses were printed before the servers began; it has survived that, and drains.
+    let killed = Command::new("kill").arg(serve.id().to_string()).status().unwrap();
+    let rest: Vec<_> = log.map_while(Result::ok).collect();
+    assert_eq!((killed.success(), serve.wait().unwrap().code()), (true, Some(0)), "{rest:#?}");
 }

@@ -23,7 +23,7 @@ impl Source {
 pub(super) fn main(file: &Path) -> ExitCode {
     match Config::from_path(file).and_then(|config| config.validate()) {
         Ok(settings) => {
-            print!("{}: {}", file.display(), summary(&settings));
+            say!("{}: {}", file.display(), summary(&settings).trim_end());
             ExitCode::SUCCESS
         }
         Err(error @ ConfigError::Unreadable { .. }) => {

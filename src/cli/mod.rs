@@ -2,6 +2,11 @@
 //!
 //! Exit status is 0, 1 where the command failed, and 2 for usage or configuration.
 
+/// Prints a line. That nobody reads it any more (a closed pipe) does not end what was asked for.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::cli::write(format_args!($($text)*)) };
+}
+
 mod check;
 mod format;
 mod page;
@@ -10,7 +15,7 @@ pub mod replay;
 mod serve;
 mod simulate;
 
-use std::io::BufRead;
+use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -54,11 +59,15 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn write(line: std::fmt::Arguments<'_>) {
+    drop(writeln!(std::io::stdout(), "{line}"));
+}
+
 fn hash_key() -> ExitCode {
     let mut key = String::new();
     match std::io::stdin().lock().read_line(&mut key) {
         Ok(_) if !key.trim().is_empty() => {
-            println!("{}", KeyHash::of(key.trim()));
+            say!("{}", KeyHash::of(key.trim()));
             ExitCode::SUCCESS
         }
         Ok(_) => {

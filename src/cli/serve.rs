@@ -47,10 +47,10 @@ pub(super) fn main(options: &Options) -> ExitCode {
     };
     let outcome =
         actix_web::rt::System::new().block_on(gateway::serve(config, options.config.clone(), |public, admin| {
-            println!("gateway   http://{public}/v1");
-            println!("dashboard http://{admin}/");
-            println!("try       curl http://{public}/v1/chat/completions -H 'content-type: application/json'{key} \\");
-            println!(
+            say!("gateway   http://{public}/v1");
+            say!("dashboard http://{admin}/");
+            say!("try       curl http://{public}/v1/chat/completions -H 'content-type: application/json'{key} \\");
+            say!(
                 "            -d '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"hello\"}}]}}'"
             );
         }));

@@ -98,9 +98,9 @@ fn run(options: &Options, trace: &trace::Trace, ask: &Ask, path: &Path) -> Resul
         records,
         samples,
     };
-    println!("{}", summary::text_table(&summary::summarize(&replay)));
+    say!("{}", summary::text_table(&summary::summarize(&replay)));
     std::fs::write(path, report::html(&replay)?)?;
-    println!("report: {}", path.display());
+    say!("report: {}", path.display());
     Ok(())
 }
 

@@ -77,7 +77,7 @@ fn list() -> ExitCode {
     match library::all() {
         Ok(scenarios) => {
             for scenario in scenarios {
-                println!("{:16} {}", scenario.name, scenario.about);
+                say!("{:16} {}", scenario.name, scenario.about);
             }
             ExitCode::SUCCESS
         }
@@ -117,11 +117,11 @@ fn run(options: &Options, scenarios: &[Scenario], path: &Path) -> Result<bool, P
     let controllers = if options.compare { Controller::ALL.as_slice() } else { &[Controller::Fairflow] };
     let results = play::play(scenarios, controllers, options.seed, options.seeds);
     for result in &results {
-        println!("{}", table::text(result));
+        say!("{}", table::text(result));
     }
     let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
     std::fs::write(path, report::html(&results, &format!("fairflow {command}"), options.seed, options.seeds)?)?;
-    println!("report: {}", path.display());
+    say!("report: {}", path.display());
     if options.svg {
         for result in &results {
             for (name, svg) in plots::files(result)? {
