@@ -84,7 +84,7 @@ pub enum Error {
     },
     /// The provider took the request and did not answer in time; retries are used up. Come back later, ask for less, or
     /// allow a longer `timeout`. The provider may have done the work all the same.
-    #[error("the provider did not answer within the attempt's timeout, {attempts} times")]
+    #[error("the provider did not answer within the attempt's timeout, {attempts} times; come back later or ask for less")]
     UpstreamTimeout {
         /// Attempts made.
         attempts: u32,
@@ -98,10 +98,10 @@ pub enum Error {
     #[error("the provider refused the request: {0}")]
     Rejected(#[source] Box<Failure>),
     /// The moment by which the caller wanted its answer has passed; allow more time.
-    #[error("the answer was not there by the deadline asked for")]
+    #[error("the answer was not there by the deadline asked for; allow more time")]
     DeadlineExceeded,
     /// The engine was stopped while the request was with it; start another.
-    #[error("the scheduler has stopped")]
+    #[error("the scheduler has stopped; send the request again")]
     Stopped,
     /// A fault in the scheduler, in a provider adapter or in a closure; a bug to be reported to whoever wrote it.
     #[error("internal error: {0}")]

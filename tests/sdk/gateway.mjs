@@ -28,6 +28,12 @@ export class Gateway {
     return gateway
   }
 
+  /** Posts to the admin port: `order('drain')`, `order('models/NAME', { action: 'pause' })`. */
+  async order(path, what = {}) {
+    const answer = await fetch(`${this.admin}admin/${path}`, { method: 'POST', body: JSON.stringify(what) })
+    if (!answer.ok) throw new Error(await answer.text())
+  }
+
   /** Begins a drain and waits for its end; returns the exit status. */
   async stop() {
     if (this.process.exitCode === null && this.process.signalCode === null) {

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -25,6 +26,12 @@ class Gateway:
         arguments = ["--config", self.file.name] if config else ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
         self.process = subprocess.Popen([BINARY, "serve", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.url = self.process.stdout.readline().split()[1]
+        self.admin = self.process.stdout.readline().split()[1].removesuffix("/metrics") + "/admin"
+
+    def order(self, path, **what):
+        """Posts to the admin port: `order("drain")`, `order("models/NAME", action="pause")`."""
+        with urllib.request.urlopen(f"{self.admin}/{path}", json.dumps(what).encode(), 10) as answer:
+            return json.load(answer)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

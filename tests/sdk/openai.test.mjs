@@ -94,3 +94,65 @@ test('errors', async () => {
   await assert.rejects(create({ model: 'sim:full@1' }), OpenAI.RateLimitError)
   hanging.forEach((controller) => controller.abort())
 })
+
+/** Expects a refusal as the package words it. */
+async function refused(promise, kind, status, code, says) {
+  const error = await promise.then(() => assert.fail('served'), (error) => error)
+  assert.deepEqual([error.constructor.name, error.status, error.code], [kind.name, status, code], String(error))
+  assert.match(error.message, says)
+  assert.ok(error.requestID)
+  return error.headers
+}
+
+test('each status says what to do', async () => {
+  const create = (more, options) => client.chat.completions.create({ model: 'sim:text@1', messages, ...more }, options)
+  const stranger = client.withOptions({ apiKey: 'wrong' }).chat.completions.create({ model: 'sim:text@1', messages })
+  await refused(stranger, OpenAI.AuthenticationError, 401, 'invalid_api_key', /authorization: Bearer KEY/)
+  await refused(create({ max_tokens: -1 }), OpenAI.BadRequestError, 400, 'invalid_request', /max_tokens.*must be/)
+  const model = 'sim:paused-text@1'
+  await near.order(`models/${model}`, { action: 'pause' })
+  for (const stream of [false, true]) {
+    const late = await refused(create({ model: 'sim:hang@1', stream }), OpenAI.InternalServerError, 504, 'upstream_timeout', /ask for less/)
+    assert.equal(late.get('retry-after'), null)
+    const waited = create({ model, stream }, { headers: { 'x-fairflow-max-wait': '300' } })
+    const headers = await refused(waited, OpenAI.InternalServerError, 504, 'queue_timeout', /retry in/)
+    assert.ok(Number(headers.get('retry-after')) >= 1)
+  }
+  await near.order(`models/${model}`, { action: 'resume' })
+})
+
+test('its own retry waits as long as it is told', async () => {
+  const model = 'sim:paused-text@1'
+  await near.order(`models/${model}`, { action: 'pause' })
+  const waiting = client.chat.completions.create({ model, messages })
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  const sent = [], told = []
+  const watched = async (...call) => {
+    sent.push(performance.now())
+    const answer = await fetch(...call)
+    told.push(Number(answer.headers.get('retry-after-ms')))
+    return answer
+  }
+  const patient = client.withOptions({ maxRetries: 1, fetch: watched })
+  await refused(patient.chat.completions.create({ model, messages }), OpenAI.RateLimitError, 429, 'queue_full', /retry in/)
+  await near.order(`models/${model}`, { action: 'resume' })
+  assert.ok((await waiting).choices)
+  assert.equal(sent.length, 2)
+  // By itself it would wait half a second at most.
+  assert.ok(told[0] > 600 && sent[1] - sent[0] >= told[0] - 1, `${told} ${sent}`)
+})
+
+test('a drain under load loses nothing in silence', async () => {
+  const [farther, nearer] = await inARow()
+  const draining = client.withOptions({ baseURL: nearer.url })
+  const image = () => draining.images.generate({ model: 'sim:slow@1', prompt: 'a red fox' }).catch((error) => error)
+  const answers = Promise.all(Array.from({ length: 80 }, image))
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  const stopped = nearer.stop()
+  const refusals = (await answers).filter((answer) => !answer.data)
+  // What its five seconds do not suffice for is sent away.
+  assert.ok(refusals.length > 0 && refusals.length < 72, String(refusals.length))
+  for (const error of refusals) assert.deepEqual([error.constructor.name, error.status, error.code], ['InternalServerError', 503, 'no_capacity'])
+  assert.equal(await stopped, 0)
+  await farther.stop()
+})

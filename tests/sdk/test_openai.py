@@ -8,6 +8,7 @@ import base64
 import concurrent.futures
 import io
 import struct
+import time
 import unittest
 
 import openai
@@ -17,6 +18,7 @@ from gateway import KEY, SIM, Gateway, Studio, hash_of
 NEAR = """
 [server]
 auth = "keys"
+drain_timeout = "1500ms"
 [providers.oai]
 kind = "openai"
 base_url = "{url}"
@@ -52,6 +54,19 @@ retry = {{ max_attempts = 2, base = "50ms", max = "100ms" }}
 routes = [{{ provider = "oai", model = "sim-text" }}]
 queue = {{ capacity = 1 }}
 window = {{ min = 1, max = 1, initial = 1 }}
+[providers.hang]
+kind = "sim"
+sim = {{ hang = 1.0 }}
+[models.hang]
+routes = [{{ provider = "hang" }}]
+timeout = "300ms"
+retry = {{ max_attempts = 1 }}
+[models.paused]
+routes = [{{ provider = "oai", model = "sim-text" }}]
+queue = {{ capacity = 1 }}
+[models.slow]
+routes = [{{ provider = "oai", model = "slow-image" }}]
+window = {{ min = 8, max = 8, initial = 8 }}
 [tiers.some]
 max_in_flight = 32
 max_queued = 32
@@ -331,12 +346,112 @@ class OpenAi(unittest.TestCase):
         for error in refused:
             self.assertGreaterEqual(int(error.response.headers["retry-after"]), 1)
             self.assertEqual(error.response.headers["x-fairflow-reason"], "queue_full")
+            self.assertEqual((error.status_code, error.code), (429, "queue_full"))
+            self.assertIn("retry in", str(error))
 
     def test_the_sdks_own_retries_get_through_a_full_queue(self):
         patient = self.client.with_options(max_retries=5)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             calls = pool.map(lambda _: patient.chat.completions.create(model="full", messages=self.messages()), range(4))
             self.assertEqual(len([answer for answer in calls if answer.choices]), 4)
+
+    def refused(self, kind, status, code, client=None, **more):
+        with self.assertRaises(kind) as caught:
+            (client or self.client).chat.completions.create(messages=self.messages(), **more)
+        error = caught.exception
+        self.assertEqual((type(error), error.status_code, error.code), (kind, status, code))
+        self.assertTrue(error.request_id)
+        return error, error.response.headers
+
+    def test_each_status_says_what_to_do(self):
+        stranger = self.client.with_options(api_key="wrong")
+        error, _ = self.refused(openai.AuthenticationError, 401, "invalid_api_key", stranger, model="chat-oai")
+        self.assertIn("authorization: Bearer KEY", str(error))
+        error, _ = self.refused(openai.BadRequestError, 400, "invalid_request", model="chat-oai", max_tokens=-1)
+        self.assertRegex(str(error), "max_tokens.*must be")
+        for stream in (False, True):
+            with self.subTest(stream=stream):
+                error, headers = self.refused(
+                    openai.InternalServerError, 504, "upstream_timeout", model="hang", stream=stream
+                )
+                self.assertIn("ask for less", str(error))
+                self.assertNotIn("retry-after", headers)
+
+    def test_what_waits_too_long_and_what_finds_it_full(self):
+        self.near.order("models/paused", action="pause")
+        self.addCleanup(self.near.order, "models/paused", action="resume")
+        for stream in (False, True):
+            with self.subTest(stream=stream):
+                error, headers = self.refused(
+                    openai.InternalServerError, 504, "queue_timeout", model="paused", stream=stream,
+                    extra_headers={"x-fairflow-max-wait": "300"},
+                )
+                self.assertIn("retry in", str(error))
+                self.assertGreaterEqual(int(headers["retry-after"]), 1)
+
+    def test_the_sdks_own_retry_waits_as_long_as_it_is_told(self):
+        self.near.order("models/paused", action="pause")
+        self.addCleanup(self.near.order, "models/paused", action="resume")
+        sent, told = [], []
+        hooks = {"request": [lambda _: sent.append(time.monotonic())], "response": [lambda answer: told.append(answer.headers)]}
+        with openai.DefaultHttpxClient(event_hooks=hooks) as http, concurrent.futures.ThreadPoolExecutor() as pool:
+            waiting = pool.submit(
+                self.client.chat.completions.create,
+                model="paused", messages=self.messages(), extra_headers={"x-fairflow-max-wait": "15000"},
+            )
+            time.sleep(0.5)
+            patient = self.client.with_options(max_retries=1, http_client=http)
+            self.refused(openai.RateLimitError, 429, "queue_full", patient, model="paused")
+            self.near.order("models/paused", action="resume")
+            self.assertTrue(waiting.result().choices)
+        self.assertEqual(len(sent), 2)
+        wait = int(told[0]["retry-after-ms"]) / 1000
+        # By itself it would wait half a second at most.
+        self.assertGreater(wait, 0.6)
+        self.assertGreaterEqual(sent[1] - sent[0], wait)
+
+
+class Drain(unittest.TestCase):
+    def setUp(self):
+        self.far = Gateway(SIM)
+        self.addCleanup(self.far.stop)
+        nowhere = "http://127.0.0.1:9"
+        self.near = Gateway(NEAR.format(url=self.far.url, hash=hash_of(KEY), beta=hash_of(BETA), studio=nowhere))
+        self.addCleanup(self.near.stop)
+        self.client = openai.OpenAI(base_url=self.near.url, api_key=BETA, timeout=20, max_retries=0)
+
+    def image(self, _=None):
+        try:
+            return self.client.images.generate(model="slow", prompt="a red fox")
+        except openai.OpenAIError as error:
+            return error
+
+    def test_what_comes_in_a_drain_is_told_to_come_back(self):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            under_way = pool.submit(self.image)
+            time.sleep(0.3)
+            self.near.order("drain")
+            error = self.image()
+            self.assertIsInstance(error, openai.InternalServerError)
+            self.assertEqual((error.status_code, error.code), (503, "no_capacity"))
+            self.assertIn("retry in", str(error))
+            self.assertGreaterEqual(int(error.response.headers["retry-after"]), 1)
+            self.assertTrue(under_way.result().data)
+
+    def test_a_drain_under_load_loses_nothing_in_silence(self):
+        with concurrent.futures.ThreadPoolExecutor(40) as pool:
+            answers = pool.map(self.image, range(40))
+            time.sleep(0.5)
+            self.near.process.terminate()
+            answers = list(answers)
+        refused = [answer for answer in answers if isinstance(answer, Exception)]
+        # The eight that run when its time is up are finished too; those that wait are sent away.
+        self.assertGreaterEqual(len(answers) - len(refused), 16)
+        self.assertTrue(refused)
+        for error in refused:
+            self.assertIsInstance(error, openai.InternalServerError)
+            self.assertEqual((error.status_code, error.code), (503, "no_capacity"))
+        self.assertEqual(self.near.process.wait(10), 0)
 
 
 if __name__ == "__main__":
