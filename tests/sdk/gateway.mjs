@@ -34,6 +34,13 @@ export class Gateway {
     if (!answer.ok) throw new Error(await answer.text())
   }
 
+  /** Returns how many requests of a model were served. */
+  async counted(model) {
+    const lines = (await (await fetch(`${this.admin}metrics`)).text()).split('\n')
+    const served = lines.filter((line) => line.startsWith('fairflow_requests_total') && line.includes(`model="${model}"`))
+    return served.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
+  }
+
   /** Begins a drain and waits for its end; returns the exit status. */
   async stop() {
     if (this.process.exitCode === null && this.process.signalCode === null) {
@@ -58,11 +65,13 @@ export async function inARow() {
 /** A connection to a gateway that can be cut. */
 export class Cable {
   sockets = new Set()
+  connections = 0
 
   static async lay(url) {
     const cable = new Cable()
     const { hostname, port } = new URL(url)
     cable.server = net.createServer((near) => {
+      cable.connections += 1
       const far = net.connect(port, hostname)
       for (const [one, other] of [[near, far], [far, near]]) {
         cable.sockets.add(one)

@@ -26,12 +26,19 @@ class Gateway:
         arguments = ["--config", self.file.name] if config else ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
         self.process = subprocess.Popen([BINARY, "serve", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.url = self.process.stdout.readline().split()[1]
-        self.admin = self.process.stdout.readline().split()[1].removesuffix("/metrics") + "/admin"
+        self.admin = self.process.stdout.readline().split()[1]
 
     def order(self, path, **what):
         """Posts to the admin port: `order("drain")`, `order("models/NAME", action="pause")`."""
-        with urllib.request.urlopen(f"{self.admin}/{path}", json.dumps(what).encode(), 10) as answer:
+        with urllib.request.urlopen(f"{self.admin}admin/{path}", json.dumps(what).encode(), 10) as answer:
             return json.load(answer)
+
+    def counted(self, model):
+        """Returns how many requests of a model were served."""
+        with urllib.request.urlopen(f"{self.admin}metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        served = [line.split()[-1] for line in lines if line.startswith("fairflow_requests_total") and f'model="{model}"' in line]
+        return int(sum(map(float, served)))
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -56,8 +63,11 @@ def hash_of(key):
 def in_a_row():
     """Starts a gateway that simulates, and one in front of it."""
     far = Gateway(SIM)
-    near = Gateway((HERE / "near.toml").read_text().replace("URL", far.url).replace("HASH", hash_of(KEY)))
-    return far, near
+    return far, in_front_of(far)
+
+
+def in_front_of(far):
+    return Gateway((HERE / "near.toml").read_text().replace("URL", far.url).replace("HASH", hash_of(KEY)))
 
 
 class Studio:
@@ -109,6 +119,7 @@ class Cable:
     def __init__(self, url):
         self.host, self.port = url.split("/")[2].split(":")
         self.writers = []
+        self.connections = 0
 
     async def __aenter__(self):
         self.server = await asyncio.start_server(self.connected, "127.0.0.1", 0)
@@ -120,6 +131,7 @@ class Cable:
         self.server.close()
 
     async def connected(self, reader, writer):
+        self.connections += 1
         far_reader, far_writer = await asyncio.open_connection(self.host, self.port)
         self.writers += [writer, far_writer]
 

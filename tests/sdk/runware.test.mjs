@@ -114,7 +114,46 @@ test('a connection that drops loses nothing', async () => {
   cable.cut()
   const answers = await under_way
   assert.equal(answers.length, 3)
+  assert.equal(cable.connections, 2)
+  // Each was scheduled and done once, so it was charged once.
+  assert.deepEqual([await near.counted('sim:slow@1'), await far.counted('slow-image')], [3, 3])
   cable.close()
+})
+
+test('each status says what to do', async () => {
+  const client = connect()
+  await near.order('models/sim:paused@1', { action: 'pause' })
+  const expect = async (payload, status, code, says) => {
+    const error = await client.imageInference(payload).then(() => assert.fail('served'), (error) => error)
+    const told = (Array.isArray(error) ? error[0] : error).error ?? error
+    assert.deepEqual([told.status, told.code], [status, code], JSON.stringify(error))
+    assert.match(told.message, says)
+    return told
+  }
+  await expect(image('sim:image@1', { steps: -1 }), 400, 'invalidParameter', /steps.*must be/)
+  assert.equal((await expect(image('sim:hang@1'), 504, 'providerTimeout', /ask for less/)).retryAfter, undefined)
+  const waiting = expect(image('sim:paused@1'), 504, 'queueTimeout', /without being dispatched; retry in/)
+  await sleep(400)
+  assert.ok((await expect(image('sim:paused@1'), 429, 'rateLimitExceeded', /full; retry in/)).retryAfter >= 1)
+  await waiting
+  const under_way = client.imageInference(image('sim:slow@1', { numberResults: 4 }))
+  await sleep(300)
+  await near.order('drain')
+  assert.ok((await expect(image(), 503, 'serviceUnavailable', /retry in/)).retryAfter >= 1)
+  assert.equal((await under_way).length, 4)
+})
+
+test('a drain under load loses nothing in silence', async () => {
+  const client = connect()
+  const run = () => within(client.imageInference(image('sim:slow@1'))).catch((error) => error)
+  const answers = Promise.all(Array.from({ length: 80 }, run))
+  await sleep(800)
+  const stopped = near.stop()
+  const refusals = (await answers).filter((answer) => !answer[0]?.imageURL)
+  // What its five seconds do not suffice for is sent away.
+  assert.ok(refusals.length > 0 && refusals.length < 72, String(refusals.length))
+  for (const error of refusals) assert.equal(code(error), 'serviceUnavailable', JSON.stringify(error))
+  assert.equal(await stopped, 0)
 })
 
 test('a drain finishes what is under way', async () => {

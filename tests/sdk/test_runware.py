@@ -190,6 +190,51 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
             cable.cut()
             answers = await asyncio.wait_for(asyncio.gather(*tasks), 40)
             self.assertEqual(len({images[0].imageUUID for images in answers}), 4)
+            self.assertEqual(cable.connections, 2)
+            # Each was scheduled and done once, so it was charged once.
+            self.assertEqual((self.near.counted("sim:slow@1"), self.far.counted("slow-image")), (4, 4))
+
+    async def test_each_status_says_what_to_do(self):
+        client = await self.connect()
+        self.near.order("models/sim:paused@1", action="pause")
+
+        async def expect(model, code, says, **more):
+            with self.assertRaises(Exception) as caught:
+                await asyncio.wait_for(client.imageInference(requestImage=image(model, **more)), 20)
+            self.assertIsInstance(caught.exception, utils.RunwareAPIError)
+            told = caught.exception.error_data
+            self.assertEqual((caught.exception.code, bool(told["taskUUID"])), (code, True))
+            self.assertRegex(told["message"], says)
+            return told
+
+        await expect("sim:image@1", "invalidParameter", "steps.*must be", steps=-1)
+        late = await expect("sim:hang@1", "providerTimeout", "ask for less")
+        self.assertEqual((late["status"], "retryAfter" in late), (504, False))
+        waiting = asyncio.ensure_future(expect("sim:paused@1", "queueTimeout", "without being dispatched; retry in"))
+        await asyncio.sleep(0.3)
+        full = await expect("sim:paused@1", "rateLimitExceeded", "full; retry in")
+        self.assertEqual((full["status"], full["retryAfter"] >= 1), (429, True))
+        self.assertEqual((await waiting)["status"], 504)
+        under_way = asyncio.ensure_future(client.imageInference(requestImage=image("sim:slow@1", numberResults=4)))
+        await asyncio.sleep(0.3)
+        self.near.order("drain")
+        sent_away = await expect("sim:image@1", "serviceUnavailable", "retry in")
+        self.assertEqual((sent_away["status"], sent_away["retryAfter"] >= 1), (503, True))
+        self.assertEqual(len(await under_way), 4)
+
+    async def test_a_drain_under_load_loses_nothing_in_silence(self):
+        client = await self.connect()
+        run = lambda: asyncio.wait_for(client.imageInference(requestImage=image("sim:slow@1")), 30)
+        tasks = [asyncio.ensure_future(run()) for _ in range(80)]
+        await asyncio.sleep(0.5)
+        self.near.process.terminate()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, BaseException)]
+        # What its five seconds do not suffice for is sent away.
+        self.assertTrue(0 < len(refused) < 72, len(refused))
+        for error in refused:
+            self.assertEqual(getattr(error, "code", None), "serviceUnavailable", repr(error))
+        self.assertEqual(await asyncio.to_thread(self.near.process.wait, 10), 0)
 
     async def test_a_drain_finishes_what_is_under_way(self):
         client = await self.connect()

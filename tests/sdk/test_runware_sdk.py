@@ -6,7 +6,7 @@ import unittest
 from runware import Runware
 from runware.errors import RunwareError
 
-from gateway import KEY, Cable, in_a_row
+from gateway import KEY, Cable, in_a_row, in_front_of
 
 
 def image(model="sim:image@1", **more):
@@ -126,6 +126,54 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
                 await asyncio.gather(*hanging, return_exceptions=True)
                 await client.close()
 
+    async def test_each_status_says_what_to_do(self):
+        self.near.order("models/sim:paused@1", action="pause")
+        for transport in ("rest", "websocket"):
+            with self.subTest(transport):
+                client = self.client(transport)
+
+                async def expect(task, code, status, parameter, says, client=client):
+                    error = await self.refused(client, {"deliveryMethod": "sync", **task})
+                    # Only over REST there is a status.
+                    told = (error.code, error.status_code, error.parameter or None)
+                    self.assertEqual(told, (code, status if transport == "rest" else None, parameter))
+                    self.assertRegex(error.message, says)
+
+                stranger = self.client(transport, key="wrong-key-of-nobody")
+                # Over the socket the package itself drops what is at fault.
+                at_fault = "apiKey" if transport == "rest" else None
+                await expect(image(), "auth", 401, at_fault, "API key", client=stranger)
+                await expect(image(steps=-1), "validation", 400, "steps", "must be")
+                await expect(image("sim:hang@1"), "timeout", 504, None, "ask for less")
+                waiting = asyncio.ensure_future(self.refused(client, image("sim:paused@1", deliveryMethod="sync")))
+                await asyncio.sleep(0.3)
+                await expect(image("sim:paused@1"), "rateLimit", 429, None, "full; retry in")
+                late = await waiting
+                self.assertEqual((late.code, late.retryable), ("timeout", True))
+                self.assertRegex(late.message, "without being dispatched; retry in")
+        # One under way holds the drain open.
+        rest, socket = self.client("rest"), self.client("websocket")
+        under_way = asyncio.ensure_future(rest.run(image("sim:slow@1", numberResults=4, deliveryMethod="sync")))
+        await asyncio.wait_for(socket.run(image(deliveryMethod="sync")), 20)
+        self.near.order("drain")
+        error = await self.refused(rest, image(deliveryMethod="sync"))
+        self.assertEqual((error.code, error.status_code, error.retryable), ("serverError", 503, True))
+        self.assertRegex(error.message, "retry in")
+        self.assertEqual(len(await under_way), 4)
+
+    async def test_its_own_retry_gets_through(self):
+        self.near.order("models/sim:paused@1", action="pause")
+        client = Runware(api_key=KEY, transport="rest", http_base_url=self.near.url, max_retries=4)
+        self.addAsyncCleanup(client.close)
+        task = image("sim:paused@1", deliveryMethod="sync")
+        first = asyncio.ensure_future(client.run(task))
+        await asyncio.sleep(0.3)
+        second = asyncio.ensure_future(client.run(task))
+        await asyncio.sleep(0.3)
+        self.near.order("models/sim:paused@1", action="resume")
+        (one,), (other,) = await asyncio.wait_for(asyncio.gather(first, second), 30)
+        self.assertNotEqual(one["imageUUID"], other["imageUUID"])
+
     async def test_a_session_is_resumed(self):
         async with Cable(self.near.url) as cable:
             client = self.client("websocket", socket=cable.url)
@@ -135,6 +183,30 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
             cable.cut()
             answers = await asyncio.wait_for(asyncio.gather(*tasks), 40)
             self.assertEqual(len({images[0]["imageUUID"] for images in answers}), 4)
+            self.assertEqual(cable.connections, 2)
+            # Each was scheduled and done once, so it was charged once.
+            self.assertEqual((self.near.counted("sim:slow@1"), self.far.counted("slow-image")), (4, 4))
+
+    async def test_a_drain_under_load_loses_nothing_in_silence(self):
+        for transport in ("rest", "websocket"):
+            with self.subTest(transport):
+                client = self.client(transport)
+                run = lambda: asyncio.wait_for(client.run(image("sim:slow@1", deliveryMethod="sync")), 30)
+                tasks = [asyncio.ensure_future(run()) for _ in range(80)]
+                await asyncio.sleep(0.5)
+                self.near.process.terminate()
+                answers = await asyncio.gather(*tasks, return_exceptions=True)
+                refused = [answer for answer in answers if isinstance(answer, BaseException)]
+                # What its five seconds do not suffice for is sent away.
+                self.assertTrue(0 < len(refused) < 72, len(refused))
+                for error in refused:
+                    self.assertIsInstance(error, RunwareError)
+                    self.assertEqual(error.code, "serverError", error)
+                self.assertEqual(await asyncio.to_thread(self.near.process.wait, 10), 0)
+                if transport == "rest":
+                    self.near.stop()
+                    self.near = in_front_of(self.far)
+                    self.addCleanup(self.near.stop)
 
     async def test_a_drain_finishes_what_is_under_way(self):
         client = self.client("websocket")
