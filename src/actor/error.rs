@@ -84,7 +84,9 @@ pub enum Error {
     },
     /// The provider took the request and did not answer in time; retries are used up. Come back later, ask for less, or
     /// allow a longer `timeout`. The provider may have done the work all the same.
-    #[error("the provider did not answer within the attempt's timeout, {attempts} times; come back later or ask for less")]
+    #[error(
+        "the provider did not answer within the attempt's timeout, {attempts} times; come back later or ask for less"
+    )]
     UpstreamTimeout {
         /// Attempts made.
         attempts: u32,

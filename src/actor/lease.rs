@@ -236,7 +236,7 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Says that the attempt, which goes on, has cost more than it was charged for.
+    /// Says that the attempt goes on, and what it is to be charged by now.
     pub(crate) fn raise(&self, charged: Cost) {
         self.tell(Raise { key: self.key, generation: self.generation, charged });
     }

@@ -65,7 +65,7 @@ pub(crate) struct Job {
     pub(crate) waiter: Waiter,
 }
 
-/// Caller → dispatcher: an attempt goes on and has cost more than it was charged for.
+/// Caller → dispatcher: an attempt goes on, and has cost this much, which may be more than it was charged for.
 #[derive(Debug)]
 pub(crate) struct Raise {
     pub(crate) key: Key,

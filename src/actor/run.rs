@@ -271,7 +271,7 @@ impl<'a> Journey<'a> {
     /// Ends the journey with an answer whose slot is still held.
     fn keep(self, lease: Lease, charged: Cost, hints: RateHints, sent: Time) -> Slot {
         let Self { tally, admitted, live, .. } = self;
-        Slot { lease: Some(lease), charged, spent: 0, hints, tally, admitted, sent, live }
+        Slot { lease: Some(lease), charged, spent: 0, hints, tally, admitted, sent, heard: sent, live }
     }
 
     /// Opens the bill, where the tenant can pay for it, and enters the queue.

@@ -1,6 +1,7 @@
 //! The slot of an attempt that is under way, and the accounts that its end settles.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::clock::Clock;
 use super::lease::{Lease, Report};
@@ -16,6 +17,9 @@ use crate::core::pacer::RateHints;
 use crate::core::time::Time;
 use crate::task::Usage;
 
+/// How often a stream shows that it goes on; less than the grace of a lease.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+
 /// A slot that is still held: of an answer that streams, or one not accounted for yet. Dropped unsettled it counts as
 /// cancelled.
 #[derive(Debug)]
@@ -28,19 +32,27 @@ pub(crate) struct Slot {
     pub(super) tally: Tally,
     pub(super) admitted: Time,
     pub(super) sent: Time,
+    /// When the dispatcher last heard of it.
+    pub(super) heard: Time,
     pub(super) live: Live,
 }
 
 impl Slot {
-    /// Takes note of work done. Beyond what was predicted, and then for each eighth more, the charge is raised: so a
-    /// stream ten times as long as predicted sends some twenty messages.
+    /// Takes note of a piece, and of the work done for it. Beyond what was predicted, and then for each eighth more, the
+    /// charge is raised: so a stream ten times as long as predicted sends some twenty messages. One that goes on for
+    /// long shows once in [`SIGN_OF_LIFE`] that it does, or its lease would end.
     pub(crate) fn spend(&mut self, units: u64) {
         self.spent = self.spent.saturating_add(units);
         let charged = u64::from(self.charged.units());
-        if self.spent > charged + charged / 8
+        let exceeds = self.spent > charged + charged / 8;
+        let now = self.live.shared().clock.now();
+        if (exceeds || now.since(self.heard) >= SIGN_OF_LIFE)
             && let Some(lease) = &self.lease
         {
-            self.charged = Cost::new(self.spent);
+            if exceeds {
+                self.charged = Cost::new(self.spent);
+            }
+            self.heard = now;
             lease.raise(self.charged);
         }
     }

@@ -45,6 +45,14 @@ impl<T> Leases<T> {
         self.held.get_mut(key).map(|(_, value)| value)
     }
 
+    /// Puts off the end of a lease whose holder shows that it is still there.
+    pub fn renew(&mut self, key: Key, expires: Time) {
+        let Some((ends, _)) = self.held.get_mut(key) else { return };
+        self.by_expiry.remove(&(*ends, key));
+        self.by_expiry.insert((expires, key));
+        *ends = expires;
+    }
+
     /// Ends a lease and returns what it stood for; `None` when it has ended before.
     pub fn settle(&mut self, key: Key) -> Option<T> {
         let (expires, value) = self.held.remove(key)?;
@@ -85,6 +93,17 @@ mod tests {
         assert_eq!(leases.expire(Time::from_millis(5)), Some("second"));
         assert_eq!(leases.settle(second), None, "too late");
         assert_eq!((leases.settle(first), leases.settle(first)), (Some("first"), None));
+        assert!(leases.is_empty() && leases.poll_timeout().is_none());
+    }
+
+    #[test]
+    fn a_renewed_lease_ends_later_and_an_ended_one_stays_so() {
+        let mut leases = Leases::new();
+        let key = leases.issue(Time::from_millis(5), "held");
+        leases.renew(key, Time::from_millis(9));
+        assert_eq!(leases.expire(Time::from_millis(8)), None);
+        assert_eq!(leases.expire(Time::from_millis(9)), Some("held"));
+        leases.renew(key, Time::from_millis(20));
         assert!(leases.is_empty() && leases.poll_timeout().is_none());
     }
 }

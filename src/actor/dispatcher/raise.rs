@@ -1,8 +1,8 @@
-//! Attempts that go on beyond what they were charged for.
+//! Attempts that go on, perhaps beyond what they were charged for.
 
 use actix::{Context, Handler};
 
-use super::Dispatcher;
+use super::{Dispatcher, LEASE_GRACE};
 use crate::actor::messages::{Ended, Raise};
 use crate::core::cost::Cost;
 
@@ -13,12 +13,15 @@ impl Handler<Raise> for Dispatcher {
         if raise.generation != self.generation {
             return;
         }
+        // Whoever works on is there.
+        let now = self.clock.now();
+        self.leases.renew(raise.key, now + self.settings.timeout + LEASE_GRACE);
         let Some(held) = self.leases.get_mut(raise.key) else { return };
         let more = u64::from(raise.charged.units()).saturating_sub(u64::from(held.charged.units()));
         held.charged = raise.charged;
         if more > 0 && held.queue == self.queue_life {
             self.ended.push(Ended::Raised { key: held.job, more: Cost::new(more) });
         }
-        self.turn(self.clock.now(), ctx);
+        self.turn(now, ctx);
     }
 }

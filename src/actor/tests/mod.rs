@@ -1,5 +1,6 @@
 //! The actors end to end, in process: fairness, retries, crashes, cancels. Every test ends with nothing in flight.
 
+mod long_stream;
 mod overrun;
 mod pulse;
 mod reload;
