@@ -33,12 +33,13 @@ class Gateway:
         with urllib.request.urlopen(f"{self.admin}admin/{path}", json.dumps(what).encode(), 10) as answer:
             return json.load(answer)
 
-    def counted(self, model):
-        """Returns how many requests of a model were served."""
+    def counted(self, model, metric="fairflow_requests_total", **labels):
+        """Returns a metric of a model, the number of its requests without one; the sum over all other labels."""
         with urllib.request.urlopen(f"{self.admin}metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
-        served = [line.split()[-1] for line in lines if line.startswith("fairflow_requests_total") and f'model="{model}"' in line]
-        return int(sum(map(float, served)))
+        wanted = [f'{name}="{value}"' for name, value in {"model": model, **labels}.items()]
+        found = [line for line in lines if line.startswith(metric + "{") and all(label in line for label in wanted)]
+        return int(sum(float(line.split()[-1]) for line in found))
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -60,14 +61,14 @@ def hash_of(key):
     return subprocess.run([BINARY, "hash-key"], input=key, capture_output=True, text=True, check=True).stdout.strip().strip('"')
 
 
-def in_a_row():
-    """Starts a gateway that simulates, and one in front of it."""
+def in_a_row(more=""):
+    """Starts a gateway that simulates, and one in front of it, whose configuration may have more."""
     far = Gateway(SIM)
-    return far, in_front_of(far)
+    return far, in_front_of(far, more)
 
 
-def in_front_of(far):
-    return Gateway((HERE / "near.toml").read_text().replace("URL", far.url).replace("HASH", hash_of(KEY)))
+def in_front_of(far, more=""):
+    return Gateway((HERE / "near.toml").read_text().replace("URL", far.url).replace("HASH", hash_of(KEY)) + more)
 
 
 class Studio:
