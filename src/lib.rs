@@ -63,8 +63,8 @@
 //! | `tower` | `tower::FairflowLayer`: the scheduler as a middleware |
 //! | `actix-messages` | `messages::Generate`: typed messages to an actix `Recipient` |
 //!
-//! Public interfaces name types of `tokio` (`Instant`), `bytes`, `futures` streams and `serde_json`, and of `actix` only
-//! with `actix-messages`.
+//! Public interfaces name types of `tokio` (`Instant`), `bytes`, `futures-core`, `serde`, `serde_json` and `secrecy`; with
+//! `tower` also of `http`, `tower-layer` and `tower-service`; and of `actix` only with `actix-messages`.
 
 mod actor;
 #[cfg(feature = "gateway")]
