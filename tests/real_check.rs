@@ -1,7 +1,7 @@
 //! The simulator's word against the wire: the gateway process before provider servers of five kinds, over HTTP, beside
 //! the same scenario in virtual time.
 //!
-//! `FAIRFLOW_REAL_SECONDS=60 cargo test --test real_check -- --ignored --nocapture` runs all five and prints the table; it
+//! `FAIRFLOW_REAL_SECONDS=60 cargo test --release --test real_check -- --ignored --nocapture` runs all five and prints the table; it
 //! is a campaign, not a check of every change. `FAIRFLOW_REAL_ONLY="cap 24"` runs those with that in their name.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::let_underscore_must_use, reason = "a test")]
 
