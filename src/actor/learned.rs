@@ -75,7 +75,8 @@ impl Learned {
 }
 
 impl Fairflow {
-    /// Returns what was learned so far, and what tenants have spent; a window that stands where a cold one begins says nothing and is left out.
+    /// Returns what was learned so far, and what tenants have spent; a window that stands where a cold one begins says
+    /// nothing and is left out.
     #[must_use]
     pub fn learned(&self) -> Learned {
         let mut models = BTreeMap::new();

@@ -6,6 +6,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -45,23 +46,27 @@ pub(super) async fn metrics(request: HttpRequest, gateway: Data<Gateway>) -> Htt
 /// Writes all there is.
 async fn page(gateway: &Gateway) -> Result<String, fmt::Error> {
     let tenants = gateway.fairflow.tenants(NAMED_TENANTS).await;
-    let capacity = gateway.fairflow.capacity();
+    let (capacity, stats) = (gateway.fairflow.capacity(), gateway.fairflow.stats());
     let flying: HashMap<&str, u32> = capacity.iter().map(|model| (&*model.model, model.in_flight)).collect();
     let flying = |name: &str| flying.get(name).copied().unwrap_or_default();
     let tenants: Vec<_> = tenants.into_iter().map(|(model, all)| (flying(&model), model, all)).collect();
     let mut page = Page(String::new());
-    page.models(gateway)?;
-    page.routes(gateway)?;
+    page.models(&capacity)?;
+    page.routes(&capacity)?;
     page.process(gateway)?;
-    page.requests(gateway)?;
+    page.requests(gateway, &stats)?;
     page.tenants(&tenants)?;
-    page.spending(gateway)?;
-    page.forecasts(gateway)?;
+    page.spending(&stats)?;
+    page.forecasts(&stats)?;
+    page.feeds(gateway)?;
     Ok(page.0)
 }
 
 /// What a model has in flight, the model, and its largest tenants, each with what it has waiting and in flight.
 type ModelTenants<N> = (u32, N, Vec<(N, u32, u32)>);
+
+/// The counters of every model.
+type ModelStats = [(Arc<str>, Arc<Stats>)];
 
 /// Says whether a counter has counted: the others are not written, as client libraries do until a label is first used.
 fn seen<T>((_, count): &(T, u64)) -> bool {
@@ -110,7 +115,7 @@ impl Page {
     }
 
     /// Writes what models are like now.
-    fn models(&mut self, gateway: &Gateway) -> fmt::Result {
+    fn models(&mut self, models: &[ModelCapacity]) -> fmt::Result {
         type Read = fn(&ModelCapacity) -> u64;
         let gauges: [(&str, &str, Read); 6] = [
             ("fairflow_queue_depth", "Requests waiting.", |model| model.queue_depth as u64),
@@ -120,10 +125,9 @@ impl Page {
             ("fairflow_routes", "Routes of the model.", |model| model.routes.len() as u64),
             ("fairflow_open_routes", "Routes that may be sent to now.", |model| model.open_routes() as u64),
         ];
-        let capacity = gateway.fairflow.capacity();
         for (name, help, read) in gauges {
             self.family(name, "gauge", help)?;
-            for model in &capacity {
+            for model in models {
                 self.sample(name, &[("model", &model.model)], read(model))?;
             }
         }
@@ -131,17 +135,15 @@ impl Page {
     }
 
     /// Writes what each route is like now.
-    fn routes(&mut self, gateway: &Gateway) -> fmt::Result {
+    fn routes(&mut self, models: &[ModelCapacity]) -> fmt::Result {
         type Read = fn(&RouteCapacity) -> u32;
         let gauges: [(&str, &str, Read); 2] = [
             ("fairflow_route_in_flight", "Requests in flight on a route.", |route| route.in_flight),
             ("fairflow_route_window", "Requests that may be in flight on a route.", |route| route.window),
         ];
-        let capacity = gateway.fairflow.capacity();
         for (name, help, read) in gauges {
             self.family(name, "gauge", help)?;
-            for (model, route) in capacity.iter().flat_map(|model| model.routes.iter().map(move |route| (model, route)))
-            {
+            for (model, route) in models.iter().flat_map(|model| model.routes.iter().map(move |route| (model, route))) {
                 let labels =
                     [("model", &*model.model), ("provider", &route.provider), ("upstream_model", &route.model)];
                 self.sample(name, &labels, read(route))?;
@@ -166,14 +168,13 @@ impl Page {
     }
 
     /// Writes what has happened to requests so far.
-    fn requests(&mut self, gateway: &Gateway) -> fmt::Result {
-        let stats = gateway.fairflow.stats();
+    fn requests(&mut self, gateway: &Gateway, stats: &ModelStats) -> fmt::Result {
         self.family("fairflow_retry_budget_remaining", "gauge", "Retries that the budget has room for.")?;
-        for (model, stats) in &stats {
+        for (model, stats) in stats {
             self.sample("fairflow_retry_budget_remaining", &[("model", model)], stats.retry_budget_remaining())?;
         }
         self.family("fairflow_requests_total", "counter", "Requests by how they ended.")?;
-        for (model, stats) in &stats {
+        for (model, stats) in stats {
             for (outcome, count) in stats.requests().filter(seen) {
                 self.sample("fairflow_requests_total", &[("model", model), ("outcome", outcome)], count)?;
             }
@@ -182,20 +183,20 @@ impl Page {
         for (reason, count) in gateway.refused() {
             self.sample("fairflow_rejected_total", &[("model", ""), ("reason", reason)], count)?;
         }
-        for (model, stats) in &stats {
+        for (model, stats) in stats {
             for (reason, count) in stats.requests().filter(seen).filter(|(outcome, _)| REFUSALS.contains(outcome)) {
                 self.sample("fairflow_rejected_total", &[("model", model), ("reason", reason)], count)?;
             }
         }
         self.family("fairflow_attempts_total", "counter", "Dispatches by outcome.")?;
-        for (model, stats) in &stats {
+        for (model, stats) in stats {
             for (outcome, count) in stats.attempts().filter(seen) {
                 let labels = [("model", &**model), ("outcome", outcome.as_str())];
                 self.sample("fairflow_attempts_total", &labels, count)?;
             }
         }
         self.family("fairflow_window_changes_total", "counter", "Changes of windows by kind.")?;
-        for (model, stats) in &stats {
+        for (model, stats) in stats {
             for (kind, count) in stats.window_changes().filter(seen) {
                 self.sample("fairflow_window_changes_total", &[("model", model), ("kind", kind.as_str())], count)?;
             }
@@ -208,12 +209,12 @@ impl Page {
         ];
         for (name, help, pick) in durations {
             self.family(name, "histogram", help)?;
-            for (model, stats) in &stats {
+            for (model, stats) in stats {
                 self.histogram(name, &[("model", model)], pick(stats))?;
             }
         }
         self.family("gen_ai_client_token_usage", "histogram", "Tokens per success, where the provider told.")?;
-        for (model, stats) in &stats {
+        for (model, stats) in stats {
             for (kind, histogram) in ["input", "output"].into_iter().zip(&stats.tokens) {
                 let labels = [("model", &**model), ("gen_ai_token_type", kind)];
                 self.histogram("gen_ai_client_token_usage", &labels, histogram)?;

@@ -71,6 +71,18 @@ def in_front_of(far, more=""):
     return Gateway((HERE / "near.toml").read_text().replace("URL", far.url).replace("HASH", hash_of(KEY)) + more)
 
 
+async def sent_away_in_a_drain(test, near, run):
+    """Ends a gateway with 80 calls under way, for which its five seconds do not suffice; returns the errors of the rest."""
+    tasks = [asyncio.ensure_future(asyncio.wait_for(run(), 30)) for _ in range(80)]
+    await asyncio.sleep(0.5)
+    near.process.terminate()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, BaseException)]
+    test.assertTrue(0 < len(refused) < 72, len(refused))
+    test.assertEqual(await asyncio.to_thread(near.process.wait, 10), 0)
+    return refused
+
+
 class Studio:
     """A provider in Runware's form whose videos can be fetched; one of prompt "endless" is never done."""
 

@@ -66,11 +66,9 @@ impl Asset {
     }
 
     fn serve(&self, request: &HttpRequest) -> HttpResponse {
-        let known = request.headers().get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-        let mut response = match known {
-            Some(tags) if tags.contains(&self.tag) => HttpResponse::NotModified(),
-            _ => HttpResponse::Ok(),
-        };
+        let tags = request.headers().get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+        let known = tags.is_some_and(|tags| tags.contains(&self.tag));
+        let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
         response
             .insert_header((ETAG, self.tag.as_str()))
             // Kept, and asked for again each time: a new version is seen at once.
@@ -78,7 +76,7 @@ impl Asset {
             .insert_header(("content-security-policy", POLICY))
             .insert_header(("x-content-type-options", "nosniff"))
             .insert_header(("referrer-policy", "no-referrer"));
-        if known.is_some_and(|tags| tags.contains(&self.tag)) {
+        if known {
             return response.finish();
         }
         response.content_type(self.kind).body(self.content)
