@@ -433,19 +433,22 @@ impl Fairflow {
         self.engine.shared.draining.load(Ordering::SeqCst)
     }
 
-    /// Admits nothing more and waits until what was admitted has ended, at most for `timeout`.
+    /// Admits nothing more from this call on; the future waits until what was admitted has ended, at most for `timeout`.
     ///
-    /// Returns whether everything ended in time; what still waits then is refused with [`Error::NoCapacity`].
-    pub async fn drain(&self, timeout: Duration) -> bool {
-        let shared = &self.engine.shared;
+    /// It borrows nothing, so it can be spawned. It returns whether everything ended in time; what still waits then is
+    /// refused with [`Error::NoCapacity`].
+    pub fn drain(&self, timeout: Duration) -> impl Future<Output = bool> + Send + use<> {
+        let shared = self.engine.shared.clone();
         shared.draining.store(true, Ordering::SeqCst);
-        let in_time = tokio::time::timeout(timeout, shared.idle()).await.is_ok();
-        if !in_time {
-            for model in shared.all_models() {
-                model.send(Shed);
+        async move {
+            let in_time = tokio::time::timeout(timeout, shared.idle()).await.is_ok();
+            if !in_time {
+                for model in shared.all_models() {
+                    model.send(Shed);
+                }
             }
+            in_time
         }
-        in_time
     }
 }
 

@@ -107,7 +107,7 @@ pub async fn serve(
         if let Some(path) = &state {
             memory::write(learned.clone(), path);
         }
-        let in_time = gateway.drain(server.drain_delay.0, server.drain_timeout.0).await;
+        let in_time = gateway.clone().into_inner().drain(server.drain_delay.0, server.drain_timeout.0).await;
         if let Some(path) = &state {
             // Again: what ended in the meantime was paid for.
             memory::write(Learned { tenants: gateway.fairflow.learned().tenants, ..learned }, path);

@@ -55,11 +55,10 @@ pub(super) async fn config(request: HttpRequest, gateway: Data<Gateway>) -> Http
 
 pub(super) async fn drain(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
     guarded(&request, &gateway, async || {
-        let gateway = gateway.clone();
-        actix_web::rt::spawn(async move {
-            let settings = gateway.fairflow.settings();
-            gateway.drain(settings.server.drain_delay.0, settings.server.drain_timeout.0).await
-        });
+        let settings = gateway.fairflow.settings();
+        let (delay, timeout) = (settings.server.drain_delay.0, settings.server.drain_timeout.0);
+        // Begun before the answer says so.
+        actix_web::rt::spawn(gateway.clone().into_inner().drain(delay, timeout));
         Ok(HttpResponse::Accepted().json(json!({"draining": true})))
     })
     .await

@@ -1,5 +1,6 @@
 //! What all handlers of one gateway share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -74,22 +75,32 @@ impl Gateway {
     }
 
     /// Says that it is not ready any more, and after `delay` ends the feeds, which would never end by themselves, and
-    /// drains the scheduler.
-    pub(super) async fn drain(&self, delay: Duration, timeout: Duration) -> bool {
+    /// drains the scheduler. Without a delay all that has begun when this returns.
+    pub(super) fn drain(self: Arc<Self>, delay: Duration, timeout: Duration) -> impl Future<Output = bool> {
         self.leaving.store(true, Ordering::SeqCst);
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+        let begun = delay.is_zero().then(|| self.begin_drain(timeout));
+        async move {
+            let drained = match begun {
+                Some(drained) => drained,
+                None => {
+                    tokio::time::sleep(delay).await;
+                    self.begin_drain(timeout)
+                }
+            };
+            let posted = async {
+                let in_time = drained.await;
+                while self.webhooks.pending() > 0 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                in_time
+            };
+            tokio::time::timeout(timeout, posted).await.unwrap_or(false)
         }
+    }
+
+    fn begin_drain(&self, timeout: Duration) -> impl Future<Output = bool> + use<> {
         self.draining.send_replace(true);
-        let drained = self.fairflow.drain(timeout);
-        let posted = async {
-            let in_time = drained.await;
-            while self.webhooks.pending() > 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            in_time
-        };
-        tokio::time::timeout(timeout, posted).await.unwrap_or(false)
+        self.fairflow.drain(timeout)
     }
 
     /// Says whether requests should be sent here.

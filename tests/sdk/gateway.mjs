@@ -7,11 +7,14 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import readline from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 const here = import.meta.dirname
 const binary = path.join(here, '../../target/debug/fairflow')
 
 export const KEY = 'a-key-of-acme'
+
+export const QUEUED = 'fairflow_queue_depth'
 
 export class Gateway {
   static async start(config) {
@@ -34,11 +37,19 @@ export class Gateway {
     if (!answer.ok) throw new Error(await answer.text())
   }
 
-  /** Returns how many requests of a model were served. */
-  async counted(model) {
+  /** Returns a metric of a model, the number of its requests without one; the sum over all other labels. */
+  async counted(model, metric = 'fairflow_requests_total') {
     const lines = (await (await fetch(`${this.admin}metrics`)).text()).split('\n')
-    const served = lines.filter((line) => line.startsWith('fairflow_requests_total') && line.includes(`model="${model}"`))
-    return served.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
+    const found = lines.filter((line) => line.startsWith(`${metric}{`) && line.includes(`model="${model}"`))
+    return found.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
+  }
+
+  /** Waits until a metric of a model comes to a count, by default until so many requests are in flight. */
+  async until(model, count = 1, metric = 'fairflow_in_flight') {
+    const end = Date.now() + 20_000
+    for (let now; (now = await this.counted(model, metric)) < count; await sleep(20)) {
+      if (Date.now() > end) throw new Error(`${metric} of ${model} is ${now} after 20 s, not ${count}`)
+    }
   }
 
   /** Begins a drain and waits for its end; returns the exit status. */

@@ -1,6 +1,7 @@
 """What a tenant of the `openai` package may not use, pay for or send; and a connection that is cut."""
 
 import asyncio
+import operator
 import unittest
 
 import openai
@@ -64,17 +65,17 @@ class Limits(unittest.IsolatedAsyncioTestCase):
         async with Cable(self.near.url) as cable:
             url = cable.url.replace("ws://", "http://")
             asked = asyncio.ensure_future(self.client(url=url, retries=2).chat.completions.create(model="slow", messages=MESSAGES))
-            await asyncio.sleep(0.5)
+            await self.near.came("slow")
             cable.cut()
             self.assertIn("simulated", (await asyncio.wait_for(asked, 20)).choices[0].message.content)
             asked = asyncio.ensure_future(self.client(url=url).chat.completions.create(model="slow", messages=MESSAGES))
-            await asyncio.sleep(0.5)
+            await self.near.came("slow")
             cable.cut()
             with self.assertRaises(openai.APIConnectionError):
                 await asyncio.wait_for(asked, 20)
         # Those that were cut were given up, and hold nothing.
-        self.assertEqual(self.near.counted("slow", outcome="cancelled"), 2)
-        self.assertEqual(self.near.counted("slow", "fairflow_in_flight"), 0)
+        await self.near.came("slow", 2, "fairflow_requests_total", outcome="cancelled")
+        await self.near.came("slow", 0, reached=operator.eq)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test'
 
 import OpenAI, { toFile } from 'openai'
 
-import { inARow, KEY } from './gateway.mjs'
+import { inARow, KEY, QUEUED } from './gateway.mjs'
 
 let far, near, client
 
@@ -85,11 +85,11 @@ test('errors', async () => {
   await assert.rejects(stranger.chat.completions.create({ model: 'sim:text@1', messages }), OpenAI.AuthenticationError)
   // One in its slot, then one in the queue: at once, the second may come before the first has left the queue.
   const hanging = []
-  for (let n = 0; n < 2; n++) {
+  for (const metric of ['fairflow_in_flight', QUEUED]) {
     const controller = new AbortController()
     create({ model: 'sim:full@1' }, { signal: controller.signal }).catch(() => {})
     hanging.push(controller)
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await near.until('sim:full@1', 1, metric)
   }
   await assert.rejects(create({ model: 'sim:full@1' }), OpenAI.RateLimitError)
   hanging.forEach((controller) => controller.abort())
@@ -125,7 +125,7 @@ test('its own retry waits as long as it is told', async () => {
   const model = 'sim:paused-text@1'
   await near.order(`models/${model}`, { action: 'pause' })
   const waiting = client.chat.completions.create({ model, messages })
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  await near.until(model, 1, QUEUED)
   const sent = [], told = []
   const watched = async (...call) => {
     sent.push(performance.now())
@@ -147,7 +147,7 @@ test('a drain under load loses nothing in silence', async () => {
   const draining = client.withOptions({ baseURL: nearer.url })
   const image = () => draining.images.generate({ model: 'sim:slow@1', prompt: 'a red fox' }).catch((error) => error)
   const answers = Promise.all(Array.from({ length: 80 }, image))
-  await new Promise((resolve) => setTimeout(resolve, 500))
+  await nearer.until('sim:slow@1', 8, QUEUED)
   const stopped = nearer.stop()
   const refusals = (await answers).filter((answer) => !answer.data)
   // What its five seconds do not suffice for is sent away.

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import { RunwareServer } from '@runware/sdk-js'
 
-import { Cable, inARow, KEY } from './gateway.mjs'
+import { Cable, inARow, KEY, QUEUED } from './gateway.mjs'
 
 let far, near, clients
 
@@ -92,9 +92,9 @@ test('errors', async () => {
   assert.match(await refused(image('sim:gone@1')), /serviceUnavailable|queueTimeout/)
   assert.equal(await refused(image('sim:hang@1')), 'providerTimeout')
   // One in its slot, then one in the queue.
-  for (let n = 0; n < 2; n++) {
+  for (const metric of ['fairflow_in_flight', QUEUED]) {
     connect().imageInference(image('sim:full@1')).catch(() => {})
-    await sleep(1000)
+    await near.until('sim:full@1', 1, metric)
   }
   assert.equal(await refused(image('sim:full@1')), 'rateLimitExceeded')
 })
@@ -110,7 +110,7 @@ test('a connection that drops loses nothing', async () => {
   const client = connect({ url: cable.url })
   await client.imageInference(image())
   const under_way = Promise.all([1, 2, 3].map(() => client.videoInference({ model: 'sim:slow@1', positivePrompt: 'x', duration: 5 })))
-  await sleep(400)
+  await far.until('slow-image', 3)
   cable.cut()
   const answers = await under_way
   assert.equal(answers.length, 3)
@@ -133,11 +133,11 @@ test('each status says what to do', async () => {
   await expect(image('sim:image@1', { steps: -1 }), 400, 'invalidParameter', /steps.*must be/)
   assert.equal((await expect(image('sim:hang@1'), 504, 'providerTimeout', /ask for less/)).retryAfter, undefined)
   const waiting = expect(image('sim:paused@1'), 504, 'queueTimeout', /without being dispatched; retry in/)
-  await sleep(400)
+  await near.until('sim:paused@1', 1, QUEUED)
   assert.ok((await expect(image('sim:paused@1'), 429, 'rateLimitExceeded', /full; retry in/)).retryAfter >= 1)
   await waiting
   const under_way = client.imageInference(image('sim:slow@1', { numberResults: 4 }))
-  await sleep(300)
+  await near.until('sim:slow@1')
   await near.order('drain')
   assert.ok((await expect(image(), 503, 'serviceUnavailable', /retry in/)).retryAfter >= 1)
   assert.equal((await under_way).length, 4)
@@ -147,7 +147,7 @@ test('a drain under load loses nothing in silence', async () => {
   const client = connect()
   const run = () => within(client.imageInference(image('sim:slow@1'))).catch((error) => error)
   const answers = Promise.all(Array.from({ length: 80 }, run))
-  await sleep(800)
+  await near.until('sim:slow@1', 8, QUEUED)
   const stopped = near.stop()
   const refusals = (await answers).filter((answer) => !answer[0]?.imageURL)
   // What its five seconds do not suffice for is sent away.
@@ -159,7 +159,7 @@ test('a drain under load loses nothing in silence', async () => {
 test('a drain finishes what is under way', async () => {
   const client = connect()
   const under_way = Promise.all([1, 2, 3].map(() => client.imageInference(image('sim:slow@1'))))
-  await sleep(500)
+  await near.until('sim:slow@1', 3)
   const stopped = near.stop()
   const answers = await under_way
   assert.ok(answers.every(([one]) => one.imageURL))

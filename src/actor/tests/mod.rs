@@ -148,7 +148,11 @@ async fn a_drain_finishes_what_it_has_and_admits_nothing_more() {
     let call = fairflow.generate(TextInference::new("sim-text", "hi"));
     let before = tokio::spawn(async move { call.await.map(drop) });
     tokio::time::sleep(Duration::from_millis(5)).await;
-    assert!(fairflow.drain(Duration::from_secs(30)).await);
+    // It begins with the call, not with the first look at its future.
+    let drained = fairflow.drain(Duration::from_secs(30));
+    let meanwhile = fairflow.generate(TextInference::new("sim-text", "hi")).await;
+    assert!(matches!(meanwhile, Err(Error::NoCapacity { .. })), "{meanwhile:?}");
+    assert!(drained.await);
     before.await.expect("no panic").expect("finished");
     let after = fairflow.generate(TextInference::new("sim-text", "hi")).await;
     assert!(matches!(after, Err(Error::NoCapacity { .. })), "{after:?}");
