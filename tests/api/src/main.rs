@@ -20,7 +20,8 @@ const FACES: &[(&str, &[&str])] =
 /// Reads the face that the library has with some features.
 fn face(root: &Path, features: &str) -> Result<PublicApi, Box<dyn Error>> {
     let target = root.join("target/api");
-    let done = Command::new(env!("CARGO"))
+    // By name, as a user starts it: rustup then holds one toolchain also for crates that come with a `rust-toolchain.toml`.
+    let done = Command::new("cargo")
         .args(["rustdoc", "--quiet", "--locked", "--lib", "--no-default-features", "--features", features])
         .args(["--manifest-path".as_ref(), root.join("Cargo.toml").as_os_str()])
         .args(["--target-dir".as_ref(), target.as_os_str()])
