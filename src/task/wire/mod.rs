@@ -1,5 +1,6 @@
 //! Requests as they travel: OpenAI's and Runware's shapes, read, written and translated.
 
+mod dialects;
 pub mod edits;
 pub mod form;
 pub mod openai;

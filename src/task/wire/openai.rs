@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 pub use self::render::{Label, render, render_delta};
 use super::form::Form;
-use super::{Malformed, edits, responses};
+use super::{Malformed, dialects, edits, responses};
 use crate::core::cost::Cost;
 use crate::task::image::image_cost;
 use crate::task::text::text_cost;
@@ -357,14 +357,8 @@ pub(super) fn short(text: &str) -> String {
 pub fn encode(work: &Work, upstream: &str) -> Option<(Endpoint, Value)> {
     match work {
         Work::Text(task) => {
-            let messages: Vec<Value> =
-                task.messages.iter().map(|m| json!({"role": m.role, "content": m.content})).collect();
-            let mut body = task.extra.clone();
+            let mut body = dialects::openai(task);
             body.insert("model".into(), upstream.into());
-            body.insert("messages".into(), messages.into());
-            if let Some(limit) = task.max_tokens {
-                body.insert("max_tokens".into(), limit.into());
-            }
             if task.stream {
                 body.insert("stream".into(), true.into());
                 body.insert("stream_options".into(), json!({"include_usage": true}));

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Malformed;
 use super::openai::parse_messages;
+use super::{Malformed, dialects};
 use crate::core::cost::Cost;
 use crate::task::audio::audio_cost;
 use crate::task::image::image_cost;
@@ -161,7 +161,7 @@ impl RunwareTask {
             }
             "textInference" => {
                 let messages = parse_messages(take("messages").as_ref())?;
-                let max_tokens = take("maxTokens").and_then(|limit| limit.as_u64());
+                let max_tokens = dialects::take_max_tokens(&mut body);
                 Ok(Work::Text(TextInference { model, messages, max_tokens, stream, extra: body }))
             }
             _ => {
@@ -200,7 +200,9 @@ fn lone_frame(frames: Option<&Value>) -> Option<String> {
 
 /// Predicts the cost of a task object.
 fn cost(body: &Map<String, Value>) -> Result<Cost, Malformed> {
-    let number = |name: &str| match body.get(name) {
+    // What one of Runware's packages writes beside the settings, another writes into them.
+    let set = |name: &str| body.get(name).or_else(|| body.get("settings")?.get(name));
+    let number = |name: &str| match set(name) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_u64() {
             Some(value) if value > 0 => Ok(Some(value)),
@@ -262,13 +264,7 @@ pub fn encode(work: &Work, upstream: &str, uuid: &str) -> Option<Map<String, Val
             ("imageInference", body)
         }
         Work::Text(task) => {
-            let mut body = task.extra.clone();
-            let messages: Vec<Value> =
-                task.messages.iter().map(|m| json!({"role": m.role, "content": m.content})).collect();
-            body.insert("messages".into(), messages.into());
-            if let Some(limit) = task.max_tokens {
-                body.insert("maxTokens".into(), limit.into());
-            }
+            let mut body = dialects::runware(task);
             body.insert("includeUsage".into(), true.into());
             ("textInference", body)
         }

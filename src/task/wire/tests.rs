@@ -1,9 +1,10 @@
-//! Video and audio between the dialects.
+//! Tasks between the dialects.
 
 use serde_json::{Value, json};
 
+use super::openai;
 use super::runware::{RunwareTask, decode, encode, render};
-use crate::task::{AudioInference, Product, Task, VideoInference, Work};
+use crate::task::{AudioInference, Product, Task, TextInference, VideoInference, Work};
 
 fn task(body: Value) -> RunwareTask {
     RunwareTask::parse(body).expect("well-formed")
@@ -65,4 +66,30 @@ fn lengths_and_sizes_that_are_none_are_named() {
         VideoInference::new("m", "x").seconds(f64::MAX).fps(u64::MAX).size(u64::MAX, u64::MAX).count(u64::MAX);
     assert_eq!(endless.cost().units(), u32::MAX);
     assert_eq!(VideoInference::new("m", "x").seconds(f64::NAN).cost().units(), 4);
+}
+
+#[test]
+fn the_settings_of_a_text_reach_either_kind_of_provider() {
+    let settings = json!({"maxTokens": 100, "topP": 0.5, "stopSequences": ["x"], "temperature": 0.1, "systemPrompt": "Be brief.", "stream": true});
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    let wire = task(json!({"taskType": "textInference", "model": "m", "messages": messages, "settings": settings}));
+    let mut flat = settings.clone();
+    flat["taskType"] = "textInference".into();
+    flat["model"] = "m".into();
+    flat["messages"] = messages.clone();
+    assert_eq!(wire.cost(), task(flat).cost(), "wherever the limit stands");
+    let work = wire.work().expect("readable");
+    let (_, body) = openai::encode(&work, "up").expect("OpenAI has it");
+    assert_eq!(
+        body,
+        json!({"model": "up", "max_tokens": 100, "top_p": 0.5, "stop": ["x"], "temperature": 0.1,
+            "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]})
+    );
+    let body = encode(&work, "up", "u").expect("Runware has it");
+    assert_eq!((&body["settings"], &body["messages"]), (&settings, &messages), "as they came");
+
+    let asked = TextInference::new("m", "hi").set("top_p", 0.5).set("stop", "x").set("temperature", 0.1);
+    let body = encode(&Work::Text(asked.max_tokens(100)), "up", "u").expect("Runware has it");
+    let written = ["maxTokens", "topP", "stopSequences", "temperature"].map(|name| &body[name]);
+    assert_eq!(written, [&json!(100), &json!(0.5), &json!(["x"]), &json!(0.1)]);
 }
