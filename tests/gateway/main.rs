@@ -13,6 +13,7 @@ mod bad_input;
 mod client;
 mod entitlements;
 mod feed;
+mod frames;
 mod idempotency;
 mod kept;
 mod lab;

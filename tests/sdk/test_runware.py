@@ -150,6 +150,15 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
         all_images = await asyncio.gather(*(client.imageInference(requestImage=image()) for _ in range(40)))
         self.assertEqual(len({images[0].imageUUID for images in all_images}), 40)
 
+    async def test_what_it_sends_and_reads_is_deflated(self):
+        client = await self.connect()
+        # Every connection of the package offers permessage-deflate.
+        self.assertEqual([extension.name for extension in client._ws.protocol.extensions], ["permessage-deflate"])
+        long = ITextInferenceMessage(role="user", content="Tell me of foxes at dawn. " * 20_000)
+        request = ITextInference(model="sim:text@1", messages=[long], settings={"maxTokens": 500})
+        (answer,) = await self.results(client, client.textInference(request))
+        self.assertGreater(len(answer.text), 1024)
+
     async def test_text_streams_over_http(self):
         # The package takes the HTTP address from a table of its own.
         utils._WS_TO_HTTP[self.url] = self.near.url.removesuffix("/v1")

@@ -2,6 +2,8 @@
 //!
 //! A task is a job under its `taskUUID`: asked again it is the same job, whoever waits for it and wherever.
 
+mod deflate;
+mod frames;
 mod outbox;
 mod rest;
 mod session;

@@ -1,18 +1,20 @@
 //! The WebSocket: frames in, each an array of tasks, and whatever their session has to send out.
-//!
-//! permessage-deflate is not spoken: the handshake leaves the extension out, and clients that offered it do without.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::error::PayloadError;
+use actix_web::http::header::SEC_WEBSOCKET_EXTENSIONS;
 use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Item, ProtocolError};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tracing::{Instrument, Span};
 
+use super::deflate::Deflate;
+use super::frames;
 use super::outbox::{Frame, Next, Outbox};
 use super::rest::parse;
 use super::session::{Session, data, error};
@@ -40,14 +42,27 @@ pub(in crate::gateway) async fn connect(
         let refusal = Refusal::no_upgrade(&request);
         return refusal.runware(&[refusal.runware_error("", "")], &request_id(&request));
     }
-    let (mut response, socket, stream) = match actix_ws::handle(&request, payload) {
+    let limit = gateway.fairflow.settings().server.max_body.0;
+    let offers = request.headers().get_all(SEC_WEBSOCKET_EXTENSIONS).filter_map(|offers| offers.to_str().ok());
+    let deflate = offers.into_iter().find_map(Deflate::agree);
+    let mut frames = frames::received(payload.into_inner(), limit, deflate);
+    let opened = async {
+        let frames = Payload::from_request(&request, &mut frames).await?;
+        actix_ws::handle(&request, frames)
+    };
+    let (mut response, socket, stream) = match opened.await {
         Ok(opened) => opened,
         Err(error) => return error.into(),
     };
+    if let Some(deflate) = deflate
+        && let Ok(agreed) = deflate.header().parse()
+    {
+        response.headers_mut().insert(SEC_WEBSOCKET_EXTENSIONS, agreed);
+        response = response.map_body(|_, body| frames::sent(body, deflate));
+    }
     if let Ok(id) = request_id(&request).parse() {
         response.headers_mut().insert(actix_web::http::header::HeaderName::from_static("x-request-id"), id);
     }
-    let limit = gateway.fairflow.settings().server.max_body.0;
     let stream = stream.max_frame_size(limit).aggregate_continuations().max_continuation_size(limit);
     let connection = Connection { request, gateway, socket, attached: None };
     actix_web::rt::spawn(connection.serve(stream).instrument(Span::current()));
@@ -86,6 +101,19 @@ enum Ending {
 }
 
 impl Ending {
+    fn after(error: &ProtocolError) -> Self {
+        let ProtocolError::Io(error) = error else {
+            return if matches!(error, ProtocolError::Overflow) { Self::TooLarge } else { Self::Garbled };
+        };
+        match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(PayloadError::Overflow) => Self::TooLarge,
+            Some(PayloadError::EncodingCorrupted) => Self::Garbled,
+            // No text.
+            _ if error.kind() == std::io::ErrorKind::InvalidData => Self::Garbled,
+            _ => Self::Gone,
+        }
+    }
+
     /// Never 1000 or 1001, after which the SDKs stay away.
     fn reason(self) -> CloseReason {
         let (code, why) = match self {
@@ -145,9 +173,8 @@ impl Connection {
                 Some(Ok(AggregatedMessage::Binary(bytes))) => self.frame(&bytes).await,
                 Some(Ok(AggregatedMessage::Ping(bytes))) => self.send(Frame::Pong(bytes)).await,
                 Some(Ok(AggregatedMessage::Pong(_))) => {}
-                Some(Ok(AggregatedMessage::Close(_))) | None | Some(Err(ProtocolError::Io(_))) => return Ending::Gone,
-                Some(Err(ProtocolError::Overflow)) => return Ending::TooLarge,
-                Some(Err(_)) => return Ending::Garbled,
+                Some(Ok(AggregatedMessage::Close(_))) | None => return Ending::Gone,
+                Some(Err(error)) => return Ending::after(&error),
             }
         }
     }
