@@ -21,6 +21,8 @@ use super::registry::{LONGEST_NAME, Model, Shared};
 use super::run::{Receipt, Spec, Yield, run};
 use super::slot::Slot;
 use super::stats::Stats;
+#[cfg(feature = "gateway")]
+use super::supervisor::ClientOf;
 use super::supervisor::{Apply, ProviderFactory, Supervisor};
 use super::watch::Watch;
 use crate::config::{Config, ConfigError, ProviderConfig, Settings, TenantPolicy};
@@ -425,6 +427,12 @@ impl Fairflow {
         let operate = Operate { model: model.into(), action };
         let answer = self.engine.supervisor.send(operate).await.map_err(|_| Error::Stopped)?;
         answer.ok_or_else(|| self.engine.shared.unknown(model))
+    }
+
+    /// Returns the client of a provider account, for what is not scheduled; `None` where none has that name.
+    #[cfg(feature = "gateway")]
+    pub(crate) async fn client_of(&self, account: &Arc<str>) -> Result<Option<Arc<dyn Provider>>, Error> {
+        self.engine.supervisor.send(ClientOf(account.clone())).await.map_err(|_| Error::Stopped)
     }
 
     /// Says whether a drain is on.

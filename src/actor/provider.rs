@@ -46,6 +46,16 @@ pub trait Provider: Send + Sync + fmt::Debug + 'static {
     ///
     /// A [`Failure`] whose outcome is what the controllers learn from.
     fn call<'a>(&'a self, request: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>>;
+
+    /// Forgets a response that the provider keeps under that id for later turns, at once and outside any schedule. One
+    /// that it does not know is forgotten. Who keeps nothing has nothing to do, as here.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] where it may be kept still.
+    fn forget_response<'a>(&'a self, _id: &'a str, _upstream_model: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// What all attempts of one request share.

@@ -70,7 +70,7 @@ pub(super) async fn respond(
                 settling.done();
                 return Err(Malformed::new("stream", "must not be asked for: this model answers in one piece").into());
             }
-            Ok(response.streaming(writer.events(reply, settling)))
+            Ok(response.streaming(writer.events(reply, settling, &receipt)))
         }
         Err(_) => Ok(response.streaming(wait(waiting, writer, keep_alive))),
     }
@@ -93,7 +93,7 @@ fn wait(waiting: LocalBoxFuture<'static, Dispatched>, writer: Writer, keep_alive
         };
         let mut events = match tokio::time::timeout(keep_alive, &mut waiting).await {
             Err(_) => return Some((Ok(KEEP_ALIVE), Phase::Waiting(waiting, writer))),
-            Ok(Ok((reply, settling, _))) => writer.events(reply, settling),
+            Ok(Ok((reply, settling, receipt))) => writer.events(reply, settling, &receipt),
             Ok(Err(error)) => broken(writer.refusal(&error.into())),
         };
         events.next().await.map(|event| (event, Phase::Served(events)))
@@ -217,7 +217,10 @@ impl Writer {
         .into()
     }
 
-    fn events(mut self, reply: Reply, settling: Settling) -> Events {
+    fn events(mut self, reply: Reply, settling: Settling, receipt: &Receipt) -> Events {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.expect(receipt);
+        }
         match reply {
             // A break shows as an event: bytes that just end would look like an answer that is complete.
             Reply::Stream(chunks) => hold_verbatim(chunks, settling, self.endpoint)

@@ -137,6 +137,19 @@ impl Provider for OpenAi {
             }
         })
     }
+
+    fn forget_response<'a>(&'a self, id: &'a str, upstream_model: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let mut url = self.address(openai::Endpoint::Responses, upstream_model)?;
+            if let Ok(mut path) = url.path_segments_mut() {
+                path.push(id);
+            }
+            match self.http.send(self.http.request(Method::DELETE, url)).await {
+                Err(failure) if failure.upstream.as_ref().is_none_or(|answer| answer.status != 404) => Err(failure),
+                _ => Ok(()),
+            }
+        })
+    }
 }
 
 /// Writes work as a request: its endpoint, content type and body.

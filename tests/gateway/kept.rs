@@ -54,3 +54,47 @@ async fn what_is_kept_is_its_tenants_own_and_bounded() {
     let (_, listed) = call(&gateway, "b", get, "videos", Value::Null).await;
     assert_eq!(listed, json!({"object": "list", "data": [], "first_id": null, "last_id": null, "has_more": false}));
 }
+
+#[tokio::test]
+async fn what_a_provider_keeps_is_forgotten_there_first() {
+    let sim = "[providers.s]\nkind = \"sim\"\nsim = { service = \"5ms\" }\n";
+    let far = Gateway::start("", &format!("{sim}[models.m]\nroutes = [{{ provider = \"s\" }}]\n"));
+    let there = format!("[providers.there]\nkind = \"openai\"\nbase_url = \"{}/v1\"\n", far.public);
+    let near = Gateway::start("", &format!("{there}[models.m]\nroutes = [{{ provider = \"there\" }}]\n"));
+    let (get, delete, post) = (Method::GET, Method::DELETE, Method::POST);
+    for stream in [false, true] {
+        let body = json!({"model": "m", "input": "hi", "stream": stream});
+        let request = client().post(format!("{}/v1/responses", near.public)).header("x-fairflow-tenant", "a");
+        let text = request.json(&body).send().await.unwrap().text().await.unwrap();
+        let last = text.lines().rev().find_map(|line| line.strip_prefix("data: ").filter(|data| data.starts_with('{')));
+        let answer: Value = serde_json::from_str(last.unwrap_or(&text)).unwrap();
+        let id = answer["id"].as_str().or(answer["response"]["id"].as_str()).unwrap();
+        let path = format!("responses/{id}");
+        for (gateway, tenant) in [(&near, "a"), (&far, "default")] {
+            assert_eq!(call(gateway, tenant, get.clone(), &path, Value::Null).await.0, 200, "{text}");
+        }
+        assert_eq!(call(&near, "b", delete.clone(), &path, Value::Null).await.0, 404);
+        assert_eq!(
+            call(&far, "default", get.clone(), &path, Value::Null).await.0,
+            200,
+            "a stranger's word changes nothing"
+        );
+        let (status, answer) = call(&near, "a", delete.clone(), &path, Value::Null).await;
+        assert_eq!((status, &answer["deleted"]), (200, &json!(true)), "{answer}");
+        for (gateway, tenant) in [(&near, "a"), (&far, "default")] {
+            assert_eq!(call(gateway, tenant, get.clone(), &path, Value::Null).await.0, 404);
+        }
+    }
+    // Who has forgotten it already is content; who cannot be reached is asked again later.
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let (_, answer) = call(&near, "a", post.clone(), "responses", json!({"model": "m", "input": "hi"})).await;
+        ids.push(format!("responses/{}", answer["id"].as_str().unwrap()));
+    }
+    assert_eq!(call(&far, "default", delete.clone(), &ids[0], Value::Null).await.0, 200);
+    assert_eq!(call(&near, "a", delete.clone(), &ids[0], Value::Null).await.0, 200);
+    drop(far);
+    let (status, answer) = call(&near, "a", delete, &ids[1], Value::Null).await;
+    assert_eq!(status, 503, "{answer}");
+    assert_eq!(call(&near, "a", get, &ids[1], Value::Null).await.0, 200, "it is kept until it is forgotten there");
+}

@@ -245,6 +245,25 @@ impl Handler<Apply> for Supervisor {
     }
 }
 
+/// Handle → supervisor: the client of an account; answers `None` where there is no such account.
+#[cfg(feature = "gateway")]
+#[derive(Debug)]
+pub(crate) struct ClientOf(pub(crate) Arc<str>);
+
+#[cfg(feature = "gateway")]
+impl Message for ClientOf {
+    type Result = Option<Arc<dyn Provider>>;
+}
+
+#[cfg(feature = "gateway")]
+impl Handler<ClientOf> for Supervisor {
+    type Result = Option<Arc<dyn Provider>>;
+
+    fn handle(&mut self, ClientOf(account): ClientOf, _: &mut Self::Context) -> Self::Result {
+        self.accounts.get(&account).map(|account| account.provider.clone())
+    }
+}
+
 impl Handler<Ensure> for Supervisor {
     type Result = ();
 

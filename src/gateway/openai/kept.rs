@@ -1,9 +1,11 @@
 //! Responses that are kept: asked for by id, forgotten, and continued from.
 //!
-//! What a provider of kind `openai` answered is kept as it came, and continued there; what was translated here is kept
-//! with its conversation, which then goes before the next input. Each tenant has its own, bounded by `[jobs]`.
+//! What a provider of kind `openai` answered is kept as it came, and continued and forgotten there; what was translated
+//! here is kept with its conversation, which then goes before the next input. Each tenant has its own, bounded by
+//! `[jobs]`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -13,23 +15,40 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{forget, own, refuse};
-use crate::Fairflow;
+use crate::actor::run::Receipt;
 use crate::gateway::refusal::{Refusal, request_id};
 use crate::gateway::state::Gateway;
 use crate::jobs::{Finished, Jobs, Key};
 use crate::task::wire::Malformed;
 use crate::task::wire::openai::{Endpoint, OpenAiRequest};
 use crate::task::wire::sse::Events;
+use crate::{Error, Fairflow};
 
 /// Longest id of a response that is kept: it is the provider's word.
 const LONGEST_ID: usize = 256;
+/// How long a provider may take to forget one.
+const FORGET_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A response.
 #[derive(Debug)]
 pub(in crate::gateway) struct Kept {
     answer: Bytes,
-    /// The items of the conversation up to its end, where the gateway wrote it.
-    turns: Option<Vec<Value>>,
+    conversation: Conversation,
+}
+
+/// Where a conversation is that a response ends.
+#[derive(Debug, Clone)]
+enum Conversation {
+    /// Its items, where the gateway wrote the response.
+    Here(Vec<Value>),
+    /// At the account that answered, where the model has that name.
+    There { account: Arc<str>, upstream_model: Arc<str> },
+}
+
+impl Conversation {
+    fn there(receipt: &Receipt) -> Self {
+        Self::There { account: receipt.provider.clone(), upstream_model: receipt.upstream_model.clone() }
+    }
 }
 
 /// `GET /v1/responses/{id}`.
@@ -54,13 +73,33 @@ pub(in crate::gateway) async fn retrieve(
     }
 }
 
-/// `DELETE /v1/responses/{id}`: it is forgotten here; a provider that keeps it too is not told.
+/// `DELETE /v1/responses/{id}`: a provider that keeps it forgets it first, so that what cannot be reached is asked again.
 pub(in crate::gateway) async fn remove(
     request: HttpRequest,
     response: Path<String>,
     gateway: Data<Gateway>,
 ) -> HttpResponse {
+    let kept = own(&request, &gateway, &response).ok().and_then(|key| find(&gateway, &key));
+    if let Some(Conversation::There { account, upstream_model }) = kept.as_deref().map(|kept| &kept.conversation)
+        && let Err(error) = forget_there(&gateway, account, upstream_model, &response).await
+    {
+        return refuse(&gateway, &error.into(), &request_id(&request));
+    }
     forget((&request, &gateway), &gateway.responses, &response, "response", Refusal::unknown_response)
+}
+
+/// Has an account forget a response. One that is not configured any more cannot be asked.
+async fn forget_there(gateway: &Gateway, account: &Arc<str>, upstream_model: &str, id: &str) -> Result<(), Error> {
+    let Some(client) = gateway.fairflow.client_of(account).await? else { return Ok(()) };
+    match tokio::time::timeout(FORGET_TIMEOUT, client.forget_response(id, upstream_model)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(failure)) if failure.outcome.is_retryable() => {
+            let retry_after = failure.retry_after.unwrap_or(Duration::from_secs(1));
+            Err(Error::RetriesExhausted { attempts: 1, retry_after, last: Box::new(failure) })
+        }
+        Ok(Err(failure)) => Err(Error::Rejected(Box::new(failure))),
+        Err(_) => Err(Error::UpstreamTimeout { attempts: 1 }),
+    }
 }
 
 fn find(gateway: &Gateway, key: &Key) -> Option<Arc<Kept>> {
@@ -85,7 +124,7 @@ pub(super) fn continued(
     let mut body = fields(&request.body);
     let earlier = body.get(FIELD).and_then(Value::as_str);
     let earlier = earlier.and_then(|id| find(gateway, &(tenant.clone(), id.into())));
-    let Some(turns) = earlier.as_deref().and_then(|kept| kept.turns.as_ref()) else { return Ok(request) };
+    let Some(Conversation::Here(turns)) = earlier.as_deref().map(|kept| &kept.conversation) else { return Ok(request) };
     let input = items(body.remove("input"));
     body.remove(FIELD);
     body.insert("input".into(), turns.iter().cloned().chain(input).collect());
@@ -115,6 +154,8 @@ pub(in crate::gateway) struct Keeper {
     request: Bytes,
     /// What passed by of a stream that is forwarded.
     events: Events,
+    /// Whose stream that is.
+    streamed: Option<Conversation>,
 }
 
 impl Keeper {
@@ -138,6 +179,7 @@ impl Keeper {
             tenant: tenant.clone(),
             request: request.body.clone(),
             events: Events::default(),
+            streamed: None,
         })
     }
 
@@ -148,21 +190,28 @@ impl Keeper {
         let text: Bytes = answer.to_string().into();
         // Values take a multiple of their text.
         let bytes = text.len() + 4 * turns.iter().map(|turn| turn.to_string().len()).sum::<usize>();
-        self.put(answer["id"].as_str(), Kept { answer: text, turns: Some(turns) }, bytes);
+        self.put(answer["id"].as_str(), Kept { answer: text, conversation: Conversation::Here(turns) }, bytes);
     }
 
     /// Keeps a provider's own response.
-    pub(super) fn keep_verbatim(&self, body: &Bytes) {
+    pub(super) fn keep_verbatim(&self, body: &Bytes, receipt: &Receipt) {
         #[derive(Deserialize)]
         struct Named {
             id: String,
         }
         let named = serde_json::from_slice::<Named>(body).ok();
-        self.put(named.as_ref().map(|named| &*named.id), Kept { answer: body.clone(), turns: None }, body.len());
+        let kept = Kept { answer: body.clone(), conversation: Conversation::there(receipt) };
+        self.put(named.as_ref().map(|named| &*named.id), kept, body.len());
+    }
+
+    /// Makes ready for the stream of the account that answers.
+    pub(in crate::gateway) fn expect(&mut self, receipt: &Receipt) {
+        self.streamed = Some(Conversation::there(receipt));
     }
 
     /// Looks for the end of a response in a stream that is forwarded.
     pub(in crate::gateway) fn pass(&mut self, chunk: &[u8]) {
+        let Some(conversation) = &self.streamed else { return };
         if self.events.push(chunk).is_err() {
             return;
         }
@@ -175,7 +224,7 @@ impl Keeper {
             if matches!(event["type"].as_str(), Some("response.completed" | "response.incomplete")) {
                 let answer = Bytes::from(event["response"].to_string());
                 let bytes = answer.len();
-                self.put(event["response"]["id"].as_str(), Kept { answer, turns: None }, bytes);
+                self.put(event["response"]["id"].as_str(), Kept { answer, conversation: conversation.clone() }, bytes);
             }
         }
     }

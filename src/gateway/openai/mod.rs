@@ -117,7 +117,7 @@ async fn generate(
         Reply::Verbatim(upstream) => {
             settling.done();
             if let Some(keeper) = keeper {
-                keeper.keep_verbatim(&upstream.body);
+                keeper.keep_verbatim(&upstream.body, &receipt);
             }
             Ok(response.content_type(upstream.content_type).body(upstream.body))
         }
