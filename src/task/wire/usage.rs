@@ -5,18 +5,63 @@ use serde_json::{Map, Value};
 
 use crate::task::Usage;
 
-/// Longest line kept back while its end has not come; a longer one is text, not usage.
+/// Longest string that is kept of a line whose end has not come; a longer one is text or an image, not usage.
+const LONGEST_STRING: usize = 4 * 1024;
+/// Most that is kept of such a line.
 const LONGEST_LINE: usize = 64 * 1024;
 
 /// Reads `usage` from the events of a stream, wherever the chunks fall. Only lines that hold one are parsed.
 #[derive(Debug, Default)]
 pub struct UsageFinder {
     /// The beginning of a line that is not complete.
-    line: Vec<u8>,
-    /// The line is too long and passed over to its end.
-    skipping: bool,
+    line: Line,
     /// Events that have passed and were not asked about yet.
     events: u64,
+}
+
+/// The beginning of a line of JSON without its long strings, so that what stands behind megabytes of text is found.
+#[derive(Debug, Default)]
+struct Line {
+    kept: Vec<u8>,
+    /// Where the string under way begins in what is kept.
+    string: Option<usize>,
+    /// That string is left out.
+    is_long: bool,
+    /// It goes on with an escaped character.
+    is_escaped: bool,
+    /// Too much is kept: the line is passed over to its end.
+    is_lost: bool,
+}
+
+impl Line {
+    fn push(&mut self, piece: &[u8]) {
+        for &byte in piece {
+            let Some(begin) = self.string else {
+                self.kept.push(byte);
+                self.string = (byte == b'"').then_some(self.kept.len());
+                continue;
+            };
+            let ends = byte == b'"' && !self.is_escaped;
+            self.is_escaped = byte == b'\\' && !self.is_escaped;
+            if !self.is_long && self.kept.len() - begin == LONGEST_STRING {
+                self.kept.truncate(begin);
+                self.is_long = true;
+            }
+            if ends || !self.is_long {
+                self.kept.push(byte);
+            }
+            if ends {
+                (self.string, self.is_long) = (None, false);
+            }
+        }
+        if self.kept.len() > LONGEST_LINE {
+            self.is_lost = true;
+        }
+        if self.is_lost {
+            self.kept.clear();
+            self.string = None;
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -32,21 +77,14 @@ impl UsageFinder {
         let mut found = None;
         for piece in chunk.split_inclusive(|&byte| byte == b'\n') {
             let ends = piece.ends_with(b"\n");
-            let whole = ends && self.line.is_empty() && !self.skipping;
-            if whole {
+            if ends && self.line.kept.is_empty() && !self.line.is_lost {
                 found = read(piece, &mut self.events).or(found);
                 continue;
             }
-            if !self.skipping {
-                self.line.extend_from_slice(piece);
-            }
+            self.line.push(piece);
             if ends {
-                found = read(&self.line, &mut self.events).or(found);
-                self.skipping = false;
-                self.line.clear();
-            } else if self.line.len() > LONGEST_LINE {
-                self.skipping = true;
-                self.line.clear();
+                found = read(&self.line.kept, &mut self.events).or(found);
+                self.line = Line::default();
             }
         }
         found
@@ -94,10 +132,21 @@ mod tests {
         let mut finder = UsageFinder::default();
         for _ in 0..100 {
             assert_eq!(finder.push(&[b'x'; 4_096]), None);
-            assert!(finder.line.len() <= LONGEST_LINE + 4_096);
+            assert!(finder.line.kept.len() <= LONGEST_LINE);
         }
         assert_eq!(finder.push(b"\n"), None);
         let usage = finder.push(b"data: {\"usage\":{\"prompt_tokens\":1}}\n").expect("found");
         assert_eq!(usage.input_tokens, Some(1));
+    }
+
+    #[test]
+    fn usage_is_found_behind_megabytes_of_text() {
+        let text = r#"all of \"it\" \\"#.repeat(100_000);
+        let event = format!("data: {{\"text\":\"{text}\",\"usage\":{{\"prompt_tokens\":3}},\"more\":\"{text}\"}}\n");
+        for cut in [1, 7, 4_096, 1 << 20] {
+            let mut finder = UsageFinder::default();
+            let found: Vec<Usage> = event.as_bytes().chunks(cut).filter_map(|chunk| finder.push(chunk)).collect();
+            assert_eq!(found.iter().map(|usage| usage.input_tokens).collect::<Vec<_>>(), [Some(3)], "cut at {cut}");
+        }
     }
 }
