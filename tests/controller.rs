@@ -6,7 +6,7 @@ use fairflow::core::window::ChangeKind;
 use fairflow::sim::{Controller, Measure, Run, Scenario, ScenarioError, library, run, summarize};
 
 /// Scenarios that take moments, also in a debug build.
-const SHORT: [&str; 22] = [
+const SHORT: [&str; 23] = [
     "cap-24",
     "cap-steps",
     "cap-replicas",
@@ -21,6 +21,7 @@ const SHORT: [&str; 22] = [
     "one-slot",
     "slow-refusals",
     "lag",
+    "overtaking",
     "rate-wordless",
     "rate-wordless-bursts",
     "rate-wordless-cap",

@@ -39,6 +39,7 @@ scenarios![
     "warmup",
     "slow-refusals",
     "lag",
+    "overtaking",
     "noisy-tenant",
     "target-sharing",
     "target-batch",

@@ -51,6 +51,8 @@ pub struct ProviderSpec {
     pub wordless: bool,
     /// Round trip of the network, during which a slot stands empty. Default 0.
     pub latency: f64,
+    /// Each way takes up to this much longer (uniform), so that requests and answers overtake each other. Default 0.
+    pub jitter: f64,
     /// A slot is free up to this long after the answer (uniform). Default 0.
     pub lag: f64,
     /// Nothing is served before this second: scale from zero. Default 0.
@@ -75,6 +77,7 @@ impl Default for ProviderSpec {
             retry_after: None,
             wordless: false,
             latency: 0.0,
+            jitter: 0.0,
             lag: 0.0,
             warmup: 0.0,
             rate: None,
@@ -131,6 +134,7 @@ impl ProviderSpec {
             .or(number("provider.refusal", self.refusal, 1e-4, 3600.0))
             .or(number("provider.retry_after", self.retry_after.unwrap_or(1.0), 0.0, 86_400.0))
             .or(number("provider.latency", self.latency, 0.0, 60.0))
+            .or(number("provider.jitter", self.jitter, 0.0, 60.0))
             .or(number("provider.lag", self.lag, 0.0, 3600.0))
             .or(number("provider.warmup", self.warmup, 0.0, 1e6))
             .or(self.rate.as_ref().and_then(|rate| {

@@ -149,6 +149,8 @@ pub struct Window {
     proven: bool,
     /// The last epoch ended with a reading that its burst may refine.
     reading_open: bool,
+    /// Refusals of that burst.
+    burst: u32,
     /// Successes while holding since the last refusal at the known capacity.
     since_refusal: u32,
     /// The capacity is from before a restart and was not confirmed yet.
@@ -194,6 +196,7 @@ impl Window {
             resume: false,
             proven: false,
             reading_open: false,
+            burst: 0,
             since_refusal: u32::MAX,
             recalled: false,
             paid: false,
@@ -269,7 +272,7 @@ impl Window {
         }
         match outcome {
             Outcome::Success => self.succeeded(now, stamp, full),
-            Outcome::Throttled if !self.config.pinned() => self.refused(now, stamp),
+            Outcome::Throttled if !self.config.pinned() => self.refused(now, stamp, before),
             Outcome::Overloaded if !self.config.pinned() => self.overloaded(now, stamp, before),
             _ => None,
         }

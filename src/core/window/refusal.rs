@@ -1,10 +1,11 @@
 //! Refusals for concurrency: each is a reading of capacity.
 //!
 //! A provider with a cap C refuses the request that would have been the (C + 1)th.
-//! So the capacity is the in-flight count at the *dispatch* of the first refused
-//! request, less itself. (The count when the refusal arrives would do only if
-//! refusals took no time.) Plain AIMD would halve here and average (1 + β) ÷ 2 of
-//! the capacity; we take the reading, hold it, and ask again ever more rarely.
+//! So the capacity is what was in flight less what was refused of it, once all
+//! refusals of a burst are there. Which of them was refused says nothing: requests
+//! overtake each other on their way. Plain AIMD would halve here and average
+//! (1 + β) ÷ 2 of the capacity; we take the reading, hold it, and ask again ever
+//! more rarely.
 //!
 //! Three cases are told apart:
 //!
@@ -60,12 +61,15 @@ pub(super) const ALERT_PROBES: u32 = 24;
 const REFUSAL_FADE: f64 = 0.9;
 
 impl Window {
-    /// A request was refused because too many were in flight.
-    pub(super) fn refused(&mut self, now: Time, stamp: Stamp) -> Option<Change> {
-        let admitted = self.config.clamp(stamp.in_flight.saturating_sub(1));
+    /// A request was refused because too many were in flight; `before`: so many were until now, with itself.
+    pub(super) fn refused(&mut self, now: Time, stamp: Stamp, before: u32) -> Option<Change> {
+        // Some of those at its dispatch may be done by now, some that came later may have been there before it.
+        let seen = stamp.in_flight.max(before);
         if stamp.epoch != self.epoch {
-            return self.refine(stamp, admitted);
+            return self.refine(stamp, before);
         }
+        self.burst = 1;
+        let admitted = self.config.clamp(seen.saturating_sub(1));
         self.recalled = false;
         self.refusal = now.seconds_since(stamp.at).max(self.refusal * REFUSAL_FADE);
         match self.state {
@@ -80,24 +84,24 @@ impl Window {
                 self.shared = true;
                 self.give_way(now, admitted)
             }
-            State::Probe { from, .. } if stamp.in_flight > from => {
+            State::Probe { from, .. } if seen > from => {
                 self.interval = self.longer();
                 self.alert = self.alert.saturating_sub(1);
                 self.epoch_ends(true);
                 self.hold(now, from, ChangeKind::ProbeFailed)
             }
-            State::Probe { from: home, .. } => self.refused_at(now, stamp, home, admitted),
-            State::Test(contrast) => self.refused_at(now, stamp, contrast.home(), admitted),
-            State::Hold { .. } => self.refused_at(now, stamp, self.limit, admitted),
+            State::Probe { from: home, .. } => self.refused_at(now, seen, home, admitted),
+            State::Test(contrast) => self.refused_at(now, seen, contrast.home(), admitted),
+            State::Hold { .. } => self.refused_at(now, seen, self.limit, admitted),
         }
     }
 
     /// A refusal while `home` was believed right.
-    fn refused_at(&mut self, now: Time, stamp: Stamp, home: u32, admitted: u32) -> Option<Change> {
-        if stamp.in_flight > home {
+    fn refused_at(&mut self, now: Time, seen: u32, home: u32, admitted: u32) -> Option<Change> {
+        if seen > home {
             return self.read(now, admitted.min(home), ChangeKind::CapacityRead);
         }
-        let near = f64::from(stamp.in_flight) > NEAR * f64::from(home);
+        let near = f64::from(seen) > NEAR * f64::from(home);
         let since = std::mem::take(&mut self.since_refusal);
         let falls = since.saturating_mul(RARE) < home;
         let taken = since >= home.saturating_mul(TAKEN);
@@ -180,11 +184,15 @@ impl Window {
         self.among_others() && self.alert.is_multiple_of(PROBES_PER_YIELD) && self.limit > LEAST_YIELDING
     }
 
-    /// More refusals of the burst that gave the last reading: no further event,
-    /// but one that was dispatched earlier reads lower.
-    fn refine(&mut self, stamp: Stamp, admitted: u32) -> Option<Change> {
+    /// More refusals of the burst that gave the last reading: no further event, but each lowers it.
+    fn refine(&mut self, stamp: Stamp, before: u32) -> Option<Change> {
         let same = self.reading_open && stamp.epoch.wrapping_add(1) == self.epoch;
-        if !same || admitted >= self.limit || !matches!(self.state, State::Hold { .. }) {
+        if !same || !matches!(self.state, State::Hold { .. }) {
+            return None;
+        }
+        self.burst += 1;
+        let admitted = self.config.clamp(stamp.in_flight.saturating_sub(self.burst).max(before.saturating_sub(1)));
+        if admitted >= self.limit {
             return None;
         }
         self.bound = Some(admitted);

@@ -69,6 +69,27 @@ fn a_burst_of_refusals_is_one_reading() {
 }
 
 #[test]
+fn which_request_is_refused_says_nothing() {
+    // They overtake each other: a provider that admits eight of twelve may refuse any four.
+    for refused in [[0, 1, 2, 3], [8, 9, 10, 11], [11, 3, 7, 0]] {
+        let mut window = Window::new(WindowConfig { initial: 12, ..CONFIG });
+        let stamps = fill(&mut window, at(0));
+        for index in refused {
+            window.on_settle(at(1), stamps[index], Outcome::Throttled, true);
+        }
+        assert_eq!((window.limit(), window.capacity()), (8, Some(8)));
+        for index in (0..12).filter(|index| !refused.contains(index)) {
+            window.on_settle(at(1000), stamps[index], Outcome::Success, true);
+        }
+        serve(&mut window, 1000, 1);
+        assert_eq!((window.phase(), window.limit()), (Phase::Probing, 9));
+        let stamps = fill(&mut window, at(2000));
+        let change = window.on_settle(at(2001), stamps[3], Outcome::Throttled, true).expect("a verdict");
+        assert_eq!((change.kind, change.to), (ChangeKind::ProbeFailed, 8));
+    }
+}
+
+#[test]
 fn a_thousand_failures_are_one_cut() {
     let mut window = Window::remembered(CONFIG, 1000);
     let stamps = fill(&mut window, at(0));

@@ -32,18 +32,25 @@ impl World<'_> {
 
     /// Sends an answer back, after `delay`.
     pub(super) fn reply(&mut self, id: u64, delay: f64, outcome: Outcome, retry_after: Option<Duration>) {
-        let at = self.t() + delay + self.scenario.provider.latency / 2.0;
+        let trip = delay + self.way();
         // What was scheduled for it at the provider must not find it.
         let id = self.rename(id);
         let Some(attempt) = self.attempt(id) else { return };
         attempt.state = State::Answered(outcome, retry_after);
-        if delay == 0.0 && self.scenario.provider.latency == 0.0 {
+        if trip == 0.0 {
             if let Some(attempt) = self.end_attempt(id) {
                 self.answer(attempt);
             }
             return;
         }
-        self.at(at, Event::Answer(id));
+        self.at(self.t() + trip, Event::Answer(id));
+    }
+
+    /// How long a message is on its way, in seconds.
+    fn way(&mut self) -> f64 {
+        let provider = &self.scenario.provider;
+        let jitter = if provider.jitter > 0.0 { provider.jitter * self.jitters.unit() } else { 0.0 };
+        provider.latency / 2.0 + jitter
     }
 
     /// Everything in flight fails.
@@ -94,10 +101,10 @@ impl World<'_> {
         if let (Some(timeout), Some(_)) = (self.scenario.timeout, job) {
             self.at(t + timeout, Event::Timeout(id));
         }
-        let latency = self.scenario.provider.latency;
-        if latency > 0.0 && job.is_some() {
+        let way = if job.is_some() { self.way() } else { 0.0 };
+        if way > 0.0 {
             self.travelling += 1;
-            self.at(t + latency / 2.0, Event::Reach(id));
+            self.at(t + way, Event::Reach(id));
         } else {
             self.reach(id);
         }

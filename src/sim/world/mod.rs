@@ -27,6 +27,7 @@ const ARRIVALS: u64 = 1;
 const PAUSES: u64 = 2;
 const OTHERS: u64 = 3;
 const LAGS: u64 = 4;
+const JITTERS: u64 = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -131,6 +132,7 @@ struct World<'a> {
     pauses: Rng,
     others: Rng,
     lags: Rng,
+    jitters: Rng,
     observer: Observer,
     done: Vec<u64>,
 }
@@ -178,6 +180,7 @@ impl<'a> World<'a> {
             pauses: Rng::new(seed, PAUSES),
             others: Rng::new(seed, OTHERS),
             lags: Rng::new(seed, LAGS),
+            jitters: Rng::new(seed, JITTERS),
             observer: Observer::new(scenario, controller, seed),
             done: Vec::new(),
             scenario,
