@@ -314,8 +314,9 @@ impl Failure {
         }
     }
 
-    /// Reads an HTTP status: 429 as a limit of concurrency, 408, 502, 503, 504 and 529 as overload, any other as the
-    /// caller's fault. A 429 of a rate is better built with [`Outcome::RateLimited`].
+    /// Reads an HTTP status: 429 as a limit of concurrency or of a rate, which its behaviour tells ([`Cause::Unnamed`]),
+    /// 408, 502, 503, 504 and 529 as overload, any other as the caller's fault. A 429 that says which limit it is about is
+    /// better built with [`Outcome::Throttled`] or [`Outcome::RateLimited`].
     #[must_use]
     pub fn from_status(status: u16) -> Self {
         let outcome = match status {
@@ -323,7 +324,8 @@ impl Failure {
             408 | 502 | 503 | 504 | 529 => Outcome::Overloaded,
             _ => Outcome::Rejected,
         };
-        Self::new(outcome, format!("the provider answered {status}"))
+        let cause = if status == 429 { Cause::Unnamed } else { Cause::Plain };
+        Self { cause, ..Self::new(outcome, format!("the provider answered {status}")) }
     }
 
     /// Adds the error that it was made from.

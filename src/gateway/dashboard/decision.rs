@@ -70,10 +70,10 @@ impl Decisions {
 
 /// Tells two decisions as one, where the second only goes on with the first.
 fn together(first: &What, second: &What) -> Option<What> {
-    use ChangeKind::{Grow, IdleDecay, Overload, ProbeUp, SlowStart};
+    use ChangeKind::{CapacityRead, Grow, IdleDecay, Overload, ProbeUp, SlowStart};
     match (first, second) {
         (&What::Moved { kind, from, .. }, &What::Moved { kind: again, to, probe_in, .. })
-            if kind == again && matches!(kind, SlowStart | Grow | ProbeUp | IdleDecay | Overload) =>
+            if kind == again && matches!(kind, SlowStart | Grow | ProbeUp | IdleDecay | Overload | CapacityRead) =>
         {
             Some(What::Moved { kind, from, to, probe_in })
         }
@@ -200,7 +200,9 @@ mod tests {
         for window in 4..30 {
             decisions.note(100, lab.clone(), moved(ChangeKind::SlowStart, window, window + 1));
         }
-        decisions.note(101, lab.clone(), moved(ChangeKind::CapacityRead, 30, 24));
+        for window in (25..31).rev() {
+            decisions.note(101, lab.clone(), moved(ChangeKind::CapacityRead, window, window - 1));
+        }
         decisions.note(102, None, What::Paused);
         decisions.note(103, lab.clone(), What::Held { wait: Duration::from_millis(1_200) });
         decisions.note(104, lab.clone(), What::Held { wait: Duration::from_millis(900) });
