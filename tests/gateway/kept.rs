@@ -98,3 +98,42 @@ async fn what_a_provider_keeps_is_forgotten_there_first() {
     assert_eq!(status, 503, "{answer}");
     assert_eq!(call(&near, "a", get, &ids[1], Value::Null).await.0, 200, "it is kept until it is forgotten there");
 }
+
+#[tokio::test]
+async fn a_conversation_goes_on_at_whichever_account_takes_its_next_turn() {
+    let sim =
+        "[providers.s]\nkind = \"sim\"\nsim = { service = \"5ms\" }\n[models.m]\nroutes = [{ provider = \"s\" }]\n";
+    let (one, other) = (Gateway::start("", sim), Gateway::start("", sim));
+    let account = |name, far: &Gateway| {
+        format!("[providers.{name}]\nkind = \"openai\"\nbase_url = \"{}/v1\"\nmax_in_flight = 1\n", far.public)
+    };
+    let routes = "[models.m]\nroutes = [{ provider = \"one\" }, { provider = \"other\" }]\n";
+    let near = Gateway::start("", &[account("one", &one), account("other", &other), routes.to_owned()].concat());
+    let talk = async |stream: bool| {
+        let (mut previous, mut read) = (Value::Null, 0);
+        for turn in 0..8 {
+            let body =
+                json!({"model": "m", "input": "Tell me more.", "stream": stream, "previous_response_id": previous});
+            let request = client().post(format!("{}/v1/responses", near.public)).header("x-fairflow-tenant", "a");
+            let response = request.json(&body).send().await.unwrap();
+            assert_eq!(response.status(), 200, "turn {turn}: {}", response.text().await.unwrap());
+            let text = response.text().await.unwrap();
+            let last =
+                text.lines().rev().find_map(|line| line.strip_prefix("data: ").filter(|data| data.starts_with('{')));
+            let mut answer: Value = serde_json::from_str(last.unwrap_or(&text)).unwrap();
+            if stream {
+                answer = answer["response"].take();
+            }
+            let tokens = answer["usage"]["input_tokens"].as_u64().unwrap();
+            assert!(tokens > read, "turn {turn} has read {tokens} tokens, the one before {read}");
+            (previous, read) = (answer["id"].take(), tokens);
+        }
+    };
+    // Two at a time, so that both accounts have a part in each.
+    tokio::join!(talk(false), talk(true), talk(false));
+    for far in [&one, &other] {
+        let metrics = client().get(format!("{}/metrics", far.admin)).send().await.unwrap().text().await.unwrap();
+        let served = metrics.lines().find_map(|line| line.strip_prefix("fairflow_requests_total")?.rsplit(' ').next());
+        assert!(served.is_some_and(|served| served != "0"), "both take turns: {metrics}");
+    }
+}

@@ -1,8 +1,8 @@
 //! Responses that are kept: asked for by id, forgotten, and continued from.
 //!
-//! What a provider of kind `openai` answered is kept as it came, and continued and forgotten there; what was translated
-//! here is kept with its conversation, which then goes before the next input. Each tenant has its own, bounded by
-//! `[jobs]`.
+//! What a provider of kind `openai` answered is kept as it came, and forgotten there too. Where the next turn goes to no
+//! other account it is continued there; else the response is kept with its conversation, as is what was translated here,
+//! and that goes before the next input. Each tenant has its own, bounded by `[jobs]`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,21 +33,22 @@ const FORGET_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(in crate::gateway) struct Kept {
     answer: Bytes,
-    conversation: Conversation,
+    /// The items of the conversation up to its end, where the next turn may go to an account that does not know them.
+    turns: Option<Vec<Value>>,
+    /// The account that keeps it as well.
+    holder: Option<Holder>,
 }
 
-/// Where a conversation is that a response ends.
+/// An account that keeps a response, and the model's name there.
 #[derive(Debug, Clone)]
-enum Conversation {
-    /// Its items, where the gateway wrote the response.
-    Here(Vec<Value>),
-    /// At the account that answered, where the model has that name.
-    There { account: Arc<str>, upstream_model: Arc<str> },
+struct Holder {
+    account: Arc<str>,
+    upstream_model: Arc<str>,
 }
 
-impl Conversation {
-    fn there(receipt: &Receipt) -> Self {
-        Self::There { account: receipt.provider.clone(), upstream_model: receipt.upstream_model.clone() }
+impl Holder {
+    fn of(receipt: &Receipt) -> Self {
+        Self { account: receipt.provider.clone(), upstream_model: receipt.upstream_model.clone() }
     }
 }
 
@@ -80,8 +81,8 @@ pub(in crate::gateway) async fn remove(
     gateway: Data<Gateway>,
 ) -> HttpResponse {
     let kept = own(&request, &gateway, &response).ok().and_then(|key| find(&gateway, &key));
-    if let Some(Conversation::There { account, upstream_model }) = kept.as_deref().map(|kept| &kept.conversation)
-        && let Err(error) = forget_there(&gateway, account, upstream_model, &response).await
+    if let Some(holder) = kept.as_deref().and_then(|kept| kept.holder.as_ref())
+        && let Err(error) = forget_there(&gateway, holder, &response).await
     {
         return refuse(&gateway, &error.into(), &request_id(&request));
     }
@@ -89,9 +90,9 @@ pub(in crate::gateway) async fn remove(
 }
 
 /// Has an account forget a response. One that is not configured any more cannot be asked.
-async fn forget_there(gateway: &Gateway, account: &Arc<str>, upstream_model: &str, id: &str) -> Result<(), Error> {
-    let Some(client) = gateway.fairflow.client_of(account).await? else { return Ok(()) };
-    match tokio::time::timeout(FORGET_TIMEOUT, client.forget_response(id, upstream_model)).await {
+async fn forget_there(gateway: &Gateway, holder: &Holder, id: &str) -> Result<(), Error> {
+    let Some(client) = gateway.fairflow.client_of(&holder.account).await? else { return Ok(()) };
+    match tokio::time::timeout(FORGET_TIMEOUT, client.forget_response(id, &holder.upstream_model)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(failure)) if failure.outcome.is_retryable() => {
             let retry_after = failure.retry_after.unwrap_or(Duration::from_secs(1));
@@ -124,7 +125,7 @@ pub(super) fn continued(
     let mut body = fields(&request.body);
     let earlier = body.get(FIELD).and_then(Value::as_str);
     let earlier = earlier.and_then(|id| find(gateway, &(tenant.clone(), id.into())));
-    let Some(Conversation::Here(turns)) = earlier.as_deref().map(|kept| &kept.conversation) else { return Ok(request) };
+    let Some(turns) = earlier.as_deref().and_then(|kept| kept.turns.as_ref()) else { return Ok(request) };
     let input = items(body.remove("input"));
     body.remove(FIELD);
     body.insert("input".into(), turns.iter().cloned().chain(input).collect());
@@ -144,6 +145,17 @@ fn items(input: Option<Value>) -> Vec<Value> {
     }
 }
 
+/// Reads what a response says as items that any account takes: without the names that one gave them, and without
+/// reasoning, which only that one can read.
+fn said(answer: &Value) -> Vec<Value> {
+    let mut items = items(answer.get("output").cloned());
+    items.retain(|item| item["type"] != "reasoning");
+    for item in items.iter_mut().filter_map(Value::as_object_mut) {
+        item.remove("id");
+    }
+    items
+}
+
 /// Keeps the answer to one request.
 #[derive(Debug)]
 pub(in crate::gateway) struct Keeper {
@@ -155,7 +167,9 @@ pub(in crate::gateway) struct Keeper {
     /// What passed by of a stream that is forwarded.
     events: Events,
     /// Whose stream that is.
-    streamed: Option<Conversation>,
+    streamed: Option<Holder>,
+    /// Whether the next turn may go to another account.
+    is_spread: bool,
 }
 
 impl Keeper {
@@ -173,7 +187,10 @@ impl Keeper {
         if wish.map_or_else(|_| request.field("store"), |wish| wish.store) == Some(Value::Bool(false)) {
             return None;
         }
+        let settings = gateway.fairflow.settings();
+        let routes = settings.models.get(&*request.model).map_or(&[][..], |model| &model.routes);
         Some(Self {
+            is_spread: routes.windows(2).any(|pair| pair[0].provider != pair[1].provider),
             responses: gateway.responses.clone(),
             fairflow: gateway.fairflow.clone(),
             tenant: tenant.clone(),
@@ -185,33 +202,23 @@ impl Keeper {
 
     /// Keeps a response that was written here.
     pub(in crate::gateway) fn keep(&self, answer: &Value) {
-        let mut turns = items(fields(&self.request).remove("input"));
-        turns.extend(items(answer.get("output").cloned()));
-        let text: Bytes = answer.to_string().into();
-        // Values take a multiple of their text.
-        let bytes = text.len() + 4 * turns.iter().map(|turn| turn.to_string().len()).sum::<usize>();
-        self.put(answer["id"].as_str(), Kept { answer: text, conversation: Conversation::Here(turns) }, bytes);
+        self.put(answer, answer.to_string().into(), None);
     }
 
     /// Keeps a provider's own response.
     pub(super) fn keep_verbatim(&self, body: &Bytes, receipt: &Receipt) {
-        #[derive(Deserialize)]
-        struct Named {
-            id: String,
+        if let Ok(answer) = serde_json::from_slice(body) {
+            self.put(&answer, body.clone(), Some(Holder::of(receipt)));
         }
-        let named = serde_json::from_slice::<Named>(body).ok();
-        let kept = Kept { answer: body.clone(), conversation: Conversation::there(receipt) };
-        self.put(named.as_ref().map(|named| &*named.id), kept, body.len());
     }
 
     /// Makes ready for the stream of the account that answers.
     pub(in crate::gateway) fn expect(&mut self, receipt: &Receipt) {
-        self.streamed = Some(Conversation::there(receipt));
+        self.streamed = Some(Holder::of(receipt));
     }
 
     /// Looks for the end of a response in a stream that is forwarded.
     pub(in crate::gateway) fn pass(&mut self, chunk: &[u8]) {
-        let Some(conversation) = &self.streamed else { return };
         if self.events.push(chunk).is_err() {
             return;
         }
@@ -222,17 +229,26 @@ impl Keeper {
             }
             let event: Value = serde_json::from_str(&event).unwrap_or_default();
             if matches!(event["type"].as_str(), Some("response.completed" | "response.incomplete")) {
-                let answer = Bytes::from(event["response"].to_string());
-                let bytes = answer.len();
-                self.put(event["response"]["id"].as_str(), Kept { answer, conversation: conversation.clone() }, bytes);
+                let answer = &event["response"];
+                self.put(answer, answer.to_string().into(), self.streamed.clone());
             }
         }
     }
 
-    fn put(&self, id: Option<&str>, kept: Kept, bytes: usize) {
-        let Some(id) = id.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) else { return };
+    /// Keeps an answer, which is `text` as it was told, and the conversation where it is needed here.
+    fn put(&self, answer: &Value, text: Bytes, holder: Option<Holder>) {
+        let Some(id) = answer["id"].as_str().filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) else { return };
+        let turns = (holder.is_none() || self.is_spread).then(|| {
+            let mut turns = items(fields(&self.request).remove("input"));
+            turns.extend(said(answer));
+            turns
+        });
+        // Values take a multiple of their text.
+        let values: usize = turns.iter().flatten().map(|turn| 4 * turn.to_string().len()).sum();
+        let bytes = text.len() + values + 512;
         let limits = self.fairflow.settings().delivery.jobs;
-        let finished = Finished { value: kept, bytes: bytes + 512, failed: false, at: self.fairflow.now() };
+        let value = Kept { answer: text, turns, holder };
+        let finished = Finished { value, bytes, failed: false, at: self.fairflow.now() };
         self.responses.keep(&(self.tenant.clone(), id.into()), finished, limits);
     }
 }
