@@ -58,7 +58,7 @@ impl Endpoint {
     }
 
     /// Returns what a generation cost that used so much, in the unit of its prediction; nothing where tokens do not tell.
-    #[cfg(any(feature = "gateway", feature = "client"))]
+    #[cfg(any(feature = "gateway", feature = "openai", feature = "task"))]
     pub(crate) fn cost(self, usage: Usage) -> Option<Cost> {
         match self {
             Self::Chat | Self::Responses => usage.text_cost(),
