@@ -12,6 +12,20 @@ async fn call(gateway: &Gateway, tenant: &str, method: Method, path: &str, body:
     (response.status().as_u16(), read(response).await)
 }
 
+/// Asks tenant `a` of a gateway for a response, whole or as the end of a stream.
+async fn respond(gateway: &Gateway, body: Value) -> Value {
+    let request = client().post(format!("{}/v1/responses", gateway.public)).header("x-fairflow-tenant", "a");
+    let response = request.json(&body).send().await.unwrap();
+    let status = response.status();
+    let text = response.text().await.unwrap();
+    assert_eq!(status, 200, "{text}");
+    let last = text.lines().rev().find_map(|line| line.strip_prefix("data: ").filter(|data| data.starts_with('{')));
+    match last {
+        Some(last) => serde_json::from_str::<Value>(last).unwrap()["response"].take(),
+        None => serde_json::from_str(&text).unwrap(),
+    }
+}
+
 #[tokio::test]
 async fn what_is_kept_is_its_tenants_own_and_bounded() {
     let sim = "[jobs]\ntenant_most = 3\n[providers.s]\nkind = \"sim\"\nsim = { service = \"5ms\" }\n";
@@ -64,14 +78,11 @@ async fn what_a_provider_keeps_is_forgotten_there_first() {
     let (get, delete, post) = (Method::GET, Method::DELETE, Method::POST);
     for stream in [false, true] {
         let body = json!({"model": "m", "input": "hi", "stream": stream});
-        let request = client().post(format!("{}/v1/responses", near.public)).header("x-fairflow-tenant", "a");
-        let text = request.json(&body).send().await.unwrap().text().await.unwrap();
-        let last = text.lines().rev().find_map(|line| line.strip_prefix("data: ").filter(|data| data.starts_with('{')));
-        let answer: Value = serde_json::from_str(last.unwrap_or(&text)).unwrap();
-        let id = answer["id"].as_str().or(answer["response"]["id"].as_str()).unwrap();
+        let answer = respond(&near, body).await;
+        let id = answer["id"].as_str().unwrap();
         let path = format!("responses/{id}");
         for (gateway, tenant) in [(&near, "a"), (&far, "default")] {
-            assert_eq!(call(gateway, tenant, get.clone(), &path, Value::Null).await.0, 200, "{text}");
+            assert_eq!(call(gateway, tenant, get.clone(), &path, Value::Null).await.0, 200, "{answer}");
         }
         assert_eq!(call(&near, "b", delete.clone(), &path, Value::Null).await.0, 404);
         assert_eq!(
@@ -114,16 +125,7 @@ async fn a_conversation_goes_on_at_whichever_account_takes_its_next_turn() {
         for turn in 0..8 {
             let body =
                 json!({"model": "m", "input": "Tell me more.", "stream": stream, "previous_response_id": previous});
-            let request = client().post(format!("{}/v1/responses", near.public)).header("x-fairflow-tenant", "a");
-            let response = request.json(&body).send().await.unwrap();
-            assert_eq!(response.status(), 200, "turn {turn}: {}", response.text().await.unwrap());
-            let text = response.text().await.unwrap();
-            let last =
-                text.lines().rev().find_map(|line| line.strip_prefix("data: ").filter(|data| data.starts_with('{')));
-            let mut answer: Value = serde_json::from_str(last.unwrap_or(&text)).unwrap();
-            if stream {
-                answer = answer["response"].take();
-            }
+            let mut answer = respond(&near, body).await;
             let tokens = answer["usage"]["input_tokens"].as_u64().unwrap();
             assert!(tokens > read, "turn {turn} has read {tokens} tokens, the one before {read}");
             (previous, read) = (answer["id"].take(), tokens);

@@ -63,13 +63,11 @@ const REFUSAL_FADE: f64 = 0.9;
 impl Window {
     /// A request was refused because too many were in flight; `before`: so many were until now, with itself.
     pub(super) fn refused(&mut self, now: Time, stamp: Stamp, before: u32) -> Option<Change> {
-        // Some of those at its dispatch may be done by now, some that came later may have been there before it.
-        let seen = stamp.in_flight.max(before);
         if stamp.epoch != self.epoch {
             return self.refine(stamp, before);
         }
         self.burst = 1;
-        let admitted = self.config.clamp(seen.saturating_sub(1));
+        let (seen, admitted) = (stamp.in_flight.max(before), self.admitted(stamp, before));
         self.recalled = false;
         self.refusal = now.seconds_since(stamp.at).max(self.refusal * REFUSAL_FADE);
         match self.state {
@@ -94,6 +92,12 @@ impl Window {
             State::Test(contrast) => self.refused_at(now, seen, contrast.home(), admitted),
             State::Hold { .. } => self.refused_at(now, seen, self.limit, admitted),
         }
+    }
+
+    /// What was admitted of those in flight, as far as the refusals of a burst tell by now. Some of those at a dispatch
+    /// may be done since, some that came later may have been there before it: so the larger of both counts.
+    fn admitted(&self, stamp: Stamp, before: u32) -> u32 {
+        self.config.clamp(stamp.in_flight.saturating_sub(self.burst).max(before.saturating_sub(1)))
     }
 
     /// A refusal while `home` was believed right.
@@ -191,7 +195,7 @@ impl Window {
             return None;
         }
         self.burst += 1;
-        let admitted = self.config.clamp(stamp.in_flight.saturating_sub(self.burst).max(before.saturating_sub(1)));
+        let admitted = self.admitted(stamp, before);
         if admitted >= self.limit {
             return None;
         }

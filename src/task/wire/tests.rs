@@ -70,7 +70,8 @@ fn lengths_and_sizes_that_are_none_are_named() {
 
 #[test]
 fn the_settings_of_a_text_reach_either_kind_of_provider() {
-    let settings = json!({"maxTokens": 100, "topP": 0.5, "stopSequences": ["x"], "temperature": 0.1, "systemPrompt": "Be brief.", "stream": true});
+    let settings = json!({"maxTokens": 100, "topP": 0.5, "stopSequences": ["x"], "temperature": 0.1,
+        "systemPrompt": "Be brief.", "stream": true});
     let messages = json!([{"role": "user", "content": "hi"}]);
     let wire = task(json!({"taskType": "textInference", "model": "m", "messages": messages, "settings": settings}));
     let mut flat = settings.clone();
