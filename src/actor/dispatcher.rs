@@ -267,7 +267,8 @@ impl Dispatcher {
             EventKind::Settled { provider, attempt, outcome, service }
         });
         let (unnamed, units) = (cause == Cause::Unnamed, cost.map(|cost| f64::from(cost.units())));
-        let answer = Answer { outcome, unnamed, retry_after, hints, cost: units };
+        let witness = held.expected.payer.into();
+        let answer = Answer { outcome, unnamed, retry_after, hints, cost: units, witness };
         let random = [self.random.random(), self.random.random()];
         let Settled { change, hold, closed } = self.gates.settle(now, held.ticket, answer, self.backlog(), random);
         if let Some(change) = change {

@@ -94,7 +94,7 @@ impl Breaker {
     /// Outcomes of attempts sent before the route closed say nothing new about it.
     pub fn on_settle(&mut self, now: Time, sent: Time, outcome: Outcome, random: f64) {
         match outcome {
-            Outcome::Overloaded => {
+            Outcome::Overloaded | Outcome::Failed => {
                 if self.rest_until.is_some_and(|until| sent < until) {
                     return;
                 }

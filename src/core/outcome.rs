@@ -13,6 +13,9 @@ pub enum Outcome {
     RateLimited,
     /// 502, 503, 504, 529, a broken connection or an attempt that ran into its timeout.
     Overloaded,
+    /// The provider failed at this request without a word of load (500 and its like, an answer that is none, a route that
+    /// is gone): the breaker's matter, no signal to window or pacer. Another attempt may succeed.
+    Failed,
     /// Any other 4xx: the caller's fault, no signal.
     Rejected,
     /// The caller went away: no signal.
@@ -21,8 +24,15 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 6] =
-        [Self::Success, Self::Throttled, Self::RateLimited, Self::Overloaded, Self::Rejected, Self::Cancelled];
+    pub const ALL: [Self; 7] = [
+        Self::Success,
+        Self::Throttled,
+        Self::RateLimited,
+        Self::Overloaded,
+        Self::Failed,
+        Self::Rejected,
+        Self::Cancelled,
+    ];
 
     /// Returns the name used as a metric label and in logs.
     #[must_use]
@@ -32,6 +42,7 @@ impl Outcome {
             Self::Throttled => "throttled",
             Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
+            Self::Failed => "failed",
             Self::Rejected => "rejected",
             Self::Cancelled => "cancelled",
         }
@@ -46,6 +57,6 @@ impl Outcome {
     /// Says whether another attempt may succeed where this one failed.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Throttled | Self::RateLimited | Self::Overloaded)
+        matches!(self, Self::Throttled | Self::RateLimited | Self::Overloaded | Self::Failed)
     }
 }

@@ -41,13 +41,15 @@ pub struct Answer {
     pub cost: Option<f64>,
     /// A 429 that names no reason: its outcome is a guess, and behaviour decides.
     pub unnamed: bool,
+    /// Whose request it was, as a number that differs between tenants: what one alone meets may be its own fault.
+    pub witness: u64,
 }
 
 impl Answer {
     /// An answer that says nothing but its outcome.
     #[must_use]
     pub fn new(outcome: Outcome) -> Self {
-        Self { outcome, retry_after: None, hints: RateHints::default(), cost: None, unnamed: false }
+        Self { outcome, retry_after: None, hints: RateHints::default(), cost: None, unnamed: false, witness: 0 }
     }
 }
 

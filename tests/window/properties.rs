@@ -33,6 +33,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         1 => Just(Outcome::RateLimited),
         1 => Just(Outcome::Overloaded),
         1 => Just(Outcome::Rejected),
+        1 => Just(Outcome::Failed),
         1 => Just(Outcome::Cancelled),
     ]
 }
@@ -80,7 +81,7 @@ proptest! {
                     let (from, to) = change.map_or((before, before), |change| (change.from, change.to));
                     prop_assert_eq!(from, before);
                     prop_assert_eq!(to, window.limit());
-                    if matches!(outcome, Outcome::RateLimited | Outcome::Rejected | Outcome::Cancelled) {
+                    if matches!(outcome, Outcome::RateLimited | Outcome::Failed | Outcome::Rejected | Outcome::Cancelled) {
                         prop_assert_eq!(window.limit(), before);
                     }
                 }

@@ -135,11 +135,11 @@ impl Hold {
             return Some(now.since(self.began));
         }
         match outcome {
-            Outcome::RateLimited | Outcome::Throttled | Outcome::Overloaded if most == 1 => {
+            Outcome::RateLimited | Outcome::Throttled | Outcome::Overloaded | Outcome::Failed if most == 1 => {
                 self.refused = self.refused.saturating_add(1);
                 self.begin(now, now + backoff_wait(self.refused), random);
             }
-            Outcome::RateLimited | Outcome::Throttled | Outcome::Overloaded => {
+            Outcome::RateLimited | Outcome::Throttled | Outcome::Overloaded | Outcome::Failed => {
                 *ramp = Ramp { most: most / 2, since: Some(now) };
             }
             Outcome::Success => {

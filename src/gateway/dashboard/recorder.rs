@@ -31,7 +31,7 @@ impl Totals {
             match outcome {
                 Outcome::Success => totals.done += count,
                 Outcome::Throttled | Outcome::RateLimited => totals.pushed_back += count,
-                Outcome::Overloaded => totals.failed += count,
+                Outcome::Overloaded | Outcome::Failed => totals.failed += count,
                 Outcome::Rejected | Outcome::Cancelled => {}
             }
         }

@@ -76,7 +76,7 @@ impl<R: Rule> Gates for Limited<R> {
         self.in_flight -= 1;
         let dropped = match answer.outcome {
             Outcome::Success => false,
-            Outcome::Throttled | Outcome::RateLimited | Outcome::Overloaded => true,
+            Outcome::Throttled | Outcome::RateLimited | Outcome::Overloaded | Outcome::Failed => true,
             Outcome::Rejected | Outcome::Cancelled => return None,
         };
         self.rule.seen(Seen { now, rtt: now.seconds_since(at), in_flight, dropped });

@@ -34,7 +34,7 @@ export function routes() {
 
 const ATTEMPTS = {
   success: 'Delivered', throttled: 'Refused: too many at once (429)', rate_limited: 'Refused: rate or quota (429)',
-  overloaded: 'Overloaded or timed out (5xx)', rejected: 'Rejected: the request itself (4xx)', cancelled: 'The caller went away',
+  overloaded: 'Overloaded or timed out (5xx)', failed: 'Failed at the provider', rejected: 'Rejected: the request itself (4xx)', cancelled: 'The caller went away',
 };
 const ENDS = {
   success: 'Answered', cancelled: 'The caller went away', queue_full: 'Refused: queue full', tenant_queue_full: 'Refused: tenant’s queue full',
