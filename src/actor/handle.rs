@@ -17,7 +17,7 @@ use super::learned::Learned;
 use super::messages::{Ensure, Shed, TopTenants};
 use super::operator::{Action, Operate, Override};
 use super::provider::{Answer, Attempt, Provider, Reply};
-use super::registry::{LONGEST_NAME, Model, Shared};
+use super::registry::{Model, Shared};
 use super::run::{Receipt, Spec, Yield, run};
 use super::slot::Slot;
 use super::stats::Stats;
@@ -25,7 +25,7 @@ use super::stats::Stats;
 use super::supervisor::ClientOf;
 use super::supervisor::{Apply, ProviderFactory, Supervisor};
 use super::watch::Watch;
-use crate::config::{Config, ConfigError, ProviderConfig, Settings, TenantPolicy};
+use crate::config::{Config, ConfigError, LONGEST_NAME, ProviderConfig, Settings, TenantPolicy};
 use crate::core::cost::Cost;
 #[cfg(feature = "gateway")]
 use crate::core::time::Time;

@@ -17,10 +17,7 @@ use super::ledger::{Ledger, Tariff};
 use super::operator::Override;
 use super::queue::QueueActor;
 use super::stats::Stats;
-use crate::config::{ModelSettings, Settings, TenantPolicy, nearest};
-
-/// Longest model name that is looked up; longer ones are certainly not configured.
-pub(crate) const LONGEST_NAME: usize = 256;
+use crate::config::{LONGEST_NAME, ModelSettings, Settings, TenantPolicy, nearest};
 
 /// One model, as its callers and its actors share it. It outlives restarts of its actors.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::config::{AuthMode, Config, ConfigError, Problem, Settings};
+use crate::config::{AuthMode, Config, ConfigError, Place, Problem, Settings};
 
 /// A file that was read, under the name that errors know it by.
 struct Source {
@@ -31,7 +31,7 @@ pub(super) fn main(file: &Path) -> ExitCode {
             ExitCode::from(1)
         }
         Err(error) => {
-            let told = problems(&sources(file), &error);
+            let told = problems(&sources(file, &error), &error);
             eprintln!("{}", told.join("\n"));
             eprintln!("{}", count(told.len(), "problem"));
             ExitCode::from(2)
@@ -40,9 +40,14 @@ pub(super) fn main(file: &Path) -> ExitCode {
 }
 
 /// Reads the file again, and the tenants' file that it names, to find where problems stand.
-fn sources(file: &Path) -> Vec<Source> {
+fn sources(file: &Path, error: &ConfigError) -> Vec<Source> {
     let own = Source::read(file).ok();
-    let tenants = own.as_ref().and_then(|own| Config::from_toml(&own.text).ok()?.tenants_path(file));
+    let tenants = match error {
+        ConfigError::Invalid(problems) => problems.iter().find_map(|problem| problem.place.as_ref()?.file.clone()),
+        _ => None,
+    };
+    let named = || own.as_ref().and_then(|own| Config::from_toml(&own.text).ok()?.tenants_path(file));
+    let tenants = tenants.or_else(named);
     own.into_iter().chain(tenants.and_then(|path| Source::read(&path).ok())).collect()
 }
 
@@ -56,31 +61,26 @@ fn problems(sources: &[Source], error: &ConfigError) -> Vec<String> {
         named.next().map_or_else(|| (0, told.to_owned()), |(n, rest)| (n, rest.to_owned()))
     };
     let ConfigError::Invalid(problems) = error else {
-        let (source, told) = source_of(&error.to_string());
-        let name = sources.get(source).map(|source| source.name.as_str()).unwrap_or_default();
-        let read = || {
-            let (line, rest) = told.strip_prefix("line ")?.split_once(", column ")?;
-            let (column, rest) = rest.split_once(": ")?;
-            Some(format!("{name}:{line}:{column}: {rest}"))
-        };
-        return vec![read().unwrap_or_else(|| format!("{name}: {told}"))];
+        return vec![error.to_string()];
     };
     let placed = |problem: &Problem| {
+        let named = |path: &str| if path.is_empty() { String::new() } else { format!(" {path}:") };
+        if let Some(place) = &problem.place {
+            let is_it =
+                |source: &Source| place.file.as_ref().is_some_and(|file| source.name == file.display().to_string());
+            let source = sources.iter().position(is_it).unwrap_or_default();
+            let (name, line, column) = (&sources.get(source)?.name, place.line, place.column);
+            let told = format!("{name}:{line}:{column}:{} {}", named(&problem.path), problem.problem);
+            return Some(((source, line, column), told));
+        }
         let (source, path) = source_of(&problem.path);
         let Source { name, text } = sources.get(source)?;
-        let at = place(text, &path);
-        Some(((source, at), format!("{name}:{} {path}: {}", position(text, at), problem.problem)))
+        let Place { line, column, .. } = Place::of(text, place(text, &path));
+        Some(((source, line, column), format!("{name}:{line}:{column}:{} {}", named(&path), problem.problem)))
     };
     let mut placed: Vec<_> = problems.iter().filter_map(placed).collect();
     placed.sort_by_key(|(at, _)| *at);
     placed.into_iter().map(|(_, told)| told).collect()
-}
-
-fn position(text: &str, at: usize) -> String {
-    let before = &text[..at];
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!("{line}:{column}:")
 }
 
 /// Returns where in the file the key of a problem stands, or the table it is missing from.
@@ -188,7 +188,7 @@ mod tests {
         let text = "[server]\nlissten = \"x\"";
         let error = Config::from_toml(text).expect_err("an unknown key");
         let found = told(text, None, &error);
-        assert!(found[0].starts_with("f:2:1: lissten: unknown field"), "{found:?}");
+        assert!(found[0].starts_with("f:2:1: server.lissten: unknown field"), "{found:?}");
         // What is missing is missed where it should be.
         let text = "\n[models.m]\n";
         let error = Config::from_toml(text).and_then(|config| config.validate()).expect_err("no route");
@@ -198,11 +198,13 @@ mod tests {
     #[test]
     fn problems_of_the_tenants_file_stand_there() {
         let tenants = "[tenants.a]\n\n[tenants.b]\ntier = \"gold\"\n";
-        let wrong = |path: &str, problem: &str| Problem { path: path.to_owned(), problem: problem.to_owned() };
+        let wrong =
+            |path: &str, problem: &str| Problem { path: path.to_owned(), problem: problem.to_owned(), place: None };
         let both = [wrong("t: tenants.\"b\".tier", "\"gold\" is no tier"), wrong("models.\"m\".routes", "none")];
         let found = told("[models.m]", Some(tenants), &ConfigError::Invalid(both.into()));
         assert_eq!(found, ["f:1:9: models.\"m\".routes: none", "t:4:1: tenants.\"b\".tier: \"gold\" is no tier"]);
-        let syntax = ConfigError::Syntax("t: line 2, column 3: a key twice".into());
-        assert_eq!(told("", Some(tenants), &syntax), ["t:2:3: a key twice"]);
+        let place = Some(Place { file: Some("t".into()), line: 2, column: 3 });
+        let unread = Problem { place, ..wrong("tenants.a.x", "unknown") };
+        assert_eq!(told("", Some(tenants), &ConfigError::Invalid(vec![unread])), ["t:2:3: tenants.a.x: unknown"]);
     }
 }

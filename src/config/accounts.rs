@@ -37,7 +37,9 @@ pub(super) fn provider(check: &mut Check, name: &str, raw: &ProviderConfig) -> P
                 handles: raw.handles.clone(),
             }),
             None => {
-                if kind != "openai" {
+                if kind.is_empty() {
+                    check.problem(format!("{path}.kind"), format!("is missing; give one of {}", KINDS.join(", ")));
+                } else if kind != "openai" {
                     let known = KINDS.join(", ");
                     let hint = nearest(kind, KINDS.into_iter())
                         .map_or(String::new(), |near| format!("; did you mean {near:?}?"));
@@ -207,6 +209,10 @@ fn check_sim(check: &mut Check, path: &str, sim: &SimConfig) {
     check.count(&format!("{path}.capacity"), Some(sim.capacity), 1);
     check.rate(&format!("{path}.requests_per_minute"), sim.requests_per_minute);
     check.fraction(&format!("{path}.hang"), sim.hang);
+    let spans = [("service", Some(sim.service)), ("retry_after", sim.retry_after), ("outage_after", sim.outage_after)];
+    for (key, span) in spans.into_iter().chain([("outage_for", sim.outage_for)]) {
+        span.map(|span| check.wait(&format!("{path}.{key}"), span));
+    }
     if !(0.0..=3.0).contains(&sim.sigma) {
         check.problem(format!("{path}.sigma"), format!("{} is out of range; give a number from 0 to 3", sim.sigma));
     }

@@ -12,10 +12,45 @@ pub struct Problem {
     pub path: String,
     /// What is wrong, and what would be right.
     pub problem: String,
+    /// Where in the text, of a value that cannot be read.
+    pub place: Option<Place>,
+}
+
+/// A place in a configuration's text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The tenants' file; `None` for the configuration itself.
+    pub file: Option<PathBuf>,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+}
+
+impl Place {
+    /// Returns the place of the byte `at`.
+    pub(crate) fn of(text: &str, at: usize) -> Self {
+        let before = &text[..text.floor_char_boundary(at)];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Self { file: None, line, column }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}: ", file.display())?;
+        }
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
         write!(f, "{}: {}", self.path, self.problem)
     }
 }
@@ -32,10 +67,13 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// It is no TOML, or has a key or type that does not belong.
-    #[error("{0}")]
-    Syntax(String),
-    /// Values that contradict each other or are out of range.
+    /// A file that had something when it was read before has nothing now.
+    #[error("{} is empty, and had something before; to end all tenants write [tenants]", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Values that cannot be read, contradict each other or are out of range, and keys that are not known.
     #[error("{}", list(.0))]
     Invalid(Vec<Problem>),
 }
@@ -53,16 +91,14 @@ fn list(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Words a TOML error: line, key, what is wrong, and the nearest known key.
+/// Words a TOML error, with the nearest known key.
 ///
 /// It never repeats a value near a key: a secret pasted in the wrong form must not end up in a log.
-pub(crate) fn explain(text: &str, error: &toml::de::Error) -> String {
-    let at = error.span().map_or(0, |span| span.start.min(text.len()));
-    let (before, number) = (&text[..at], text[..at].matches('\n').count() + 1);
-    let line = text.lines().nth(number - 1).unwrap_or_default();
+pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
+    let at = error.span().map_or(0, |span| text.floor_char_boundary(span.start));
+    let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let line = text[line..].lines().next().unwrap_or_default();
     let key = line.split_once('=').map_or(line, |(key, _)| key).trim();
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    let place = format!("line {number}, column {column}: {key}");
     // The message may repeat what was written, and only where a key may stand are these words expected.
     let expects_key = ["`env`", "`value`"].iter().all(|word| error.message().contains(word));
     if key.contains("api_key") || key.contains("admin_key") || line.contains("value") || expects_key {
@@ -71,14 +107,14 @@ pub(crate) fn explain(text: &str, error: &toml::de::Error) -> String {
         } else {
             "must be { env = \"NAME\" }, { file = \"PATH\" } or { value = \"KEY\" }"
         };
-        return format!("{place}: {wanted}");
+        return wanted.to_owned();
     }
     let message = error.message();
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = quoted.next().filter(|_| message.starts_with("unknown"));
     let near = unknown.and_then(|unknown| nearest(unknown, quoted.clone()));
     let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-    format!("{place}: {message}{hint}")
+    format!("{message}{hint}")
 }
 
 /// Returns the known word nearest to `word`, if any is near enough to be meant.

@@ -9,6 +9,7 @@ mod delivery;
 mod effective;
 mod error;
 mod queue;
+mod read;
 mod schema;
 mod secret;
 mod settings;
@@ -26,10 +27,11 @@ use std::path::Path;
 #[cfg(feature = "gateway")]
 pub(crate) use self::delivery::TASKS;
 pub use self::delivery::{DeliverySettings, JobsConfig, SocketConfig, WebhookConfig};
+pub(crate) use self::error::nearest;
 #[cfg(feature = "task")]
 pub(crate) use self::error::shown;
-pub use self::error::{ConfigError, Problem};
-pub(crate) use self::error::{explain, nearest};
+pub use self::error::{ConfigError, Place, Problem};
+pub(crate) use self::read::read;
 pub use self::schema::{
     AuthMode, Classes, Config, Defaults, GroupConfig, ModelConfig, PollConfig, ProviderConfig, QueueConfig, RateConfig,
     RetryConfig, RouteConfig, ServerConfig, SimConfig, TenantConfig, TierConfig, Transport, WindowConfig,
@@ -43,30 +45,33 @@ pub use self::telemetry::{TelemetryConfig, TelemetrySettings};
 pub use self::tenancy::{BudgetConfig, ModelNames, PriceConfig, UpgradeConfig};
 pub use self::tenants_file::TenantsFrom;
 pub use self::units::{Size, Span};
+pub(crate) use self::validate::LONGEST_NAME;
 
 impl Config {
     /// Reads a configuration file, and the `server.tenants_file` that it names.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Unreadable`], [`ConfigError::Syntax`] with line, key and the nearest known key, or
-    /// [`ConfigError::Invalid`] where a tenant is in both files.
+    /// [`ConfigError::Unreadable`], or [`ConfigError::Invalid`] with every value that cannot be read and what else is
+    /// wrong beside it, or where a tenant is in both files.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        let config = Self::from_toml(&text)?;
-        match config.tenants_path(path) {
-            Some(tenants) => config.with_tenants(&tenants),
-            None => Ok(config),
+        let (config, mut problems) = read::<Self>(&text, None);
+        let Some(mut config) = config else { return Err(ConfigError::Invalid(problems)) };
+        if let Some(tenants) = config.tenants_path(path) {
+            problems.extend(config.take_tenants(&tenants)?);
         }
+        config.unless(problems)
     }
 
     /// Reads a configuration from TOML.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Syntax`] with line, key and the nearest known key.
+    /// [`ConfigError::Invalid`] with every value that cannot be read, each with line, key and the nearest known key, and
+    /// what else is wrong beside it.
     ///
     /// # Examples
     ///
@@ -75,7 +80,23 @@ impl Config {
     /// assert!(error.contains("did you mean `capacity`?"), "{error}");
     /// ```
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError::Syntax(explain(text, &error)))
+        match read::<Self>(text, None) {
+            (Some(config), problems) => config.unless(problems),
+            (None, problems) => Err(ConfigError::Invalid(problems)),
+        }
+    }
+
+    /// Returns the configuration, unless something in its text could not be read: then what is wrong with the rest is
+    /// told too.
+    fn unless(self, mut problems: Vec<Problem>) -> Result<Self, ConfigError> {
+        if problems.is_empty() {
+            return Ok(self);
+        }
+        if let Err(ConfigError::Invalid(found)) = self.validate() {
+            let more: Vec<_> = read::unrelated(found, &problems).collect();
+            problems.extend(more);
+        }
+        Err(ConfigError::Invalid(problems))
     }
 
     /// Returns the configuration that `fairflow serve` runs without a file: a simulated provider with a model of each

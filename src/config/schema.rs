@@ -109,6 +109,7 @@ impl Default for ServerConfig {
 #[serde(deny_unknown_fields)]
 pub struct ProviderConfig {
     /// `openai`, `runware`, `bfl`, `fal`, `replicate`, `ark`, `sim`, or `custom`: the embedder's own.
+    #[serde(default)]
     pub kind: String,
     /// Where it answers; openai's ends in `/v1` by custom and may hold `{model}`. Only openai needs it: the others have
     /// their service's own address as default.
@@ -252,6 +253,7 @@ impl Default for SimConfig {
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
     /// Name under `[providers]`.
+    #[serde(default)]
     pub provider: String,
     /// The model's name there; default the same as here.
     #[serde(default, skip_serializing_if = "Option::is_none")]

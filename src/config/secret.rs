@@ -80,7 +80,11 @@ impl KeyHash {
     /// Parses `sha256:` and 64 hex digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii())?;
+        let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64)?;
+        // `from_str_radix` takes a sign for a digit.
+        if !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
             *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
@@ -138,6 +142,9 @@ mod tests {
         let text = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(hash.to_string(), text);
         assert_eq!(KeyHash::parse(text), Some(hash));
-        assert_eq!(KeyHash::parse("sha256:zz"), None);
+        let signs = "+1".repeat(32);
+        for bad in ["zz", &"g".repeat(64), &text[8..], &signs, &signs.replace('+', "-"), &signs.replace('+', " ")] {
+            assert_eq!(KeyHash::parse(&format!("sha256:{bad}")), None, "{bad}");
+        }
     }
 }

@@ -95,7 +95,7 @@ pub(super) fn check(check: &mut Check, config: &TelemetryConfig) -> TelemetrySet
         headers,
         service_name: config.service_name.clone(),
         sample_ratio: config.sample_ratio.map(|ratio| check.fraction("telemetry.sample_ratio", ratio)),
-        metrics_interval: config.metrics_interval.map(|span| span.0),
+        metrics_interval: config.metrics_interval.map(|span| check.wait("telemetry.metrics_interval", span)),
     }
 }
 

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::error::{ConfigError, Problem, explain};
+use super::error::{ConfigError, Problem};
+use super::read::read;
 use super::schema::{Config, TenantConfig};
 
 /// What the file holds.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TenantsFile {
-    #[serde(default)]
-    tenants: BTreeMap<String, TenantConfig>,
+    /// `None` where the file does not even say that there are none.
+    tenants: Option<BTreeMap<String, TenantConfig>>,
 }
 
 /// Which tenants came from which file.
@@ -21,6 +22,8 @@ struct TenantsFile {
 pub struct TenantsFrom {
     file: PathBuf,
     names: BTreeSet<String>,
+    /// Whether the file says nothing at all.
+    is_blank: bool,
 }
 
 impl Config {
@@ -35,28 +38,59 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Unreadable`], [`ConfigError::Syntax`], or [`ConfigError::Invalid`] where a tenant is in the
+    /// [`ConfigError::Unreadable`], or [`ConfigError::Invalid`] with what cannot be read, or where a tenant is in the
     /// configuration itself too; each names the file.
     pub fn with_tenants(mut self, file: &Path) -> Result<Self, ConfigError> {
+        let problems = self.take_tenants(file)?;
+        if problems.is_empty() { Ok(self) } else { Err(ConfigError::Invalid(problems)) }
+    }
+
+    /// As [`with_tenants`](Self::with_tenants), with all that can be read, and the problems with the rest.
+    pub(super) fn take_tenants(&mut self, file: &Path) -> Result<Vec<Problem>, ConfigError> {
         let text = std::fs::read_to_string(file)
             .map_err(|source| ConfigError::Unreadable { path: file.to_owned(), source })?;
-        let read: TenantsFile = toml::from_str(&text)
-            .map_err(|error| ConfigError::Syntax(format!("{}: {}", file.display(), explain(&text, &error))))?;
+        let (read, mut problems) = read::<TenantsFile>(&text, Some(file));
+        let Some(TenantsFile { tenants }) = read else { return Ok(problems) };
         if let Some(before) = self.tenants_from.take() {
             self.tenants.retain(|name, _| !before.names.contains(name));
         }
-        let twice = read.tenants.keys().filter(|name| self.tenants.contains_key(*name));
-        let problem = "is in the configuration itself too; name each tenant once";
-        let problems: Vec<Problem> = twice
-            .map(|name| Problem { path: format!("{}: tenants.{name:?}", file.display()), problem: problem.into() })
-            .collect();
-        if !problems.is_empty() {
-            return Err(ConfigError::Invalid(problems));
+        let is_blank = tenants.is_none();
+        let tenants = tenants.unwrap_or_default();
+        let names = tenants.keys().cloned().collect();
+        for (name, tenant) in tenants {
+            if self.tenants.contains_key(&name) {
+                let (path, problem) = (
+                    format!("{}: tenants.{name:?}", file.display()),
+                    "is in the configuration itself \
+                    too; name each tenant once"
+                        .to_owned(),
+                );
+                problems.push(Problem { path, problem, place: None });
+            } else {
+                self.tenants.insert(name, tenant);
+            }
         }
-        let names = read.tenants.keys().cloned().collect();
-        self.tenants.extend(read.tenants);
-        self.tenants_from = Some(TenantsFrom { file: file.to_owned(), names });
-        Ok(self)
+        self.tenants_from = Some(TenantsFrom { file: file.to_owned(), names, is_blank });
+        Ok(problems)
+    }
+
+    /// Refuses to take over `next` where a file that had something is empty now: a full disk and an editor that writes
+    /// anew leave such files behind, and nobody means to end all that runs with one.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Empty`] names the file; `path` is that of the configuration.
+    pub fn follow(&self, next: Self, path: &Path) -> Result<Self, ConfigError> {
+        let had_tenants = self.tenants_from.as_ref().is_some_and(|from| !from.names.is_empty());
+        let empty = if next == Self::default() && *self != next {
+            Some(path)
+        } else {
+            next.tenants_from.as_ref().filter(|from| had_tenants && from.is_blank).map(|from| &*from.file)
+        };
+        match empty.map(Path::to_owned) {
+            Some(path) => Err(ConfigError::Empty { path }),
+            None => Ok(next),
+        }
     }
 
     /// Names a tenant's table for people, with its file where that is another one.

@@ -1,5 +1,7 @@
 //! Bad configs: each is refused with the key, the value and the remedy.
 
+use std::time::Duration;
+
 use super::*;
 
 fn problems(text: &str) -> String {
@@ -221,5 +223,101 @@ fn groups_and_reservations_name_what_is_wrong() {
     ] {
         let problem = problem(rest);
         assert!(problem.contains(said), "{rest}: {problem}");
+    }
+}
+
+#[test]
+fn one_bad_value_hides_no_other_problem() {
+    let text = format!(
+        "{BASE}max_in_flight = \"many\"\nrate = {{ requests_per_minute = 0 }}\n[server]\ndrain_timeout = \"soon\"\n\
+         drain_delay = 5s\nlissten = 1\n[models.\"a.b\"]\nroutes = [{{ provider = \"lob\" }}, {{ providr = \"lab\" }}]\n\
+         timeout = \"99999y\"\n[models.c]\nroutes = [5, {{ provider = \"lab\" }}]\n[tenants.t]\n\
+         api_keys = [\"sha256:x\", \"sha256:y\"]\ntier = \"gold\"\n"
+    );
+    let Err(ConfigError::Invalid(problems)) = Config::from_toml(&text) else { panic!("it is wrong") };
+    let told: Vec<_> = problems.iter().map(|one| (one.path.as_str(), one.place.as_ref().map(|at| at.line))).collect();
+    assert_eq!(
+        told,
+        [
+            ("server.drain_delay", Some(8)),
+            ("models.\"a.b\".routes[1].providr", Some(11)),
+            ("models.\"a.b\".timeout", Some(12)),
+            ("models.\"c\".routes[0]", Some(14)),
+            ("providers.\"lab\".max_in_flight", Some(4)),
+            ("server.drain_timeout", Some(7)),
+            ("server.lissten", Some(9)),
+            ("tenants.\"t\".api_keys", Some(16)),
+            ("providers.\"lab\".rate.requests_per_minute", None),
+            ("models.\"a.b\".routes[0].provider", None),
+            ("models.\"a.b\".routes[1].provider", None),
+            ("tenants.\"t\".tier", None),
+        ],
+        "{problems:#?}"
+    );
+}
+
+#[test]
+fn a_text_that_is_no_toml_is_refused_at_its_first_fault() {
+    for text in ["[server\nx = 1", "[models.m]\nroutes = [ { provider = \"a\" \n[x]", "a = 1\na = 2"] {
+        let Err(ConfigError::Invalid(problems)) = Config::from_toml(text) else { panic!("{text}: it is wrong") };
+        assert_eq!(problems.len(), 1, "{text}: {problems:#?}");
+        assert!(problems[0].place.is_some());
+    }
+}
+
+#[test]
+fn a_span_beyond_what_clocks_hold_is_refused_wherever_one_may_stand() {
+    let mut found = 0;
+    let written = "[server]\ndrain_timeout = \"1m\"\ndrain_delay = \"1m\"\nkeep_alive = \"1m\"\n[socket]\nidle = \"1m\"\n\
+                   resume = \"1m\"\nsync_timeout = \"1m\"\n[jobs]\nkeep = \"1m\"\n[webhooks]\nbase = \"1m\"\nmax = \"1m\"\n\
+                   timeout = \"1m\"\n[defaults]\ntimeout = \"1m\"\nhealthy_latency = \"1m\"\nqueue.max_wait = \"1m\"\n\
+                   queue.long = \"1m\"\nretry.base = \"1m\"\nretry.max = \"1m\"\nwindow.latency_target = \"1m\"\n\
+                   [telemetry]\nmetrics_interval = \"1m\"\n[providers.s]\nkind = \"sim\"\nsim.service = \"1m\"\n";
+    assert_eq!(problems(written), "(accepted)");
+    for line in written.lines().filter(|line| line.contains("1m")) {
+        for most in ["18446744073709551615s", "3651d"] {
+            let said = problems(&written.replace(line, &line.replace("1m", most)));
+            let key = line.split(' ').next().expect("a key");
+            assert!(said.contains(key) && said.contains("out of range; give at most"), "{line}: {said}");
+            found += 1;
+        }
+    }
+    assert!(found > 30);
+    // A configuration that was built has never been read.
+    for span in [Duration::MAX, Span::LONGEST + Duration::from_nanos(1)] {
+        let mut config = Config::demo().model("m", ModelConfig::on("sim").timeout(span).max_wait(span));
+        (config.server.drain_delay, config.server.drain_timeout) = (Span(span), Span(span));
+        let said = config.validate().expect_err("out of range").to_string();
+        for key in ["models.\"m\".timeout", "models.\"m\".queue.max_wait", "server.drain_delay", "server.drain_timeout"]
+        {
+            assert!(said.contains(&format!("{key}: ")), "{key}: {said}");
+        }
+    }
+    let longest = Config::demo().model("m", ModelConfig::on("sim").timeout(Span::LONGEST));
+    assert!(longest.validate().is_ok());
+}
+
+#[test]
+fn a_route_that_is_listed_twice_is_refused_with_its_place() {
+    let routes = |routes: &str| problems(&format!("{BASE}[models.m]\nroutes = [{routes}]\n"));
+    let wanted = "models.\"m\".routes[1]: is routes[0] again";
+    for twice in [
+        "{ provider = \"lab\" }, { provider = \"lab\" }",
+        "{ provider = \"lab\" }, { provider = \"lab\", model = \"m\" }",
+        "{ provider = \"lab\", model = \"x\" }, { provider = \"lab\", model = \"x\" }",
+    ] {
+        assert!(routes(twice).contains(wanted), "{twice}: {}", routes(twice));
+    }
+    assert_eq!(routes("{ provider = \"lab\" }, { provider = \"lab\", model = \"x\" }"), "(accepted)");
+}
+
+#[test]
+fn names_can_stand_in_headers_logs_and_metrics() {
+    let long = "x".repeat(257);
+    for name in ["", "a\\nb", "\\u0000", long.as_str()] {
+        for (table, rest) in [("providers", "kind = \"sim\""), ("models", "routes = []"), ("tenants", "")] {
+            let said = problems(&format!("[{table}.\"{name}\"]\n{rest}\n"));
+            assert!(said.starts_with(&format!("{table}.\"")) && said.contains("\": is no name"), "{said}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Durations and sizes as people write them: "60s", "64MiB".
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::de::Error as _;
@@ -8,6 +9,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// A span of time, written like "500ms", "60s" or "2m".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
+
+impl Span {
+    /// Longest span that means anything here: ten years. Clocks hold sums of such spans.
+    pub const LONGEST: Duration = Duration::from_secs(3_650 * 24 * 3_600);
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
 
 impl From<Duration> for Span {
     fn from(span: Duration) -> Self {
@@ -18,15 +30,19 @@ impl From<Duration> for Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map(Self).map_err(|error| {
+        let span = humantime::parse_duration(&text).map_err(|error| {
             D::Error::custom(format!("{text:?} is no duration ({error}); write it like \"500ms\", \"60s\" or \"2m\""))
-        })
+        })?;
+        if span > Self::LONGEST {
+            return Err(D::Error::custom(format!("{text:?} is out of range; give at most \"3650d\"")));
+        }
+        Ok(Self(span))
     }
 }
 
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_duration(self.0))
+        serializer.collect_str(self)
     }
 }
 

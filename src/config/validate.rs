@@ -15,13 +15,16 @@ use super::units::Span;
 use crate::core::retry::Backoff;
 use crate::core::window::WindowConfig;
 
+/// Longest name of a model, a provider or a tenant, in bytes; a longer one is certainly not configured.
+pub(crate) const LONGEST_NAME: usize = 256;
+
 /// Collects problems while the walk goes on.
 #[derive(Default)]
 pub(super) struct Check(Vec<Problem>);
 
 impl Check {
     pub(super) fn problem(&mut self, path: impl Into<String>, problem: impl Into<String>) {
-        self.0.push(Problem { path: path.into(), problem: problem.into() });
+        self.0.push(Problem { path: path.into(), problem: problem.into(), place: None });
     }
 
     /// Returns a whole number, or its default; zero is a problem.
@@ -36,7 +39,22 @@ impl Check {
         if value.is_some_and(|span| span.0.is_zero()) {
             self.problem(path, "0s is out of range; give a time above zero");
         }
-        value.map_or(default, |span| span.0)
+        value.map_or(default, |span| self.wait(path, span))
+    }
+
+    /// Returns a span that may be zero.
+    pub(super) fn wait(&mut self, path: &str, Span(span): Span) -> Duration {
+        if span > Span::LONGEST {
+            self.problem(path, format!("{span:?} is out of range; give at most {}", Span(Span::LONGEST)));
+        }
+        span.min(Span::LONGEST)
+    }
+
+    /// Checks a name that people choose: it shows in headers, metrics and logs.
+    fn name(&mut self, path: &str, name: &str) {
+        if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+            self.problem(path, format!("is no name; give 1 to {LONGEST_NAME} bytes without control characters"));
+        }
     }
 
     pub(super) fn rate(&mut self, path: &str, value: Option<f64>) -> Option<f64> {
@@ -64,6 +82,9 @@ impl Check {
         if known.clone().any(|candidate| candidate == name) {
             return;
         }
+        if name.is_empty() {
+            return self.problem(path, format!("is missing; name one of [{table}]"));
+        }
         let hint = nearest(name, known)
             .map_or_else(|| format!("define it as [{table}.{name:?}]"), |near| format!("did you mean {near:?}?"));
         self.problem(path, format!("{name:?} is not among [{table}]; {hint}"));
@@ -82,6 +103,9 @@ impl Config {
     /// [`ConfigError::Invalid`] with every problem, each naming the key, the value and the remedy.
     pub fn validate(&self) -> Result<Settings, ConfigError> {
         let mut check = Check::default();
+        self.providers.keys().for_each(|name| check.name(&format!("providers.{name:?}"), name));
+        self.models.keys().for_each(|name| check.name(&format!("models.{name:?}"), name));
+        self.tenants.keys().for_each(|name| check.name(&self.tenant_at(name), name));
         let providers: BTreeMap<Arc<str>, ProviderSettings> = self
             .providers
             .iter()
@@ -102,6 +126,12 @@ impl Config {
             }
             for (index, route) in raw.routes.iter().enumerate() {
                 check.known(&format!("{path}.routes[{index}].provider"), &route.provider, "providers", names());
+                let upstream = |route: &RouteConfig| route.model.clone().unwrap_or_else(|| name.clone());
+                let same = |other: &RouteConfig| other.provider == route.provider && upstream(other) == upstream(route);
+                if let Some(first) = raw.routes[..index].iter().position(same) {
+                    let problem = format!("is routes[{first}] again; list each provider and model once");
+                    check.problem(format!("{path}.routes[{index}]"), problem);
+                }
             }
             (Arc::from(name.as_str()), model(&mut check, &path, name, raw, &self.defaults))
         });
@@ -178,6 +208,8 @@ impl Config {
             check.problem("server.max_body", "0 is out of range; give a size like \"64MiB\"");
         }
         check.span("server.keep_alive", Some(server.keep_alive), server.keep_alive.0);
+        check.wait("server.drain_timeout", server.drain_timeout);
+        check.wait("server.drain_delay", server.drain_delay);
         if server.auth == AuthMode::Open && !server.listen.ip().is_loopback() {
             let problem = format!("\"open\" lets anyone in and {} is not loopback; set auth = \"keys\"", server.listen);
             check.problem("server.auth", problem);

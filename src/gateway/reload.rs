@@ -61,7 +61,7 @@ pub(super) async fn watch(fairflow: Fairflow, path: PathBuf, mut running: Config
         let mut next = None;
         if asked || main_changed {
             main.take();
-            match Config::from_path(&path) {
+            match Config::from_path(&path).and_then(|next| running.follow(next, &path)) {
                 Ok(whole) => next = Some(whole),
                 Err(error) => refuse(&error.into()),
             }
@@ -69,7 +69,7 @@ pub(super) async fn watch(fairflow: Fairflow, path: PathBuf, mut running: Config
             apart_changed |= asked;
         }
         if let (None, true, Some(file)) = (&next, apart_changed, tenants.as_deref()) {
-            match running.clone().with_tenants(file) {
+            match running.clone().with_tenants(file).and_then(|next| running.follow(next, &path)) {
                 Ok(changed) => next = Some(changed),
                 Err(error) => refuse(&error.into()),
             }

@@ -163,10 +163,11 @@ impl Scenario {
     ///
     /// [`ScenarioError::Syntax`] for what is no scenario, [`ScenarioError::Value`] for a value out of range.
     pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
-        let mut scenario: Self = toml::from_str(text).map_err(|error| ScenarioError::Syntax {
-            name: name.to_owned(),
-            problem: crate::config::explain(text, &error),
-        })?;
+        let (read, problems) = crate::config::read::<Self>(text, None);
+        let Some(mut scenario) = read.filter(|_| problems.is_empty()) else {
+            let problem = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+            return Err(ScenarioError::Syntax { name: name.to_owned(), problem });
+        };
         name.clone_into(&mut scenario.name);
         scenario.validate()?;
         Ok(scenario)

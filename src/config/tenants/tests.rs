@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::{Config, Settings};
+use crate::config::{Config, ConfigError, Settings};
 use crate::core::ledger::{Lifetime, Money};
 
 const BASE: &str = "[providers.p]\nkind = \"sim\"\n[models.gpt-a]\nroutes = [{ provider = \"p\" }]\n\
@@ -175,6 +175,34 @@ fn tenants_of_a_file_of_their_own_are_like_all_others_and_errors_name_it() {
     }
     std::fs::remove_file(folder.0.join("t.toml")).expect("there");
     assert!(Config::from_path(&main).expect_err("gone").to_string().contains("t.toml cannot be read"));
+}
+
+#[test]
+fn an_empty_file_is_not_followed_where_there_was_something_before() {
+    let folder = Folder::new("empty");
+    let text = format!("{BASE}[server]\ntenants_file = \"t.toml\"\n[tenants.here]\n");
+    let main = folder.write("main.toml", &text);
+    let tenants = folder.write("t.toml", "[tenants.there]\n");
+    let running = Config::from_path(&main).expect("read");
+    let refused = |config: Result<Config, ConfigError>, name: &str| {
+        let error = config.and_then(|next| running.follow(next, &main)).expect_err("empty");
+        assert!(matches!(&error, ConfigError::Empty { path } if path.ends_with(name)), "{error}");
+    };
+    for nothing in ["", "\n \n", "# a comment\n"] {
+        folder.write("t.toml", nothing);
+        refused(running.clone().with_tenants(&tenants), "t.toml");
+        refused(Config::from_path(&main), "t.toml");
+        folder.write("main.toml", nothing);
+        refused(Config::from_path(&main), "main.toml");
+        folder.write("main.toml", &text);
+    }
+    // To end all tenants is a thing to say, and what had nothing before may have nothing now.
+    folder.write("t.toml", "[tenants]\n");
+    let none = running.follow(Config::from_path(&main).expect("read"), &main).expect("said");
+    assert_eq!(none.tenants.keys().collect::<Vec<_>>(), ["here"]);
+    folder.write("t.toml", "");
+    assert!(none.follow(Config::from_path(&main).expect("read"), &main).is_ok());
+    assert!(Config::default().follow(Config::default(), &main).is_ok());
 }
 
 /// Ten times the tenants may take about ten times as long, not a hundred times.
