@@ -6,8 +6,8 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
 
-use super::headers::{hints, retry_after, wait_in};
-use super::{Cause, Failure, Outcome, RateHint, Upstream};
+use super::headers::{hints, stated_wait};
+use super::{Cause, Failure, Outcome, Upstream};
 
 /// How long a route rests whose key or quota the provider refuses, where it does not say.
 const SUSPENSION: Duration = Duration::from_secs(30);
@@ -61,8 +61,7 @@ const ACCOUNT: [&str; 5] = [
 pub(super) fn classify(status: u16, headers: &HeaderMap, body: Bytes) -> Failure {
     let text = String::from_utf8_lossy(&body[..body.len().min(MOST_WORDS)]).to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let stated = retry_after(headers);
-    let in_words = || wait_in(&text);
+    let stated = stated_wait(headers, &body);
     let hints = hints(headers);
     let suspension = Some(stated.unwrap_or(SUSPENSION));
     let (outcome, cause, retry_after) = match status {
@@ -70,15 +69,10 @@ pub(super) fn classify(status: u16, headers: &HeaderMap, body: Bytes) -> Failure
         402 => (Outcome::RateLimited, Cause::Exhausted, suspension),
         429 if says(&EXHAUSTED) => (Outcome::RateLimited, Cause::Exhausted, suspension),
         400 | 403 if is_exhausted(&text) => (Outcome::RateLimited, Cause::Exhausted, suspension),
-        429 if says(&["currently overloaded", "overloaded_error"]) => {
-            (Outcome::Overloaded, Cause::Plain, stated.or_else(in_words))
-        }
-        429 if says(&CONCURRENCY) => (Outcome::Throttled, Cause::Plain, stated.or_else(in_words)),
-        429 if hints.used_up().next().is_some() || says(&RATE) => {
-            let reset = || hints.used_up().filter_map(|hint| RateHint::next_unit(&hint)).max();
-            (Outcome::RateLimited, Cause::Plain, stated.or_else(in_words).or_else(reset))
-        }
-        429 => (Outcome::Throttled, Cause::Unnamed, stated.or_else(in_words)),
+        429 if says(&["currently overloaded", "overloaded_error"]) => (Outcome::Overloaded, Cause::Plain, stated),
+        429 if says(&CONCURRENCY) => (Outcome::Throttled, Cause::Plain, stated),
+        429 if hints.used_up().next().is_some() || says(&RATE) => (Outcome::RateLimited, Cause::Plain, stated),
+        429 => (Outcome::Throttled, Cause::Unnamed, stated),
         408 | 502 | 503 | 504 | 529 => (Outcome::Overloaded, Cause::Plain, stated),
         _ => (Outcome::Rejected, Cause::Plain, stated),
     };
@@ -141,7 +135,7 @@ mod tests {
                 "",
                 limited(Some(1.0)),
             ),
-            (429, &[none_left, ("retry-after-ms", "40")], "Please try again in 2s", limited(Some(0.04))),
+            (429, &[none_left, ("retry-after-ms", "40")], "Please try again in 2s", limited(Some(2.0))),
             (429, &[none_left], "too many concurrent requests", throttled),
             (429, &[], r#"{"detail":"Active task limit exceeded"}"#, throttled),
             (429, &[], "Limit 3 requests per min (RPM)", limited(None)),
@@ -175,7 +169,7 @@ mod tests {
                 403,
                 &[],
                 r#"{"statusCode":403,"message":"Out of call volume quota. Quota will be replenished in 5.00:00:00."}"#,
-                exhausted,
+                (Outcome::RateLimited, Cause::Exhausted, true, Some(432_000.0)),
             ),
             // Replicate.
             (429, &[], r#"{"detail":"Request was throttled. Your rate limit resets in ~30s."}"#, limited(Some(30.0))),

@@ -19,7 +19,7 @@ pub fn headers(data: &[u8]) {
         let pair = HeaderName::from_bytes(name).ok().zip(HeaderValue::from_bytes(value[1..].trim_ascii()).ok());
         headers.extend(pair.map(|(name, value)| (Some(name), value)));
     }
-    std::hint::black_box((super::headers::hints(&headers), super::headers::retry_after(&headers)));
+    std::hint::black_box((super::headers::hints(&headers), super::headers::stated_wait(&headers, data)));
     for status in [400, 429, 503] {
         drop(classify(status, &headers, bytes::Bytes::copy_from_slice(data)));
     }

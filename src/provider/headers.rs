@@ -1,34 +1,82 @@
-//! What response headers say about rates: retry-after in its several spellings, and what is left of each limit.
+//! What response headers say about rates: what is left of each limit, and how long to stay away.
 //!
 //! | family | headers | reset |
 //! |---|---|---|
 //! | OpenAI, Groq and kin | `x-ratelimit-{limit,remaining,reset}-{requests,tokens,project-tokens,images}` | until full: `6m0s`, `20ms`, seconds |
 //! | Anthropic | `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}` | RFC 3339, when full |
 //! | Azure OpenAI | `x-ratelimit-remaining-*`, `x-ratelimit-reset-*`, `retry-after-ms`, `x-ms-retry-after-ms` | seconds |
-//! | Mistral | `x-ratelimit-{limit,remaining}-{req,tokens}-minute` | none: the name says the window |
+//! | Mistral, Cerebras | `x-ratelimit-{limit,remaining,reset}-{req,requests,tokens}-{second,minute,hour,day,week,month}` | end of the window that the name says |
 //! | draft-ietf-httpapi-ratelimit-headers-08 on | `RateLimit: "p";r=50;t=30`, `RateLimit-Policy: "p";q=100;w=60` | seconds, end of a window |
 //! | the same up to -07 | `RateLimit-{Limit,Remaining,Reset}`, `RateLimit: limit=…, remaining=…, reset=…` | seconds, end of a window |
-//! | generic | `x-ratelimit-{limit,remaining,reset}` | end of a window: seconds, Unix seconds or milliseconds, a date |
+//! | generic | `x-ratelimit-{limit,remaining,reset}`, `x-rate-limit-…` | end of a window: seconds, Unix seconds or milliseconds, a date |
 //!
-//! Where a response speaks of one dimension several times, the one nearest to its end counts.
+//! Short windows and long ones are kept apart: a day of which much is left says nothing of a minute. Where a response
+//! speaks of one dimension and length several times, the one nearest to its end counts.
 
 mod policy;
 mod span;
+mod told;
+mod words;
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderMap;
 
-pub(super) use self::span::wait_in;
-use self::span::{instant, millis, span};
+use self::span::wait;
+pub(crate) use self::told::stated_wait;
 use crate::core::pacer::{RateHint, RateHints};
+use crate::task::Work;
 
-/// Reads how long the provider said to stay away.
-///
-/// Milliseconds (`retry-after-ms`, `x-ms-retry-after-ms`) go before `retry-after` in seconds, as a duration or as an
-/// HTTP date, as the official SDKs have it.
+/// What a request uses beside itself: a limit on anything else is not its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Text and embeddings.
+    Tokens,
+    /// Images.
+    Images,
+    /// Something that no header counts.
+    Other,
+}
+
+impl From<&Work> for Unit {
+    fn from(work: &Work) -> Self {
+        match work {
+            Work::Text(_) | Work::Embedding(_) => Self::Tokens,
+            Work::Image(_) | Work::Upscale(_) => Self::Images,
+            Work::Video(_) | Work::Audio(_) | Work::Raw(_) => Self::Other,
+        }
+    }
+}
+
+impl Unit {
+    /// Returns of the hints those that concern a request of this unit.
+    pub(super) fn of(self, hints: RateHints) -> RateHints {
+        let (tokens, images) = (self == Self::Tokens, self == Self::Images);
+        RateHints {
+            tokens: hints.tokens.filter(|_| tokens),
+            long_tokens: hints.long_tokens.filter(|_| tokens),
+            images: hints.images.filter(|_| images),
+            ..hints
+        }
+    }
+
+    /// Removes the headers of limits that do not concern a request of this unit.
+    pub(super) fn strip(self, headers: &mut HeaderMap) {
+        let foreign = |name: &str| {
+            let (tokens, images) = (name.contains("token"), name.contains("image"));
+            name.contains("ratelimit") && (tokens && self != Self::Tokens || images && self != Self::Images)
+        };
+        let names: Vec<_> = headers.keys().filter(|name| foreign(name.as_str())).cloned().collect();
+        for name in names {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Reads how long the provider said to stay away: `retry-after` and its kin, whatever the status.
+#[cfg_attr(not(any(feature = "runware", feature = "task")), allow(dead_code))]
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    retry_after_at(headers, SystemTime::now())
+    told::retry_after_at(headers, SystemTime::now())
 }
 
 /// Reads what is left of each limit.
@@ -36,68 +84,98 @@ pub(super) fn hints(headers: &HeaderMap) -> RateHints {
     hints_at(headers, SystemTime::now())
 }
 
-fn retry_after_at(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let millis = ["retry-after-ms", "x-ms-retry-after-ms"].into_iter().find_map(|name| millis(text(headers, name)?));
-    millis.or_else(|| {
-        let text = text(headers, "retry-after")?;
-        span(text).or_else(|| instant(text, now))
-    })
-}
-
 fn hints_at(headers: &HeaderMap, now: SystemTime) -> RateHints {
     // All families have it in their names, and most answers have none: that is said without asking for each.
-    if !headers.keys().any(|name| name.as_str().contains("ratelimit")) {
+    if !headers.keys().any(|name| name.as_str().contains("ratelimit") || name.as_str().contains("rate-limit")) {
         return RateHints::default();
     }
-    let read = |limit: &str, remaining: &str, reset: &str| {
-        let remaining = amount(headers, remaining)?;
-        let reset = text(headers, reset).and_then(|text| span(text).or_else(|| instant(text, now)));
-        Some(RateHint { limit: amount(headers, limit), remaining, reset, ..RateHint::default() })
-    };
-    let openai = |dimension: &str| {
-        let name = |what: &str| format!("x-ratelimit-{what}-{dimension}");
-        read(&name("limit"), &name("remaining"), &name("reset"))
-    };
-    let anthropic = |dimension: &str| {
-        let name = |what: &str| format!("anthropic-ratelimit-{dimension}-{what}");
-        read(&name("limit"), &name("remaining"), &name("reset"))
-    };
-    let minute = |dimension: &str| {
-        let hint = openai(&format!("{dimension}-minute"))?;
-        Some(RateHint { window: Some(Duration::from_secs(60)), ..hint })
-    };
-    let plain = || {
-        let old = read("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
-            .or_else(|| read("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"));
-        old.map(|hint| RateHint { at_once: true, ..hint })
-    };
+    let reader = Reader { headers, now };
+    let (policy, long_policy) = policy::hints(headers);
+    let (plain, long_plain) = policy::by_length(reader.plain());
+    let openai = |dimension: &str| reader.openai(dimension);
+    // A request is charged with the sum of its tokens, so the narrowest of the kinds stands for all.
+    let tokens = [
+        openai("tokens"),
+        openai("project-tokens"),
+        reader.anthropic("tokens"),
+        reader.anthropic("input-tokens"),
+        reader.anthropic("output-tokens"),
+    ];
     RateHints {
         requests: openai("requests")
-            .or_else(|| anthropic("requests"))
-            .or_else(|| minute("req"))
-            .or_else(|| policy::hint(headers))
-            .or_else(plain),
-        // A request is charged with the sum of its tokens, so the narrowest of the kinds stands for all.
-        tokens: narrowest([
-            openai("tokens"),
-            openai("project-tokens"),
-            anthropic("tokens"),
-            anthropic("input-tokens"),
-            anthropic("output-tokens"),
-            minute("tokens"),
-        ]),
-        images: openai("images"),
+            .or_else(|| reader.anthropic("requests"))
+            .or_else(|| reader.named(["req", "requests"], &SHORT_WINDOWS))
+            .or(policy)
+            .or(plain),
+        tokens: narrowest(tokens.into_iter().chain([reader.named(["tokens", "project-tokens"], &SHORT_WINDOWS)])),
+        images: openai("images").or_else(|| reader.named(["images", "image"], &SHORT_WINDOWS)),
+        long_requests: narrowest([reader.named(["req", "requests"], &LONG_WINDOWS), long_policy, long_plain]),
+        long_tokens: reader.named(["tokens", "project-tokens"], &LONG_WINDOWS),
+    }
+}
+
+/// Windows that stand in a header's name, in seconds.
+const SHORT_WINDOWS: [(&str, u64); 2] = [("second", 1), ("minute", 60)];
+const LONG_WINDOWS: [(&str, u64); 4] = [("hour", 3_600), ("day", 86_400), ("week", 604_800), ("month", 30 * 86_400)];
+
+struct Reader<'a> {
+    headers: &'a HeaderMap,
+    now: SystemTime,
+}
+
+impl Reader<'_> {
+    fn read(&self, limit: &str, remaining: &str, reset: &str) -> Option<RateHint> {
+        let remaining = amount(self.headers, remaining)?;
+        let reset = text(self.headers, reset).and_then(|text| wait(text, self.now));
+        Some(RateHint { limit: amount(self.headers, limit), remaining, reset, ..RateHint::default() })
+    }
+
+    fn openai(&self, dimension: &str) -> Option<RateHint> {
+        let name = |what: &str| format!("x-ratelimit-{what}-{dimension}");
+        self.read(&name("limit"), &name("remaining"), &name("reset"))
+    }
+
+    fn anthropic(&self, dimension: &str) -> Option<RateHint> {
+        let name = |what: &str| format!("anthropic-ratelimit-{dimension}-{what}");
+        self.read(&name("limit"), &name("remaining"), &name("reset"))
+    }
+
+    /// Reads limits whose window is in their name.
+    fn named(&self, dimensions: [&str; 2], windows: &[(&str, u64)]) -> Option<RateHint> {
+        let hints = windows.iter().flat_map(|(window, seconds)| {
+            dimensions.into_iter().filter_map(move |dimension| {
+                let hint = self.openai(&format!("{dimension}-{window}"))?;
+                let at_once = hint.reset.is_some();
+                Some(RateHint { window: Some(Duration::from_secs(*seconds)), at_once, ..hint })
+            })
+        });
+        narrowest(hints.map(Some))
+    }
+
+    /// Reads limits without a dimension in their names: of requests.
+    fn plain(&self) -> Option<RateHint> {
+        let families = ["ratelimit", "x-ratelimit", "x-rate-limit"];
+        let hint = families.into_iter().find_map(|family| {
+            let name = |what: &str| format!("{family}-{what}");
+            self.read(&name("limit"), &name("remaining"), &name("reset"))
+        });
+        hint.map(|hint| RateHint { at_once: true, window: policy::window(self.headers, hint.limit), ..hint })
     }
 }
 
 /// Returns the hint of which the least is left, as a share of its limit where that is stated.
-fn narrowest<const N: usize>(hints: [Option<RateHint>; N]) -> Option<RateHint> {
+fn narrowest(hints: impl IntoIterator<Item = Option<RateHint>>) -> Option<RateHint> {
     let share = |hint: &RateHint| hint.remaining / hint.limit.unwrap_or(hint.remaining).max(1.0);
     hints.into_iter().flatten().min_by(|a, b| share(a).total_cmp(&share(b)))
 }
 
+/// The values of a header that are text, without blanks around them.
+fn texts<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok().map(str::trim))
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().map(str::trim)
+    texts(headers, name).next()
 }
 
 /// Reads an amount; of a list ("100, 100;w=60") the first.

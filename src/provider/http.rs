@@ -14,6 +14,7 @@ use rustls_platform_verifier::{BuilderVerifierExt, Verifier};
 use secrecy::{ExposeSecret, SecretString};
 
 pub(super) use super::classify::classify;
+use super::headers::Unit;
 use super::{Failure, Outcome};
 use crate::actor::witness::TraceContext;
 use crate::config::{Authorities, Endpoint};
@@ -82,11 +83,19 @@ impl Http {
 
     /// Sends a request and returns a successful response, or what its failure means.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        self.send_for(None, request).await
+    }
+
+    /// As [`send`](Self::send), for a request whose unit is known: limits on others say nothing about its refusal.
+    pub(super) async fn send_for(&self, unit: Option<Unit>, request: RequestBuilder) -> Result<Response, Failure> {
         let response = request.send().await.map_err(|error| transport(&error))?;
         if response.status().is_success() {
             return Ok(response);
         }
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let (status, mut headers) = (response.status().as_u16(), response.headers().clone());
+        if let Some(unit) = unit {
+            unit.strip(&mut headers);
+        }
         // A body that cannot be read does not change what the status says.
         let body = read(response, MAX_ERROR_BODY).await.unwrap_or_default();
         Err(classify(status, &headers, body))

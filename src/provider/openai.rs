@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::common::{actual_cost, deltas, unreadable};
-use super::headers::hints;
+use super::headers::{Unit, hints};
 use super::http::{Http, chunks, secret_header};
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream, read_work};
 use crate::config::Endpoint;
@@ -84,7 +84,7 @@ impl OpenAi {
         let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, content_type).body(body);
         let request = Http::traced(request, attempt.trace());
         attempt.mark_spent(costly);
-        self.http.send(request).await.map_err(|failure| {
+        self.http.send_for(Some(unit(endpoint)), request).await.map_err(|failure| {
             let spent = failure.spent && costly;
             attempt.mark_spent(spent);
             Failure { spent, ..failure }
@@ -100,7 +100,7 @@ impl OpenAi {
     async fn forward(&self, request: &OpenAiRequest, attempt: &Attempt) -> Result<Answer, Failure> {
         let body = request.body_for(attempt.upstream_model());
         let response = self.send(request.endpoint, request.content_type(), body, attempt).await?;
-        let (status, hints) = (response.status().as_u16(), hints(response.headers()));
+        let (status, hints) = (response.status().as_u16(), unit(request.endpoint).of(hints(response.headers())));
         let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or("application/json").to_owned();
         if request.stream && content_type.starts_with("text/event-stream") {
@@ -116,7 +116,7 @@ impl OpenAi {
     async fn make(&self, work: &Work, attempt: &Attempt) -> Result<Answer, Failure> {
         let (endpoint, content_type, body) = encode(work, attempt.upstream_model())?;
         let response = self.send(endpoint, &content_type, body, attempt).await?;
-        let hints = hints(response.headers());
+        let hints = unit(endpoint).of(hints(response.headers()));
         if matches!(work, Work::Text(task) if task.stream) {
             return Ok(Answer { hints, ..Answer::new(Reply::Deltas(deltas(chunks(response), openai::decode_delta))) });
         }
@@ -149,6 +149,14 @@ impl Provider for OpenAi {
                 _ => Ok(()),
             }
         })
+    }
+}
+
+/// Returns what a request to an endpoint uses of the account's limits.
+fn unit(endpoint: openai::Endpoint) -> Unit {
+    match endpoint {
+        openai::Endpoint::Images | openai::Endpoint::Edits => Unit::Images,
+        _ => Unit::Tokens,
     }
 }
 

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// A window longer than this is a budget: it is used as fast as the work wants, and stopped when it is spent. Up to here
+/// it is a rate, and paced. Ten minutes: above what providers call a rate, below the hours and days of their quotas.
+pub const LONG: Duration = Duration::from_secs(600);
+
 /// Known rate limits; a missing one is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Rates {
@@ -55,11 +59,16 @@ pub struct RateHints {
     pub tokens: Option<RateHint>,
     /// Images; each request is taken for one.
     pub images: Option<RateHint>,
+    /// Requests within a window that is stated to be [`LONG`], beside those within a short one.
+    pub long_requests: Option<RateHint>,
+    /// Tokens within such a window.
+    pub long_tokens: Option<RateHint>,
 }
 
 impl RateHints {
     /// Returns the dimensions of which nothing is left.
     pub fn used_up(&self) -> impl Iterator<Item = RateHint> {
-        [self.requests, self.tokens, self.images].into_iter().flatten().filter(RateHint::is_used_up)
+        let all = [self.requests, self.tokens, self.images, self.long_requests, self.long_tokens];
+        all.into_iter().flatten().filter(RateHint::is_used_up)
     }
 }

@@ -21,7 +21,7 @@ mod tests;
 use std::time::Duration;
 
 use self::bucket::Bucket;
-pub use self::hint::{RateHint, RateHints, Rates};
+pub use self::hint::{LONG, RateHint, RateHints, Rates};
 use self::hold::Hold;
 use self::learn::Learned;
 use super::outcome::Outcome;

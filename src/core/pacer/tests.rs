@@ -82,7 +82,7 @@ proptest! {
             let hint = RateHint {
                 limit, remaining, reset: reset.map(Duration::from_millis), window: window.map(Duration::from_secs), at_once,
             };
-            let hints = RateHints { requests: Some(hint), tokens: Some(hint), images: None };
+            let hints = RateHints { requests: Some(hint), tokens: Some(hint), ..RateHints::default() };
             pacer.settle(now, ticket, Ending { hints, ..Ending::new(Outcome::Success) }, 0.5);
             let ready = pacer.ready_at(now, 3.0);
             prop_assert!(ready >= now);

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 
+use super::narrowest;
 use super::span::span;
-use crate::core::pacer::RateHint;
+use crate::core::pacer::{LONG, RateHint};
 
 /// One member of a list: its name, and its parameters as they are written.
 struct Item<'a> {
@@ -50,11 +51,11 @@ fn item(text: &str) -> Item<'_> {
     Item { name, parameters: parameters.collect() }
 }
 
-/// Reads `RateLimit` with what `RateLimit-Policy` says of the same name; of several the one nearest to its end.
-pub(super) fn hint(headers: &HeaderMap) -> Option<RateHint> {
+/// Reads `RateLimit` with what `RateLimit-Policy` says of the same name; of several the one nearest to its end, of those
+/// with a short window and of those with a long one.
+pub(super) fn hints(headers: &HeaderMap) -> (Option<RateHint>, Option<RateHint>) {
     let policies = items(headers, "ratelimit-policy");
     let limits = items(headers, "ratelimit");
-    let share = |hint: &RateHint| hint.remaining / hint.limit.unwrap_or(hint.remaining).max(1.0);
     let named = limits.iter().filter_map(|item| {
         let policy = policies.iter().find(|policy| policy.name == item.name);
         let counts = item.counts_requests() && policy.is_none_or(Item::counts_requests);
@@ -67,18 +68,37 @@ pub(super) fn hint(headers: &HeaderMap) -> Option<RateHint> {
             at_once: item.number("t").is_some(),
         })
     });
-    named.min_by(|a, b| share(a).total_cmp(&share(b))).or_else(|| dictionary(&limits))
+    by_length(named.chain(dictionary(headers, &limits)))
+}
+
+/// Splits hints into those of short windows and those of long ones, and returns the narrowest of each.
+pub(super) fn by_length(hints: impl IntoIterator<Item = RateHint>) -> (Option<RateHint>, Option<RateHint>) {
+    let is_long = |hint: &Option<RateHint>| hint.and_then(|hint| hint.window).is_some_and(|window| window > LONG);
+    let (long, short): (Vec<_>, Vec<_>) = hints.into_iter().map(Some).partition(is_long);
+    (narrowest(short), narrowest(long))
+}
+
+/// Returns the window in which `limit` may be used, as the forms of the drafts before 08 state it beside the limit
+/// ("100;w=60") or as a policy; where a single one is stated, that one.
+pub(super) fn window(headers: &HeaderMap, limit: Option<f64>) -> Option<Duration> {
+    let mut items = items(headers, "ratelimit-policy");
+    items.extend(["ratelimit-limit", "x-ratelimit-limit"].into_iter().flat_map(|name| self::items(headers, name)));
+    let stated: Vec<_> = items.iter().filter_map(|item| Some((item, item.number("w").and_then(seconds)?))).collect();
+    let is_it = |item: &Item<'_>| item.number("q").or_else(|| item.name.parse().ok()) == limit;
+    let named = stated.iter().find(|(item, _)| limit.is_some() && is_it(item));
+    named.or(stated.first().filter(|_| stated.len() == 1)).map(|(_, window)| *window)
 }
 
 /// Reads the form of draft 07: `limit=100, remaining=50, reset=50`.
-fn dictionary(items: &[Item<'_>]) -> Option<RateHint> {
+fn dictionary(headers: &HeaderMap, items: &[Item<'_>]) -> Option<RateHint> {
     let value = |key: &str| items.iter().find_map(|item| item.name.split_once('=').filter(|(name, _)| *name == key));
     let number = |key: &str| {
         let number = value(key)?.1.parse().ok();
         number.filter(|number: &f64| number.is_finite() && *number >= 0.0)
     };
+    let (limit, remaining) = (number("limit"), number("remaining")?);
     let reset = value("reset").and_then(|(_, text)| span(text));
-    Some(RateHint { limit: number("limit"), remaining: number("remaining")?, reset, window: None, at_once: true })
+    Some(RateHint { limit, remaining, reset, window: window(headers, limit), at_once: true })
 }
 
 fn seconds(seconds: f64) -> Option<Duration> {

@@ -1,15 +1,15 @@
-//! Waits as providers write them: numbers, durations, dates, and words in a message.
+//! Waits as providers write them: numbers, durations, clocks and dates.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longest wait believed, thirty days: beyond that it is taken for a mistake.
-const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+pub(super) const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 /// From here on (the year 2001) a number of seconds is a Unix time, not a wait.
 const UNIX_SECONDS: f64 = 1e9;
 /// And from here on a Unix time in milliseconds.
 const UNIX_MILLIS: f64 = 1e12;
 
-fn bounded(seconds: f64) -> Option<Duration> {
+pub(super) fn bounded(seconds: f64) -> Option<Duration> {
     let wait = (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST));
     wait.map(|wait| wait.min(LONGEST))
 }
@@ -19,36 +19,68 @@ pub(super) fn millis(text: &str) -> Option<Duration> {
     text.parse().ok().filter(|millis: &f64| millis.is_finite()).and_then(|millis| bounded(millis / 1e3))
 }
 
-/// Reads "12", "1.5", "6m0s", "20ms", "1h2m3.5s".
+/// Reads "12", "1.5", "6m0s", "20ms", "1h2m3.5s", "2 minutes", "PT4S", "00:01:30".
 pub(super) fn span(text: &str) -> Option<Duration> {
-    match text.parse::<f64>() {
-        Ok(seconds) => Some(seconds).filter(|seconds| *seconds < UNIX_SECONDS).and_then(bounded),
-        Err(_) => units(text).and_then(bounded),
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Some(seconds).filter(|seconds| *seconds < UNIX_SECONDS).and_then(bounded);
+    }
+    let text = text.to_ascii_lowercase();
+    let text = text.strip_prefix("pt").unwrap_or(&text);
+    match leading(text) {
+        Some((seconds, rest)) if rest.trim().is_empty() => bounded(seconds),
+        _ => None,
     }
 }
 
-/// Sums numbers with units, as Go prints a duration.
-fn units(text: &str) -> Option<f64> {
-    let (mut rest, mut seconds) = (text, 0.0);
-    while !rest.is_empty() {
-        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').filter(|at| *at > 0)?;
-        let (value, tail) = rest.split_at(number);
-        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit);
-        let scale = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3_600.0,
-            "d" => 86_400.0,
-            _ => return None,
-        };
-        seconds += value.parse::<f64>().ok()? * scale;
-        rest = tail;
+/// Reads the duration at the beginning of a text in lower case, as far as it goes; returns seconds, and what follows.
+/// Numbers with units are summed, as Go prints a duration ("1h2m3.5s") or people say it ("1 hour and 5 minutes").
+pub(super) fn leading(text: &str) -> Option<(f64, &str)> {
+    if let Some(found) = clock(text) {
+        return Some(found);
     }
-    (!text.is_empty()).then_some(seconds)
+    let (mut rest, mut sum) = (text, None);
+    while let Some((seconds, tail)) = part(rest.trim_start()) {
+        sum = Some(sum.unwrap_or(0.0) + seconds);
+        rest = tail;
+        let next = rest.trim_start_matches([' ', ',']);
+        let next = next.strip_prefix("and ").unwrap_or(next);
+        if part(next).is_some() {
+            rest = next;
+        }
+    }
+    sum.map(|seconds| (seconds, rest))
+}
+
+/// Reads one number with its unit.
+fn part(text: &str) -> Option<(f64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').filter(|end| *end > 0)?;
+    let (number, tail) = text.split_at(end);
+    let tail = tail.trim_start_matches(' ');
+    let (unit, rest) = tail.split_at(tail.find(|c: char| !c.is_alphabetic()).unwrap_or(tail.len()));
+    let scale = match unit {
+        "ns" => 1e-9,
+        "us" | "µs" => 1e-6,
+        "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => 1e-3,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
+        "h" | "hr" | "hrs" | "hour" | "hours" => 3_600.0,
+        "d" | "day" | "days" => 86_400.0,
+        "w" | "week" | "weeks" => 604_800.0,
+        _ => return None,
+    };
+    Some((number.parse::<f64>().ok()? * scale, rest))
+}
+
+/// Reads "hh:mm:ss", with days before a full stop, as .NET writes a span.
+fn clock(text: &str) -> Option<(f64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != ':' && c != '.').unwrap_or(text.len());
+    let (clock, rest) = text.split_at(end);
+    let mut parts = clock.trim_end_matches('.').split(':');
+    let (first, minutes, seconds) = (parts.next()?, parts.next()?, parts.next()?);
+    let (days, hours) = first.split_once('.').unwrap_or(("0", first));
+    let number = |text: &str| text.parse::<f64>().ok();
+    let seconds = number(days)? * 86_400.0 + number(hours)? * 3_600.0 + number(minutes)? * 60.0 + number(seconds)?;
+    parts.next().is_none().then_some((seconds, rest))
 }
 
 /// Reads an RFC 3339 or HTTP date or a Unix time, as the wait until then; none when it has passed.
@@ -68,26 +100,7 @@ pub(super) fn instant(text: &str, now: SystemTime) -> Option<Duration> {
     Some(at.duration_since(now).unwrap_or_default().min(LONGEST))
 }
 
-/// Finds a wait that a message states in words: "Please try again in 6m0s", "retry after 6 seconds", "resets in ~30s".
-pub(crate) fn wait_in(message: &str) -> Option<Duration> {
-    const LEADS: [&str; 4] = ["try again in ", "retry after ", "retry in ", "resets in "];
-    LEADS.into_iter().find_map(|lead| {
-        let after = &message[message.find(lead)? + lead.len()..];
-        let after = after.trim_start_matches(['~', ' ']);
-        let mut words = after.split_whitespace();
-        let first = words.next()?.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-        let unit = words.next().unwrap_or_default();
-        if let Ok(number) = first.parse::<f64>() {
-            let scale = match unit {
-                unit if unit.starts_with("milli") => 1e-3,
-                unit if unit.starts_with("min") => 60.0,
-                unit if unit.starts_with("hour") => 3_600.0,
-                unit if unit.starts_with("day") => 86_400.0,
-                unit if unit.starts_with("sec") => 1.0,
-                _ => return None,
-            };
-            return bounded(number * scale);
-        }
-        units(first).and_then(bounded)
-    })
+/// Reads either of the two: how long to wait, or until when.
+pub(super) fn wait(text: &str, now: SystemTime) -> Option<Duration> {
+    span(text).or_else(|| instant(text, now))
 }

@@ -4,6 +4,9 @@ use std::time::UNIX_EPOCH;
 
 use proptest::prelude::*;
 
+use super::span::span;
+use super::told::retry_after_at;
+use super::words::wait_in;
 use super::*;
 
 /// 2024-05-01T12:00:00Z.
@@ -56,8 +59,30 @@ fn waits_are_found_in_messages() {
         ("try again in a moment", None),
         ("try again in ", None),
         ("retry after 5", None),
+        ("request reached organization max rpm: 3, please try again after 4 seconds", Some(4_000)),
+        (
+            "rate limit of 10 per 60s exceeded for userbymodelbyminute. please wait 4 seconds before retrying.",
+            Some(4_000),
+        ),
+        ("try again in 1h2m3s", Some(3_723_000)),
+        ("please retry your request after 1 hour and 5 minutes", Some(3_900_000)),
+        ("the model will be available in about 2 min", Some(120_000)),
+        ("limit resets at 2024-05-01t12:00:30z.", Some(30_000)),
+        ("you will regain access on 2024-05-02 at 00:00 utc.", Some(43_200_000)),
+        ("out of call volume quota. quota will be replenished in 5.00:00:00.", Some(432_000_000)),
+        ("you've hit it; it's full. wait for 3s, or retry in 20 minutes", Some(1_200_000)),
+        ("retry in 99999999 hours", Some(30 * 86_400_000)),
+        ("try again in 0 seconds", Some(0)),
+        ("retry after -5 seconds", None),
+        ("retry after nan seconds", None),
+        ("retry 3 times in 60s", None),
+        ("awaiting 4 seconds", None),
+        // What is quoted may be the caller's.
+        ("no such model 'please wait 30 days', try again in 4s", Some(4_000)),
+        ("bad value \"x\" please wait 30 days \"y\"", None),
+        ("bad value `retry in 9 hours", None),
     ] {
-        assert_eq!(wait_in(message), millis.map(Duration::from_millis), "{message}");
+        assert_eq!(wait_in(message, noon()), millis.map(Duration::from_millis), "{message}");
     }
 }
 
@@ -150,7 +175,7 @@ fn every_family_is_read() {
                 ("ratelimit-policy", r#""burst";q=100;w=60,"daily";q=1000;w=86400,"bytes";q=9;qu="content-bytes""#),
                 ("ratelimit", r#""burst";r=90;t=3, "daily";r=10;t=5000, "bytes";r=0;t=1"#),
             ],
-            Some((Some(1_000.0), 10.0, Some(5_000.0), Some(86_400.0), true)),
+            Some((Some(100.0), 90.0, Some(3.0), Some(60.0), true)),
             None,
             None,
         ),
@@ -163,7 +188,7 @@ fn every_family_is_read() {
         ),
         (
             &[("ratelimit-limit", "100, 100;w=60"), ("ratelimit-remaining", "0"), ("ratelimit-reset", "53")],
-            Some((Some(100.0), 0.0, Some(53.0), None, true)),
+            Some((Some(100.0), 0.0, Some(53.0), Some(60.0), true)),
             None,
             None,
         ),
@@ -199,6 +224,89 @@ fn every_family_is_read() {
     }
 }
 
+#[test]
+fn long_windows_are_kept_apart_from_short_ones() {
+    for (pairs, requests, long_requests, long_tokens) in [
+        (
+            &[
+                ("ratelimit-policy", r#""burst";q=100;w=60,"daily";q=1000;w=86400"#),
+                ("ratelimit", r#""burst";r=90;t=3, "daily";r=10;t=5000"#),
+            ][..],
+            Some((Some(100.0), 90.0, Some(3.0), Some(60.0), true)),
+            Some((Some(1_000.0), 10.0, Some(5_000.0), Some(86_400.0), true)),
+            None,
+        ),
+        // Draft 07, and before.
+        (
+            &[("ratelimit-policy", "10;w=1, 200;w=86400"), ("ratelimit", "limit=200, remaining=198, reset=50000")],
+            None,
+            Some((Some(200.0), 198.0, Some(50_000.0), Some(86_400.0), true)),
+            None,
+        ),
+        (
+            &[
+                ("ratelimit-limit", "200"),
+                ("ratelimit-remaining", "198"),
+                ("ratelimit-reset", "50000"),
+                ("ratelimit-policy", "200;w=86400"),
+            ],
+            None,
+            Some((Some(200.0), 198.0, Some(50_000.0), Some(86_400.0), true)),
+            None,
+        ),
+        // Cerebras.
+        (
+            &[
+                ("x-ratelimit-limit-requests-day", "14400"),
+                ("x-ratelimit-remaining-requests-day", "14399"),
+                ("x-ratelimit-reset-requests-day", "33011.5"),
+                ("x-ratelimit-limit-requests-hour", "900"),
+                ("x-ratelimit-remaining-requests-hour", "3"),
+                ("x-ratelimit-reset-requests-hour", "60"),
+                ("x-ratelimit-limit-tokens-day", "1000000"),
+                ("x-ratelimit-remaining-tokens-day", "0"),
+                ("x-ratelimit-limit-requests-minute", "30"),
+                ("x-ratelimit-remaining-requests-minute", "29"),
+            ],
+            Some((Some(30.0), 29.0, None, Some(60.0), false)),
+            Some((Some(900.0), 3.0, Some(60.0), Some(3_600.0), true)),
+            Some((Some(1e6), 0.0, None, Some(86_400.0), false)),
+        ),
+    ] {
+        let hints = hints_at(&headers(pairs), noon());
+        let read = (row(hints.requests), row(hints.long_requests), row(hints.long_tokens));
+        assert_eq!(read, (requests, long_requests, long_tokens), "{pairs:?}");
+    }
+}
+
+#[test]
+fn limits_of_what_a_request_does_not_use_are_not_its_own() {
+    let pairs = [
+        ("x-ratelimit-remaining-requests", "5"),
+        ("x-ratelimit-remaining-images", "0"),
+        ("x-ratelimit-limit-images", "5"),
+        ("x-ratelimit-remaining-tokens", "7"),
+        ("anthropic-ratelimit-output-tokens-remaining", "3"),
+        ("x-ratelimit-remaining-tokens-day", "0"),
+    ];
+    for (unit, tokens, images) in
+        [(Unit::Tokens, Some(7.0), None), (Unit::Images, None, Some(0.0)), (Unit::Other, None, None)]
+    {
+        let mut stripped = headers(&pairs);
+        unit.strip(&mut stripped);
+        let all = hints_at(&headers(&pairs), noon());
+        assert_eq!(unit.of(all), hints_at(&stripped, noon()), "{unit:?}");
+        let left = |hint: Option<RateHint>| hint.map(|hint| hint.remaining);
+        let read = unit.of(all);
+        assert_eq!(
+            (left(read.requests), left(read.tokens), left(read.images)),
+            (Some(5.0), tokens, images),
+            "{unit:?}"
+        );
+        assert_eq!(read.used_up().count(), usize::from(unit != Unit::Other), "{unit:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_header_makes_it_panic(value in "[ -~]{0,40}", number in any::<f64>(), name in 0usize..12) {
@@ -216,6 +324,6 @@ proptest! {
 
     #[test]
     fn no_message_makes_it_panic(message in "(try again in |retry after )?[ -~µ]{0,40}") {
-        prop_assert!(wait_in(&message).is_none_or(|wait| wait <= Duration::from_secs(30 * 86_400)));
+        prop_assert!(wait_in(&message, noon()).is_none_or(|wait| wait <= Duration::from_secs(30 * 86_400)));
     }
 }

@@ -1,7 +1,5 @@
 //! What Runware's errors mean: their code says more than the status.
 
-use std::time::Duration;
-
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
 
@@ -19,7 +17,7 @@ pub(super) fn reread(failure: Failure) -> Failure {
     match coded {
         Some(coded) if coded.outcome != Outcome::Rejected => {
             // What the headers said was read before, and holds.
-            let retry_after = failure.retry_after.or(coded.retry_after);
+            let retry_after = failure.retry_after.max(coded.retry_after);
             Failure { hints: failure.hints, retry_after, ..coded }
         }
         _ => failure,
@@ -52,9 +50,6 @@ pub(super) fn coded(answer: &Map<String, Value>, status: u16, headers: &HeaderMa
     {
         failure.message = message.to_owned();
     }
-    let stated =
-        error.get("retryAfter").and_then(Value::as_f64).and_then(|wait| Duration::try_from_secs_f64(wait).ok());
-    failure.retry_after = failure.retry_after.or(stated);
     Some(failure)
 }
 
@@ -69,6 +64,8 @@ pub(super) fn code(answer: &Map<String, Value>) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

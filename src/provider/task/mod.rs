@@ -36,7 +36,7 @@ use self::preset::{Accepted, Preset, unable};
 pub use self::store::{FileHandles, HandleStore, MemoryHandles};
 use self::watch::Watch;
 use super::common::unreadable;
-use super::headers::{hints, retry_after};
+use super::headers::{Unit, hints, retry_after, stated_wait};
 use super::http::{Http, classify, secret_header};
 use super::openai::OpenAi;
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, RateHints, read_work};
@@ -283,10 +283,10 @@ impl Inner {
         }
         let (status, headers, body) = self.http.exchange(request).await.map_err(Unanswered::Perhaps)?;
         let wait = next_question(&headers);
-        let rates = hints(&headers);
+        let rates = Unit::from(work).of(hints(&headers));
         let answer = serde_json::from_slice::<Value>(&body);
         let state = match status {
-            429 => return Err(Unanswered::TooOften(retry_after(&headers))),
+            429 => return Err(Unanswered::TooOften(stated_wait(&headers, &body))),
             404 | 410 if !self.preset.speaks_in_body() => State::Expired,
             400..=499 if !self.preset.speaks_in_body() => {
                 return Err(Unanswered::Perhaps(classify(status, &headers, body)));
@@ -307,7 +307,7 @@ impl Inner {
         let request = self.http.request(reqwest::Method::GET, url);
         let (status, headers, body) = self.http.exchange(request).await.map_err(Unanswered::Perhaps)?;
         if status == 429 {
-            return Err(Unanswered::TooOften(retry_after(&headers)));
+            return Err(Unanswered::TooOften(stated_wait(&headers, &body)));
         }
         let answer = serde_json::from_slice::<Value>(&body).unwrap_or_default();
         let unclear = || match status {
