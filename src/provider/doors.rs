@@ -37,7 +37,7 @@ pub fn polls(data: &[u8]) {
             drop(preset.accepted("https://api.invalid/v1", work, &answer, true));
             drop(preset.state(work, &answer));
             for status in [200, 404, 422, 500] {
-                drop(preset.result(work, status, &answer));
+                drop(preset.result(work, status, &HeaderMap::new(), &answer));
                 drop(preset.refusal(status, &HeaderMap::new(), bytes::Bytes::copy_from_slice(data)));
             }
         }

@@ -101,6 +101,8 @@ pub struct Image {
     pub base64: Option<String>,
     /// Seed that makes it again.
     pub seed: Option<u64>,
+    /// Whether it was found unsafe to show, where the provider has looked.
+    pub nsfw: Option<bool>,
     /// How long the URL stays good, from when it was told; `None` where the provider does not say.
     pub url_lifetime: Option<Duration>,
 }

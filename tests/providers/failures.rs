@@ -1,6 +1,6 @@
 //! Providers that are slow, strict, garbled or gone.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fairflow::Error;
@@ -99,10 +99,7 @@ async fn a_provider_that_stays_garbled_is_given_up_and_not_paid_twice() {
     let fairflow = engine("bfl", &fake.url, "", "").await;
     let error = fairflow.generate(fox()).await.unwrap_err();
     let Error::Unconfirmed(failure) = &error else { panic!("{error:?}") };
-    assert!(
-        failure.spent && failure.outcome == Outcome::Overloaded && failure.message.contains("not JSON"),
-        "{failure}"
-    );
+    assert!(failure.spent && failure.outcome == Outcome::Failed && failure.message.contains("not JSON"), "{failure}");
     assert_eq!((error.status(), error.reason(), error.is_retryable()), (502, "unconfirmed", false));
     assert_eq!((fake.count("POST", SUBMIT), fake.count("GET", POLL)), (1, 4), "patience is 3");
 }
@@ -203,21 +200,90 @@ async fn moderation_is_the_requests_fault_and_a_failed_generation_the_providers(
     assert_eq!(receipt.attempts, 2, "it said clearly that nothing came of it");
 }
 
+/// Services add stages to their work: a word that is not known is one, for as long as the attempt may take.
+#[tokio::test]
+async fn an_unknown_state_is_under_way() {
+    let fake = polled(|nth| Reply::Json(200, state(if nth < 20 { "Reasoning" } else { "Ready" }))).await;
+    let (_, receipt) =
+        engine("bfl", &fake.url, "", "").await.generate(fox()).with_receipt().await.expect("done at last");
+    assert_eq!((receipt.attempts, fake.count("GET", POLL)), (1, 21));
+    let fake = polled(|_| Reply::Json(200, state("Reasoning"))).await;
+    let error = engine("bfl", &fake.url, "", "timeout = \"200ms\"").await.generate(fox()).await.unwrap_err();
+    assert_eq!((error.reason(), error.status()), ("unconfirmed", 504));
+}
+
+/// A fal queue whose generation is completed, and whose result is what the script says of its nth fetch and the nth
+/// submission.
+async fn completed(script: impl Fn(usize, usize) -> Reply + Send + Sync + 'static) -> Fake {
+    let submits = AtomicUsize::new(0);
+    Fake::start(move |base, ask, nth| {
+        let at = |what: &str| format!("{base}/r/1{what}");
+        match (ask.method.as_str(), ask.path.as_str()) {
+            ("POST", _) => {
+                submits.fetch_add(1, Ordering::SeqCst);
+                Reply::Json(200, json!({"request_id": "1", "status_url": at("/status"), "response_url": at("")}))
+            }
+            (_, "/r/1/status") => Reply::Json(200, json!({"status": "COMPLETED", "response_url": at("")})),
+            _ => script(nth, submits.load(Ordering::SeqCst)),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_result_that_stays_away_ends_and_is_not_made_again() {
+    let fake = completed(|_, _| Reply::Json(404, json!({"detail": "Request not found"}))).await;
+    let error = engine("fal", &fake.url, "", "").await.generate(fox()).await.unwrap_err();
+    assert_eq!((error.reason(), error.status()), ("unconfirmed", 502), "{error}");
+    assert_eq!((fake.count("POST", SUBMIT), fake.count("GET", "/r/1")), (1, 4), "patience is 3");
+    // A replica that is behind is waited for.
+    let image = json!({"images": [{"url": "https://v.fal.media/x.png"}]});
+    let fake = completed(move |nth, _| Reply::Json(if nth < 3 { 404 } else { 200 }, image.clone())).await;
+    assert!(engine("fal", &fake.url, "", "").await.generate(fox()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_runner_that_was_lost_is_a_failed_generation_which_is_made_again() {
+    let gone = json!({"detail": "Runner disconnected", "error_type": "runner_disconnected"});
+    let fake = completed(move |_, submits| match submits {
+        1 => Reply::Json(503, gone.clone()),
+        2 => Reply::With(504, ("x-fal-error-type", "startup_timeout"), json!({})),
+        _ => Reply::Json(200, json!({"images": [{"url": "https://v.fal.media/x.png"}]})),
+    })
+    .await;
+    let (_, receipt) = engine("fal", &fake.url, "", "").await.generate(fox()).with_receipt().await.unwrap();
+    assert_eq!((receipt.attempts, fake.count("GET", "/r/1")), (3, 3));
+}
+
+/// The provider's answer goes with the refusal, so that its words reach who asked.
+#[tokio::test]
+async fn a_generation_that_failed_for_its_request_says_why() {
+    let said = json!({"detail": [{"loc": ["body", "prompt"], "msg": "flagged by a checker", "type": "content_policy_violation"}]});
+    let fake = completed(move |_, _| Reply::Json(422, said.clone())).await;
+    let error = engine("fal", &fake.url, "", "").await.generate(fox()).await.unwrap_err();
+    let Error::Rejected(failure) = &error else { panic!("{error:?}") };
+    let upstream = failure.upstream.as_ref().unwrap();
+    let read = fairflow::task::wire::said::Said::read(&upstream.body).unwrap();
+    assert!(read.moderated && upstream.status == 422, "{read:?}");
+    assert_eq!((&*failure.message, read.param.as_deref()), ("flagged by a checker", Some("prompt")));
+    assert_eq!(fake.count("POST", SUBMIT), 1);
+}
+
 #[tokio::test]
 async fn a_generation_that_the_provider_forgot_has_expired() {
-    // One look too early is forgiven.
+    // Looks too early are forgiven, and replicas that are behind.
     let fake = polled(|nth| match nth {
-        0 => Reply::Json(404, json!({"status": "Task not found"})),
-        1 => Reply::Json(200, state("Pending")),
-        2 => Reply::Json(200, state("Task not found")),
+        0..=2 => Reply::Json(404, json!({"status": "Task not found"})),
+        3 => Reply::Json(200, state("Pending")),
+        4..=6 => Reply::Json(200, state("Task not found")),
         _ => Reply::Json(200, state("Ready")),
     })
     .await;
     assert!(engine("bfl", &fake.url, "", "").await.generate(fox()).await.is_ok());
     let fake = polled(|_| Reply::Json(404, json!({"status": "Task not found"}))).await;
     let error = engine("bfl", &fake.url, "", "").await.generate(fox()).await.unwrap_err();
-    assert!(error.reason() == "unconfirmed" && error.to_string().contains("expired"), "{error}");
-    assert_eq!(fake.count("GET", POLL), 3);
+    assert!(error.reason() == "unconfirmed" && error.to_string().contains("does not know"), "{error}");
+    assert_eq!(fake.count("GET", POLL), 4, "patience is 3");
 }
 
 /// The key goes to nobody whom the provider merely names.

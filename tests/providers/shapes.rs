@@ -100,6 +100,43 @@ async fn replicate() {
     assert_eq!(ask.headers["authorization"], "Bearer secret");
 }
 
+/// Models put their files where they like.
+#[tokio::test]
+async fn files_are_found_by_what_they_are() {
+    for (output, file) in [
+        (json!({"spectrogram": "https://r/a.png", "audio": "https://r/a.mp3"}), "https://r/a.mp3"),
+        (json!([{"stem": {"drums": "https://r/d.wav"}, "plot": "https://r/d.png"}]), "https://r/d.wav"),
+        (json!("data:audio/mpeg;base64,QQ=="), "data:audio/mpeg;base64,QQ=="),
+    ] {
+        let fake = Fake::start(move |_, _, _| {
+            Reply::Json(201, json!({"id": "p1", "status": "succeeded", "output": output, "error": null}))
+        })
+        .await;
+        let fairflow = engine("replicate", &fake.url, "", "").await;
+        let result = fairflow.generate(AudioInference::new("m", "rain")).await.unwrap();
+        let urls: Vec<_> = result.audios.iter().map(|audio| audio.url.as_deref()).collect();
+        assert_eq!(urls, [Some(file)]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_checker_found_is_told() {
+    let fake = Fake::start(|base, ask, _| match ask.path.as_str() {
+        "/lab/model" => Reply::Json(
+            200,
+            json!({"request_id": "1", "status_url": format!("{base}/s"), "response_url": format!("{base}/r")}),
+        ),
+        "/s" => Reply::Json(200, json!({"status": "COMPLETED", "response_url": format!("{base}/r")})),
+        _ => Reply::Json(
+            200,
+            json!({"images": [{"url": "https://f/1"}, {"url": "https://f/2"}], "has_nsfw_concepts": [false, true]}),
+        ),
+    })
+    .await;
+    let result = engine("fal", &fake.url, "", "").await.generate(ImageInference::new("m", "x").count(2)).await.unwrap();
+    assert_eq!(result.images.iter().map(|image| image.nsfw).collect::<Vec<_>>(), [Some(false), Some(true)]);
+}
+
 #[tokio::test]
 async fn ark() {
     let fake = Fake::start(|_, ask, nth| match (ask.method.as_str(), ask.path.as_str(), nth) {

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::handle::{Fault, State};
 use super::output::done;
-use super::preset::{Accepted, HOUR, Preset, Submission, just_one, no_such, parameters, text};
+use super::preset::{Accepted, HOUR, Preset, Submission, just_one, no_such, parameters, text, words};
+use super::stage::Stage;
 use crate::task::wire::Malformed;
 use crate::task::wire::runware::whole_or_not;
 use crate::task::{ImageInference, Usage, Work};
@@ -97,22 +98,18 @@ impl Preset for Ark {
     }
 
     fn state(&self, work: &Work, answer: &Value) -> Result<State, Malformed> {
-        Ok(match text(answer, "status")?.as_str() {
-            "queued" => State::Queued(None),
-            "running" => State::Running,
-            "succeeded" => {
+        Ok(match Stage::of(&text(answer, "status")?) {
+            Stage::Done => {
                 let usage = answer.get("usage").and_then(Value::as_object).map(Usage::from_json).unwrap_or_default();
                 let content = answer.get("content").ok_or_else(|| Malformed::new("content", "is missing"))?;
-                done(work, content, &["video_url"], usage, Some(24 * HOUR))?
+                done(work, content, usage, Some(24 * HOUR))?
             }
-            "failed" => {
-                let say = |field: &str| answer.pointer(field).and_then(Value::as_str).unwrap_or_default();
-                let words = format!("{} {}", say("/error/code"), say("/error/message"));
+            Stage::Failed => {
+                let code = answer.pointer("/error/code").and_then(Value::as_str).unwrap_or_default();
+                let words = format!("{code} {}", words(answer));
                 State::Failed(Fault::read(&words), words.trim().to_owned())
             }
-            "cancelled" => State::Cancelled,
-            "expired" => State::Expired,
-            other => return Err(Malformed::new("status", format!("{other:?} is not known"))),
+            stage => stage.state(),
         })
     }
 

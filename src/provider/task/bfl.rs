@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::handle::{Fault, State};
-use super::preset::{Accepted, Preset, Submission, just_one, no_such, parameters, path_of, text};
+use super::preset::{Accepted, Preset, Submission, just_one, no_such, parameters, path_of, text, words};
+use super::stage::Stage;
 use crate::task::wire::Malformed;
 use crate::task::{Image, ImageInference, ImageResult, Product, Usage, Work};
 
@@ -59,11 +60,8 @@ impl Preset for Bfl {
     }
 
     fn state(&self, _: &Work, answer: &Value) -> Result<State, Malformed> {
-        let details = || answer.get("details").filter(|details| !details.is_null()).unwrap_or(&json!("")).to_string();
-        Ok(match text(answer, "status")?.as_str() {
-            "Pending" | "Queued" => State::Queued(None),
-            "Processing" | "Generating" => State::Running,
-            "Ready" => {
+        Ok(match Stage::of(&text(answer, "status")?) {
+            Stage::Done => {
                 let result = answer.get("result").ok_or_else(|| Malformed::new("result", "is missing"))?;
                 let dollars = answer.get("cost").and_then(Value::as_f64).map(|credits| credits * DOLLARS_PER_CREDIT);
                 let image = Image {
@@ -71,20 +69,18 @@ impl Preset for Bfl {
                     url: Some(text(result, "sample")?),
                     base64: None,
                     seed: result.get("seed").and_then(Value::as_u64),
+                    nsfw: None,
                     url_lifetime: Some(URL_LIFETIME),
                 };
                 let usage = Usage { dollars, ..Usage::default() };
                 State::Done(Product::Image(ImageResult { images: vec![image], usage }))
             }
-            moderated @ ("Request Moderated" | "Content Moderated") => {
-                State::Failed(Fault::Request, format!("{moderated} {}", details()).trim_end_matches([' ', '"']).into())
+            Stage::Moderated => State::Failed(Fault::Request, words(answer)),
+            Stage::Failed => {
+                let words = words(answer);
+                State::Failed(Fault::read(&words), format!("the generation failed: {words}"))
             }
-            "Error" | "Failed" => {
-                let details = details();
-                State::Failed(Fault::read(&details), format!("the generation failed: {details}"))
-            }
-            "Task not found" => State::Expired,
-            other => return Err(Malformed::new("status", format!("{other:?} is not known"))),
+            stage => stage.state(),
         })
     }
 }

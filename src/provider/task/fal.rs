@@ -2,17 +2,16 @@
 //! and tells a position. Source: `docs.fal.ai/model-endpoints/queue`.
 
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use serde_json::{Map, Value, json};
 
 use super::handle::{Fault, State};
 use super::output::done;
-use super::preset::{Accepted, Preset, Submission, no_such, parameters, path_of, put_inputs, text};
+use super::preset::{Accepted, Preset, Submission, no_such, parameters, path_of, put_inputs, text, words};
+use super::stage::Stage;
 use crate::task::wire::Malformed;
 use crate::task::wire::runware::whole_or_not;
 use crate::task::{Usage, Work};
-
-/// Where models of all kinds put their files.
-const FIELDS: [&str; 8] = ["images", "image", "videos", "video", "audio", "audio_file", "audio_url", "audios"];
 
 #[derive(Debug)]
 pub(crate) struct Fal;
@@ -85,29 +84,27 @@ impl Preset for Fal {
     }
 
     fn state(&self, _: &Work, answer: &Value) -> Result<State, Malformed> {
-        Ok(match text(answer, "status")?.as_str() {
-            "IN_QUEUE" => State::Queued(answer.get("queue_position").and_then(Value::as_u64)),
-            "IN_PROGRESS" => State::Running,
-            "COMPLETED" => match answer.get("error").and_then(Value::as_str) {
-                Some(error) => State::Failed(Fault::read(error), error.to_owned()),
-                None => State::ReadyAt(text(answer, "response_url")?),
-            },
-            "CANCELED" | "CANCELLED" => State::Cancelled,
-            "FAILED" => State::Failed(Fault::Provider, "the generation failed".into()),
-            other => return Err(Malformed::new("status", format!("{other:?} is not known"))),
+        Ok(match Stage::of(&text(answer, "status")?) {
+            Stage::Queued => State::Queued(answer.get("queue_position").and_then(Value::as_u64)),
+            Stage::Done if answer.get("error").is_none_or(Value::is_null) => {
+                State::ReadyAt(text(answer, "response_url")?)
+            }
+            Stage::Done | Stage::Failed => failed(answer),
+            stage => stage.state(),
         })
     }
 
-    fn result(&self, work: &Work, status: u16, answer: &Value) -> Option<State> {
+    fn result(&self, work: &Work, status: u16, headers: &HeaderMap, answer: &Value) -> Option<State> {
+        // What the queue says of the generation has a type; a gateway in between knows of none.
+        let kind = headers.get("x-fal-error-type").and_then(|kind| kind.to_str().ok());
+        let kind = kind.or_else(|| answer.get("error_type")?.as_str());
         match status {
-            200..=299 => done(work, answer, &FIELDS, Usage::default(), None).ok(),
-            // The model's own verdict on its input; its words stand in `detail`.
-            400 | 422 => {
-                let detail = answer.get("detail").map_or_else(|| answer.to_string(), Value::to_string);
-                Some(State::Failed(Fault::Request, detail))
-            }
-            404 | 410 => Some(State::Expired),
-            500 => Some(State::Failed(Fault::Provider, "the generation failed".into())),
+            200..=299 => done(work, answer, Usage::default(), None).ok(),
+            // The model's own verdict on its input.
+            400 | 409 | 413 | 415 | 422 => Some(State::Failed(Fault::Request, words(answer))),
+            404 | 410 => Some(State::Missing),
+            499 => Some(State::Cancelled),
+            500..=599 if kind.is_some() || status == 500 => Some(failed(answer)),
             _ => None,
         }
     }
@@ -115,6 +112,12 @@ impl Preset for Fal {
     fn cancel_method(&self) -> Method {
         Method::PUT
     }
+}
+
+/// A generation that ended without a result.
+fn failed(answer: &Value) -> State {
+    let words = words(answer);
+    State::Failed(Fault::read(&words), words)
 }
 
 fn timed(prompt: &str, seconds: Option<f64>, extra: &Map<String, Value>) -> Result<Map<String, Value>, Malformed> {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::task::Product;
+use crate::task::wire::said::is_moderation;
 
 /// A generation that a provider has accepted: enough to ask for it again, also after a restart. It holds no key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +39,10 @@ pub(crate) enum State {
     Failed(Fault, String),
     /// Somebody else cancelled it.
     Cancelled,
-    /// The provider gave it up or has forgotten it.
+    /// The provider gave it up.
     Expired,
+    /// The provider does not know it: not yet, where a replica is behind, or no more.
+    Missing,
 }
 
 /// Whose fault a failed generation is.
@@ -54,22 +57,9 @@ pub(crate) enum Fault {
 impl Fault {
     /// Reads a provider's words: what speaks of moderation or of the input is the request's fault.
     pub(crate) fn read(words: &str) -> Self {
-        const REQUEST: [&str; 13] = [
-            "moderat",
-            "nsfw",
-            "sensitive",
-            "safety",
-            "flagged",
-            "policy",
-            "copyright",
-            "invalid",
-            "validation",
-            "unsupported",
-            "not supported",
-            "out of range",
-            "must be",
-        ];
-        let words = words.to_lowercase();
-        if REQUEST.iter().any(|word| words.contains(word)) { Self::Request } else { Self::Provider }
+        const INPUT: [&str; 6] = ["invalid", "validation", "unsupported", "not supported", "out of range", "must be"];
+        let lower = words.to_lowercase();
+        let input = is_moderation(words) || INPUT.iter().any(|word| lower.contains(word));
+        if input { Self::Request } else { Self::Provider }
     }
 }

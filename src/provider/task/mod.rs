@@ -15,6 +15,7 @@ pub(super) mod pace;
 mod parsers;
 pub(super) mod preset;
 mod replicate;
+mod stage;
 mod store;
 mod watch;
 
@@ -22,6 +23,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -39,7 +41,7 @@ use super::common::unreadable;
 use super::headers::{Unit, hints, retry_after, stated_wait};
 use super::http::{Http, classify, secret_header};
 use super::openai::OpenAi;
-use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, RateHints, read_work};
+use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, RateHints, Upstream, read_work};
 use crate::actor::clock::unix_time;
 use crate::actor::witness::TraceContext;
 use crate::config::{self, Endpoint, PollSettings, TaskSettings};
@@ -159,14 +161,13 @@ impl TaskProvider {
             }
             Some(handle) if handle.expires <= unix_time() => {
                 inner.forget(attempt.job());
-                return Err(watch::end(State::Expired));
+                return Err(watch::end(State::Expired, None));
             }
-            Some(handle) => (handle, (State::Queued(None), None)),
+            Some(handle) => (handle, Told::of(State::Queued(None))),
             None => {
                 let submitted = inner.clone().submit(draft, request, &work, attempt).await;
-                let Begun { handle, state, wait } =
-                    submitted.inspect_err(|failure| attempt.mark_spent(failure.spent))?;
-                (handle, (state, wait))
+                let Begun { handle, told } = submitted.inspect_err(|failure| attempt.mark_spent(failure.spent))?;
+                (handle, told)
             }
         };
         let watch = Watch { inner: inner.clone(), job: attempt.job().map(Arc::from), handle: Some(handle) };
@@ -257,7 +258,7 @@ impl Inner {
             accepted => {
                 if let Some(failure) = self.preset.refusal(status, &headers, body) {
                     // A gateway in between may have failed after the service had taken the work.
-                    let unclear = matches!(status, 408 | 500 | 502 | 504) && !idempotent;
+                    let unclear = matches!(status, 408 | 500 | 502 | 504 | 520 | 524) && !idempotent;
                     return Err(Failure { spent: unclear, ..failure });
                 }
                 let malformed = accepted.err().unwrap_or_else(|| Malformed::new("answer", "is none"));
@@ -270,11 +271,11 @@ impl Inner {
         if let Some(Err(error)) = job.map(|job| self.handles.put(job, &handle)) {
             tracing::warn!(account = %self.account, %error, "a generation under way cannot be remembered");
         }
-        Ok(Begun { handle, state, wait: next_question(&headers) })
+        Ok(Begun { handle, told: Told { wait: next_question(&headers), ..Told::by(state, status, body) } })
     }
 
     /// Asks once how a generation stands, and how long to wait before the next question.
-    async fn ask(&self, work: &Work, handle: &Handle) -> Result<(State, Option<Duration>, RateHints), Unanswered> {
+    async fn ask(&self, work: &Work, handle: &Handle) -> Result<Told, Unanswered> {
         let question = self.preset.question(&handle.id, &handle.poll_url);
         let url = self.guard.admit(&question.url).map_err(Unanswered::Never)?;
         let mut request = self.http.request(question.method, url);
@@ -287,7 +288,7 @@ impl Inner {
         let answer = serde_json::from_slice::<Value>(&body);
         let state = match status {
             429 => return Err(Unanswered::TooOften(stated_wait(&headers, &body))),
-            404 | 410 if !self.preset.speaks_in_body() => State::Expired,
+            404 | 410 if !self.preset.speaks_in_body() => State::Missing,
             400..=499 if !self.preset.speaks_in_body() => {
                 return Err(Unanswered::Perhaps(classify(status, &headers, body)));
             }
@@ -298,11 +299,11 @@ impl Inner {
             }
             _ => return Err(Unanswered::Perhaps(classify(status, &headers, body))),
         };
-        Ok((state, wait, rates))
+        Ok(Told { wait, rates, ..Told::by(state, status, body) })
     }
 
     /// Fetches a result that lies elsewhere.
-    async fn fetch(&self, work: &Work, url: &str) -> Result<State, Unanswered> {
+    async fn fetch(&self, work: &Work, url: &str) -> Result<Told, Unanswered> {
         let url = self.guard.admit(url).map_err(Unanswered::Never)?;
         let request = self.http.request(reqwest::Method::GET, url);
         let (status, headers, body) = self.http.exchange(request).await.map_err(Unanswered::Perhaps)?;
@@ -312,9 +313,10 @@ impl Inner {
         let answer = serde_json::from_slice::<Value>(&body).unwrap_or_default();
         let unclear = || match status {
             200..=299 => unreadable(&Malformed::new("result", "holds no file")),
-            _ => classify(status, &headers, body),
+            _ => classify(status, &headers, body.clone()),
         };
-        self.preset.result(work, status, &answer).ok_or_else(|| Unanswered::Perhaps(unclear()))
+        let state = self.preset.result(work, status, &headers, &answer);
+        state.map(|state| Told::by(state, status, body.clone())).ok_or_else(|| Unanswered::Perhaps(unclear()))
     }
 
     async fn cancel(&self, handle: &Handle) -> Result<(), Failure> {
@@ -342,11 +344,36 @@ pub(super) fn preset_of(kind: config::Preset) -> Box<dyn Preset> {
     }
 }
 
-/// A generation that was accepted: how it stands, and how long to wait before the first question.
+/// A generation that was accepted.
 struct Begun {
     handle: Handle,
+    told: Told,
+}
+
+/// How a generation stands, as an answer told it.
+struct Told {
     state: State,
+    /// How long to wait before the next question, where that was said.
     wait: Option<Duration>,
+    rates: RateHints,
+    /// The answer itself, where the generation ended for its request's sake.
+    said: Option<Upstream>,
+}
+
+impl Told {
+    fn of(state: State) -> Self {
+        Self { state, wait: None, rates: RateHints::default(), said: None }
+    }
+
+    fn by(state: State, status: u16, body: Bytes) -> Self {
+        let status = if (400..500).contains(&status) { status } else { 400 };
+        let said = matches!(state, State::Failed(..)).then(|| Upstream {
+            status,
+            content_type: "application/json".into(),
+            body,
+        });
+        Self { said, ..Self::of(state) }
+    }
 }
 
 /// Why a question has no answer.

@@ -1,30 +1,131 @@
-//! Files among a service's results, whatever the fields are called that hold them.
+//! Files among a service's results, whatever the fields are called that hold them and however deep they lie.
 
 use std::time::Duration;
 
+use reqwest::Url;
 use serde_json::Value;
 
 use super::handle::State;
 use crate::task::wire::Malformed;
 use crate::task::{Audio, AudioResult, Image, ImageResult, Product, RawResult, Usage, Video, VideoResult, Work};
 
-/// Collects addresses and data URIs: of a text, of a list, or of objects with a `url`.
-fn urls(value: &Value, found: &mut Vec<String>) {
+/// Most files of one result.
+const MOST_FILES: usize = 256;
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Image,
+    Video,
+    Audio,
+}
+
+/// Files by the ends of their names.
+const ENDINGS: [(Kind, &[&str]); 3] = [
+    (Kind::Image, &["png", "jpg", "jpeg", "webp", "gif", "avif", "bmp", "tiff", "svg"]),
+    (Kind::Video, &["mp4", "webm", "mov", "mkv", "m4v", "avi"]),
+    (Kind::Audio, &["mp3", "wav", "flac", "ogg", "opus", "m4a", "aac"]),
+];
+
+impl Kind {
+    /// Returns what work of a kind makes.
+    fn made_by(work: &Work) -> Self {
+        match work {
+            Work::Video(_) => Self::Video,
+            Work::Audio(_) => Self::Audio,
+            _ => Self::Image,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Video => "video",
+            Self::Audio => "audio",
+        }
+    }
+
+    /// Reads the kind from a media type.
+    fn of_type(text: &str) -> Option<Self> {
+        [Self::Image, Self::Video, Self::Audio].into_iter().find(|kind| text.starts_with(kind.name()))
+    }
+
+    /// Guesses the kind of what lies at an address.
+    fn at(url: &str) -> Option<Self> {
+        if let Some(data) = url.strip_prefix("data:") {
+            return Self::of_type(data);
+        }
+        let path = Url::parse(url).ok()?.path().to_lowercase();
+        let (_, ending) = path.rsplit_once('.')?;
+        ENDINGS.iter().find(|(_, endings)| endings.contains(&ending)).map(|(kind, _)| *kind)
+    }
+}
+
+/// One file: its address, what it seems to hold, and the name of the field that has it.
+#[derive(Debug, Clone)]
+struct File {
+    url: String,
+    kind: Option<Kind>,
+    name: String,
+}
+
+/// Collects addresses and data URIs, but not those of what was asked for.
+fn collect(value: &Value, name: &str, kind: Option<Kind>, found: &mut Vec<File>) {
     match value {
         Value::String(url) if ["http://", "https://", "data:"].iter().any(|scheme| url.starts_with(scheme)) => {
-            found.push(url.clone());
+            if found.len() < MOST_FILES {
+                found.push(File { kind: kind.or_else(|| Kind::at(url)), url: url.clone(), name: name.to_owned() });
+            }
         }
-        Value::Array(items) => items.iter().for_each(|item| urls(item, found)),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, name, None, found)),
         Value::Object(object) => {
-            if let Some(url) = object.get("url") {
-                urls(url, found);
+            let told = ["content_type", "mime_type"].iter().find_map(|name| object.get(*name)?.as_str());
+            let told = told.and_then(Kind::of_type);
+            for (field, value) in object {
+                match &**field {
+                    "input" | "inputs" | "logs" | "metrics" | "urls" => {}
+                    // What holds a file says by its own name what that is.
+                    "url" | "uri" | "href" => collect(value, name, told, found),
+                    _ => collect(value, field, None, found),
+                }
             }
         }
         _ => {}
     }
 }
 
-/// Reads a result as the product of `work`, from the first of `fields` that holds a file, or from the whole.
+/// Returns the files that are the result of work of a kind: of several, what is called as that, and neither a preview nor
+/// a mask.
+fn files(answer: &Value, wanted: Kind) -> Vec<String> {
+    let mut found = Vec::new();
+    collect(answer, "", None, &mut found);
+    for kind in [Some(wanted), None] {
+        if found.iter().any(|file| file.kind == kind) {
+            found.retain(|file| file.kind == kind);
+            break;
+        }
+    }
+    let kind = wanted.name();
+    let names = [format!("{kind}s"), kind.to_owned(), format!("{kind}_url"), format!("{kind}_file")];
+    let names = names.iter().map(String::as_str).chain(["output", "outputs", "result", "sample"]);
+    if let Some(name) = names.into_iter().find(|name| found.iter().any(|file| file.name == *name)) {
+        found.retain(|file| file.name == name);
+    }
+    found.into_iter().map(|file| file.url).collect()
+}
+
+/// Returns whether each image was found unsafe to show, where that is told: of all at once, or of each.
+fn unsafe_flags(answer: &Value, images: usize) -> Vec<Option<bool>> {
+    let told =
+        ["has_nsfw_concepts", "nsfw_content_detected", "has_nsfw_concept"].iter().find_map(|name| answer.get(*name));
+    let flag = |index: usize| match told? {
+        Value::Array(flags) => flags.get(index)?.as_bool(),
+        flag => flag.as_bool(),
+    };
+    (0..images).map(flag).collect()
+}
+
+/// Reads a result as the product of `work`.
 ///
 /// # Errors
 ///
@@ -32,7 +133,6 @@ fn urls(value: &Value, found: &mut Vec<String>) {
 pub(crate) fn done(
     work: &Work,
     answer: &Value,
-    fields: &[&str],
     usage: Usage,
     url_lifetime: Option<Duration>,
 ) -> Result<State, Malformed> {
@@ -43,16 +143,12 @@ pub(crate) fn done(
         };
         return Ok(State::Done(Product::Raw(RawResult { items: vec![item], usage })));
     }
-    let mut found = Vec::new();
-    for place in fields.iter().filter_map(|field| answer.get(field)).chain([answer]) {
-        if found.is_empty() {
-            urls(place, &mut found);
-        }
-    }
+    let found = files(answer, Kind::made_by(work));
     if found.is_empty() {
         return Err(Malformed::new("output", "holds no file"));
     }
     let seed = answer.get("seed").and_then(Value::as_u64);
+    let flags = unsafe_flags(answer, found.len());
     let found = found.into_iter().map(Some);
     Ok(State::Done(match work {
         Work::Video(_) => {
@@ -64,8 +160,45 @@ pub(crate) fn done(
             Product::Audio(AudioResult { audios, usage })
         }
         _ => {
-            let images = found.map(|url| Image { url, seed, url_lifetime, ..Image::default() }).collect();
+            let images = found.zip(flags);
+            let images =
+                images.map(|(url, nsfw)| Image { url, seed, nsfw, url_lifetime, ..Image::default() }).collect();
             Product::Image(ImageResult { images, usage })
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_file_that_was_asked_for_is_found_wherever_it_lies() {
+        let url = |name: &str| format!("https://x/{name}");
+        let (a, b, mp3, mp4, bare) = (url("a.png"), url("b.png"), url("s.mp3?sig=1"), url("v.mp4"), url("f"));
+        let (image, video, audio) = (Kind::Image, Kind::Video, Kind::Audio);
+        let data = "data:audio/wav;base64,QQ==";
+        for (answer, wanted, files_found) in [
+            (json!(a), image, vec![&*a]),
+            (json!([a, null, b]), image, vec![&*a, &*b]),
+            (json!({"audio": mp3, "spectrogram": a}), audio, vec![&*mp3]),
+            (json!({"wave": data, "plot": a}), audio, vec![data]),
+            (json!([{"image": a, "mask": url("m.png")}, {"image": b, "mask": url("n.png")}]), image, vec![&*a, &*b]),
+            (json!({"deep": {"er": [{"file": {"url": a}}]}}), image, vec![&*a]),
+            (
+                json!({"video": {"url": bare, "content_type": "video/mp4"}, "thumbnail": {"url": bare}}),
+                video,
+                vec![&*bare],
+            ),
+            (json!({"image": {"url": a}, "video": {"url": mp4}}), video, vec![&*mp4]),
+            (json!({"video_url": bare, "last_frame_url": url("g")}), video, vec![&*bare]),
+            (json!({"output": [a], "input": {"image": b}, "logs": "https://x/c.png"}), image, vec![&*a]),
+            (json!({"animation": url("x.gif")}), video, vec!["https://x/x.gif"]),
+            (json!({"text": "no file", "n": 3}), image, vec![]),
+        ] {
+            assert_eq!(files(&answer, wanted), files_found, "{answer}");
+        }
+    }
 }

@@ -93,7 +93,7 @@ proptest! {
             for work in &works {
                 drop(preset.accepted("https://api.invalid/v1", work, &answer, true));
                 drop(preset.state(work, &answer));
-                drop(preset.result(work, status, &answer));
+                drop(preset.result(work, status, &HeaderMap::new(), &answer));
             }
             drop(preset.refusal(status, &HeaderMap::new(), answer.to_string().into()));
             let state = preset.state(&works[0], &json!({}));

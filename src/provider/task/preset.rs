@@ -11,6 +11,7 @@ use super::handle::State;
 use crate::provider::http::classify;
 use crate::provider::{Failure, Outcome};
 use crate::task::wire::Malformed;
+use crate::task::wire::said::Said;
 use crate::task::{ImageInference, Work};
 
 /// A request in a service's own form, below its base URL.
@@ -98,7 +99,7 @@ pub(crate) trait Preset: fmt::Debug + Send + Sync {
     fn state(&self, work: &Work, answer: &Value) -> Result<State, Malformed>;
 
     /// Reads a result that was fetched from [`State::ReadyAt`]; `None` where the answer says nothing final.
-    fn result(&self, _work: &Work, _status: u16, _answer: &Value) -> Option<State> {
+    fn result(&self, _work: &Work, _status: u16, _headers: &HeaderMap, _answer: &Value) -> Option<State> {
         None
     }
 
@@ -120,7 +121,7 @@ pub(crate) trait Preset: fmt::Debug + Send + Sync {
 
 /// What a service cannot do: the caller's to change, before anything is spent.
 pub(crate) fn unable(kind: &str, malformed: &Malformed) -> Failure {
-    Failure::new(Outcome::Rejected, format!("{kind} cannot do this: {malformed}"))
+    Failure::new(Outcome::Rejected, format!("{kind} cannot do this: {malformed}")).caused_by(malformed.clone())
 }
 
 /// Refuses a kind of work.
@@ -187,6 +188,11 @@ pub(crate) fn path_of(upstream: &str) -> Result<&str, Malformed> {
         return Err(Malformed::new("model", format!("{upstream:?} is no model name of this provider")));
     }
     Ok(upstream)
+}
+
+/// Returns what an answer says of a generation that failed.
+pub(crate) fn words(answer: &Value) -> String {
+    Said::of(answer).map_or_else(|| "the generation failed".to_owned(), |said| said.message)
 }
 
 /// Returns a text field.

@@ -6,7 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::handle::{Fault, State};
 use super::output::done;
-use super::preset::{Accepted, HOUR, Preset, Submission, just_one, no_such, parameters, path_of, put_inputs, text};
+use super::preset::{
+    Accepted, HOUR, Preset, Submission, just_one, no_such, parameters, path_of, put_inputs, text, words,
+};
+use super::stage::Stage;
 use crate::task::wire::Malformed;
 use crate::task::wire::runware::whole_or_not;
 use crate::task::{Usage, Work};
@@ -45,21 +48,17 @@ impl Preset for Replicate {
     }
 
     fn state(&self, work: &Work, answer: &Value) -> Result<State, Malformed> {
-        Ok(match text(answer, "status")?.as_str() {
-            "starting" | "queued" => State::Queued(None),
-            "processing" => State::Running,
-            "succeeded" => match answer.get("output") {
+        Ok(match Stage::of(&text(answer, "status")?) {
+            Stage::Done => match answer.get("output") {
                 // Files of predictions made by API are deleted after an hour, and then the output is gone.
-                None | Some(Value::Null) => State::Expired,
-                Some(output) => done(work, output, &[], Usage::default(), Some(HOUR))?,
+                None | Some(Value::Null) => State::Missing,
+                Some(output) => done(work, output, Usage::default(), Some(HOUR))?,
             },
-            "failed" => {
-                let error = text(answer, "error").unwrap_or_else(|_| "the prediction failed".into());
+            Stage::Failed => {
+                let error = words(answer);
                 State::Failed(Fault::read(&error), error)
             }
-            "canceled" => State::Cancelled,
-            "aborted" => State::Expired,
-            other => return Err(Malformed::new("status", format!("{other:?} is not known"))),
+            stage => stage.state(),
         })
     }
 }

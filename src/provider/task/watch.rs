@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::handle::{Fault, Handle, State};
 use super::pace::Pace;
-use super::{Inner, Unanswered};
+use super::{Inner, Told, Unanswered};
 use crate::provider::common::actual_cost;
-use crate::provider::{Answer, Failure, Outcome, RateHints};
+use crate::provider::{Answer, Failure, Outcome, Upstream};
 use crate::task::Work;
 
 /// Longest that one cancellation may take.
@@ -22,12 +22,13 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Asks until it has ended.
-    pub(super) async fn follow(mut self, work: &Work, begun: (State, Option<Duration>)) -> Result<Answer, Failure> {
+    pub(super) async fn follow(mut self, work: &Work, begun: Told) -> Result<Answer, Failure> {
         let inner = self.inner.clone();
         let Some(handle) = self.handle.clone() else { return Err(Failure::new(Outcome::Cancelled, "cancelled")) };
         let mut pace = Pace::new(&inner.poll);
-        let (mut state, mut wait) = begun;
-        let (mut failed, mut rates) = (0, RateHints::default());
+        let Told { mut state, mut wait, mut rates, mut said } = begun;
+        // Questions without an answer, and answers that it is not there, each in a row.
+        let (mut failed, mut missing) = (0, 0);
         loop {
             let asked = match state {
                 State::Done(product) => {
@@ -35,31 +36,30 @@ impl Watch {
                     let cost = actual_cost(work, &product);
                     return Ok(Answer { cost, hints: rates, ..Answer::product(product) });
                 }
-                // One look too early, or a replica behind: it is gone only when it stays so.
-                State::Expired if failed < inner.poll.patience.min(2) => {
-                    failed += 1;
+                // A look too early, or a replica behind: it is gone only when it stays so.
+                State::Missing if missing < inner.poll.patience => {
+                    missing += 1;
                     self.question(&mut pace, wait.take()).await;
                     inner.ask(work, &handle).await
                 }
-                State::Failed(..) | State::Cancelled | State::Expired => {
+                State::Failed(..) | State::Cancelled | State::Expired | State::Missing => {
                     self.ended();
-                    return Err(end(state));
+                    return Err(end(state, said));
                 }
                 State::ReadyAt(ref url) => {
                     inner.budget.turn().await;
-                    inner.fetch(work, url).await.map(|state| (state, None, rates))
+                    inner.fetch(work, url).await.map(|told| Told { rates, ..told })
                 }
                 State::Queued(_) | State::Running => {
+                    missing = 0;
                     self.question(&mut pace, wait.take()).await;
                     inner.ask(work, &handle).await
                 }
             };
             match asked {
-                Ok((now, hint, told)) => {
-                    if now != State::Expired {
-                        failed = 0;
-                    }
-                    (state, wait, rates) = (now, hint, told);
+                Ok(told) => {
+                    failed = 0;
+                    Told { state, wait, rates, said } = told;
                 }
                 Err(Unanswered::TooOften(silence)) => {
                     pace.slow();
@@ -70,8 +70,9 @@ impl Watch {
                     failed += 1;
                     if failed > inner.poll.patience {
                         let message = format!("the generation cannot be followed: {failure}");
-                        let hints = failure.hints;
-                        return Err(Failure { spent: true, hints, ..Failure::new(Outcome::Overloaded, message) });
+                        // What its questions meet says nothing of the generations that the account could take.
+                        let outcome = Outcome::Failed;
+                        return Err(Failure { spent: true, hints: failure.hints, ..Failure::new(outcome, message) });
                     }
                     self.pause(&mut pace, &state, &mut wait).await;
                 }
@@ -122,14 +123,14 @@ impl Drop for Watch {
     }
 }
 
-/// What an end without a product means.
-pub(super) fn end(state: State) -> Failure {
+/// What an end without a product means; `said` is the answer that told it.
+pub(super) fn end(state: State, said: Option<Upstream>) -> Failure {
+    let spent = |words: &str| Failure { spent: true, ..Failure::new(Outcome::Failed, words) };
     match state {
-        State::Failed(Fault::Request, words) => Failure::new(Outcome::Rejected, words),
-        State::Failed(Fault::Provider, words) => Failure::new(Outcome::Overloaded, words),
-        State::Expired => {
-            Failure { spent: true, ..Failure::new(Outcome::Overloaded, "the generation expired at the provider") }
-        }
+        State::Failed(Fault::Request, words) => Failure { upstream: said, ..Failure::new(Outcome::Rejected, words) },
+        State::Failed(Fault::Provider, words) => Failure::new(Outcome::Failed, words),
+        State::Expired => spent("the generation expired at the provider"),
+        State::Missing => spent("the provider does not know the generation, or no more"),
         _ => Failure::new(Outcome::Rejected, "the generation was cancelled at the provider"),
     }
 }

@@ -6,6 +6,7 @@ pub mod form;
 pub mod openai;
 pub mod responses;
 pub mod runware;
+pub mod said;
 pub mod sse;
 #[cfg(test)]
 mod tests;

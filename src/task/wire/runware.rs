@@ -348,6 +348,7 @@ pub fn decode(work: &Work, items: Vec<Map<String, Value>>) -> Product {
                 url: text(item, "imageURL"),
                 base64: text(item, "imageBase64Data"),
                 seed: item.get("seed").and_then(Value::as_u64),
+                nsfw: item.get("NSFWContent").and_then(Value::as_bool),
                 url_lifetime: None,
             });
             Product::Image(ImageResult { images: images.collect(), usage })
@@ -398,6 +399,7 @@ pub fn render(product: Product, task: &RunwareTask) -> Vec<Map<String, Value>> {
                 let named = [("imageURL", image.url), ("imageBase64Data", image.base64)];
                 item.extend(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))));
                 item.extend(image.seed.map(|seed| ("seed".to_owned(), seed.into())));
+                item.extend(image.nsfw.map(|flag| ("NSFWContent".to_owned(), flag.into())));
                 item
             })
             .collect(),
