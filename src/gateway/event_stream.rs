@@ -211,7 +211,7 @@ impl Writer {
     fn refusal(&mut self, refusal: &Refusal) -> Bytes {
         match &mut self.dialect {
             Dialect::Chat { .. } => event(&refusal.openai_body()),
-            Dialect::Responses { writer, .. } => named(&[writer.failure(refusal.reason, &refusal.message)]),
+            Dialect::Responses { writer, .. } => named(&[writer.failure(refusal.openai_code(), &refusal.message)]),
             Dialect::Runware(task) => event(&json!({"errors": [refusal.runware_error(task.task_type(), task.uuid())]})),
         }
         .into()

@@ -1,11 +1,14 @@
 //! Refusals and receipts as headers and bodies, in either dialect.
 
+mod words;
+
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::{Value, json};
 
+use self::words::Words;
 use crate::provider::Upstream;
 use crate::task::wire::Malformed;
 use crate::{Error, Receipt};
@@ -25,8 +28,10 @@ pub(super) struct Refusal {
     /// The field or header at fault.
     pub(super) param: Option<String>,
     pub(super) retry_after: Option<Duration>,
-    /// The provider's own words, which pass through.
+    /// The provider's own answer, which passes through where it is in the caller's dialect.
     pub(super) upstream: Option<Upstream>,
+    /// What the provider says, for callers of any dialect.
+    words: Option<Words>,
 }
 
 impl From<Error> for Refusal {
@@ -38,8 +43,12 @@ impl From<Error> for Refusal {
             Error::UnknownModel { .. } | Error::ModelForbidden { .. } => Some("model".to_owned()),
             _ => None,
         };
-        let upstream = if let Error::Rejected(failure) = error { failure.upstream } else { None };
-        Self { status, reason, message, param, retry_after, upstream }
+        let Error::Rejected(failure) = error else {
+            return Self { status, reason, message, param, retry_after, upstream: None, words: None };
+        };
+        let words = Words::of(&failure, message);
+        let (message, param) = (words.message.clone(), words.param.clone());
+        Self { status, reason, message, param, retry_after, upstream: failure.upstream, words: Some(words) }
     }
 }
 
@@ -52,7 +61,7 @@ impl From<Malformed> for Refusal {
 impl Refusal {
     fn new(status: u16, reason: &'static str, message: impl Into<String>, param: Option<&str>) -> Self {
         let param = param.map(str::to_owned);
-        Self { status, reason, message: message.into(), param, retry_after: None, upstream: None }
+        Self { status, reason, message: message.into(), param, retry_after: None, upstream: None, words: None }
     }
 
     pub(super) fn invalid_key() -> Self {
@@ -143,10 +152,10 @@ impl Refusal {
         response
     }
 
-    /// Answers in OpenAI's shape; a provider's own refusal passes through untouched.
+    /// Answers in OpenAI's shape; a provider's own refusal passes through untouched where it has that shape.
     pub(super) fn openai(&self, id: &str) -> HttpResponse {
         let mut response = self.begin(id);
-        match &self.upstream {
+        match self.upstream.as_ref().filter(|upstream| words::is_openai(upstream)) {
             Some(upstream) => response.content_type(upstream.content_type.as_str()).body(upstream.body.clone()),
             None => response.json(self.openai_body()),
         }
@@ -160,26 +169,49 @@ impl Refusal {
             400..=499 => "invalid_request_error",
             _ => "server_error",
         };
-        let code = match self.reason {
-            "invalid_key" => "invalid_api_key",
-            "budget_exhausted" => "insufficient_quota",
-            reason => reason,
+        let param = match &self.words {
+            Some(words) => words.openai_param(),
+            None => self.param.as_deref(),
         };
-        json!({"error": {"message": self.message, "type": kind, "param": self.param, "code": code}})
+        json!({"error": {"message": self.message, "type": kind, "param": param, "code": self.openai_code()}})
+    }
+
+    /// Returns the code that OpenAI's SDKs know.
+    pub(super) fn openai_code(&self) -> &'static str {
+        match (&self.words, self.reason) {
+            (Some(words), _) => words.openai_code(),
+            (None, "invalid_key") => "invalid_api_key",
+            (None, "budget_exhausted") => "insufficient_quota",
+            (None, reason) => reason,
+        }
     }
 
     /// Words the refusal of one task as Runware's SDKs understand it; it always names its task.
     pub(super) fn runware_error(&self, task_type: &str, uuid: &str) -> Value {
         // A provider's own error object goes on as it is, with its task named.
-        let own = self.upstream.as_ref().and_then(|upstream| {
-            let body: Value = serde_json::from_slice(&upstream.body).ok()?;
-            body.pointer("/errors/0").filter(|own| own.is_object()).cloned()
-        });
-        if let Some(mut own) = own {
+        if let Some(mut own) = self.upstream.as_ref().and_then(words::runware_error) {
             own["taskUUID"] = uuid.into();
             return own;
         }
-        let code = match self.reason {
+        let parameter = match &self.words {
+            Some(words) => words.runware_param().unwrap_or_default(),
+            None if self.reason == "invalid_key" => "apiKey",
+            None => self.param.as_deref().unwrap_or_default(),
+        };
+        let mut error = json!({"code": self.runware_code(), "message": self.message, "parameter": parameter, "type": "string",
+            "taskType": task_type, "taskUUID": uuid, "reason": self.reason, "status": self.status});
+        if let Some(wait) = self.retry_after {
+            error["retryAfter"] = wait.as_secs_f64().ceil().max(1.0).into();
+        }
+        error
+    }
+
+    /// Returns the code that Runware's SDKs know.
+    fn runware_code(&self) -> &'static str {
+        if let Some(words) = &self.words {
+            return words.runware_code();
+        }
+        match self.reason {
             "invalid_key" => "invalidApiKey",
             "unknown_model" | "model_forbidden" => "invalidModel",
             "budget_exhausted" => "insufficientQuota",
@@ -187,18 +219,10 @@ impl Refusal {
             "sync_timeout" => "syncTimeout",
             "queue_timeout" => "queueTimeout",
             "upstream_timeout" => "providerTimeout",
-            "rejected" => "invalidRequest",
             _ if self.status == 429 => "rateLimitExceeded",
             _ if self.status < 500 => "invalidParameter",
             _ => "serviceUnavailable",
-        };
-        let parameter = if self.reason == "invalid_key" { "apiKey" } else { self.param.as_deref().unwrap_or_default() };
-        let mut error = json!({"code": code, "message": self.message, "parameter": parameter, "type": "string",
-            "taskType": task_type, "taskUUID": uuid, "reason": self.reason, "status": self.status});
-        if let Some(wait) = self.retry_after {
-            error["retryAfter"] = wait.as_secs_f64().ceil().max(1.0).into();
         }
-        error
     }
 
     /// Answers in Runware's shape with the errors of its tasks.

@@ -81,5 +81,5 @@ pub fn build(settings: &ProviderSettings) -> Result<Arc<dyn Provider>, String> {
 
 /// Reads a request as typed work; one that cannot be read is its caller's fault.
 fn read_work(request: &Request) -> Result<Work, Failure> {
-    request.work().map_err(|error| Failure::new(Outcome::Rejected, error.to_string()))
+    request.work().map_err(|error| Failure::new(Outcome::Rejected, error.to_string()).caused_by(error))
 }

@@ -165,7 +165,7 @@ fn encode(work: &Work, upstream: &str) -> Result<(openai::Endpoint, String, Byte
     if let Work::Image(task) = work
         && !task.inputs.is_empty()
     {
-        let wrong = |malformed: Malformed| Failure::new(Outcome::Rejected, malformed.to_string());
+        let wrong = |wrong: Malformed| Failure::new(Outcome::Rejected, wrong.to_string()).caused_by(wrong);
         let (content_type, body) = edits::encode(task, upstream).map_err(wrong)?;
         return Ok((openai::Endpoint::Edits, content_type, body));
     }

@@ -11,6 +11,7 @@ mod fake;
 mod admin;
 mod bad_input;
 mod client;
+mod dialects;
 mod entitlements;
 mod feed;
 mod frames;

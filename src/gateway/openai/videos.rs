@@ -195,7 +195,7 @@ fn describe(order: &str, watch: &Watch<Made>) -> Value {
             }
             Err(refusal) => {
                 video["status"] = "failed".into();
-                video["error"] = json!({"code": refusal.reason, "message": refusal.message});
+                video["error"] = json!({"code": refusal.openai_code(), "message": refusal.message});
             }
         }
     }
