@@ -1,0 +1,126 @@
+//! One gateway before one provider, with callers of both kinds: what it did with them, and what it left behind.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::load::{ATTEMPTS, Crowd, Site, TIMEOUT};
+use crate::plan::Plan;
+use crate::pool::{Meter, Pool};
+use crate::provider::Provider;
+use crate::support::{Beside, Gateway, client};
+use crate::tally::Tally;
+
+pub struct World {
+    gateway: Gateway,
+    log: Beside,
+    provider: Arc<Provider>,
+    pools: Vec<Arc<Pool>>,
+    tally: Arc<Tally>,
+}
+
+/// What a run came to.
+pub struct Report {
+    pub meters: BTreeMap<&'static str, Meter>,
+    pub tally: Arc<Tally>,
+    /// Resident bytes when a third had passed since warming up, and at the end.
+    pub resident: (u64, u64),
+    pub met: BTreeMap<&'static str, u64>,
+}
+
+impl World {
+    pub async fn start(plan: &Plan, honest: bool, begun: Instant) -> Self {
+        let pools: Vec<_> =
+            plan.pools().into_iter().map(|(name, phases)| Pool::new(name, begun, phases)).collect();
+        let provider = Provider::start(plan.seed, honest, pools.clone()).await;
+        let log = Beside::new("soak.log");
+        let file = File::create(&log.0).unwrap();
+        let config = config(provider.port, &pools);
+        let gateway = Gateway::start_with("", &config, |command| {
+            command.stderr(Stdio::from(file));
+        });
+        let tally = Tally::new(pools.clone());
+        Self { gateway, log, provider, pools, tally }
+    }
+
+    /// Lets everybody ask for as long as the plan says.
+    pub async fn run(&self, plan: &Plan, begun: Instant) -> Report {
+        let ends = begun + plan.length;
+        let site = Site {
+            http: client(),
+            url: self.gateway.public.clone(),
+            seed: plan.seed,
+            ends,
+            tally: self.tally.clone(),
+        };
+        let crowds: Vec<_> =
+            plan.crowds().into_iter().map(|crowd: Crowd| tokio::spawn(crowd.run(site.clone()))).collect();
+        tokio::time::sleep_until(begun + plan.warm).await;
+        self.pools.iter().for_each(|pool| pool.meter());
+        tokio::time::sleep_until(begun + plan.warm + (plan.length - plan.warm) / 3).await;
+        let third = self.gateway.resident();
+        tokio::time::sleep_until(ends).await;
+        let meters = self.pools.iter().map(|pool| (pool.name, pool.stop())).collect();
+        let resident = (third, self.gateway.resident());
+        for crowd in crowds {
+            crowd.await.unwrap();
+        }
+        Report { meters, tally: self.tally.clone(), resident, met: self.provider.met() }
+    }
+
+    /// Fails where anything is left: work, a slot, a connection, a descriptor, a panic.
+    pub async fn leaves_nothing(mut self) {
+        let models: Vec<_> = self.pools.iter().map(|pool| pool.name.split_once('/').unwrap().1).collect();
+        for model in models {
+            self.gateway.at_rest(model).await;
+        }
+        until("slots at the provider", || self.provider.busy() == 0).await;
+        self.gateway.terminate();
+        assert!(self.gateway.ended().await, "the gateway ends badly:\n{}", self.log());
+        until("connections to the provider", || self.provider.open() == 0).await;
+        let log = self.log();
+        let bad: Vec<_> = log.lines().filter(|line| line.contains("panicked") || line.contains("ERROR")).collect();
+        assert!(bad.is_empty(), "{}", bad.join("\n"));
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log.0).unwrap()
+    }
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..400 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what} leaked");
+}
+
+fn config(port: u16, pools: &[Arc<Pool>]) -> String {
+    let (mut accounts, mut models) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new());
+    for pool in pools {
+        let (account, model) = pool.name.split_once('/').unwrap();
+        accounts.insert(account, ());
+        models.entry(model).or_default().push(format!("{{ provider = {account:?} }}"));
+    }
+    let mut config = format!(
+        "[defaults]\ntimeout = \"{}ms\"\nretry = {{ max_attempts = {ATTEMPTS}, base = \"50ms\", max = \"500ms\" }}\n",
+        TIMEOUT.as_millis()
+    );
+    for account in accounts.into_keys() {
+        config += &format!(
+            "[providers.{account}]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/{account}/v1\"\n\
+             max_response = \"1MiB\"\n"
+        );
+    }
+    for (model, routes) in models {
+        config += &format!("[models.{model}]\nroutes = [{}]\n", routes.join(", "));
+    }
+    config
+}
