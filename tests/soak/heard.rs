@@ -17,27 +17,53 @@ pub enum Heard {
 ///
 /// What no caller should ever hear: a success that is none, an error that says nothing, another dialect.
 pub fn chat(status: u16, reason: &str, kind: &str, body: &[u8], stream: bool, right: &str) -> Result<Heard, String> {
-    let shown = || String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
     if (200..300).contains(&status) {
         if status == 200 && stream && kind.starts_with("text/event-stream") {
             return events(&String::from_utf8_lossy(body), reason, right);
         }
-        let answer: Value = serde_json::from_slice(body).map_err(|_| format!("{status} without JSON: {}", shown()))?;
+        let answer: Value =
+            serde_json::from_slice(body).map_err(|_| format!("{status} without JSON: {}", shown(body)))?;
         let said = &answer["choices"][0]["message"]["content"];
-        return if said == right && !stream { Ok(Heard::Served) } else { Err(format!("a {status} that is none: {}", shown())) };
+        return if said == right && !stream {
+            Ok(Heard::Served)
+        } else {
+            Err(format!("a {status} that is none: {}", shown(body)))
+        };
     }
-    if !(400..600).contains(&status) {
-        return Err(format!("status {status}: {}", shown()));
+    refusal(status, reason, body)
+}
+
+/// Reads an answer that holds something made, in either dialect.
+///
+/// # Errors
+///
+/// As of [`chat`].
+pub fn made(status: u16, reason: &str, body: &[u8], is_right: impl Fn(&Value) -> bool) -> Result<Heard, String> {
+    let answer: Value = serde_json::from_slice(body).map_err(|_| format!("{status} without JSON: {}", shown(body)))?;
+    match status {
+        200 if answer["errors"].is_array() => refusal(status, reason, body),
+        200 if is_right(&answer) => Ok(Heard::Served),
+        200..=299 => Err(format!("a {status} that is none: {}", shown(body))),
+        _ => refusal(status, reason, body),
     }
-    let error: Value = serde_json::from_slice(body).map_err(|_| format!("{status} without JSON: {}", shown()))?;
-    let words = error["error"]["message"].as_str().unwrap_or_default();
-    if words.is_empty() {
-        return Err(format!("{status} without a message: {}", shown()));
+}
+
+/// Reads an error of OpenAI's shape or Runware's.
+fn refusal(status: u16, reason: &str, body: &[u8]) -> Result<Heard, String> {
+    if status != 200 && !(400..600).contains(&status) {
+        return Err(format!("status {status}: {}", shown(body)));
     }
-    if words.contains("internal error") {
-        return Err(format!("{status}: {words}"));
+    let answer: Value = serde_json::from_slice(body).map_err(|_| format!("{status} without JSON: {}", shown(body)))?;
+    let error = answer.get("error").unwrap_or(&answer["errors"][0]);
+    match error["message"].as_str().unwrap_or_default() {
+        "" => Err(format!("{status} without a message: {}", shown(body))),
+        words if words.contains("internal error") => Err(format!("{status}: {words}")),
+        words => Ok(Heard::Refused { status, reason: reason.to_owned(), words: words.to_owned() }),
     }
-    Ok(Heard::Refused { status, reason: reason.to_owned(), words: words.to_owned() })
+}
+
+fn shown(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned()
 }
 
 /// Reads an event stream to its end.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::time::Instant;
 
 use crate::dice::Dice;
-use crate::heard::{self, Heard};
-use crate::provider::{fate, text};
+use crate::door::Door;
+use crate::heard::Heard;
+use crate::provider::fate;
 use crate::tally::{Tally, Told};
 
 /// Attempts of a request, and the time of each.
@@ -35,6 +35,8 @@ pub struct Site {
     pub http: reqwest::Client,
     pub url: String,
     pub seed: u64,
+    /// Whether the odd are treated oddly.
+    pub odd: bool,
     pub ends: Instant,
     pub tally: Arc<Tally>,
 }
@@ -71,7 +73,8 @@ async fn caller(crowd: Crowd, number: usize, site: Site) {
             Err(_) => Told::Heard(Err(format!("nothing within {patience:?}"))),
         };
         let refused = !matches!(told, Told::Heard(Ok(Heard::Served)));
-        let met = crowd.odd.then(|| fate(site.seed, &prompt, stream).1);
+        let known = crowd.odd && site.odd && Door::of(crowd.model) == Door::Chat;
+        let met = known.then(|| fate(site.seed, &prompt, stream).1);
         site.tally.note(&crowd, &prompt, met, began, told);
         if refused {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -86,17 +89,15 @@ fn bound(odd: bool) -> Duration {
 
 async fn ask(crowd: &Crowd, site: &Site, prompt: &str, stream: bool) -> Result<Heard, String> {
     let wait = if crowd.odd { ODD_WAIT } else { GOOD_WAIT };
-    let body = json!({"model": crowd.model, "stream": stream, "max_tokens": 16,
-        "messages": [{"role": "user", "content": prompt}]});
-    let request = site.http.post(format!("{}/v1/chat/completions", site.url));
-    let request = request.header("x-fairflow-tenant", &crowd.tenant);
+    let door = Door::of(crowd.model);
+    let (path, body) = door.request(crowd.model, prompt, stream);
+    let request = site.http.post(format!("{}{path}", site.url)).header("x-fairflow-tenant", &crowd.tenant);
     let request = request.header("x-fairflow-max-wait", wait.as_millis().to_string()).body(body.to_string());
     let broke = |error: reqwest::Error| format!("the gateway broke off: {error:?}");
     let answer = request.send().await.map_err(broke)?;
-    let header = |name: &str| {
-        answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
-    };
+    let header =
+        |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let (status, reason, kind) = (answer.status().as_u16(), header("x-fairflow-reason"), header("content-type"));
     let body = answer.bytes().await.map_err(broke)?;
-    heard::chat(status, &reason, &kind, &body, stream, &text(prompt))
+    door.judge(status, &reason, &kind, &body, prompt, stream)
 }

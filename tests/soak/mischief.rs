@@ -52,8 +52,20 @@ pub fn named(name: &str) -> &'static Mischief {
 
 /// What a dead deployment, a broken replica or a revoked key of one route may say to all who come.
 pub const OF_A_ROUTE: [&str; 14] = [
-    "500", "501", "505", "520 page", "521 page", "525 page", "530 page", "404 gone", "200 error", "200 page",
-    "200 empty", "502 page", "reset before the head", "307",
+    "500",
+    "501",
+    "505",
+    "520 page",
+    "521 page",
+    "525 page",
+    "530 page",
+    "404 gone",
+    "200 error",
+    "200 page",
+    "200 empty",
+    "502 page",
+    "reset before the head",
+    "307",
 ];
 
 const fn way(name: &'static str, hears: Hears, play: fn(&mut Dice, Asked) -> Script) -> Mischief {
@@ -95,8 +107,16 @@ const SOON: Duration = Duration::from_millis(2);
 
 /// Waits that are none.
 const NONSENSE: [&str; 10] = [
-    "-5", "soon", "1e400", "NaN", "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "99999999999999999999",
-    "0x10", ", ,", "1;2",
+    "-5",
+    "soon",
+    "1e400",
+    "NaN",
+    "Thu, 01 Jan 1970 00:00:00 GMT",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+    "99999999999999999999",
+    "0x10",
+    ", ,",
+    "1;2",
 ];
 
 pub static WAYS: &[Mischief] = &[
@@ -121,20 +141,35 @@ pub static WAYS: &[Mischief] = &[
     bad("999", |_, _| Script::answer(999, "", JSON, "{}")),
     way("400", WORDS, |_, _| error(400, "", "invalid_request_error", "oddity 4711: max_tokens is too large")),
     way("402 of a request", WORDS, |_, _| {
-        error(402, "", "", "oddity 4711: This request requires more credits, or fewer max_tokens. You requested up to \
-             65536 tokens, but can only afford 1000")
+        error(
+            402,
+            "",
+            "",
+            "oddity 4711: This request requires more credits, or fewer max_tokens. You requested up to \
+             65536 tokens, but can only afford 1000",
+        )
     }),
     way("403 of a scope", WORDS, |_, _| {
-        error(403, "", "", "oddity 4711: You have insufficient permissions for this operation. Missing scopes: \
-             model.request")
+        error(
+            403,
+            "",
+            "",
+            "oddity 4711: You have insufficient permissions for this operation. Missing scopes: \
+             model.request",
+        )
     }),
     way("403 moderated", WORDS, |_, _| error(403, "", "moderation", "oddity 4711: your input was flagged")),
     way("413", WORDS, |_, _| error(413, "", "", "oddity 4711: too much")),
     way("422", WORDS, |_, _| error(422, "", "", "oddity 4711: width must be divisible by 8")),
     way("451", WORDS, |_, _| error(451, "", "", "oddity 4711: not in your country")),
     way("429 of a request", WORDS, |_, _| {
-        error(429, "", "tokens", "oddity 4711: Request too large for m in organization o on tokens per min (TPM): \
-             Limit 30000, Requested 65536. The input or output tokens must be reduced in order to run successfully.")
+        error(
+            429,
+            "",
+            "tokens",
+            "oddity 4711: Request too large for m in organization o on tokens per min (TPM): \
+             Limit 30000, Requested 65536. The input or output tokens must be reduced in order to run successfully.",
+        )
     }),
     bad("404 gone", |_, _| error(404, "", "DeploymentNotFound", "The API deployment for this resource does not exist")),
     bad("404 page", |_, _| page(404)),
@@ -211,7 +246,8 @@ pub static WAYS: &[Mischief] = &[
     }),
     bad("one answer too many", |_, asked| {
         let forged = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"forged"}}]}"#;
-        let twice = [head(200, "", JSON, asked.body.len()), asked.body, head(200, "", JSON, forged.len()), forged.into()];
+        let twice =
+            [head(200, "", JSON, asked.body.len()), asked.body, head(200, "", JSON, forged.len()), forged.into()];
         Script::new(End::Keep).send(twice.concat())
     }),
     bad("reset before the head", |_, _| Script::new(End::Reset)),
@@ -246,9 +282,7 @@ pub static WAYS: &[Mischief] = &[
         Script::answer(200, "content-encoding: gzip\r\n", JSON, packed(&asked.body))
     }),
     bad("called packed, is not", |_, asked| Script::answer(200, "content-encoding: gzip\r\n", JSON, asked.body)),
-    bad("packed bomb", |_, _| {
-        Script::answer(200, "content-encoding: gzip\r\n", JSON, packed(&" ".repeat(64 << 20)))
-    }),
+    bad("packed bomb", |_, _| Script::answer(200, "content-encoding: gzip\r\n", JSON, packed(&" ".repeat(64 << 20)))),
     bad("packed error", |_, _| {
         Script::answer(429, "content-encoding: gzip\r\n", JSON, packed(r#"{"error":{"message":"slow down"}}"#))
     }),

@@ -17,7 +17,7 @@ pub struct Plan {
 }
 
 /// Models whose well-behaved callers lose nothing, each with its least share of what there was.
-pub const MEASURED: [&str; 3] = ["shared", "two", "weather"];
+pub const MEASURED: [&str; 6] = ["shared", "two", "weather", "draw", "paint", "sketch"];
 
 impl Plan {
     pub fn short(seed: u64) -> Self {
@@ -32,7 +32,8 @@ impl Plan {
     pub fn pools(&self) -> Vec<(&'static str, Vec<Phase>)> {
         let mut dice = Dice::new(self.seed);
         // Odd callers and well-behaved ones meet here; capacity moves.
-        let shared = self.phases(&mut dice, |dice, turn| (if turn % 2 == 0 { 8 } else { 5 + dice.below(8) }, Sky::Clear));
+        let shared =
+            self.phases(&mut dice, |dice, turn| (if turn % 2 == 0 { 8 } else { 5 + dice.below(8) }, Sky::Clear));
         // A neighbour of it at the same account is gone every other while.
         let sick = self.phases(&mut dice, |dice, turn| (6, if turn % 2 == 0 { gone(dice) } else { Sky::Clear }));
         let steady = self.phases(&mut dice, |_, _| (6, Sky::Clear));
@@ -40,7 +41,11 @@ impl Plan {
         let weather = self.phases(&mut dice, |_, turn| {
             (8, [Sky::Rain(0.01), Sky::Rain(0.05), Sky::Clear, Sky::Rain(0.02)][turn % 4])
         });
+        let images = || vec![Phase { until: self.length, cap: 6, sky: Sky::Clear }];
         vec![
+            ("bfl/draw", images()),
+            ("rest/paint", images()),
+            ("socket/sketch", images()),
             ("lab/shared", shared),
             ("lab/sick", sick),
             ("lab/two", steady),
@@ -67,6 +72,10 @@ impl Plan {
             crowds.extend(["ada", "bea", "cyd"].map(|tenant| crowd(model, tenant, 7, false)));
         }
         crowds.extend(["xan", "yan"].map(|tenant| crowd("shared", tenant, 4, true)));
+        for model in ["draw", "paint", "sketch"] {
+            crowds.extend(["ada", "bea"].map(|tenant| crowd(model, tenant, 6, false)));
+            crowds.push(crowd(model, "xan", 4, true));
+        }
         crowds
     }
 }

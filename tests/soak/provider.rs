@@ -1,7 +1,7 @@
 //! The provider: one listener, several accounts by the first part of the path, true to the well-behaved and odd to the rest.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,27 +14,29 @@ use crate::dice::Dice;
 use crate::mischief::{self, Asked, JSON, Mischief};
 use crate::pool::{Entry, Pool, Slot};
 use crate::script::{End, Script};
+use crate::services::Generation;
 
 /// Pieces of a streamed answer.
 const PIECES: usize = 4;
 
 pub struct Provider {
     pub port: u16,
-    seed: u64,
+    pub seed: u64,
     /// Whether nobody is treated oddly: the control.
-    honest: bool,
+    pub honest: bool,
     pools: Vec<Arc<Pool>>,
     /// Connections that are open now.
     open: AtomicUsize,
     /// What was done, and how often.
     met: Mutex<BTreeMap<&'static str, u64>>,
     rain: Mutex<Dice>,
+    numbers: AtomicU64,
+    pub generations: Mutex<HashMap<String, Generation>>,
 }
 
 /// One request.
 #[derive(Debug)]
 pub struct Ask {
-    pub method: String,
     pub path: String,
     pub body: Value,
 }
@@ -42,7 +44,8 @@ pub struct Ask {
 /// An answer, and the slot that it takes while it is written.
 pub type Answer = (Script, Option<Slot>);
 
-struct Open(Arc<Provider>);
+/// A connection, until it is dropped.
+pub struct Open(Arc<Provider>);
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -54,8 +57,17 @@ impl Provider {
     pub async fn start(seed: u64, honest: bool, pools: Vec<Arc<Pool>>) -> Arc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (open, met, rain) = (AtomicUsize::new(0), Mutex::default(), Mutex::new(Dice::new(seed)));
-        let provider = Arc::new(Self { port, seed, honest, pools, open, met, rain });
+        let provider = Arc::new(Self {
+            port,
+            seed,
+            honest,
+            pools,
+            open: AtomicUsize::new(0),
+            met: Mutex::default(),
+            rain: Mutex::new(Dice::new(seed)),
+            numbers: AtomicU64::new(0),
+            generations: Mutex::default(),
+        });
         let accepting = provider.clone();
         tokio::spawn(async move {
             loop {
@@ -79,9 +91,24 @@ impl Provider {
         self.pools.iter().map(|pool| pool.busy()).sum()
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream) {
+    /// Counts a connection.
+    pub fn opened(self: &Arc<Self>) -> Open {
         self.open.fetch_add(1, Ordering::SeqCst);
-        let _open = Open(self.clone());
+        Open(self.clone())
+    }
+
+    /// Counts what was done.
+    pub fn note(&self, what: &'static str) {
+        *self.met.lock().unwrap().entry(what).or_default() += 1;
+    }
+
+    /// Returns a number that was not there yet.
+    pub fn next(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::SeqCst)
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream) {
+        let _open = self.opened();
         stream.set_nodelay(true).unwrap();
         let (reader, mut writer) = stream.into_split();
         let mut reader = BufReader::new(reader);
@@ -102,6 +129,8 @@ impl Provider {
         let mut parts = ask.path.trim_start_matches('/').splitn(2, '/');
         match (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) {
             (account, "v1/chat/completions") => self.chat(account, &ask.body),
+            ("bfl", _) => self.polled(ask),
+            ("rest", _) => self.tasks(ask),
             _ => (Script::answer(404, "", JSON, "{}"), None),
         }
     }
@@ -111,10 +140,14 @@ impl Provider {
         self.pools.iter().find(of).unwrap_or_else(|| panic!("nobody should ask for {model} at {account}"))
     }
 
+    /// Takes a slot for a request, if there is one.
+    pub fn claim(&self, account: &str, model: &str, prompt: &str) -> Entry {
+        self.pool(account, model).enter(is_poisoned(prompt), &mut self.rain.lock().unwrap())
+    }
+
     /// Takes a slot for a request, or says what it meets instead.
     pub fn enter(&self, account: &str, model: &str, prompt: &str, asked: Asked) -> Result<(Slot, Asked), Answer> {
-        let pool = self.pool(account, model);
-        match pool.enter(is_poisoned(prompt), &mut self.rain.lock().unwrap()) {
+        match self.claim(account, model, prompt) {
             Entry::Slot(slot) => Ok((slot, asked)),
             Entry::Full => Err((refusal(429, "Too many concurrent requests"), None)),
             Entry::Rain => Err((refusal(503, "upstream connect error"), None)),
@@ -134,7 +167,7 @@ impl Provider {
         if self.honest || !is_poisoned(prompt) {
             return (asked.right, Some(slot));
         }
-        *self.met.lock().unwrap().entry(mischief.name).or_default() += 1;
+        self.note(mischief.name);
         ((mischief.play)(&mut Dice::of(self.seed, prompt), asked), Some(slot))
     }
 }
@@ -160,7 +193,8 @@ fn refusal(status: u16, message: &str) -> Script {
 }
 
 fn completion(prompt: &str) -> String {
-    let choice = json!({"index": 0, "message": {"role": "assistant", "content": text(prompt)}, "finish_reason": "stop"});
+    let choice =
+        json!({"index": 0, "message": {"role": "assistant", "content": text(prompt)}, "finish_reason": "stop"});
     let usage = json!({"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12});
     json!({"id": "c", "object": "chat.completion", "choices": [choice], "usage": usage}).to_string()
 }
@@ -179,7 +213,8 @@ fn right(prompt: &str, stream: bool, service: Duration) -> Script {
         let event = json!({"id": "c", "object": "chat.completion.chunk", "choices": [choice]});
         script = script.wait(service / PIECES as u32).chunk(format!("data: {event}\n\n"));
     }
-    let last = json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+    let last =
+        json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
     script.chunk(format!("data: {last}\n\n")).chunk("data: [DONE]\n\n").chunk("")
 }
 
@@ -187,7 +222,7 @@ async fn read(reader: &mut BufReader<OwnedReadHalf>) -> Option<Ask> {
     let mut line = String::new();
     reader.read_line(&mut line).await.ok()?;
     let mut words = line.split_whitespace();
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let path = words.nth(1)?.to_owned();
     let mut length = 0;
     loop {
         line.clear();
@@ -199,5 +234,5 @@ async fn read(reader: &mut BufReader<OwnedReadHalf>) -> Option<Ask> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).await.ok()?;
-    Some(Ask { method, path, body: serde_json::from_slice(&body).unwrap_or_default() })
+    Some(Ask { path, body: serde_json::from_slice(&body).unwrap_or_default() })
 }

@@ -17,7 +17,9 @@ const fn bad(name: &'static str, play: fn(&mut crate::dice::Dice, Asked) -> Scri
 }
 
 fn piece(text: &str) -> String {
-    format!("data: {{\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+    format!(
+        "data: {{\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
+    )
 }
 
 /// A stream that has begun well.
@@ -35,9 +37,7 @@ pub static STREAMS: &[Mischief] = &[
     }),
     bad("nothing but comments", |_, _| Script::chunked("", EVENTS).endless(crate::script::chunk(": x\n\n"), TICK)),
     bad("comments after a piece", |_, _| begun().endless(crate::script::chunk(": x\n\n"), TICK)),
-    bad("empty pieces for ever", |_, _| {
-        begun().endless(crate::script::chunk(piece("")), TICK)
-    }),
+    bad("empty pieces for ever", |_, _| begun().endless(crate::script::chunk(piece("")), TICK)),
     bad("half an event, then reset", |_, _| {
         begun().chunk("data: {\"choices\":[{\"index\":0,\"del").wait(TICK).then(End::Reset)
     }),

@@ -51,7 +51,7 @@ impl Tally {
     pub fn note(&self, crowd: &Crowd, prompt: &str, met: Option<&'static Mischief>, began: Instant, told: Told) {
         let now = Instant::now();
         let of_model = |pool: &&Arc<Pool>| pool.name.split_once('/').is_some_and(|(_, model)| model == crowd.model);
-        let gone = self.pools.iter().filter(of_model).any(|pool| pool.was_gone(began, now, AFTERMATH));
+        let gone = self.pools.iter().filter(of_model).all(|pool| pool.was_gone(began, now, AFTERMATH));
         let mut counts = self.counts.lock().unwrap();
         let counts = counts.entry((crowd.odd, crowd.model)).or_default();
         if let (Some(met), Told::Heard(heard), false) = (met, &told, gone) {
@@ -69,7 +69,8 @@ impl Tally {
         }
         let wrong = |what: String| {
             let mut wrong = self.wrong.lock().unwrap();
-            let lines = wrong.entry(met.map_or("good", |met| met.name).to_owned()).or_default();
+            let kind = if crowd.odd { "odd" } else { "good" };
+            let lines = wrong.entry(met.map_or(format!("{kind} {}", crowd.model), |met| met.name.into())).or_default();
             lines.push(format!("{prompt:?} after {:.1?}: {what}", now - began));
         };
         match told {

@@ -12,6 +12,7 @@ use crate::load::{ATTEMPTS, Crowd, Site, TIMEOUT};
 use crate::plan::Plan;
 use crate::pool::{Meter, Pool};
 use crate::provider::Provider;
+use crate::socket;
 use crate::support::{Beside, Gateway, client};
 use crate::tally::Tally;
 
@@ -34,12 +35,11 @@ pub struct Report {
 
 impl World {
     pub async fn start(plan: &Plan, honest: bool, begun: Instant) -> Self {
-        let pools: Vec<_> =
-            plan.pools().into_iter().map(|(name, phases)| Pool::new(name, begun, phases)).collect();
+        let pools: Vec<_> = plan.pools().into_iter().map(|(name, phases)| Pool::new(name, begun, phases)).collect();
         let provider = Provider::start(plan.seed, honest, pools.clone()).await;
         let log = Beside::new("soak.log");
         let file = File::create(&log.0).unwrap();
-        let config = config(provider.port, &pools);
+        let config = config(provider.port, socket::start(provider.clone()).await, &pools);
         let gateway = Gateway::start_with("", &config, |command| {
             command.stderr(Stdio::from(file));
         });
@@ -54,6 +54,7 @@ impl World {
             http: client(),
             url: self.gateway.public.clone(),
             seed: plan.seed,
+            odd: !self.provider.honest,
             ends,
             tally: self.tally.clone(),
         };
@@ -102,7 +103,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
     panic!("{what} leaked");
 }
 
-fn config(port: u16, pools: &[Arc<Pool>]) -> String {
+fn config(port: u16, socket: u16, pools: &[Arc<Pool>]) -> String {
     let (mut accounts, mut models) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new());
     for pool in pools {
         let (account, model) = pool.name.split_once('/').unwrap();
@@ -114,9 +115,16 @@ fn config(port: u16, pools: &[Arc<Pool>]) -> String {
         TIMEOUT.as_millis()
     );
     for account in accounts.into_keys() {
+        let poll = "poll = { initial = \"20ms\", max = \"50ms\", per_second = 1000 }";
+        let (kind, port, more) = match account {
+            "bfl" => ("bfl", port, poll),
+            "rest" => ("runware", port, poll),
+            "socket" => ("runware", socket, "transport = \"websocket\""),
+            _ => ("openai", port, ""),
+        };
         config += &format!(
-            "[providers.{account}]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/{account}/v1\"\n\
-             max_response = \"1MiB\"\n"
+            "[providers.{account}]\nkind = {kind:?}\nbase_url = \"http://127.0.0.1:{port}/{account}/v1\"\n\
+             api_key = {{ value = \"sk-of-the-soak\" }}\nmax_response = \"1MiB\"\n{more}\n"
         );
     }
     for (model, routes) in models {
