@@ -30,7 +30,7 @@ async fn ten_thousand_streams_left_half_way_leave_no_slot() {
     let gateway = lab.gateway("", &[("drip", "window = { min = 32, max = 32, initial = 32 }")]);
     let address = gateway.public.trim_start_matches("http://").to_owned();
     let body = streamed("drip").to_string();
-    let request = format!("POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let request = format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let begun = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let callers = (0..AT_ONCE).map(|_| {
         let (address, request, begun) = (address.clone(), request.clone(), begun.clone());

@@ -29,6 +29,7 @@ use crate::config::{Config, ConfigError, LONGEST_NAME, ProviderConfig, Settings,
 use crate::core::cost::Cost;
 #[cfg(feature = "gateway")]
 use crate::core::time::Time;
+use crate::task::wire::Malformed;
 use crate::task::{Request, Task, Usage};
 
 /// Why an engine did not start, or did not take a new configuration.
@@ -66,6 +67,11 @@ impl Engine {
         let found = self.shared.model_for(name, policy);
         if !matches!(found, Err(Error::UnknownModel { .. })) {
             return found;
+        }
+        if name.contains(char::is_control) {
+            // It would show in headers, logs and metrics.
+            let found = name.chars().take(40).collect::<String>();
+            return Err(Malformed::new("model", format!("must not have control characters: {found:?}")).into());
         }
         let settings = self.shared.settings();
         if settings.unknown_models.is_some() && !name.is_empty() && name.len() <= LONGEST_NAME {
@@ -328,6 +334,13 @@ impl Fairflow {
     #[cfg(feature = "gateway")]
     pub(crate) fn now(&self) -> Time {
         self.engine.shared.clock.now()
+    }
+
+    /// Refuses a model that does not run, or that a tenant may not use.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn offers(&self, model: &str, tenant: &str) -> Result<(), Error> {
+        let shared = &self.engine.shared;
+        shared.model_for(model, &shared.policy(tenant)).map(drop)
     }
 
     /// Returns the latest snapshot of every model, by name.

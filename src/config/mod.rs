@@ -33,8 +33,8 @@ pub(crate) use self::error::shown;
 pub use self::error::{ConfigError, Place, Problem};
 pub(crate) use self::read::read;
 pub use self::schema::{
-    AuthMode, Classes, Config, Defaults, GroupConfig, ModelConfig, PollConfig, ProviderConfig, QueueConfig, RateConfig,
-    RetryConfig, RouteConfig, ServerConfig, SimConfig, TenantConfig, TierConfig, Transport, WindowConfig,
+    AuthMode, Classes, Config, CorsConfig, Defaults, GroupConfig, ModelConfig, PollConfig, ProviderConfig, QueueConfig,
+    RateConfig, RetryConfig, RouteConfig, ServerConfig, SimConfig, TenantConfig, TierConfig, Transport, WindowConfig,
 };
 pub use self::secret::{KeyHash, KeySource};
 pub use self::settings::{

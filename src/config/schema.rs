@@ -78,6 +78,12 @@ pub struct ServerConfig {
     /// How long an event stream may say nothing before a comment keeps it alive; a streamed request that waits longer
     /// for its first piece begins its answer then. Default 5s.
     pub keep_alive: Span,
+    /// How long a caller's connection stays open without a request; above the idle time of a load balancer before it,
+    /// which would otherwise send a request into a connection that is closing. Default 75s.
+    pub client_keep_alive: Span,
+    /// Web pages of other origins that may use the public port; default none.
+    #[serde(skip_serializing_if = "CorsConfig::is_empty")]
+    pub cors: CorsConfig,
     /// File that keeps learned windows and what tenants have spent over a restart; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<PathBuf>,
@@ -98,9 +104,25 @@ impl Default for ServerConfig {
             drain_timeout: Span(std::time::Duration::from_secs(60)),
             drain_delay: Span(std::time::Duration::ZERO),
             keep_alive: Span(std::time::Duration::from_secs(5)),
+            client_keep_alive: Span(std::time::Duration::from_secs(75)),
+            cors: CorsConfig::default(),
             state: None,
             tenants_file: None,
         }
+    }
+}
+
+/// `cors = { … }` of `[server]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct CorsConfig {
+    /// Origins as browsers send them, like `"https://app.example"`; with `auth = "keys"` also `"*"`, for any.
+    pub origins: Vec<String>,
+}
+
+impl CorsConfig {
+    fn is_empty(&self) -> bool {
+        self.origins.is_empty()
     }
 }
 

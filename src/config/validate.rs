@@ -208,6 +208,14 @@ impl Config {
             check.problem("server.max_body", "0 is out of range; give a size like \"64MiB\"");
         }
         check.span("server.keep_alive", Some(server.keep_alive), server.keep_alive.0);
+        check.span("server.client_keep_alive", Some(server.client_keep_alive), server.client_keep_alive.0);
+        for (index, origin) in server.cors.origins.iter().enumerate() {
+            let any = origin == "*" && server.auth == AuthMode::Keys;
+            if !any && !is_origin(origin) {
+                let remedy = "write it as browsers do, like \"https://app.example\", or with auth = \"keys\" \"*\"";
+                check.problem(format!("server.cors.origins[{index}]"), format!("{origin:?} is no origin; {remedy}"));
+            }
+        }
         check.wait("server.drain_timeout", server.drain_timeout);
         check.wait("server.drain_delay", server.drain_delay);
         if server.auth == AuthMode::Open && !server.listen.ip().is_loopback() {
@@ -226,6 +234,15 @@ impl Config {
         }
         check.key("server.admin_key", server.admin_key.as_ref())
     }
+}
+
+/// Says whether a text is an origin as browsers send them: scheme, host and port, in small letters.
+fn is_origin(origin: &str) -> bool {
+    let small = |text: &str, more: &[u8]| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || more.contains(&byte);
+        !text.is_empty() && text.bytes().all(plain)
+    };
+    origin.split_once("://").is_some_and(|(scheme, host)| small(scheme, b"+-.") && small(host, b"-._:[]"))
 }
 
 fn model(check: &mut Check, path: &str, name: &str, raw: &ModelConfig, defaults: &Defaults) -> ModelSettings {

@@ -22,8 +22,28 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
     request.headers().get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty())
 }
 
+/// Returns the key of a bearer; the scheme may be written in any case (RFC 9110 §11.1).
 fn bearer(request: &HttpRequest) -> Option<&str> {
-    header(request, "authorization").and_then(|text| text.strip_prefix("Bearer ")).map(str::trim)
+    let (scheme, key) = header(request, "authorization")?.trim_start().split_once([' ', '\t'])?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim()).filter(|key| !key.is_empty())
+}
+
+/// Returns the key of a request's headers: a bearer, or where Azure's and Anthropic's clients put theirs.
+fn key_of(request: &HttpRequest) -> Option<&str> {
+    bearer(request)
+        .or_else(|| ["api-key", "x-api-key"].into_iter().find_map(|name| header(request, name)).map(str::trim))
+}
+
+/// Refuses a request whose headers hold a key that is none, before any of its body is read.
+///
+/// # Errors
+///
+/// A refusal; nothing where there is no key at all, for it may be in the body.
+pub(super) fn glance(request: &HttpRequest, settings: &Settings) -> Result<(), Refusal> {
+    match key_of(request) {
+        Some(_) => find(request, settings, None).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// Returns the tenant of a request; `key` is one given in the body, which goes before the header.
@@ -36,10 +56,10 @@ pub(super) fn tenant(request: &HttpRequest, settings: &Settings, key: Option<&st
 }
 
 fn find(request: &HttpRequest, settings: &Settings, key: Option<&str>) -> Result<Arc<str>, Refusal> {
-    let key = key.map(str::trim).or_else(|| bearer(request));
+    let key = key.map(str::trim).or_else(|| key_of(request));
     match settings.server.auth {
         AuthMode::Open => {
-            let named = header(request, "x-fairflow-tenant").map(|name| name.chars().take(LONGEST_TENANT).collect());
+            let named = tenant_named(request)?;
             // A key is never used as a name as it is: names show in metrics and capacity.
             let hashed = || {
                 let KeyHash([a, b, c, d, e, f, ..]) = KeyHash::of(key?);
@@ -53,6 +73,16 @@ fn find(request: &HttpRequest, settings: &Settings, key: Option<&str>) -> Result
             let found = settings.keys.get_key_value(&given).ok_or_else(Refusal::invalid_key)?;
             if bool::from(found.0.0.ct_eq(&given.0)) { Ok(found.1.clone()) } else { Err(Refusal::invalid_key()) }
         }
+    }
+}
+
+/// Returns the tenant that a request names.
+fn tenant_named(request: &HttpRequest) -> Result<Option<String>, Refusal> {
+    let name = "x-fairflow-tenant";
+    let Some(value) = request.headers().get(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) if !text.contains(char::is_control) => Ok(Some(text.chars().take(LONGEST_TENANT).collect())),
+        _ => Err(Malformed::new(name, "must be UTF-8 without control characters").into()),
     }
 }
 

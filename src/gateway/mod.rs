@@ -4,6 +4,7 @@ mod auth;
 mod body;
 mod capacity;
 mod dashboard;
+mod edge;
 mod event_stream;
 mod feed;
 mod foreign;
@@ -77,18 +78,28 @@ pub async fn serve(
     let gateway = web::Data::new(state::Gateway::new(fairflow, telemetry, server.admin_listen.ip().is_loopback()));
     let public = {
         let gateway = gateway.clone();
-        let app =
-            move || App::new().app_data(gateway.clone()).wrap(from_fn(trail::mark)).configure(routes::serve_public);
+        let app = move || {
+            App::new()
+                .app_data(gateway.clone())
+                .wrap(from_fn(edge::pages))
+                .wrap(from_fn(trail::mark))
+                .wrap(from_fn(edge::head))
+                .configure(routes::serve_public)
+        };
         HttpServer::new(app)
             // A caller that hangs up closes its half first: what it waits for is given up then, not when it is written.
             .h1_allow_half_closed(false)
+            .keep_alive(server.client_keep_alive.0)
             .bind(server.listen)?
     };
     let admin = {
         let gateway = gateway.clone();
-        HttpServer::new(move || App::new().app_data(gateway.clone()).configure(routes::serve_admin))
-            .workers(1)
-            .bind(server.admin_listen)?
+        HttpServer::new(move || {
+            App::new().app_data(gateway.clone()).wrap(from_fn(edge::head)).configure(routes::serve_admin)
+        })
+        .workers(1)
+        .keep_alive(server.client_keep_alive.0)
+        .bind(server.admin_listen)?
     };
     let address = |addresses: Vec<SocketAddr>, asked: SocketAddr| addresses.first().copied().unwrap_or(asked);
     gateway.dashboard.serves_at(address(public.addrs(), server.listen));

@@ -68,7 +68,7 @@ impl Refusal {
         Self::new(401, "invalid_key", "missing or unknown API key; send authorization: Bearer KEY", None)
     }
 
-    /// An order that another web page makes an operator's browser send.
+    /// A request that another web page makes somebody's browser send.
     pub(super) fn foreign(message: &'static str) -> Self {
         Self::new(403, "foreign_page", message, None)
     }
@@ -102,9 +102,16 @@ impl Refusal {
         Self::new(504, "sync_timeout", message, None)
     }
 
-    pub(super) fn unknown_path(request: &HttpRequest) -> Self {
-        let message = format!("no such path: {}; GET /openapi.json lists those there are", request.path());
-        Self::new(404, "invalid_request", message, None)
+    /// A body that is packed in a way nothing here unpacks.
+    pub(super) fn unknown_encoding(given: &str) -> Self {
+        let given: String = given.chars().take(40).collect();
+        let message = format!("`content-encoding` {given:?} is not understood; send gzip, deflate, or no encoding");
+        Self::new(415, "invalid_request", message, Some("content-encoding"))
+    }
+
+    /// A path that is not served; `hint` says where those that are can be read.
+    pub(super) fn unknown_path(request: &HttpRequest, hint: &str) -> Self {
+        Self::new(404, "invalid_request", format!("no such path: {}; {hint}", request.path()), None)
     }
 
     /// A video that this tenant has not, or has no more.
@@ -145,11 +152,22 @@ impl Refusal {
             response.insert_header(("retry-after", wait.as_secs_f64().ceil().max(1.0).to_string()));
             response.insert_header(("retry-after-ms", wait.as_millis().max(1).to_string()));
         }
-        if self.status == 413 {
+        match self.status {
+            401 => drop(response.insert_header(("www-authenticate", "Bearer realm=\"fairflow\""))),
             // The rest of the body is not read, so nothing can follow it.
-            response.force_close();
+            413 => drop(response.force_close()),
+            415 => drop(response.insert_header(("accept-encoding", "gzip, deflate"))),
+            _ => {}
         }
         response
+    }
+
+    /// Answers in the shape of the API that a path belongs to.
+    pub(super) fn at(&self, path: &str, id: &str) -> HttpResponse {
+        match path {
+            "/" | "/v1" => self.runware(&[self.runware_error("", "")], id),
+            _ => self.openai(id),
+        }
     }
 
     /// Answers in OpenAI's shape; a provider's own refusal passes through untouched where it has that shape.
@@ -246,7 +264,7 @@ pub(super) fn request_id(request: &HttpRequest) -> String {
         return id.clone();
     }
     let given = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
-    let given = given.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID);
+    let given = given.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID && !id.contains(char::is_control));
     given.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned)
 }
 
@@ -256,5 +274,14 @@ pub(super) fn receipt(response: &mut HttpResponseBuilder, receipt: &Receipt) {
         .insert_header(("x-fairflow-queue-ms", receipt.queued.as_millis().to_string()))
         .insert_header(("x-fairflow-upstream-ms", receipt.upstream.as_millis().to_string()))
         .insert_header(("x-fairflow-attempts", receipt.attempts.to_string()))
-        .insert_header(("x-fairflow-route", format!("{}/{}", receipt.provider, receipt.upstream_model)));
+        .insert_header(("x-fairflow-route", visible(&format!("{}/{}", receipt.provider, receipt.upstream_model))));
+}
+
+/// Writes a text so that it can stand in a header: all but visible ASCII as `%XX`.
+fn visible(text: &str) -> String {
+    let write = |byte: u8| match byte {
+        b' '..=b'~' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(write).collect()
 }

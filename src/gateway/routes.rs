@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::Method;
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Route};
 
 use super::refusal::{Refusal, request_id};
+use super::state::Gateway;
 use super::{capacity, dashboard, metrics, openai, operate, runware};
 
 /// The description of the public port. It is kept by hand: most bodies are forwarded as they are, so there are no types
@@ -28,6 +29,7 @@ fn public(mut add: impl FnMut(Method, &'static str, Route)) {
     add(Method::GET, "/v1/videos/{video}", web::get().to(openai::videos::state));
     add(Method::GET, "/v1/videos/{video}/content", web::get().to(openai::videos::content));
     add(Method::GET, "/v1/models", web::get().to(openai::models));
+    add(Method::GET, "/v1/models/{model:.*}", web::get().to(openai::model));
     add(Method::POST, "/v1", web::post().to(runware::tasks));
     add(Method::POST, "/", web::post().to(runware::tasks));
     add(Method::GET, "/v1", web::get().to(runware::connect));
@@ -60,13 +62,13 @@ fn health(add: &mut impl FnMut(Method, &'static str, Route)) {
 pub(super) fn serve_public(config: &mut ServiceConfig) {
     let mut table = Table::default();
     public(|method, path, route| table.add(method, path, route));
-    table.serve(config);
+    table.serve(config, "GET /openapi.json lists those there are");
 }
 
 pub(super) fn serve_admin(config: &mut ServiceConfig) {
     let mut table = Table::default();
     admin(|method, path, route| table.add(method, path, route));
-    table.serve(config);
+    table.serve(config, "this is the admin port: GET / is the dashboard, and the API is on the public port");
 }
 
 #[derive(Default)]
@@ -79,13 +81,15 @@ impl Table {
         routes.push(route);
     }
 
-    /// Registers every path, with an answer to other methods and to other paths.
-    fn serve(self, config: &mut ServiceConfig) {
+    /// Registers every path, with an answer to other methods and to other paths, where `hint` leads on.
+    fn serve(self, config: &mut ServiceConfig, hint: &'static str) {
         for (path, (methods, routes)) in self.0 {
-            let allowed = methods.join(", ");
-            let wrong_method = move |request: HttpRequest| {
+            let with_head = methods.iter().map(|method| if method == "GET" { "GET, HEAD" } else { method });
+            let allowed = with_head.collect::<Vec<_>>().join(", ");
+            let wrong_method = move |request: HttpRequest, gateway: Data<Gateway>| {
                 let refusal = Refusal::wrong_method(&request, &allowed);
-                let mut response = refusal.openai(&request_id(&request));
+                gateway.count(&refusal);
+                let mut response = refusal.at(request.path(), &request_id(&request));
                 if let Ok(value) = allowed.parse() {
                     response.headers_mut().insert(actix_web::http::header::ALLOW, value);
                 }
@@ -94,8 +98,8 @@ impl Table {
             let resource = routes.into_iter().fold(web::resource(path), actix_web::Resource::route);
             config.service(resource.default_service(web::to(wrong_method)));
         }
-        config.default_service(web::to(|request: HttpRequest| async move {
-            Refusal::unknown_path(&request).openai(&request_id(&request))
+        config.default_service(web::to(move |request: HttpRequest, gateway: Data<Gateway>| async move {
+            openai::refuse(&gateway, &Refusal::unknown_path(&request, hint), &request_id(&request))
         }));
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::dashboard::Dashboard;
 use super::feed::Feeds;
+use super::foreign::Pages;
 use super::idempotency::Answers;
 use super::openai::kept::Kept;
 use super::openai::videos::Made;
@@ -18,8 +19,8 @@ use crate::jobs::{Jobs, Webhooks};
 use crate::telemetry::{self, Telemetry};
 
 /// Reasons of refusals that never reach a model, and so are in no model's counters.
-pub(super) const AT_THE_DOOR: [&str; 5] =
-    ["invalid_request", "unknown_model", "model_forbidden", "invalid_key", "body_too_large"];
+pub(super) const AT_THE_DOOR: [&str; 6] =
+    ["invalid_request", "unknown_model", "model_forbidden", "invalid_key", "body_too_large", "foreign_page"];
 
 /// The gateway behind its routes.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(super) struct Gateway {
     pub(super) telemetry: Telemetry,
     /// Whether the admin port is on loopback, where it may go without a key.
     pub(super) admin_on_loopback: bool,
+    /// The pages that may use the public port.
+    pub(super) pages: Pages,
     leaving: AtomicBool,
     draining: watch::Sender<bool>,
     refused: [AtomicU64; AT_THE_DOOR.len()],
@@ -54,6 +57,7 @@ impl Gateway {
             sessions: Sessions::default(),
             telemetry,
             admin_on_loopback,
+            pages: Pages::new(&fairflow.settings().server),
             leaving: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             refused: Default::default(),

@@ -26,7 +26,7 @@ impl Wire {
     async fn open(gateway: &Gateway, extensions: &str) -> (Self, String) {
         let mut stream = TcpStream::connect(gateway.public.trim_start_matches("http://")).await.unwrap();
         let ask = format!(
-            "GET /v1 HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nauthorization: Bearer k\r\n\
+            "GET /v1 HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nauthorization: Bearer k\r\n\
             sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{extensions}\r\n"
         );
         stream.write_all(ask.as_bytes()).await.unwrap();

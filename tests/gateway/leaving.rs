@@ -14,7 +14,7 @@ async fn begin(gateway: &Gateway, bodies: impl Iterator<Item = String>) -> Vec<T
     let mut sockets = Vec::new();
     for body in bodies {
         let mut socket = TcpStream::connect(gateway.public.trim_start_matches("http://")).await.unwrap();
-        let head = format!("POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
         socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
         sockets.push(socket);
     }

@@ -12,6 +12,7 @@ mod admin;
 mod bad_input;
 mod client;
 mod dialects;
+mod door;
 mod entitlements;
 mod feed;
 mod frames;

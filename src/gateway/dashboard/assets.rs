@@ -3,13 +3,15 @@
 use std::sync::LazyLock;
 
 use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
-use actix_web::web::Path;
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
+use crate::gateway::openai;
 use crate::gateway::refusal::{Refusal, request_id};
+use crate::gateway::state::Gateway;
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -87,10 +89,16 @@ pub(in crate::gateway) async fn page(request: HttpRequest) -> HttpResponse {
     ASSETS[0].serve(&request)
 }
 
-pub(in crate::gateway) async fn asset(request: HttpRequest, name: Path<String>) -> HttpResponse {
+pub(in crate::gateway) async fn asset(
+    request: HttpRequest,
+    name: Path<String>,
+    gateway: Data<Gateway>,
+) -> HttpResponse {
     match ASSETS.iter().find(|asset| asset.name == *name) {
         Some(asset) => asset.serve(&request),
-        None => Refusal::unknown_path(&request).openai(&request_id(&request)),
+        None => {
+            openai::refuse(&gateway, &Refusal::unknown_path(&request, "GET / is the dashboard"), &request_id(&request))
+        }
     }
 }
 

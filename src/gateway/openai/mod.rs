@@ -5,9 +5,9 @@ pub(super) mod videos;
 
 use std::sync::Arc;
 
-use actix_web::web::{Data, Payload};
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::kept::Keeper;
 use crate::actor::clock::unix_time;
@@ -49,9 +49,23 @@ pub(super) async fn models(request: HttpRequest, gateway: Data<Gateway>) -> Http
         Ok(tenant) => gateway.fairflow.policy(&tenant),
         Err(refusal) => return refuse(&gateway, &refusal, &id),
     };
-    let model = |name| json!({"id": name, "object": "model", "created": 0, "owned_by": "fairflow"});
-    let data: Vec<_> = settings.models.keys().filter(|name| policy.allows(name)).map(model).collect();
+    let data: Vec<_> = settings.models.keys().filter(|name| policy.allows(name)).map(|name| described(name)).collect();
     HttpResponse::Ok().insert_header(("x-request-id", id)).json(json!({"object": "list", "data": data}))
+}
+
+/// `GET /v1/models/{model}`: one that is configured, or that runs because it was asked for.
+pub(super) async fn model(request: HttpRequest, model: Path<String>, gateway: Data<Gateway>) -> HttpResponse {
+    let id = request_id(&request);
+    let known = auth::tenant(&request, &gateway.fairflow.settings(), None)
+        .and_then(|tenant| Ok(gateway.fairflow.offers(&model, &tenant)?));
+    match known {
+        Ok(()) => HttpResponse::Ok().insert_header(("x-request-id", id)).json(described(&model)),
+        Err(refusal) => refuse(&gateway, &refusal, &id),
+    }
+}
+
+fn described(model: &str) -> Value {
+    json!({"id": model, "object": "model", "created": 0, "owned_by": "fairflow"})
 }
 
 /// Counts a refusal and words it.

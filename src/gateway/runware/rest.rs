@@ -1,5 +1,7 @@
 //! The REST route: one answer for an array of tasks.
 
+use std::time::Duration;
+
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
@@ -17,11 +19,18 @@ use crate::task::wire::{Malformed, Wire};
 
 /// Most tasks in one array: each takes a place in the queue.
 const MOST_TASKS: usize = 64;
+/// Most that is read of a request whose key is refused, in bytes, and how long that may take.
+const SMALL: usize = 16 * 1024;
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(in crate::gateway) async fn tasks(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
     let id = refusal::request_id(&request);
-    let limit = gateway.fairflow.settings().server.max_body.0;
-    let body = match body::read(&request, payload, limit).await {
+    let settings = gateway.fairflow.settings();
+    if let Err(refusal) = auth::glance(&request, &settings) {
+        let tasks = small(&request, payload).await.unwrap_or_default();
+        return refuse(&gateway, &refusal, &tasks, &id);
+    }
+    let body = match body::read(&request, payload, settings.server.max_body.0).await {
         Ok(body) => body,
         Err(refusal) => return refuse(&gateway, &refusal, &[], &id),
     };
@@ -31,6 +40,17 @@ pub(in crate::gateway) async fn tasks(request: HttpRequest, payload: Payload, ga
     };
     let answered = respond(&request, &gateway, &body, &tasks, &id).await;
     answered.unwrap_or_else(|refusal| refuse(&gateway, &refusal, &tasks, &id))
+}
+
+/// Reads the tasks of a request that is refused already, so that the refusal can name them: only where they are few and
+/// here at once.
+async fn small(request: &HttpRequest, payload: Payload) -> Option<Vec<Value>> {
+    let length: usize = request.headers().get("content-length")?.to_str().ok()?.parse().ok()?;
+    if length > SMALL {
+        return None;
+    }
+    let body = tokio::time::timeout(AT_ONCE, body::read(request, payload, SMALL)).await;
+    parse(&body.ok()?.ok()?).ok()
 }
 
 /// Reads an array of tasks.

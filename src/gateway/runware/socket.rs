@@ -40,6 +40,7 @@ pub(in crate::gateway) async fn connect(
     let upgrade = request.headers().get("upgrade").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !upgrade.eq_ignore_ascii_case("websocket") {
         let refusal = Refusal::no_upgrade(&request);
+        gateway.count(&refusal);
         return refusal.runware(&[refusal.runware_error("", "")], &request_id(&request));
     }
     let limit = gateway.fairflow.settings().server.max_body.0;
