@@ -1,10 +1,11 @@
 //! One provider account: the limits that its models share.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, Handler, Recipient};
 
-use super::clock::Clock;
+use super::clock::{Clock, Mark};
 use super::dispatcher::Dispatcher;
 use super::messages::{Allowed, Claim, Died, Hold, Join, Leave, Limited, Reopen, Signal, Who};
 use super::supervisor::Obituary;
@@ -13,6 +14,7 @@ use crate::config::ProviderSettings;
 use crate::core::escalation::Escalation;
 use crate::core::pacer::Pacer;
 use crate::core::time::Time;
+use crate::core::verdict::{Evidence, REST, Verdict};
 
 /// A dispatcher on this account.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ struct Member {
 /// their queue and is told, in turn, when there is room again. So nothing is reserved, hoarded or prefetched.
 pub(crate) struct AccountActor {
     clock: Clock,
+    name: Arc<str>,
     max_in_flight: Option<u32>,
     pacer: Pacer,
     /// Nothing is allowed before then. Each dispatcher holds too, and sends its own canary after.
@@ -37,24 +40,44 @@ pub(crate) struct AccountActor {
     /// Who waits for room, the longest first.
     line: VecDeque<u64>,
     escalation: Escalation,
+    evidence: Evidence,
+    /// When any of its models last succeeded.
+    success: Mark,
     mean_cost: f64,
     timer: Timer,
     _obituary: Obituary,
 }
 
 impl AccountActor {
-    pub(crate) fn new(clock: Clock, settings: &ProviderSettings, generation: u32, supervisor: Recipient<Died>) -> Self {
+    pub(crate) fn new(
+        clock: Clock,
+        settings: &ProviderSettings,
+        success: Mark,
+        generation: u32,
+        supervisor: Recipient<Died>,
+    ) -> Self {
         Self {
             clock,
+            name: settings.name.clone(),
             max_in_flight: settings.max_in_flight,
             pacer: Pacer::new(settings.rates, clock.now()),
             hold_until: Time::ZERO,
             members: BTreeMap::new(),
             line: VecDeque::new(),
             escalation: Escalation::default(),
+            evidence: Evidence::default(),
+            success,
             mean_cost: 1.0,
             timer: Timer::default(),
             _obituary: Obituary::new(supervisor, Who::Account { provider: settings.name.clone(), generation }),
+        }
+    }
+
+    /// Has all routes of the account send nothing before `until`.
+    fn hold(&mut self, until: Time, suspension: Option<&'static str>) {
+        self.hold_until = self.hold_until.max(until);
+        for member in self.members.values() {
+            member.dispatcher.do_send(Hold { until, suspension });
         }
     }
 
@@ -146,15 +169,21 @@ impl Handler<Signal> for AccountActor {
         if let Some((predicted, actual)) = signal.used {
             self.pacer.reconcile(now, f64::from(predicted.units()), f64::from(actual.units()));
         }
-        if let Some(Limited { sent, stated, account_wide, suspension }) = signal.limited {
-            let escalated = self.escalation.on_signal(now, signal.member, sent, stated);
-            let stated = stated.filter(|_| account_wide).map(|stated| now + stated);
-            if let Some(until) = stated.max(escalated) {
-                self.hold_until = self.hold_until.max(until);
-                for member in self.members.values() {
-                    member.dispatcher.do_send(Hold { until, suspension: suspension.filter(|_| account_wide) });
+        if let Some(Limited { sent, stated, scope, suspension }) = signal.limited {
+            if scope.is_account() {
+                if let Some(stated) = stated {
+                    self.hold(now + stated, suspension);
                 }
+            } else if let Some(until) = self.escalation.on_signal(now, signal.member, sent, stated, self.success.get())
+            {
+                self.hold(until, None);
             }
+        }
+        if let Some(suspicion) = signal.suspicion
+            && self.evidence.suspect(now, suspicion, self.success.get())
+        {
+            tracing::warn!(provider = %self.name, "the provider refuses several in the same words: the account is held");
+            self.hold(now + REST, Some(Verdict::of_status(403).reason()));
         }
         self.turn(now, ctx);
     }

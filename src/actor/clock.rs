@@ -1,5 +1,7 @@
 //! The one clock, and the calendar's.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use crate::core::time::Time;
@@ -33,5 +35,20 @@ impl Clock {
 
     pub(crate) fn instant(self, time: Time) -> Instant {
         self.origin + time.since(Time::ZERO)
+    }
+}
+
+/// A moment that several actors keep up to date: the latest counts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mark(Arc<AtomicU64>);
+
+impl Mark {
+    pub(crate) fn set(&self, at: Time) {
+        self.0.fetch_max(at.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Returns the moment; the engine's start where there was none.
+    pub(crate) fn get(&self) -> Time {
+        Time::from_nanos(self.0.load(Ordering::Relaxed))
     }
 }

@@ -1,5 +1,6 @@
 //! One route's dispatcher: paces itself by its gates, pulls jobs with credits, and learns from how they end.
 
+mod land;
 mod raise;
 mod tell;
 
@@ -14,27 +15,27 @@ use rand::{RngExt, SeedableRng};
 
 use super::account::AccountActor;
 use super::capacity::RouteView;
-use super::clock::Clock;
+use super::clock::{Clock, Mark};
 use super::error::Error;
-use super::events::{EventKind, Tap};
+use super::events::Tap;
 use super::lease::{Expected, Grant, Lease, Report, Route};
 use super::messages::{
-    Allowed, Assign, Claim, Died, Ended, Hold, Job, Limited, NewQueue, Reconfigure, Recount, Reopen, Settle, Signal,
-    Stop, Update, Who,
+    Allowed, Assign, Claim, Died, Ended, Hold, Job, NewQueue, Reconfigure, Recount, Reopen, Settle, Signal, Stop,
+    Update, Who,
 };
-use super::provider::{Cause, Failure};
 use super::queue::QueueActor;
 use super::stats::Stats;
 use super::supervisor::Obituary;
 use super::timer::{HasTimer, Timer};
 use crate::config::ModelSettings;
 use crate::core::cost::Cost;
+use crate::core::health::RouteState;
 use crate::core::lease::Leases;
 use crate::core::outcome::Outcome;
-use crate::core::pacer::SUSPENSION;
-use crate::core::route::{Answer, Memory, Route as Gates, Settled, Ticket};
+use crate::core::route::{Memory, Route as Gates, Ticket};
 use crate::core::slab::Key;
 use crate::core::time::Time;
+use crate::core::verdict::Blame;
 
 /// A lease outlives its attempt's timeout by this much: the holder settles first, unless nobody polls it any more.
 const LEASE_GRACE: Duration = Duration::from_secs(5);
@@ -76,8 +77,11 @@ pub(crate) struct Dispatcher {
     /// Whether each job needs the account's leave.
     account_limited: bool,
     account_full: bool,
+    /// When the account last succeeded at anything.
+    account_success: Mark,
     staged: VecDeque<Job>,
     gates: Gates,
+    blame: Blame,
     /// Until when the route is suspended, and why.
     suspension: Option<(Time, &'static str)>,
     leases: Leases<Held>,
@@ -103,6 +107,7 @@ pub(crate) struct Blueprint {
     pub(crate) token: Arc<()>,
     pub(crate) account: Addr<AccountActor>,
     pub(crate) account_limited: bool,
+    pub(crate) account_success: Mark,
     pub(crate) seed: u64,
 }
 
@@ -127,6 +132,7 @@ impl Dispatcher {
             token,
             account,
             account_limited,
+            account_success,
             seed,
         } = blueprint;
         let gates = Gates::recalled(settings.window, memory, clock.now());
@@ -148,8 +154,10 @@ impl Dispatcher {
             member,
             account_limited,
             account_full: false,
+            account_success,
             staged: VecDeque::new(),
             gates,
+            blame: Blame::default(),
             suspension: None,
             leases: Leases::new(),
             token,
@@ -179,8 +187,8 @@ impl Dispatcher {
     /// Tells the account that fewer slots are used than it allowed.
     fn unclaim(&self) {
         if self.account_limited {
-            let signal = Signal { member: self.member, slots: self.slots(), used: None, limited: None };
-            self.account.do_send(signal);
+            let (member, slots) = (self.member, self.slots());
+            self.account.do_send(Signal { member, slots, used: None, limited: None, suspicion: None });
         }
     }
 
@@ -241,10 +249,12 @@ impl Dispatcher {
             self.ended.push(Ended::Unsent { key, waiter });
             return self.unclaim();
         }
+        let probe = self.gates.state(now) == RouteState::Probing;
         let ticket = self.gates.dispatch(now, f64::from(cost.units()), more || self.backlog());
-        let attempt = waiter.attempts + 1;
-        let expected = waiter.expected;
-        let held = Held { queue: self.queue_life, job: key, cost, charged: cost, expected, ticket, sent: now, attempt };
+        let attempt = waiter.past.attempts + 1;
+        let (expected, past) = (waiter.expected, waiter.past.with(self.index));
+        let queue = self.queue_life;
+        let held = Held { queue, job: key, cost, charged: cost, expected, ticket, sent: now, attempt };
         let lease_key = self.leases.issue(now + self.settings.timeout + LEASE_GRACE, held);
         let lease = Lease {
             route: self.route.clone(),
@@ -252,77 +262,10 @@ impl Dispatcher {
             generation: self.generation,
             token: Some(self.token.clone()),
         };
-        let grant = Grant { lease, attempt, charged: cost, timeout: self.settings.timeout, sent: now };
+        let timeout = self.settings.timeout;
+        let grant = Grant { lease, attempt, past, probe, charged: cost, timeout, sent: now };
         // A caller that left in this instant drops the grant, and the lease in it settles as cancelled.
         drop(waiter.reply.send(Ok(grant)));
-    }
-
-    /// Learns from one ended attempt and decides what becomes of its job.
-    fn land(&mut self, now: Time, held: Held, report: Report, retry: Option<super::lease::Waiter>) {
-        let Report { outcome, cause, retry_after, account_wide, hints, cost } = report;
-        let service = now.since(held.sent);
-        self.stats.attempt(outcome);
-        self.tap.tell(|| {
-            let (provider, attempt) = (self.route.provider_name.clone(), held.attempt);
-            EventKind::Settled { provider, attempt, outcome, service }
-        });
-        let (unnamed, units) = (cause == Cause::Unnamed, cost.map(|cost| f64::from(cost.units())));
-        let witness = held.expected.payer.into();
-        let answer = Answer { outcome, unnamed, retry_after, hints, cost: units, witness };
-        let random = [self.random.random(), self.random.random()];
-        let Settled { change, hold, closed } = self.gates.settle(now, held.ticket, answer, self.backlog(), random);
-        if let Some(change) = change {
-            self.window_changed(change);
-        }
-        if closed {
-            let provider = &self.route.provider_name;
-            tracing::warn!(route = self.index, %provider, "the route keeps failing and is closed");
-        }
-        let suspension = match cause {
-            Cause::Key => Some("the provider refuses the account's key"),
-            Cause::Exhausted => Some("the account's quota or credit is used up"),
-            _ => hold.filter(|hold| *hold >= SUSPENSION).map(|_| "the provider asked to stay away for long"),
-        };
-        self.suspend(now, suspension);
-        if let Some(wait) = hold {
-            self.held(wait);
-        }
-        let limited = (outcome == Outcome::RateLimited).then_some(Limited {
-            sent: held.sent,
-            stated: hold,
-            account_wide,
-            suspension,
-        });
-        if self.account_limited || limited.is_some() {
-            self.account.do_send(Signal {
-                member: self.member,
-                slots: self.slots(),
-                used: cost.map(|actual| (held.cost, actual)),
-                limited,
-            });
-        }
-        if held.queue != self.queue_life {
-            // The queue that knew this job is no more; its caller submits it anew.
-            drop(retry);
-            return;
-        }
-        let key = held.job;
-        match retry {
-            Some(mut waiter) if outcome.is_retryable() && held.attempt < self.settings.max_attempts => {
-                waiter.expected = held.expected;
-                let wait = self.settings.backoff.wait(held.attempt, self.random.random::<f64>());
-                self.ended.push(Ended::Retry { key, outcome, not_before: now + wait, service, waiter });
-            }
-            retry => {
-                if let Some(waiter) = retry {
-                    let retry_after = retry_after.unwrap_or(self.settings.backoff.base);
-                    let last = Box::new(Failure::new(outcome, "see the last attempt"));
-                    waiter.refuse(Error::RetriesExhausted { attempts: held.attempt, retry_after, last });
-                }
-                let Held { expected, charged, .. } = held;
-                self.ended.push(Ended::Done { key, outcome, expected, charged, cost, service });
-            }
-        }
     }
 }
 

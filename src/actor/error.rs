@@ -178,7 +178,9 @@ impl Error {
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Rejected(failure) | Self::RetriesExhausted { last: failure, .. } => Some(failure),
+            Self::Rejected(failure) | Self::Unconfirmed(failure) | Self::RetriesExhausted { last: failure, .. } => {
+                Some(failure)
+            }
             _ => None,
         }
     }

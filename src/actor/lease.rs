@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::dispatcher::Dispatcher;
 use super::error::Error;
 use super::messages::{Cancel, Raise, Settle};
-use super::provider::{Cause, Failure, Provider};
+use super::provider::{Failure, Provider};
 use super::registry::Model;
 use crate::core::cost::Cost;
 use crate::core::estimate::Forecast;
@@ -22,6 +22,7 @@ use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
 use crate::core::slab::Key;
 use crate::core::time::Time;
+use crate::core::verdict::Verdict;
 
 /// Counts the requests waiting for one model, from the edge: the bound that a mailbox does not have.
 #[derive(Debug, Default)]
@@ -100,12 +101,38 @@ pub(crate) struct Waiter {
     pub(crate) seat: Arc<Seat>,
     /// Held while it waits for its first dispatch; a retry was admitted before.
     pub(crate) permit: Option<Permit>,
-    /// Attempts made so far.
-    pub(crate) attempts: u32,
+    /// What its earlier attempts left behind.
+    pub(crate) past: Past,
     /// When it was first admitted.
     pub(crate) admitted: Time,
     /// What its cost was expected to be, for the queue to learn from.
     pub(crate) expected: Expected,
+}
+
+/// What a request brings along from its attempts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Past {
+    /// Attempts made so far, without those that cost none.
+    pub(crate) attempts: u32,
+    /// Routes at which it has failed since all of them were tried, one bit each.
+    tried: u64,
+    /// Whether it may only go to a route that it has not tried.
+    pub(crate) elsewhere: bool,
+    /// How often it let a free slot of a tried route pass.
+    pub(crate) passed: u8,
+}
+
+impl Past {
+    /// Says whether it has failed at a route; one beyond the first 64 is never known.
+    pub(crate) fn has_tried(self, route: usize) -> bool {
+        u32::try_from(route).ok().and_then(|route| self.tried.checked_shr(route)).is_some_and(|bits| bits & 1 == 1)
+    }
+
+    /// Notes that it goes to a route.
+    pub(crate) fn with(self, route: usize) -> Self {
+        let bit = u32::try_from(route).ok().and_then(|route| 1_u64.checked_shl(route)).unwrap_or(0);
+        Self { tried: self.tried | bit, ..self }
+    }
 }
 
 /// What a queue knows of a job's cost from before it was corrected.
@@ -134,11 +161,11 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    pub(crate) fn new(model: Arc<Model>, permit: Option<Permit>, attempts: u32, admitted: Time) -> (Waiter, Self) {
+    pub(crate) fn new(model: Arc<Model>, permit: Option<Permit>, past: Past, admitted: Time) -> (Waiter, Self) {
         let (sender, reply) = oneshot::channel();
         let seat = Arc::new(Seat::default());
         let expected = Expected::default();
-        let waiter = Waiter { reply: sender, seat: seat.clone(), permit, attempts, admitted, expected };
+        let waiter = Waiter { reply: sender, seat: seat.clone(), permit, past, admitted, expected };
         (waiter, Self { reply, model, seat, settled: false })
     }
 
@@ -184,6 +211,10 @@ pub(crate) type Door = Arc<RwLock<Option<Addr<Dispatcher>>>>;
 pub(crate) struct Grant {
     pub(crate) lease: Lease,
     pub(crate) attempt: u32,
+    /// What it leaves behind, this route included.
+    pub(crate) past: Past,
+    /// Whether it tests a route that was closed.
+    pub(crate) probe: bool,
     /// What its tenant is charged.
     pub(crate) charged: Cost,
     pub(crate) timeout: Duration,
@@ -194,9 +225,10 @@ pub(crate) struct Grant {
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) outcome: Outcome,
-    pub(crate) cause: Cause,
+    pub(crate) verdict: Verdict,
+    /// The same for answers that say the same.
+    pub(crate) says: u64,
     pub(crate) retry_after: Option<Duration>,
-    pub(crate) account_wide: bool,
     pub(crate) hints: RateHints,
     pub(crate) cost: Option<Cost>,
 }
@@ -205,9 +237,9 @@ impl Report {
     pub(crate) fn ended(outcome: Outcome) -> Self {
         Self {
             outcome,
-            cause: Cause::Plain,
+            verdict: Verdict::of(outcome),
+            says: 0,
             retry_after: None,
-            account_wide: false,
             hints: RateHints::default(),
             cost: None,
         }
@@ -215,9 +247,9 @@ impl Report {
 
     pub(crate) fn failed(failure: &Failure) -> Self {
         Self {
-            cause: failure.cause,
+            verdict: failure.verdict,
+            says: failure.words.as_ref().map_or(0, |words| words.fingerprint()),
             retry_after: failure.retry_after,
-            account_wide: failure.account_wide,
             hints: *failure.hints,
             ..Self::ended(failure.outcome)
         }

@@ -15,6 +15,7 @@ use crate::core::fair_queue::{Class, TenantLimits};
 use crate::core::outcome::Outcome;
 use crate::core::slab::Key;
 use crate::core::time::Time;
+use crate::core::verdict::{Scope, Suspicion};
 
 /// Says what messages are answered with. Without actix's derive macros, which build a second `syn` for this.
 macro_rules! answered_with {
@@ -137,6 +138,8 @@ pub(crate) struct Signal {
     pub(crate) used: Option<(Cost, Cost)>,
     /// Where the provider refused for a rate.
     pub(crate) limited: Option<Limited>,
+    /// Where it refused in a way that may concern the whole account.
+    pub(crate) suspicion: Option<Suspicion>,
 }
 
 /// A refusal for a rate.
@@ -146,8 +149,8 @@ pub(crate) struct Limited {
     pub(crate) sent: Time,
     /// How long the provider said to stay away.
     pub(crate) stated: Option<Duration>,
-    /// Whether it spoke of the whole account.
-    pub(crate) account_wide: bool,
+    /// Whose matter it is.
+    pub(crate) scope: Scope,
     /// Why the routes are suspended, if they are.
     pub(crate) suspension: Option<&'static str>,
 }

@@ -38,6 +38,7 @@ mod tests;
 mod timer;
 mod watch;
 pub mod witness;
+pub(crate) mod words;
 
 pub use self::generate::{Call, Generate, HeldLease};
 pub use self::watch::Watch;

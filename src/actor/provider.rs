@@ -11,9 +11,11 @@ use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
 use super::witness::TraceContext;
+use super::words::Words;
 use crate::core::cost::Cost;
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
+use crate::core::verdict::{self, Verdict};
 use crate::task::{Product, Request, TextDelta, Usage};
 
 /// A way to have generations made: one account at one service.
@@ -233,21 +235,6 @@ pub struct Upstream {
     pub body: Bytes,
 }
 
-/// What a refusal is about, beyond its outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Cause {
-    /// What the outcome says.
-    #[default]
-    Plain,
-    /// A 429 that names no reason: its outcome is a guess, and behaviour decides between concurrency and rate.
-    Unnamed,
-    /// The account's quota or credit is used up.
-    Exhausted,
-    /// The provider refuses the account's key.
-    Key,
-}
-
 /// How an attempt failed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
@@ -255,20 +242,22 @@ pub struct Failure {
     pub outcome: Outcome,
     /// For people; never holds a key.
     pub message: String,
-    /// What it is about, beyond the outcome.
-    pub cause: Cause,
+    /// Whose matter it is, what it is about, and whether the request may be sent again.
+    pub verdict: Verdict,
     /// How long the provider said to stay away.
     pub retry_after: Option<Duration>,
-    /// Whether it concerns the whole account, not just this model.
-    pub account_wide: bool,
+    /// Whether the request never reached the provider, so that the caller loses no attempt by it.
+    pub unsent: bool,
     /// Whether the attempt ran into its own timeout.
     pub timed_out: bool,
     /// Whether the provider may have taken the work all the same, so that another attempt could be paid twice.
     pub spent: bool,
     /// What the response's headers say about rates.
     pub hints: Box<RateHints>,
-    /// The provider's answer, to be passed through where the fault is the caller's.
+    /// The provider's answer, to be passed through where it is the request's own matter.
     pub upstream: Option<Upstream>,
+    /// What the provider said, as far as it was understood.
+    pub words: Option<Box<Words>>,
     /// What it was made from, where that was an error of the caller's own client.
     pub source: Option<Source>,
 }
@@ -303,29 +292,41 @@ impl Failure {
         Self {
             outcome,
             message: message.into(),
-            cause: Cause::Plain,
+            verdict: Verdict::of(outcome),
             retry_after: None,
-            account_wide: false,
+            unsent: false,
             timed_out: false,
             spent: false,
             hints: Box::default(),
             upstream: None,
+            words: None,
             source: None,
         }
     }
 
-    /// Reads an HTTP status: 429 as a limit of concurrency or of a rate, which its behaviour tells ([`Cause::Unnamed`]),
-    /// 408, 502, 503, 504 and 529 as overload, any other as the caller's fault. A 429 that says which limit it is about is
-    /// better built with [`Outcome::Throttled`] or [`Outcome::RateLimited`].
+    /// Builds a failure of which a verdict says what it means.
+    #[must_use]
+    pub fn judged(verdict: Verdict, message: impl Into<String>) -> Self {
+        let rest = verdict.suspends().then_some(verdict::REST);
+        Self { verdict, retry_after: rest, ..Self::new(verdict.outcome(), message) }
+    }
+
+    /// Reads an HTTP status, as [`Verdict::of_status`] does: 408, 502, 503, 504 and 529 as overload; other 5xx, redirects
+    /// and answers that are none as failures of the provider; a 429 as a limit of concurrency or of a rate, which its
+    /// behaviour tells; 401, 402, 403 and 404 as what may concern more than this request, to be tried once on each other
+    /// route; any other 4xx as the caller's fault. A 429 that says which limit it is about is better built with
+    /// [`Outcome::Throttled`] or [`Outcome::RateLimited`].
     #[must_use]
     pub fn from_status(status: u16) -> Self {
-        let outcome = match status {
-            429 => Outcome::Throttled,
-            408 | 502 | 503 | 504 | 529 => Outcome::Overloaded,
-            _ => Outcome::Rejected,
-        };
-        let cause = if status == 429 { Cause::Unnamed } else { Cause::Plain };
-        Self { cause, ..Self::new(outcome, format!("the provider answered {status}")) }
+        let words = Some(Box::new(Words { status, ..Words::default() }));
+        Self { words, ..Self::judged(Verdict::of_status(status), format!("the provider answered {status}")) }
+    }
+
+    /// Changes the verdict, and the outcome with it.
+    #[must_use]
+    pub fn verdict(mut self, verdict: Verdict) -> Self {
+        (self.verdict, self.outcome) = (verdict, verdict.outcome());
+        self
     }
 
     /// Adds the error that it was made from.

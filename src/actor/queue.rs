@@ -1,6 +1,7 @@
 //! One model's queue: admits, orders by fairness, and answers credits with jobs.
 
 mod snapshot;
+mod steer;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -65,6 +66,8 @@ pub(crate) struct QueueActor {
     publish_at: Option<Time>,
     last_publish: Time,
     last_use: Time,
+    /// Until when all routes were found closed, the last time that what waits was looked at for it.
+    hopeless_until: Time,
     /// How long the model stays without a request: for ever, for a while, or not at all.
     retire_after: Option<Duration>,
     supervisor: Recipient<Retire>,
@@ -99,6 +102,7 @@ impl QueueActor {
             publish_at: None,
             last_publish: Time::ZERO,
             last_use: clock.now(),
+            hopeless_until: Time::ZERO,
             retire_after: on_demand.then_some(RETIRE_AFTER),
             supervisor: supervisor.clone().recipient(),
             generation,
@@ -123,6 +127,7 @@ impl QueueActor {
             let waited = now.since(waiter.admitted);
             waiter.refuse(Error::QueueTimeout { waited, retry_after });
         }
+        self.shed_hopeless(now);
         self.answer_credits(now);
         self.model.backlog.store(self.queue.has_ready(), Ordering::Relaxed);
         if self.publish_at.is_some_and(|at| at <= now) {
@@ -155,8 +160,9 @@ impl QueueActor {
                 self.forget(now, dispatch.key, dispatch.payload);
                 continue;
             }
+            let Some((index, dispatch)) = self.steer(now, index, dispatch) else { continue };
             self.model.stats.queue_wait.record(dispatch.waited);
-            if dispatch.payload.attempts == 0 {
+            if dispatch.payload.past.attempts == 0 {
                 self.model.stats.forecast(dispatch.payload.seat.promised(), dispatch.waited);
             }
             batches.resize_with(self.routes.len(), Vec::new);
@@ -226,17 +232,6 @@ impl QueueActor {
         rate.map_or(Duration::from_secs(1), |rate| Duration::from_secs_f64((1.0 / rate).clamp(0.001, 3_600.0)))
     }
 
-    /// Returns when the next route opens, where all are closed for longer than a request may wait for it.
-    fn closed(&self, now: Time, deadline: Time) -> Option<Duration> {
-        let hopeless = |view: &RouteView| {
-            let until = view.closed_until();
-            until > now && (view.confirmed_down || until > deadline)
-        };
-        let all = !self.routes.is_empty() && self.routes.iter().all(|seat| hopeless(&seat.view));
-        let opens = self.routes.iter().map(|seat| seat.view.closed_until()).min();
-        opens.filter(|_| all).map(|opens| opens.since(now))
-    }
-
     fn ended(&mut self, now: Time, ended: Ended) {
         match ended {
             Ended::Done { key, outcome, expected, charged, cost, service } => {
@@ -254,6 +249,8 @@ impl QueueActor {
                 waiter.seat.set(key);
                 waiter.seat.set_not_before(not_before);
                 waiter.permit = None;
+                // It is looked at anew whether it can wait for the routes that are closed.
+                self.hopeless_until = Time::ZERO;
                 if let Err(waiter) = self.queue.requeue(now, key, not_before, service, waiter) {
                     waiter.refuse(Error::Stopped);
                 }

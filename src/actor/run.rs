@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::error::Error;
 use super::events::EventKind;
 use super::handle::Engine;
-use super::lease::{Grant, Lease, Report, Waiting};
+use super::lease::{Grant, Lease, Past, Report, Waiting};
 use super::messages::Submit;
 use super::provider::{Attempt, Errand, Failure};
 use super::registry::{Live, Model};
@@ -26,6 +26,7 @@ use crate::core::fair_queue::Class;
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
 use crate::core::time::Time;
+use crate::core::verdict::Again;
 
 /// Times a request is submitted anew because the actor that held it died.
 const RESUBMISSIONS: u32 = 5;
@@ -133,6 +134,7 @@ struct Journey<'a> {
     admitted: Time,
     submissions: u32,
     failure: Option<Box<Failure>>,
+    past: Past,
     tally: Tally,
     live: Live,
     /// Made for the first attempt.
@@ -154,6 +156,7 @@ impl<'a> Journey<'a> {
             admitted,
             submissions: 0,
             failure: None,
+            past: Past::default(),
             tally,
             live: shared.enter(),
             model,
@@ -169,7 +172,7 @@ impl<'a> Journey<'a> {
         Fut: Future<Output = Result<Yield<T>, Failure>>,
     {
         let shared = &self.engine.shared;
-        let Grant { lease, attempt: number, charged, timeout, sent } = grant;
+        let Grant { lease, attempt: number, past, probe, charged, timeout, sent } = grant;
         let route = lease.route.clone();
         let timeout = shared.clock.instant(sent + timeout);
         let deadline = self.spec.deadline.map_or(timeout, |at| at.min(timeout));
@@ -226,37 +229,48 @@ impl<'a> Journey<'a> {
         };
         self.served += shared.clock.now().since(sent);
         self.tally.note(|diary| diary.judge(failure.outcome, Some(&failure)));
-        self.failed(lease, number, failure).map(Made::Nothing)
+        self.past = past;
+        self.failed(lease, (number, probe), failure).map(Made::Nothing)
     }
 
     /// Decides what becomes of a request whose attempt failed: it waits for another, or ends.
-    fn failed(&mut self, lease: Lease, number: u32, mut failure: Failure) -> Result<Waiting, Error> {
+    fn failed(&mut self, lease: Lease, (number, probe): (u32, bool), mut failure: Failure) -> Result<Waiting, Error> {
         failure.spent |= self.errand.as_ref().is_some_and(|errand| errand.is_spent());
         self.tally.with_provider(failure.spent);
         let report = Report::failed(&failure);
-        if !failure.outcome.is_retryable() {
+        let settings = self.model.settings();
+        let ends = match failure.verdict.again {
+            Again::Never => true,
+            Again::Here => !failure.outcome.is_retryable(),
+            Again::Elsewhere => settings.routes.len() < 2,
+        };
+        if ends {
             lease.settle(report, None);
             return Err(self.end(Error::Rejected(Box::new(failure))));
         }
-        if failure.spent && !self.model.settings().resubmit {
+        if failure.spent && !settings.resubmit {
             lease.settle(report, None);
             return Err(self.end(Error::Unconfirmed(Box::new(failure))));
         }
-        if number >= self.spec.max_attempts {
+        // What never reached the provider costs no attempt, nor does a test that was made at its expense.
+        let tested = probe && matches!(failure.outcome, Outcome::Overloaded | Outcome::Failed);
+        let free = (failure.unsent || tested) && !failure.spent && !failure.timed_out;
+        self.past.attempts = number - u32::from(free);
+        self.past.elsewhere = failure.verdict.again == Again::Elsewhere;
+        if self.past.attempts >= self.spec.max_attempts {
             lease.settle(report, None);
             self.failure = Some(Box::new(failure));
-            let retry_after = self.model.settings().backoff.base;
-            let exhausted = self.exhausted(number, retry_after);
+            let exhausted = self.exhausted(number, settings.backoff.base);
             return Err(self.end(exhausted));
         }
-        if number < self.most_attempts() {
+        if self.past.attempts < self.most_attempts() {
             self.model.tap.tell(|| {
                 let (tenant, provider) = (self.tenant.clone(), lease.route.provider_name.clone());
                 EventKind::Retried { tenant, provider, attempt: number, outcome: failure.outcome }
             });
         }
         self.failure = Some(Box::new(failure));
-        let (waiter, next) = Waiting::new(self.model.clone(), None, number, self.admitted);
+        let (waiter, next) = Waiting::new(self.model.clone(), None, self.past, self.admitted);
         self.tally.note(|diary| diary.again(next.seat(), self.engine.shared.clock.now()));
         lease.settle(report, Some(waiter));
         Ok(next)
@@ -298,8 +312,7 @@ impl<'a> Journey<'a> {
             let retry_after = Duration::from_secs_f64(if rate > 0.0 { (1.0 / rate).min(60.0) } else { 1.0 });
             return Err(Error::QueueFull { retry_after });
         };
-        let attempts = self.failure.as_ref().map_or(0, |_| self.submissions - 1);
-        let (waiter, waiting) = Waiting::new(self.model.clone(), Some(permit), attempts, self.admitted);
+        let (waiter, waiting) = Waiting::new(self.model.clone(), Some(permit), self.past, self.admitted);
         let tenant = self.tenant.clone();
         let max_wait = self.spec.max_wait.map_or(settings.max_wait, |wait| wait.min(settings.max_wait));
         let limits = settings.limits(&tenant, policy);
@@ -323,6 +336,8 @@ impl<'a> Journey<'a> {
     fn exhausted(&mut self, attempts: u32, retry_after: Duration) -> Error {
         match self.failure.take() {
             Some(failure) if failure.timed_out => Error::UpstreamTimeout { attempts },
+            // No route would have it: that is the provider's answer.
+            Some(failure) if failure.verdict.again == Again::Elsewhere => Error::Rejected(failure),
             failure => {
                 let unknown = || Box::new(Failure::new(Outcome::Overloaded, "unknown"));
                 let last = failure.unwrap_or_else(unknown);
@@ -347,7 +362,7 @@ impl<'a> Journey<'a> {
         let drained = shared.draining.load(std::sync::atomic::Ordering::SeqCst) && self.submissions > 0;
         match error {
             // Its attempts have been told of.
-            Error::RetriesExhausted { .. } | Error::UpstreamTimeout { .. } => {}
+            Error::RetriesExhausted { .. } | Error::UpstreamTimeout { .. } | Error::Rejected(_) => {}
             Error::NoCapacity { .. } if !drained => {
                 self.model.tap.tell(|| EventKind::Rejected { tenant: tenant(), reason });
             }
@@ -390,6 +405,8 @@ impl<'a> Journey<'a> {
         answer.map(|granted| {
             granted.map_err(|error| match error {
                 Error::RetriesExhausted { attempts, retry_after, .. } => self.exhausted(attempts, retry_after),
+                // The queue knows that it ends, and the caller why.
+                Error::Rejected(unknown) => Error::Rejected(self.failure.take().unwrap_or(unknown)),
                 other => other,
             })
         })

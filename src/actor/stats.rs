@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::core::estimate::Forecast;
 use crate::core::ledger::Money;
 use crate::core::outcome::Outcome;
+use crate::core::verdict::{Matter, Scope, Verdict};
 use crate::core::window::ChangeKind;
 
 /// Upper bounds in seconds of the duration histograms: 5 ms to 10 minutes, so that both an embedding and a video fall
@@ -114,6 +115,7 @@ pub struct Stats {
     requests: [AtomicU64; REQUEST_OUTCOMES.len()],
     attempts: [AtomicU64; Outcome::ALL.len()],
     window_changes: [AtomicU64; ChangeKind::ALL.len()],
+    verdicts: [[AtomicU64; Matter::ALL.len()]; Scope::ALL.len()],
     /// Tokens read, and tokens written, per success whose provider told.
     pub tokens: [Histogram; 2],
     /// Millionths of a US dollar that answers have cost, and answers to tenants with a budget of which nobody told.
@@ -138,6 +140,7 @@ impl Default for Stats {
             requests: Default::default(),
             attempts: Default::default(),
             window_changes: Default::default(),
+            verdicts: Default::default(),
             tokens: std::array::from_fn(|_| Histogram::new(&TOKEN_BOUNDS, 1.0)),
             forecasts: Default::default(),
             forecast_ratio: Histogram::new(&RATIO_BOUNDS, 1e6),
@@ -164,6 +167,10 @@ impl Stats {
 
     pub(crate) fn window_change(&self, kind: ChangeKind) {
         self.window_changes[kind.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn verdict(&self, verdict: Verdict) {
+        self.verdicts[verdict.scope.index()][verdict.matter.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     #[allow(clippy::cast_precision_loss, reason = "finds a bucket; the sum is exact")]
@@ -219,6 +226,14 @@ impl Stats {
     /// Returns how often windows changed, by kind.
     pub fn window_changes(&self) -> impl Iterator<Item = (ChangeKind, u64)> {
         ChangeKind::ALL.into_iter().zip(&self.window_changes).map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
+    }
+
+    /// Returns how many answers that were no success were judged to be whose matter, and about what.
+    pub fn verdicts(&self) -> impl Iterator<Item = ((Scope, Matter), u64)> {
+        let of = |(scope, counts): (Scope, &'_ [AtomicU64; Matter::ALL.len()])| {
+            Matter::ALL.map(|matter| ((scope, matter), counts[matter.index()].load(Ordering::Relaxed)))
+        };
+        Scope::ALL.into_iter().zip(&self.verdicts).flat_map(of)
     }
 
     /// Returns how waits turned out against their forecasts.

@@ -59,6 +59,7 @@ pub(super) fn provider(check: &mut Check, name: &str, raw: &ProviderConfig) -> P
             requests_per_minute: check.rate(&format!("{path}.rate.requests_per_minute"), requests_per_minute),
             tokens_per_minute: check.rate(&format!("{path}.rate.tokens_per_minute"), tokens_per_minute),
         },
+        verdicts: super::verdicts::rules(check, &path, &raw.verdicts),
     }
 }
 
@@ -77,10 +78,11 @@ fn check_keys(check: &mut Check, path: &str, raw: &ProviderConfig) {
     let polled = ["bfl", "fal", "replicate", "ark"];
     let polled_or_runware = ["bfl", "fal", "replicate", "ark", "runware"];
     let reached = ["openai", "runware", "bfl", "fal", "replicate", "ark"];
-    let keys: [(&str, bool, &[&str]); 9] = [
+    let keys: [(&str, bool, &[&str]); 10] = [
         ("base_url", raw.base_url.is_some(), &reached),
         ("api_key", raw.api_key.is_some(), &reached),
         ("ca_file", raw.ca_file.is_some(), &reached),
+        ("verdicts", !raw.verdicts.is_empty(), &reached),
         ("sim", raw.sim.is_some(), &["sim"]),
         ("key_header", raw.key_header.is_some(), &["openai"]),
         ("api_version", raw.api_version.is_some(), &["openai"]),

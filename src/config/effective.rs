@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::settings::{Endpoint, ModelSettings, ProviderKind, ProviderSettings, Settings, TenantPolicy};
 use super::telemetry::TelemetrySettings;
 use super::units::{Size, Span};
+use super::verdicts::VerdictRule;
 
 impl Settings {
     /// Writes the settings with the names and units of the file. Keys show as where they come from, if at all.
@@ -46,7 +47,24 @@ fn provider(settings: &ProviderSettings) -> Value {
         "requests_per_minute": settings.rates.requests_per_minute,
         "tokens_per_minute": settings.rates.tokens_per_minute,
     });
+    rest["verdicts"] = settings.verdicts.iter().map(verdict).collect();
     rest
+}
+
+fn verdict(rule: &VerdictRule) -> Value {
+    let VerdictRule { statuses, codes, begins, contains, verdict, hold } = rule;
+    let status = |(first, last): &(u16, u16)| {
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    };
+    json!({
+        "status": statuses.iter().map(status).collect::<Vec<_>>(),
+        "code": codes,
+        "begins": begins,
+        "contains": contains,
+        "means": verdict.to_string(),
+        "again": verdict.again.as_str(),
+        "for": hold.map(Span),
+    })
 }
 
 fn endpoint(endpoint: &Endpoint) -> Value {

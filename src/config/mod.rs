@@ -21,6 +21,7 @@ mod tenants_file;
 mod tests;
 mod units;
 mod validate;
+mod verdicts;
 
 use std::path::Path;
 
@@ -46,6 +47,7 @@ pub use self::tenancy::{BudgetConfig, ModelNames, PriceConfig, UpgradeConfig};
 pub use self::tenants_file::TenantsFrom;
 pub use self::units::{Size, Span};
 pub(crate) use self::validate::LONGEST_NAME;
+pub use self::verdicts::{Texts, VerdictConfig, VerdictRule};
 
 impl Config {
     /// Reads a configuration file, and the `server.tenants_file` that it names.

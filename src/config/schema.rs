@@ -12,6 +12,7 @@ use super::telemetry::TelemetryConfig;
 use super::tenancy::{BudgetConfig, PriceConfig, UpgradeConfig};
 use super::tenants_file::TenantsFrom;
 use super::units::{Size, Span};
+use super::verdicts::VerdictConfig;
 use crate::core::fair_queue::Class;
 
 /// A whole configuration. Unknown keys are errors.
@@ -169,6 +170,9 @@ pub struct ProviderConfig {
     /// are resumed after a restart; left out, they are remembered until the process ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handles: Option<PathBuf>,
+    /// What answers mean where the built-in tables read them otherwise; the first that fits counts. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<VerdictConfig>,
     /// Only for `sim`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sim: Option<SimConfig>,

@@ -12,6 +12,7 @@ use super::schema::{ServerConfig, SimConfig, Transport};
 use super::secret::KeyHash;
 use super::telemetry::TelemetrySettings;
 use super::tenancy::ModelNames;
+use super::verdicts::VerdictRule;
 use crate::core::fair_queue::{Class, QueueLimits, TenantLimits};
 use crate::core::ledger::{Lifetime, Money, Thresholds};
 use crate::core::pacer::Rates;
@@ -63,6 +64,8 @@ pub struct ProviderSettings {
     pub max_in_flight: Option<u32>,
     /// Its known rates.
     pub rates: Rates,
+    /// What its answers mean where the built-in tables read them otherwise.
+    pub verdicts: Vec<VerdictRule>,
 }
 
 /// How a provider is spoken to.

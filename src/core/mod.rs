@@ -19,4 +19,5 @@ pub mod retry;
 pub mod route;
 pub mod slab;
 pub mod time;
+pub mod verdict;
 pub mod window;

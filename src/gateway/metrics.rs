@@ -195,6 +195,17 @@ impl Page {
                 self.sample("fairflow_attempts_total", &labels, count)?;
             }
         }
+        self.family(
+            "fairflow_verdicts_total",
+            "counter",
+            "Answers that were no success: whose matter, and what about.",
+        )?;
+        for (model, stats) in stats {
+            for ((scope, matter), count) in stats.verdicts().filter(seen) {
+                let labels = [("model", &**model), ("scope", scope.as_str()), ("matter", matter.as_str())];
+                self.sample("fairflow_verdicts_total", &labels, count)?;
+            }
+        }
         self.family("fairflow_window_changes_total", "counter", "Changes of windows by kind.")?;
         for (model, stats) in stats {
             for (kind, count) in stats.window_changes().filter(seen) {

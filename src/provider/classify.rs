@@ -1,217 +1,298 @@
-//! What a provider's refusal means to the controllers.
-
-use std::time::Duration;
+//! What an answer that is no success means to the controllers: its words, looked up in the tables.
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 use super::headers::{hints, stated_wait};
-use super::{Cause, Failure, Outcome, Upstream};
-
-/// How long a route rests whose key or quota the provider refuses, where it does not say.
-const SUSPENSION: Duration = Duration::from_secs(30);
-/// Most of an error's body that is read for words.
-const MOST_WORDS: usize = 4_096;
-
-/// Said by a 429 whose account has no quota or credit left (OpenAI, Azure, Runware, Replicate, DeepSeek). A mere rate
-/// limit may advertise billing and payment, so only whole phrases count.
-const EXHAUSTED: [&str; 8] = [
-    "insufficient_quota",
-    "insufficientcredits",
-    "exceeded your current quota",
-    "billing_error",
-    "billing_hard_limit_reached",
-    "credit balance is too low",
-    "insufficient credit",
-    "insufficient balance",
-];
-/// The same as codes of a 400 or 403, where words may be the caller's own.
-const EXHAUSTED_CODES: [&str; 3] = ["insufficient_quota", "billing_error", "billing_hard_limit_reached"];
-/// How messages of a 400 or 403 begin that say the same (Anthropic, Azure).
-const EXHAUSTED_MESSAGES: [&str; 2] = ["your credit balance is too low", "out of call volume quota"];
-const CONCURRENCY: [&str; 4] = ["concurren", "active task", "simultaneous", "parallel request"];
-const RATE: [&str; 13] = [
-    "per min",
-    "per second",
-    "per day",
-    "per hour",
-    "per 10 seconds",
-    "rpm",
-    "tpm",
-    "tokens per",
-    "requests per",
-    "call rate limit",
-    "token rate limit",
-    "request rate",
-    "rate limit resets",
-];
-const ACCOUNT: [&str; 5] = [
-    "across all models",
-    "account-wide",
-    "account rate limit",
-    "rate limit for your account",
-    "rate limit for creating predictions",
-];
+use super::verdicts::{self, message, words};
+use super::{Failure, Upstream};
+use crate::core::verdict::{Matter, Scope, Verdict};
 
 /// Says what a status, its headers and its body mean.
 ///
-/// A 429 that names no reason is read as concurrency, and marked: a wrong guess that way costs throughput for a while,
+/// A 429 that names no reason is read as concurrency, and suspected: a wrong guess that way costs throughput for a while,
 /// the other way round it would never find the cap.
 pub(super) fn classify(status: u16, headers: &HeaderMap, body: Bytes) -> Failure {
-    let text = String::from_utf8_lossy(&body[..body.len().min(MOST_WORDS)]).to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let stated = stated_wait(headers, &body);
-    let hints = hints(headers);
-    let suspension = Some(stated.unwrap_or(SUSPENSION));
-    let (outcome, cause, retry_after) = match status {
-        401 => (Outcome::RateLimited, Cause::Key, suspension),
-        402 => (Outcome::RateLimited, Cause::Exhausted, suspension),
-        429 if says(&EXHAUSTED) => (Outcome::RateLimited, Cause::Exhausted, suspension),
-        400 | 403 if is_exhausted(&text) => (Outcome::RateLimited, Cause::Exhausted, suspension),
-        429 if says(&["currently overloaded", "overloaded_error"]) => (Outcome::Overloaded, Cause::Plain, stated),
-        429 if says(&CONCURRENCY) => (Outcome::Throttled, Cause::Plain, stated),
-        429 if hints.used_up().next().is_some() || says(&RATE) => (Outcome::RateLimited, Cause::Plain, stated),
-        429 => (Outcome::Throttled, Cause::Unnamed, stated),
-        408 | 502 | 503 | 504 | 529 => (Outcome::Overloaded, Cause::Plain, stated),
-        _ => (Outcome::Rejected, Cause::Plain, stated),
-    };
-    let ours = matches!(cause, Cause::Key | Cause::Exhausted);
-    let account_wide = ours || status == 429 && says(&ACCOUNT);
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json");
-    // Our own credentials are not the caller's fault, and a provider's words about them are not for the caller.
-    let upstream = (outcome == Outcome::Rejected).then(|| Upstream {
-        status,
-        content_type: content_type.to_owned(),
-        body: body.clone(),
-    });
-    let message = match cause {
-        Cause::Key => format!("the provider refused the configured account (status {status})"),
-        Cause::Exhausted => format!("the account's quota or credit at the provider is used up (status {status})"),
-        _ => format!("the provider answered {status}"),
+    let is_json = serde_json::from_slice::<IgnoredAny>(&body).is_ok();
+    let said = words::read(status, content_type, &body);
+    let (stated, hints) = (stated_wait(headers, &body), hints(headers));
+    let rule = verdicts::built_in(&said);
+    let limited = status == 429 && hints.used_up().next().is_some();
+    let verdict = rule.map_or_else(
+        || if limited { Verdict::new(Scope::Model, Matter::Rate) } else { Verdict::of_status(status) },
+        |rule| rule.verdict,
+    );
+    // What is no JSON is a page for people, or a proxy's few words: told, but not passed on as the provider's answer.
+    let upstream = if is_json {
+        Upstream { status, content_type: content_type.to_owned(), body }
+    } else {
+        Upstream { status, content_type: "text/plain; charset=utf-8".into(), body: said.message.clone().into() }
     };
-    Failure { cause, retry_after, account_wide, hints: Box::new(hints), upstream, ..Failure::new(outcome, message) }
+    Failure {
+        retry_after: stated.or(rule.and_then(|rule| rule.hold)),
+        spent: may_be_taken(status, !is_json),
+        hints: Box::new(hints),
+        // Our own credentials are not the caller's matter, and a provider's words about them are not for the caller.
+        upstream: (!verdict.scope.is_account() || verdict.suspects_account()).then_some(upstream),
+        message: message(verdict, &said),
+        words: Some(Box::new(said)),
+        ..Failure::judged(verdict, "")
+    }
 }
 
-/// Says whether an error object, in lower case, is about the account's quota or credit.
-fn is_exhausted(text: &str) -> bool {
-    let Ok(Value::Object(answer)) = serde_json::from_str(text) else { return false };
-    let error = answer.get("error").and_then(Value::as_object).unwrap_or(&answer);
-    let field = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
-    EXHAUSTED_CODES.iter().any(|code| field("code") == *code || field("type") == *code)
-        || EXHAUSTED_MESSAGES.iter().any(|message| field("message").starts_with(message))
+/// Says whether the provider may have taken the work all the same. What it says itself about its failure is taken at its
+/// word; a proxy in front of it knows only that it lost sight of it.
+const fn may_be_taken(status: u16, proxy: bool) -> bool {
+    matches!(status, 408 | 504 | 520 | 524 | 598 | 599) || proxy && matches!(status, 500 | 502)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::core::outcome::Outcome;
+    use crate::core::verdict::Again;
+
+    fn read(status: u16, pairs: &[(&'static str, &str)], body: &str) -> Failure {
+        let headers: HeaderMap =
+            pairs.iter().map(|(name, value)| (name.parse().expect("name"), value.parse().expect("value"))).collect();
+        classify(status, &headers, Bytes::copy_from_slice(body.as_bytes()))
+    }
 
     #[test]
-    fn statuses_are_told_apart() {
-        let failure = |status, pairs: &[(&'static str, &str)], body: &'static str| {
-            let headers: HeaderMap = pairs
-                .iter()
-                .map(|(name, value)| (name.parse().expect("name"), value.parse().expect("value")))
-                .collect();
-            classify(status, &headers, Bytes::from_static(body.as_bytes()))
-        };
-        let unnamed = (Outcome::Throttled, Cause::Unnamed, false, None);
-        let throttled = (Outcome::Throttled, Cause::Plain, false, None);
-        let limited = |seconds| (Outcome::RateLimited, Cause::Plain, false, seconds);
-        let exhausted = (Outcome::RateLimited, Cause::Exhausted, true, Some(30.0));
-        let overloaded = (Outcome::Overloaded, Cause::Plain, false, None);
-        let rejected = (Outcome::Rejected, Cause::Plain, false, None);
+    fn limits_are_told_apart() {
         let left = ("x-ratelimit-remaining-requests", "12");
         let none_left = ("x-ratelimit-remaining-requests", "0");
-        for (status, pairs, body, expected) in [
-            (429, &[][..], "", unnamed),
-            (429, &[], r#"{"error":{"type":"rate_limit_error","code":"rate_limit_exceeded"}}"#, unnamed),
-            (429, &[left], "rate limit", unnamed),
-            (429, &[("retry-after", "7")], "", (Outcome::Throttled, Cause::Unnamed, false, Some(7.0))),
-            (429, &[none_left], "", limited(None)),
+        let openai = r#"{"error":{"message":"Rate limit reached for m in organization org-x on requests per min (RPM): Limit 3, Used 3, Requested 1. Please try again in 20s. You can increase your rate limit by adding a payment method to your account at https://platform.openai.com/account/billing.","type":"requests","code":"rate_limit_exceeded"}}"#;
+        let azure = r#"{"error":{"code":"429","message":"Requests to the ChatCompletions_Create Operation have exceeded token rate limit of your current OpenAI S0 pricing tier. Please retry after 6 seconds."}}"#;
+        let replicate = r#"{"detail":"Request was throttled. Your rate limit resets in ~30s."}"#;
+        let overloaded = r#"{"error":{"message":"The engine is currently overloaded, please try again later"}}"#;
+        for (pairs, body, outcome, verdict, wait) in [
+            (&[][..], "", Outcome::Throttled, "model capacity", None),
+            (&[left], "rate limit", Outcome::Throttled, "model capacity", None),
+            (&[("retry-after", "7")], "", Outcome::Throttled, "model capacity", Some(7.0)),
+            (&[none_left], "", Outcome::RateLimited, "model rate", None),
             (
-                429,
                 &[none_left, ("x-ratelimit-limit-requests", "60"), ("x-ratelimit-reset-requests", "60s")],
                 "",
-                limited(Some(1.0)),
+                Outcome::RateLimited,
+                "model rate",
+                Some(1.0),
             ),
-            (429, &[none_left, ("retry-after-ms", "40")], "Please try again in 2s", limited(Some(2.0))),
-            (429, &[none_left], "too many concurrent requests", throttled),
-            (429, &[], r#"{"detail":"Active task limit exceeded"}"#, throttled),
-            (429, &[], "Limit 3 requests per min (RPM)", limited(None)),
+            (&[none_left, ("retry-after-ms", "40")], "", Outcome::RateLimited, "model rate", Some(0.04)),
+            (&[none_left], "too many concurrent requests", Outcome::Throttled, "model capacity", None),
+            (&[], r#"{"detail":"Active task limit exceeded"}"#, Outcome::Throttled, "account capacity", None),
+            (&[], "Limit 3 requests per min (RPM)", Outcome::RateLimited, "model rate", None),
             // OpenAI advertises billing in a mere rate limit.
+            (&[], openai, Outcome::RateLimited, "model rate", Some(20.0)),
+            (&[], azure, Outcome::RateLimited, "model rate", Some(6.0)),
+            (&[], replicate, Outcome::RateLimited, "account rate", Some(30.0)),
+            (&[], overloaded, Outcome::Overloaded, "route outage", None),
+        ] {
+            let failure = read(429, pairs, body);
+            let told = failure.retry_after.map(|wait| wait.as_secs_f64());
+            let verdict_of = failure.verdict.to_string();
+            assert_eq!((failure.outcome, verdict_of.as_str(), told), (outcome, verdict, wait), "{pairs:?} {body}");
+            let unnamed = failure.verdict.is_unnamed();
+            assert_eq!(
+                unnamed,
+                outcome == Outcome::Throttled && !body.contains("concurrent") && !body.contains("task")
+            );
+            assert!(!failure.message.contains("org-x"), "whose account it is, is not for callers: {failure}");
+        }
+    }
+
+    #[test]
+    fn an_account_without_money_or_key_is_held_however_it_is_said() {
+        for (status, body, verdict) in [
+            (401, r#"{"error":{"message":"Incorrect API key provided: sk-1","code":"invalid_api_key"}}"#, "key key"),
+            (401, "", "key key"),
+            (401, r#"{"error":{"message":"bad key"}}"#, "key key"),
             (
-                429,
-                &[],
-                r#"{"error":{"message":"Rate limit reached for m in organization org-x on requests per min (RPM): Limit 3, Used 3, Requested 1. Please try again in 20s. You can increase your rate limit by adding a payment method to your account at https://platform.openai.com/account/billing.","type":"requests","code":"rate_limit_exceeded"}}"#,
-                limited(Some(20.0)),
+                401,
+                r#"{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"}}"#,
+                "key key",
             ),
+            (403, r#"{"detail":"Not authenticated"}"#, "key key"),
             (
-                429,
-                &[],
-                r#"{"error":{"message":"You exceeded your current quota, please check your plan and billing details.","type":"insufficient_quota","code":"insufficient_quota"}}"#,
-                exhausted,
+                400,
+                r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}]"#,
+                "key key",
             ),
+            (402, "", "account money"),
+            (402, r#"{"title":"Insufficient credit","status":402}"#, "account money"),
+            (402, r#"{"detail":"You have insufficient credit to run this model. Go to billing."}"#, "account money"),
+            (402, r#"{"type":"error","error":{"type":"billing_error","message":"x"}}"#, "account money"),
+            (402, r#"{"error":{"message":"Insufficient Balance"}}"#, "account money"),
             (
-                429,
-                &[],
-                r#"{"error":{"message":"The engine is currently overloaded, please try again later"}}"#,
-                overloaded,
-            ),
-            // Azure.
-            (
-                429,
-                &[],
-                r#"{"error":{"code":"429","message":"Requests to the ChatCompletions_Create Operation have exceeded token rate limit of your current OpenAI S0 pricing tier. Please retry after 6 seconds."}}"#,
-                limited(Some(6.0)),
+                403,
+                r#"{"detail":"User is locked. Reason: Exhausted balance. Top up your balance at fal.ai."}"#,
+                "account money",
             ),
             (
                 403,
-                &[],
-                r#"{"statusCode":403,"message":"Out of call volume quota. Quota will be replenished in 5.00:00:00."}"#,
-                (Outcome::RateLimited, Cause::Exhausted, true, Some(432_000.0)),
+                r#"{"error":{"code":"AccountOverdueError","message":"Your account has an overdue balance.","type":"Forbidden"}}"#,
+                "account money",
             ),
-            // Replicate.
-            (429, &[], r#"{"detail":"Request was throttled. Your rate limit resets in ~30s."}"#, limited(Some(30.0))),
-            (402, &[], r#"{"title":"Insufficient credit","status":402}"#, exhausted),
-            // Anthropic.
-            (402, &[], r#"{"type":"error","error":{"type":"billing_error","message":"x"}}"#, exhausted),
+            (
+                403,
+                r#"{"statusCode":403,"message":"Out of call volume quota. Quota will be replenished in 5 days."}"#,
+                "account quota",
+            ),
+            (
+                403,
+                r#"{"error":"Your team x has either used all available credits or reached its monthly spending limit."}"#,
+                "account money",
+            ),
+            (
+                403,
+                r#"{"error":{"message":"Your account is not active, organization exceeded current quota, please check your plan","type":"exceeded_current_quota_error"}}"#,
+                "account money",
+            ),
+            (
+                429,
+                r#"{"error":{"message":"You exceeded your current quota, please check your plan and billing details.","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+                "account money",
+            ),
+            (429, r#"{"error":{"message":"余额不足或无可用资源包,请充值。","code":"1113"}}"#, "account money"),
+            (
+                429,
+                r#"{"error":{"message":"Your account is not active, please check your billing details.","code":"billing_not_active"}}"#,
+                "account money",
+            ),
+            (
+                429,
+                r#"[{"error":{"message":"Your project has exceeded its monthly spending cap.","status":"RESOURCE_EXHAUSTED"}}]"#,
+                "account money",
+            ),
+            (
+                429,
+                "Your team x has either used all available credits or reached its monthly spending limit.",
+                "account money",
+            ),
             (
                 400,
-                &[],
-                r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."}}"#,
-                exhausted,
+                r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the API."}}"#,
+                "account money",
             ),
-            (529, &[], r#"{"type":"error","error":{"type":"overloaded_error"}}"#, overloaded),
-            (503, &[], "", overloaded),
-            // A caller's own words suspend nobody.
             (
                 400,
-                &[],
-                r#"{"error":{"message":"bad value 'insufficient_quota': credit balance is too low"}}"#,
-                rejected,
+                r#"{"error":{"message":"You have reached your specified API usage limits. You will regain access on 2026-12-01.","type":"invalid_request_error"}}"#,
+                "account money",
             ),
-            (400, &[], "bad prompt", rejected),
-            (403, &[], r#"{"error":{"code":"model_not_allowed"}}"#, rejected),
-            (500, &[], "", rejected),
         ] {
-            let failure = failure(status, pairs, body);
-            let wait = failure.retry_after.map(|wait| wait.as_secs_f64());
+            let failure = read(status, &[], body);
             assert_eq!(
-                (failure.outcome, failure.cause, failure.account_wide, wait),
-                expected,
-                "{status} {pairs:?} {body}"
+                (failure.verdict.to_string().as_str(), failure.outcome),
+                (verdict, Outcome::RateLimited),
+                "{body}"
             );
-            assert_eq!(failure.upstream.is_some(), failure.outcome == Outcome::Rejected);
+            assert!(failure.retry_after.is_some() && failure.upstream.is_none(), "{body}: {failure:?}");
+            assert!(!format!("{failure:?} {failure}").contains("sk-1"), "our key is never repeated");
         }
-        let account = failure(
-            429,
-            &[],
-            r#"{"detail":"Your rate limit for creating predictions is reduced to 6 requests per minute."}"#,
+    }
+
+    #[test]
+    fn what_is_one_requests_own_matter_holds_nobody() {
+        for (status, body, again) in [
+            (
+                429,
+                r#"{"error":{"message":"Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 61337. The input or output tokens must be reduced in order to run successfully.","type":"tokens","code":"rate_limit_exceeded"}}"#,
+                Again::Elsewhere,
+            ),
+            (
+                413,
+                r#"{"error":{"message":"Request too large for model `m` on tokens per minute (TPM): Limit 6000, please reduce your message size.","code":"rate_limit_exceeded"}}"#,
+                Again::Elsewhere,
+            ),
+            (
+                402,
+                r#"{"error":{"message":"This request requires more credits, or fewer max_tokens. You requested up to 64000 tokens, but can only afford 20000.","code":402}}"#,
+                Again::Elsewhere,
+            ),
+            (
+                401,
+                r#"{"error":{"message":"You have insufficient permissions for this operation. Missing scopes: api.model.images.request.","code":"missing_scope"}}"#,
+                Again::Elsewhere,
+            ),
+            (401, r#"{"message":"This key may not be used for model m"}"#, Again::Elsewhere),
+            (
+                403,
+                r#"{"error":{"message":"Project does not have access to model m","code":"model_not_found"}}"#,
+                Again::Elsewhere,
+            ),
+            (
+                403,
+                r#"{"error":{"code":"unsupported_country_region_territory","message":"Country, region, or territory not supported"}}"#,
+                Again::Elsewhere,
+            ),
+            (
+                403,
+                r#"{"type":"error","error":{"type":"permission_error","message":"Your API key does not have permission"}}"#,
+                Again::Elsewhere,
+            ),
+            (404, r#"{"error":{"message":"The model does not exist","code":"model_not_found"}}"#, Again::Elsewhere),
+            (404, "", Again::Elsewhere),
+            (
+                400,
+                r#"{"error":{"message":"bad value 'insufficient_quota': your credit balance is too low"}}"#,
+                Again::Never,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"Invalid prompt: your credit balance is too low, api key not valid"}}"#,
+                Again::Never,
+            ),
+            (400, "bad prompt", Again::Never),
+            (400, r#"{"error":{"message":"rejected by our safety system","code":"moderation_blocked"}}"#, Again::Never),
+            (422, r#"{"detail":[{"loc":["body"],"msg":"must be divisible by 8","type":"value_error"}]}"#, Again::Never),
+        ] {
+            let failure = read(status, &[], body);
+            assert_eq!(failure.verdict.again, again, "{status} {body}");
+            assert!(
+                !failure.verdict.scope.is_account() && failure.retry_after.is_none(),
+                "{status} {body}: {failure:?}"
+            );
+            assert_eq!(failure.upstream.map(|upstream| upstream.status), Some(status), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_model_of_gemini_is_held_alone_as_long_as_it_says() {
+        let minute = r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"You exceeded your current quota, please check your plan and billing details. Please retry in 3.2s.","details":[{"violations":[{"quotaId":"GenerateRequestsPerMinutePerProjectPerModel-FreeTier"}]}]}}]"#;
+        let failure = read(429, &[], minute);
+        assert_eq!((failure.verdict.to_string().as_str(), failure.outcome), ("model rate", Outcome::RateLimited));
+        assert_eq!(failure.retry_after, Some(Duration::from_secs_f64(3.2)));
+    }
+
+    #[test]
+    fn what_stands_in_front_is_read_by_its_status_and_never_passed_on() {
+        let page = "<html><head><title>524: A timeout occurred</title></head><body>Cloudflare</body></html>";
+        for (status, spent) in
+            [(500, true), (502, true), (520, true), (521, false), (522, false), (524, true), (530, false)]
+        {
+            let failure = read(status, &[("content-type", "text/html")], page);
+            let overloaded = if status == 502 { Outcome::Overloaded } else { Outcome::Failed };
+            assert_eq!((failure.outcome, failure.spent), (overloaded, spent), "{status}");
+            let upstream = failure.upstream.expect("its status");
+            assert_eq!((upstream.status, &*upstream.body), (status, &b"524: A timeout occurred"[..]));
+        }
+        assert!(
+            !read(500, &[], r#"{"error":{"message":"it failed"}}"#).spent,
+            "the provider says itself that it failed"
         );
-        assert!(account.account_wide && account.cause == Cause::Plain);
-        let key = failure(401, &[], "incorrect key sk-123");
-        assert_eq!((key.cause, key.account_wide), (Cause::Key, true));
-        assert!(!format!("{key:?} {key}").contains("sk-123"), "our key is never repeated");
+        assert_eq!(read(307, &[("location", "https://x")], "").outcome, Outcome::Failed);
+    }
+
+    #[test]
+    fn a_cold_model_says_when_it_is_there() {
+        let failure = read(503, &[], r#"{"error":"Model m is currently loading","estimated_time":3.0}"#);
+        assert_eq!((failure.outcome, failure.retry_after), (Outcome::Overloaded, Some(Duration::from_secs(3))));
+        for nonsense in ["-1", "1e300", "null", "\"soon\""] {
+            assert_eq!(read(503, &[], &format!("{{\"estimated_time\":{nonsense}}}")).retry_after, None);
+        }
     }
 }

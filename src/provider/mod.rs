@@ -23,6 +23,8 @@ mod runware;
 mod sim;
 #[cfg(feature = "task")]
 pub mod task;
+#[cfg_attr(not(any(feature = "openai", feature = "runware", feature = "task")), allow(dead_code))]
+mod verdicts;
 
 use std::sync::Arc;
 
@@ -30,10 +32,12 @@ pub use futures_util::future::BoxFuture;
 
 pub use self::sim::Sim;
 use crate::actor::handle::{Builder, Fairflow};
-pub use crate::actor::provider::{Answer, Attempt, Cause, Failure, Pieces, Provider, Reply, Source, Upstream};
+pub use crate::actor::provider::{Answer, Attempt, Failure, Pieces, Provider, Reply, Source, Upstream};
+pub use crate::actor::words::Words;
 use crate::config::{Config, ProviderKind, ProviderSettings};
 pub use crate::core::outcome::Outcome;
 pub use crate::core::pacer::{RateHint, RateHints};
+pub use crate::core::verdict::{Again, Basis, Matter, Scope, Verdict};
 use crate::task::{Request, Work};
 
 impl Fairflow {
@@ -65,18 +69,20 @@ impl Fairflow {
 ///
 /// A sentence that says what is missing: a feature, or a TLS set-up that works.
 pub fn build(settings: &ProviderSettings) -> Result<Arc<dyn Provider>, String> {
-    match &settings.kind {
-        ProviderKind::Custom => Ok(Arc::new(absent::Absent)),
-        ProviderKind::Sim(sim) => Ok(Arc::new(Sim::new(sim.clone()))),
+    let inner: Arc<dyn Provider> = match &settings.kind {
+        ProviderKind::Custom => Arc::new(absent::Absent),
+        ProviderKind::Sim(sim) => Arc::new(Sim::new(sim.clone())),
         #[cfg(feature = "openai")]
-        ProviderKind::OpenAi(endpoint) => Ok(Arc::new(openai::OpenAi::new(endpoint)?)),
+        ProviderKind::OpenAi(endpoint) => Arc::new(openai::OpenAi::new(endpoint)?),
         #[cfg(feature = "runware")]
-        ProviderKind::Runware(runware) => Ok(Arc::new(runware::Runware::new(&settings.name, runware)?)),
+        ProviderKind::Runware(runware) => Arc::new(runware::Runware::new(&settings.name, runware)?),
         #[cfg(feature = "task")]
-        ProviderKind::Task(task) => Ok(Arc::new(task::TaskProvider::new(&settings.name, task)?)),
+        ProviderKind::Task(task) => Arc::new(task::TaskProvider::new(&settings.name, task)?),
         #[allow(unreachable_patterns, reason = "reachable where a feature is off")]
-        other => Err(format!("{other:?} needs a feature that this build lacks")),
-    }
+        other => return Err(format!("{other:?} needs a feature that this build lacks")),
+    };
+    let rules = settings.verdicts.clone();
+    Ok(if rules.is_empty() { inner } else { Arc::new(verdicts::overruled::Overruled { inner, rules }) })
 }
 
 /// Reads a request as typed work; one that cannot be read is its caller's fault.

@@ -159,6 +159,7 @@ impl Supervisor {
             token,
             account: account.address.clone(),
             account_limited: account.is_limited(),
+            account_success: account.success.clone(),
             seed: self.seed,
         };
         let earlier = || self.learned.memory(&model.name, &route.provider, &route.model);

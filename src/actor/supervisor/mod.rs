@@ -11,6 +11,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 
 use super::account::AccountActor;
 use super::capacity::RouteCapacity;
+use super::clock::Mark;
 use super::dispatcher::{Blueprint, Dispatcher};
 use super::learned::Learned;
 use super::messages::{Died, Ensure, Join, Leave, NewQueue, Recount, Retire, Stop, Who, Wire, Wired};
@@ -52,6 +53,8 @@ struct AccountEntry {
     generation: u32,
     provider: Arc<dyn Provider>,
     settings: ProviderSettings,
+    /// When any of its models last succeeded.
+    pub(super) success: Mark,
     restarts: u32,
 }
 
@@ -200,9 +203,11 @@ impl Supervisor {
     ) -> Addr<AccountActor> {
         let generation = self.birth();
         let supervisor = ctx.address().recipient();
-        let address = AccountActor::new(self.shared.clock, &settings, generation, supervisor).start();
         let name = settings.name.clone();
-        let entry = AccountEntry { address: address.clone(), generation, provider, settings, restarts };
+        // Its dispatchers outlive it, and go on telling there.
+        let success = self.accounts.get(&name).map(|account| account.success.clone()).unwrap_or_default();
+        let address = AccountActor::new(self.shared.clock, &settings, success.clone(), generation, supervisor).start();
+        let entry = AccountEntry { address: address.clone(), generation, provider, settings, success, restarts };
         self.accounts.insert(name, entry);
         address
     }

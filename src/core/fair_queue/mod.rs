@@ -178,8 +178,14 @@ impl<P> FairQueue<P> {
 
     /// Removes everything that waits and returns it; what is in flight stays.
     pub fn shed(&mut self, now: Time) -> Vec<P> {
+        self.shed_before(now, Time::FAR)
+    }
+
+    /// Removes what waits and may wait no longer than until `until`, and returns it. Looks at every job.
+    pub fn shed_before(&mut self, now: Time, until: Time) -> Vec<P> {
         self.collect(now);
-        for index in self.jobs.select(|job| matches!(job.place, jobs::Place::Ready | jobs::Place::Delayed)) {
+        let waits = |job: &jobs::Job| matches!(job.place, jobs::Place::Ready | jobs::Place::Delayed);
+        for index in self.jobs.select(|job| waits(job) && (until == Time::FAR || job.deadline < until)) {
             let payload = self.remove(now, index);
             self.expired.extend(payload);
         }

@@ -72,6 +72,13 @@ impl<P> FairQueue<P> {
         Dispatch { key: self.jobs.key(index), cost, deadline, waited, payload }
     }
 
+    /// Notes that a dispatched job goes to another holder than the one it was taken for.
+    pub fn hand_over(&mut self, key: Key, holder: u32) {
+        if let Some(index) = self.jobs.find(key, |place| place == Place::InFlight) {
+            self.jobs.records[index].give_to(holder);
+        }
+    }
+
     fn is_long(&self, job: &Job) -> bool {
         let expected = self.pace.expected(f64::from(job.cost.units()));
         expected.is_some_and(|seconds| seconds > self.limits.long.as_secs_f64())

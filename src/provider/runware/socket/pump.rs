@@ -56,7 +56,7 @@ impl Pump {
                 Err(failure) => {
                     failures += 1;
                     // A refused key stays refused.
-                    if failures >= MOST_FAILURES || failure.account_wide {
+                    if failures >= MOST_FAILURES || failure.verdict.scope.is_account() {
                         return self.give_up(&failure);
                     }
                     tokio::time::sleep(BACKOFF * 2u32.pow(failures - 1)).await;

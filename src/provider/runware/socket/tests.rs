@@ -231,7 +231,11 @@ async fn a_refused_key_concerns_the_account_and_is_not_tried_again() {
     })
     .await;
     let failure = socket(&url, "K-123", BEAT).run(&task("t", "sync", 1), false).await.expect_err("refused");
-    assert!(failure.account_wide && failure.outcome == Outcome::RateLimited && !failure.message.contains("K-123"));
+    assert!(
+        failure.verdict.scope.is_account()
+            && failure.outcome == Outcome::RateLimited
+            && !failure.message.contains("K-123")
+    );
     assert_eq!(seen.lock().expect("held briefly").len(), 1);
 }
 
