@@ -57,6 +57,19 @@ impl Slot {
         }
     }
 
+    /// Returns how long a stream may go without a piece: as long as an attempt may take to answer.
+    pub(super) fn patience(&self) -> Duration {
+        self.tally.model.settings().timeout
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.live.shared().clock
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.clock().now()
+    }
+
     /// Ends the attempt well, with what it cost and used.
     pub(crate) fn succeed(mut self, cost: Option<Cost>, usage: Usage) {
         let now = self.live.shared().clock.now();

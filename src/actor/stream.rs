@@ -1,64 +1,120 @@
-//! Streams that hold their slot: it ends with the stream, or at once when the stream is dropped.
+//! Streams that hold their slot: it ends with the stream, at once when the stream is dropped, and when nothing comes of it.
+//!
+//! A stream is watched by a task of its own: nobody may be there to poll it, since a caller that does not read what it
+//! asked for does not look at the provider either.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-#[cfg(feature = "gateway")]
-use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::StreamExt;
+use tokio::task::AbortHandle;
 
 use super::handle::Settling;
 use super::provider::{Failure, Pieces};
 use super::streams::Streams;
 use crate::core::cost::Cost;
+use crate::core::outcome::Outcome;
+use crate::core::time::Time;
 use crate::task::Usage;
-#[cfg(feature = "gateway")]
-use crate::task::{output_units, wire::openai::Endpoint, wire::usage::UsageFinder};
 
 /// What a piece tells of the work behind it.
-struct Told {
+#[derive(Debug, Default)]
+pub(crate) struct Told {
     /// Work that went into it.
-    units: u64,
+    pub(crate) units: u64,
     /// What the whole generation used and cost.
-    end: Option<(Usage, Option<Cost>)>,
+    pub(crate) end: Option<(Usage, Option<Cost>)>,
+    /// It brings the generation no further.
+    pub(crate) is_idle: bool,
+    /// It says that the generation has failed.
+    pub(crate) broken: Option<Failure>,
 }
 
 /// A stream with the slot that serves it; `read` reads what its pieces tell.
 struct Held<T, F> {
-    inner: Pieces<T>,
-    /// Taken when the stream ends; dropped with the stream otherwise, which counts as cancelled.
-    settling: Option<Settling>,
+    shared: Arc<Mutex<Shared<T>>>,
     read: F,
+    watch: AbortHandle,
+}
+
+/// What a stream and its watch share.
+struct Shared<T> {
+    /// Taken when the stream ends; dropped with the stream otherwise, which counts as cancelled.
+    running: Option<Running<T>>,
+    /// Longest time from one piece to the next.
+    patience: Duration,
+    /// When it is over.
+    due: Time,
+    /// Who waits for the provider's next piece.
+    waiting: Option<Waker>,
+    /// The last pieces said nothing.
+    is_idle: bool,
+    /// What the caller is told of a stream that the watch has ended.
+    cut: Option<Failure>,
+}
+
+struct Running<T> {
+    inner: Pieces<T>,
+    settling: Settling,
+    /// The provider has said that it failed.
+    broken: Option<Failure>,
+}
+
+impl<T> Running<T> {
+    fn end(self) {
+        match self.broken {
+            Some(failure) => self.settling.slot.fail(&failure),
+            None => self.settling.done(),
+        }
+    }
+}
+
+fn lock<T>(shared: &Mutex<Shared<T>>) -> MutexGuard<'_, Shared<T>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T, F: FnMut(&T) -> Told + Unpin> Stream for Held<T, F> {
     type Item = Result<T, Failure>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.settling.is_none() {
-            return Poll::Ready(None);
-        }
         let this = &mut *self;
-        let item = ready!(this.inner.poll_next_unpin(cx));
+        let shared = &mut *lock(&this.shared);
+        if let Some(failure) = shared.cut.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        let Some(running) = &mut shared.running else { return Poll::Ready(None) };
+        let Poll::Ready(item) = running.inner.poll_next_unpin(cx) else {
+            if shared.waiting.as_ref().is_none_or(|known| !known.will_wake(cx.waker())) {
+                shared.waiting = Some(cx.waker().clone());
+            }
+            return Poll::Pending;
+        };
+        shared.waiting = None;
         match &item {
-            Some(Ok(item)) => {
-                if let Some(settling) = &mut this.settling {
-                    let Told { units, end } = (this.read)(item);
-                    settling.slot.spend(units);
-                    if let Some((usage, cost)) = end {
-                        (settling.usage, settling.cost) = (usage, cost);
-                    }
+            Some(Ok(piece)) => {
+                let Told { units, end, is_idle, broken } = (this.read)(piece);
+                let settling = &mut running.settling;
+                settling.slot.spend(units);
+                if let Some((usage, cost)) = end {
+                    (settling.usage, settling.cost) = (usage, cost);
+                }
+                running.broken = broken.or(running.broken.take());
+                shared.is_idle = is_idle;
+                if !is_idle {
+                    shared.due = settling.slot.now() + shared.patience;
                 }
             }
             Some(Err(failure)) => {
-                if let Some(settling) = this.settling.take() {
-                    settling.slot.fail(failure);
+                if let Some(running) = shared.running.take() {
+                    running.settling.slot.fail(failure);
                 }
             }
             None => {
-                if let Some(settling) = this.settling.take() {
-                    settling.done();
+                if let Some(running) = shared.running.take() {
+                    running.end();
                 }
             }
         }
@@ -66,46 +122,72 @@ impl<T, F: FnMut(&T) -> Told + Unpin> Stream for Held<T, F> {
     }
 }
 
+impl<T, F> Drop for Held<T, F> {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+impl<T> Shared<T> {
+    /// Ends the stream where its time is over, and with it the call to the provider and the slot.
+    fn give_up(&mut self, now: Time) -> Option<Waker> {
+        if now < self.due {
+            return None;
+        }
+        let Running { inner, settling, .. } = self.running.take()?;
+        drop(inner);
+        let patience = self.patience;
+        self.cut = Some(if self.waiting.is_some() || self.is_idle {
+            let message = format!("the provider sent nothing new for {patience:.1?}");
+            let failure = Failure { timed_out: true, ..Failure::new(Outcome::Overloaded, message) };
+            settling.slot.fail(&failure);
+            failure
+        } else {
+            // The provider may well have more to say: this is the caller's doing, and counts as if it had left.
+            drop(settling);
+            Failure::new(Outcome::Cancelled, format!("the stream was not read for {patience:.1?}"))
+        });
+        self.waiting.take()
+    }
+}
+
+/// Holds the slot of an answer that comes in pieces until it ends. It ends by itself when for as long as an attempt may
+/// take no piece has come that tells anything.
+pub(crate) fn hold_with<T: Send + 'static>(
+    inner: Pieces<T>,
+    settling: Settling,
+    read: impl FnMut(&T) -> Told + Send + Unpin + 'static,
+) -> Pieces<T> {
+    let (patience, clock) = (settling.slot.patience(), settling.slot.clock());
+    let running = Some(Running { inner, settling, broken: None });
+    let due = clock.now() + patience;
+    let shared = Shared { running, patience, due, waiting: None, is_idle: false, cut: None };
+    let shared = Arc::new(Mutex::new(shared));
+    let watched = shared.clone();
+    let watch = tokio::spawn(async move {
+        loop {
+            let due = lock(&watched).due;
+            tokio::time::sleep_until(clock.instant(due)).await;
+            let (woken, over) = {
+                let mut shared = lock(&watched);
+                (shared.give_up(clock.now()), shared.running.is_none())
+            };
+            if let Some(caller) = woken {
+                caller.wake();
+            }
+            if over {
+                return;
+            }
+        }
+    });
+    Box::pin(Held { shared, read, watch: watch.abort_handle() })
+}
+
 /// Holds the slot of a task that is streamed until it ends.
 pub(crate) fn hold<T: Streams>(inner: Pieces<T::Piece>, settling: Settling) -> Pieces<T::Piece> {
-    let read =
-        |piece: &T::Piece| Told { units: T::units(piece), end: T::usage(piece).map(|usage| (usage, T::spent(usage))) };
-    Box::pin(Held { inner, settling: Some(settling), read })
-}
-
-/// Holds the slot of an answer that is streamed verbatim until it ends; what it used is read as it passes.
-#[cfg(feature = "gateway")]
-pub(crate) fn hold_verbatim(inner: Pieces<Bytes>, settling: Settling, endpoint: Endpoint) -> Pieces<Bytes> {
-    let mut finder = UsageFinder::default();
-    let read = move |chunk: &Bytes| told(&mut finder, endpoint, chunk);
-    Box::pin(Held { inner, settling: Some(settling), read })
-}
-
-#[cfg(feature = "gateway")]
-fn told(finder: &mut UsageFinder, endpoint: Endpoint, chunk: &[u8]) -> Told {
-    let usage = finder.push(chunk);
-    let events = finder.take_events();
-    // Providers of text send an event for each token, or for a few.
-    let units = if endpoint.is_text() { output_units(events) } else { 0 };
-    Told { units, end: usage.map(|usage| (usage, endpoint.cost(usage))) }
-}
-
-#[cfg(all(test, feature = "gateway"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn images_are_not_charged_by_the_token() {
-        let chunk = b"event: image_generation.completed\ndata: {\"b64_json\":\"AA==\",\
-            \"usage\":{\"input_tokens\":50,\"output_tokens\":4160}}\n\n";
-        let read = |endpoint| {
-            let Told { units, end } = told(&mut UsageFinder::default(), endpoint, chunk);
-            let (usage, cost) = end.expect("it tells what it used");
-            assert_eq!((usage.input_tokens, usage.output_tokens), (Some(50), Some(4160)));
-            (units, cost)
-        };
-        assert_eq!(read(Endpoint::Chat), (2, Some(Cost::new(50 + 2 * 4160))));
-        // Their prediction is in another unit, and stands.
-        assert_eq!((read(Endpoint::Images), read(Endpoint::Edits)), ((0, None), (0, None)));
-    }
+    hold_with(inner, settling, |piece| Told {
+        units: T::units(piece),
+        end: T::usage(piece).map(|usage| (usage, T::spent(usage))),
+        ..Told::default()
+    })
 }

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::state::Gateway;
-use super::{auth, feed, openai, refusal};
+use super::{auth, event_stream, feed, openai, refusal};
 use crate::Error;
 
 pub(super) async fn all(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
@@ -34,11 +34,11 @@ async fn respond(request: &HttpRequest, gateway: &Data<Gateway>, models: Vec<Str
         let feeds = models.iter().map(|model| feed::subscribe(gateway, &policy, model));
         let feeds: Result<Vec<_>, Error> = feeds.filter(|feed| named || !retired(feed)).collect();
         return match feeds {
-            Ok(feeds) => HttpResponse::Ok()
-                .insert_header(("x-request-id", id))
-                .insert_header(("cache-control", "no-cache"))
-                .content_type("text/event-stream")
-                .streaming(feed::events(feeds, gateway.draining(), settings.server.keep_alive.0)),
+            Ok(feeds) => {
+                let mut response = HttpResponse::Ok();
+                event_stream::begin(&mut response, &id);
+                response.streaming(feed::events(feeds, gateway.draining(), settings.server.keep_alive.0))
+            }
             Err(error) => refuse(error),
         };
     }

@@ -8,6 +8,7 @@ mod edge;
 mod event_stream;
 mod feed;
 mod foreign;
+mod framing;
 mod idempotency;
 mod memory;
 mod metrics;
@@ -84,9 +85,12 @@ pub async fn serve(
                 .wrap(from_fn(edge::pages))
                 .wrap(from_fn(trail::mark))
                 .wrap(from_fn(edge::head))
+                .wrap(from_fn(framing::plain))
                 .configure(routes::serve_public)
         };
         HttpServer::new(app)
+            // Answers go in pieces: without it the second waits until the first is acknowledged.
+            .tcp_nodelay(true)
             // A caller that hangs up closes its half first: what it waits for is given up then, not when it is written.
             .h1_allow_half_closed(false)
             .keep_alive(server.client_keep_alive.0)
@@ -94,12 +98,18 @@ pub async fn serve(
     };
     let admin = {
         let gateway = gateway.clone();
-        HttpServer::new(move || {
-            App::new().app_data(gateway.clone()).wrap(from_fn(edge::head)).configure(routes::serve_admin)
-        })
-        .workers(1)
-        .keep_alive(server.client_keep_alive.0)
-        .bind(server.admin_listen)?
+        let app = move || {
+            App::new()
+                .app_data(gateway.clone())
+                .wrap(from_fn(edge::head))
+                .wrap(from_fn(framing::plain))
+                .configure(routes::serve_admin)
+        };
+        HttpServer::new(app)
+            .tcp_nodelay(true)
+            .workers(1)
+            .keep_alive(server.client_keep_alive.0)
+            .bind(server.admin_listen)?
     };
     let address = |addresses: Vec<SocketAddr>, asked: SocketAddr| addresses.first().copied().unwrap_or(asked);
     gateway.dashboard.serves_at(address(public.addrs(), server.listen));

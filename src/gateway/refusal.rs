@@ -179,6 +179,12 @@ impl Refusal {
         }
     }
 
+    /// Returns the error object of an event: the provider's own where it is in OpenAI's shape, else in our words.
+    pub(super) fn openai_error(&self) -> Value {
+        let own = self.upstream.as_ref().and_then(words::openai_error);
+        own.unwrap_or_else(|| self.openai_body()["error"].take())
+    }
+
     /// Words the refusal in OpenAI's shape.
     pub(super) fn openai_body(&self) -> Value {
         let kind = match self.status {
@@ -266,6 +272,11 @@ pub(super) fn request_id(request: &HttpRequest) -> String {
     let given = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
     let given = given.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID && !id.contains(char::is_control));
     given.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned)
+}
+
+/// Returns the error object of a provider's own words, where they are in OpenAI's shape.
+pub(super) fn own_error(upstream: &Upstream) -> Option<Value> {
+    words::openai_error(upstream)
 }
 
 /// Adds the `x-fairflow-*` headers of a success.

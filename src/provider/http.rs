@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, IntoUrl, Method, RequestBuilder, Response, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -71,6 +71,11 @@ impl Http {
     /// Returns the address below which everything is.
     pub(super) fn base_url(&self) -> &str {
         &self.base_url
+    }
+
+    /// Returns the most that a whole answer may take, in bytes.
+    pub(super) fn max_response(&self) -> usize {
+        self.max_response
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
@@ -176,11 +181,21 @@ pub(super) fn chunks(response: Response) -> BoxStream<'static, Result<Bytes, Fai
     response.bytes_stream().map(|chunk| chunk.map_err(|error| transport(&error))).boxed()
 }
 
+/// What an answer is that exceeds the account's limit.
+pub(super) fn too_large(limit: usize) -> Failure {
+    Failure::new(Outcome::Overloaded, format!("the answer is larger than {limit} bytes"))
+}
+
+/// Says whether a body is said to be an event stream; what it is its first bytes tell.
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream")
+}
+
 async fn read(response: Response, limit: usize) -> Result<Bytes, Failure> {
-    let too_large = || Failure::new(Outcome::Overloaded, format!("the answer is larger than {limit} bytes"));
     let expected = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
     if expected > limit {
-        return Err(too_large());
+        return Err(too_large(limit));
     }
     let mut chunks = response.bytes_stream();
     let mut first = Bytes::new();
@@ -188,7 +203,7 @@ async fn read(response: Response, limit: usize) -> Result<Bytes, Failure> {
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| transport(&error))?;
         if first.len().max(body.len()) + chunk.len() > limit {
-            return Err(too_large());
+            return Err(too_large(limit));
         }
         // Most small bodies are one chunk, which is then passed on as it is.
         if first.is_empty() {

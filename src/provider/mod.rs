@@ -21,6 +21,8 @@ mod openai;
 #[cfg(feature = "runware")]
 mod runware;
 mod sim;
+#[cfg(any(feature = "openai", feature = "runware", feature = "task"))]
+mod streamed;
 #[cfg(feature = "task")]
 pub mod task;
 #[cfg_attr(not(any(feature = "openai", feature = "runware", feature = "task")), allow(dead_code))]

@@ -1,20 +1,22 @@
 //! OpenAI's API, and the many servers that speak it, Azure's way of headers, versions and deployments included.
 
 use bytes::Bytes;
+use futures_util::stream::{StreamExt, iter};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response, Url};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::common::{actual_cost, deltas, unreadable};
+use super::common::{actual_cost, unreadable};
 use super::headers::{Unit, hints};
-use super::http::{Http, chunks, secret_header};
+use super::http::{Http, secret_header};
+use super::streamed::{self, Dialect, Opened};
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream, read_work};
 use crate::config::Endpoint;
 use crate::task::wire::openai::{self, OpenAiRequest};
 use crate::task::wire::{Malformed, Wire, edits};
-use crate::task::{Request, Usage, Work};
+use crate::task::{Product, Request, Usage, Work};
 
 /// An account at an OpenAI-compatible service.
 #[derive(Debug)]
@@ -25,6 +27,9 @@ pub(super) struct OpenAi {
     /// Where requests go, by endpoint; `None` where that depends on the model.
     addresses: Option<Vec<Url>>,
 }
+
+/// How this API's streams are read.
+const DIALECT: Dialect = Dialect { decode: openai::decode_delta, refused: streamed::refused };
 
 /// The one part of an answer that scheduling reads.
 #[derive(Deserialize)]
@@ -96,6 +101,12 @@ impl OpenAi {
         self.http.body(response).await.map_err(|failure| Failure { spent: false, ..failure })
     }
 
+    /// As [`read`](Self::read), for what may stream.
+    async fn open(&self, response: Response) -> Result<Opened, Failure> {
+        let opened = streamed::open(&self.http, response, streamed::refused).await;
+        opened.map_err(|failure| Failure { spent: false, ..failure })
+    }
+
     /// Forwards a request of this dialect and its answer as they are.
     async fn forward(&self, request: &OpenAiRequest, attempt: &Attempt) -> Result<Answer, Failure> {
         let body = request.body_for(attempt.upstream_model());
@@ -103,10 +114,14 @@ impl OpenAi {
         let (status, hints) = (response.status().as_u16(), unit(request.endpoint).of(hints(response.headers())));
         let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or("application/json").to_owned();
-        if request.stream && content_type.starts_with("text/event-stream") {
-            return Ok(Answer { hints, ..Answer::new(Reply::Stream(chunks(response))) });
-        }
-        let body = self.read(response).await?;
+        let body = if request.stream {
+            match self.open(response).await? {
+                Opened::Events(chunks) => return Ok(Answer { hints, ..Answer::new(Reply::Stream(chunks)) }),
+                Opened::Whole(body) => body,
+            }
+        } else {
+            self.read(response).await?
+        };
         let usage = serde_json::from_slice::<WithUsage>(&body).ok().and_then(|told| told.usage);
         let usage = usage.as_ref().map(Usage::from_json).unwrap_or_default();
         let cost = request.endpoint.cost(usage);
@@ -118,7 +133,14 @@ impl OpenAi {
         let response = self.send(endpoint, &content_type, body, attempt).await?;
         let hints = unit(endpoint).of(hints(response.headers()));
         if matches!(work, Work::Text(task) if task.stream) {
-            return Ok(Answer { hints, ..Answer::new(Reply::Deltas(deltas(chunks(response), openai::decode_delta))) });
+            let pieces = match self.open(response).await? {
+                Opened::Events(chunks) => streamed::deltas(chunks, DIALECT),
+                Opened::Whole(body) => match openai::decode(endpoint, &body).map_err(|error| unreadable(&error))? {
+                    Product::Text(text) => iter([Ok(text.into())]).boxed(),
+                    _ => return Err(unreadable(&Malformed::new("answer", "is no text"))),
+                },
+            };
+            return Ok(Answer { hints, ..Answer::new(Reply::Deltas(pieces)) });
         }
         let body = self.read(response).await?;
         let product = openai::decode(endpoint, &body).map_err(|error| unreadable(&error))?;

@@ -102,6 +102,15 @@ impl TextDelta {
     }
 }
 
+impl From<TextResult> for TextDelta {
+    /// Makes one piece of a text that came as a whole.
+    fn from(text: TextResult) -> Self {
+        let finish_reason = text.finish_reason.or_else(|| Some("stop".to_owned()));
+        let usage = (text.usage != Usage::default()).then_some(text.usage);
+        Self { text: text.text, finish_reason, usage }
+    }
+}
+
 impl Task for TextInference {
     type Output = TextResult;
 

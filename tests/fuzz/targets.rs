@@ -3,11 +3,12 @@
 
 use bytes::Bytes;
 use fairflow::provider::doors;
+use fairflow::task::wire::event::{error_in, moves};
 use fairflow::task::wire::form::Form;
 use fairflow::task::wire::openai::{self, Endpoint, Label, OpenAiRequest};
 use fairflow::task::wire::responses::Writer;
 use fairflow::task::wire::runware::{self, RunwareTask};
-use fairflow::task::wire::sse::Events;
+use fairflow::task::wire::sse::{Event, Events, begins, is_whole};
 use fairflow::task::wire::usage::UsageFinder;
 use fairflow::task::{Product, RawTask, TextDelta, Usage, Work};
 use serde_json::{Map, Value};
@@ -81,17 +82,24 @@ pub fn sse(data: &[u8]) {
         let (mut events, mut finder, mut seen, mut used) =
             (Events::default(), UsageFinder::default(), Vec::new(), None);
         for piece in stream.chunks(size) {
-            events.push(piece).expect("short");
-            seen.extend(std::iter::from_fn(|| events.next_event()));
+            events.push(piece.to_vec()).expect("short");
+            seen.extend(std::iter::from_fn(|| events.next_event()).filter_map(|event| said(&event)));
             used = finder.push(piece).or(used);
         }
-        (seen, used)
+        (seen, events.rest().and_then(|event| said(&event)), used)
     };
     let whole = read(stream.len().max(1));
     assert_eq!(whole, read(usize::from(cut).max(1)));
-    for event in whole.0 {
-        drop((openai::decode_delta(&event), runware::decode_delta(&event)));
+    for (_, data) in whole.0 {
+        drop((openai::decode_delta(&data), runware::decode_delta(&data)));
+        std::hint::black_box((error_in(&data), moves(&data), is_whole(&data)));
     }
+    std::hint::black_box(begins(stream));
+}
+
+/// Returns the name and the payload of an event that has one.
+fn said(event: &Event) -> Option<(Option<String>, String)> {
+    Some((event.name().map(Into::into), event.data()?.into_owned()))
 }
 
 /// Answers of OpenAI's and Runware's endpoints, usage included.

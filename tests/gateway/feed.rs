@@ -14,6 +14,7 @@ async fn follow(gateway: &Gateway, path: &str) -> reqwest::Response {
         (response.status().as_u16(), response.headers()["content-type"].to_str().unwrap()),
         (200, "text/event-stream")
     );
+    assert_eq!(response.headers()["x-accel-buffering"], "no");
     response
 }
 

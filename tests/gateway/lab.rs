@@ -147,7 +147,8 @@ async fn complete(request: HttpRequest, body: web::Bytes, seen: web::Data<Arc<Se
             return HttpResponse::Ok().content_type("text/event-stream").streaming(chunks);
         }
         "broken" => {
-            let items = [Ok(Bytes::from_static(b"data: {\"choices\"")), Err(std::io::Error::other("gone"))];
+            let half = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"choices\"";
+            let items = [Ok(Bytes::from_static(half.as_bytes())), Err(std::io::Error::other("gone"))];
             let chunks = futures_util::stream::iter(items).then(|item| async {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 item

@@ -8,14 +8,20 @@ mod support;
 #[allow(dead_code, reason = "each test uses a part")]
 mod fake;
 
+#[path = "../providers/raw.rs"]
+#[allow(dead_code, reason = "each test uses a part")]
+mod raw;
+
 mod admin;
 mod bad_input;
+mod broken_streams;
 mod client;
 mod dialects;
 mod door;
 mod entitlements;
 mod feed;
 mod frames;
+mod framing;
 mod idempotency;
 mod kept;
 mod lab;
@@ -32,3 +38,4 @@ mod socket;
 mod streams;
 mod tenants;
 mod webhooks;
+mod whole_answers;

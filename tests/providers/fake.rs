@@ -98,7 +98,7 @@ impl Fake {
     }
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<Ask> {
+pub async fn read(stream: &mut BufReader<TcpStream>) -> Option<Ask> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok()?;
     let mut words = line.split_whitespace();

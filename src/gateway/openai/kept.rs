@@ -21,7 +21,7 @@ use crate::gateway::state::Gateway;
 use crate::jobs::{Finished, Jobs, Key};
 use crate::task::wire::Malformed;
 use crate::task::wire::openai::{Endpoint, OpenAiRequest};
-use crate::task::wire::sse::Events;
+use crate::task::wire::sse::Event;
 use crate::{Error, Fairflow};
 
 /// Longest id of a response that is kept: it is the provider's word.
@@ -164,9 +164,7 @@ pub(in crate::gateway) struct Keeper {
     tenant: Arc<str>,
     /// What was asked.
     request: Bytes,
-    /// What passed by of a stream that is forwarded.
-    events: Events,
-    /// Whose stream that is.
+    /// Whose stream it is, where one is forwarded.
     streamed: Option<Holder>,
     /// Whether the next turn may go to another account.
     is_spread: bool,
@@ -195,7 +193,6 @@ impl Keeper {
             fairflow: gateway.fairflow.clone(),
             tenant: tenant.clone(),
             request: request.body.clone(),
-            events: Events::default(),
             streamed: None,
         })
     }
@@ -206,7 +203,7 @@ impl Keeper {
     }
 
     /// Keeps a provider's own response.
-    pub(super) fn keep_verbatim(&self, body: &Bytes, receipt: &Receipt) {
+    pub(in crate::gateway) fn keep_verbatim(&self, body: &Bytes, receipt: &Receipt) {
         if let Ok(answer) = serde_json::from_slice(body) {
             self.put(&answer, body.clone(), Some(Holder::of(receipt)));
         }
@@ -217,21 +214,17 @@ impl Keeper {
         self.streamed = Some(Holder::of(receipt));
     }
 
-    /// Looks for the end of a response in a stream that is forwarded.
-    pub(in crate::gateway) fn pass(&mut self, chunk: &[u8]) {
-        if self.events.push(chunk).is_err() {
+    /// Looks whether an event that is forwarded ends a response.
+    pub(in crate::gateway) fn pass(&self, event: &Event) {
+        // Only the last event has the whole of it.
+        const ENDS: [&str; 2] = ["response.completed", "response.incomplete"];
+        if !ENDS.iter().any(|end| memmem::find(event.raw(), end.as_bytes()).is_some()) {
             return;
         }
-        while let Some(event) = self.events.next_event() {
-            // Only the last event has the whole of it.
-            if !event.contains("\"response.completed\"") && !event.contains("\"response.incomplete\"") {
-                continue;
-            }
-            let event: Value = serde_json::from_str(&event).unwrap_or_default();
-            if matches!(event["type"].as_str(), Some("response.completed" | "response.incomplete")) {
-                let answer = &event["response"];
-                self.put(answer, answer.to_string().into(), self.streamed.clone());
-            }
+        let event: Value = event.data().and_then(|data| serde_json::from_str(&data).ok()).unwrap_or_default();
+        if event["type"].as_str().is_some_and(|kind| ENDS.contains(&kind)) {
+            let answer = &event["response"];
+            self.put(answer, answer.to_string().into(), self.streamed.clone());
         }
     }
 

@@ -99,6 +99,12 @@ pub(super) fn is_openai(upstream: &Upstream) -> bool {
     !of_a_generation && answer.get("error").and_then(|error| error.get("message")).is_some_and(Value::is_string)
 }
 
+/// Returns the error object of a provider's answer that is in OpenAI's shape.
+pub(super) fn openai_error(upstream: &Upstream) -> Option<Value> {
+    let mut answer: Value = serde_json::from_slice(&upstream.body).ok().filter(|_| is_openai(upstream))?;
+    answer.get_mut("error").map(Value::take)
+}
+
 /// Returns the error object of a provider's answer that is in Runware's shape.
 pub(super) fn runware_error(upstream: &Upstream) -> Option<Value> {
     let answer: Value = serde_json::from_slice(&upstream.body).ok()?;

@@ -11,21 +11,23 @@ mod socket;
 
 use std::sync::Arc;
 
+use futures_util::stream::{StreamExt, iter};
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use self::polled::Polled;
 use self::refusals::{CONFLICT, code, error_in, reread};
-use super::common::{actual_cost, deltas, unreadable};
+use super::common::{actual_cost, unreadable};
 use super::headers::hints;
-use super::http::{Http, chunks};
+use super::http::Http;
+use super::streamed::{self, Dialect, Opened};
 use super::task::{MemoryHandles, TaskProvider};
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, read_work};
 use crate::config::{RunwareSettings, Transport};
 use crate::task::wire::runware::{decode, decode_delta, encode};
 use crate::task::wire::{Malformed, Wire};
-use crate::task::{Product, RawTask, Request, Work};
+use crate::task::{Product, RawTask, Request, TextDelta, TextInference, TextResult, Work};
 
 type Object = Map<String, Value>;
 
@@ -118,7 +120,29 @@ impl Runware {
         let sent = self.http.send(Http::traced(self.http.post("", array(task)), attempt.trace())).await;
         let response = sent.map_err(|failure| reread(Failure { spent: false, ..failure }))?;
         let hints = hints(response.headers());
-        Ok(Answer { hints, ..Answer::new(Reply::Deltas(deltas(chunks(response), decode_delta))) })
+        let opened = streamed::open(&self.http, response, refused).await;
+        let pieces = match opened.map_err(|failure| Failure { spent: false, ..failure })? {
+            Opened::Events(chunks) => streamed::deltas(chunks, Dialect { decode: decode_delta, refused }),
+            Opened::Whole(body) => iter([Ok(whole(&body)?)]).boxed(),
+        };
+        Ok(Answer { hints, ..Answer::new(Reply::Deltas(pieces)) })
+    }
+}
+
+/// Says what an error among the events of a stream means.
+fn refused(error: &Value, headers: &HeaderMap) -> Failure {
+    let answer = Map::from_iter([("errors".to_owned(), Value::Array(vec![error.clone()]))]);
+    error_in(&answer, headers).unwrap_or_else(|| streamed::refused(error, headers))
+}
+
+/// Reads a text that came as a whole though it was to be streamed.
+fn whole(body: &[u8]) -> Result<TextDelta, Failure> {
+    let mut answer: Object = serde_json::from_slice(body)
+        .map_err(|error| unreadable(&Malformed::new("answer", format!("is no JSON object: {error}"))))?;
+    let items = objects(answer.remove("data")).unwrap_or_default();
+    match decode(&Work::Text(TextInference::new("", "")), items) {
+        Product::Text(text) if text != TextResult::default() => Ok(text.into()),
+        _ => Err(unreadable(&Malformed::new("data", "holds no text"))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod dialects;
 pub mod edits;
+pub mod event;
 pub mod form;
 pub mod openai;
 pub mod responses;

@@ -1,5 +1,6 @@
 //! OpenAI's shapes: chat completions, embeddings, image generations and edits.
 
+mod pieces;
 mod render;
 
 use base64::Engine;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+pub use self::pieces::{chunks, decode_delta, image_events, text_of};
 pub use self::render::{Label, render, render_delta};
 use super::form::Form;
 use super::{Malformed, dialects, edits, responses};
@@ -16,8 +18,8 @@ use crate::core::cost::Cost;
 use crate::task::image::image_cost;
 use crate::task::text::text_cost;
 use crate::task::{
-    Embedding, EmbeddingResult, Image, ImageInference, ImageResult, Message, Product, TextDelta, TextInference,
-    TextResult, Usage, Work,
+    Embedding, EmbeddingResult, Image, ImageInference, ImageResult, Message, Product, TextInference, TextResult, Usage,
+    Work,
 };
 
 /// The endpoints that generate.
@@ -401,7 +403,7 @@ pub fn decode(endpoint: Endpoint, body: &[u8]) -> Result<Product, Malformed> {
         Endpoint::Chat => {
             let choices = items("choices")?;
             let choice = choices.first().ok_or_else(|| Malformed::new("choices", "is empty"))?;
-            let text = choice.pointer("/message/content").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text = choice.pointer("/message/content").map(text_of).unwrap_or_default();
             let finish_reason = choice.get("finish_reason").and_then(Value::as_str).map(str::to_owned);
             Ok(Product::Text(TextResult { text, finish_reason, usage }))
         }
@@ -435,26 +437,4 @@ fn decode_vector(item: &Value) -> Result<Vec<f32>, Malformed> {
         }
         _ => Err(wrong()),
     }
-}
-
-/// Reads one event of a streamed chat completion; `None` for `[DONE]`.
-///
-/// # Errors
-///
-/// [`Malformed`] carries the provider's message where the event is an error.
-pub fn decode_delta(event: &str) -> Result<Option<TextDelta>, Malformed> {
-    if event.trim() == "[DONE]" {
-        return Ok(None);
-    }
-    let event: Value =
-        serde_json::from_str(event).map_err(|error| Malformed::new("event", format!("is not JSON: {error}")))?;
-    if let Some(error) = event.get("error") {
-        let message = error.get("message").and_then(Value::as_str).unwrap_or("the provider broke off");
-        return Err(Malformed::new("stream", message));
-    }
-    let choice = event.pointer("/choices/0");
-    let text = choice.and_then(|c| c.pointer("/delta/content")).and_then(Value::as_str).unwrap_or_default();
-    let finish_reason = choice.and_then(|c| c.get("finish_reason")).and_then(Value::as_str).map(str::to_owned);
-    let usage = event.get("usage").and_then(Value::as_object).map(Usage::from_json);
-    Ok(Some(TextDelta { text: text.to_owned(), finish_reason, usage }))
 }

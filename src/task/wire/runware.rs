@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::event::error_of;
 use super::openai::parse_messages;
 use super::{Malformed, dialects};
 use crate::core::cost::Cost;
@@ -481,7 +482,7 @@ pub fn decode_delta(event: &str) -> Result<Option<TextDelta>, Malformed> {
     }
     let event: Value =
         serde_json::from_str(event).map_err(|error| Malformed::new("event", format!("is not JSON: {error}")))?;
-    if let Some(error) = event.pointer("/errors/0") {
+    if let Some(error) = error_of(&event) {
         let message = error.get("message").and_then(Value::as_str).unwrap_or("the provider broke off");
         return Err(Malformed::new("stream", message));
     }

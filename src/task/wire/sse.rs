@@ -1,18 +1,136 @@
-//! Server-sent events, the part that model servers use: `data:` lines that end in a blank line.
+//! Server-sent events: cuts a byte stream into whole events, wherever its chunks fall.
+//!
+//! As the HTML standard has it: lines end in LF, CR or CRLF, a blank one ends an event, `data` may take several lines, a
+//! byte order mark may come first. An event whose end never comes is none.
 
-use bytes::{Buf, BytesMut};
+use std::borrow::Cow;
+
+use bytes::{Buf, Bytes, BytesMut};
+use memchr::memchr2;
+use serde::de::IgnoredAny;
 
 use super::Malformed;
 
-/// Longest event held back while its end has not come, in bytes.
-const MAX_EVENT: usize = 16 * 1024 * 1024;
+/// Longest event held back while its end has not come, in bytes: as much as a whole answer may be by default.
+const MAX_EVENT: usize = 64 * 1024 * 1024;
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Cuts a byte stream into the payloads of its events, wherever the chunks fall.
+/// Whether bytes are the beginning of an event stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// They are: a comment or a field.
+    Yes,
+    /// They are something else: JSON, a page.
+    No,
+    /// Too few have come.
+    Unknown,
+}
+
+/// Says by its first bytes whether a body is an event stream, since its content type may be missing or wrong.
+#[must_use]
+pub fn begins(body: &[u8]) -> Begins {
+    const FIELDS: [&[u8]; 5] = [b"data", b"event", b"id", b"retry", b":"];
+    if body.len() < MARK.len() && MARK.starts_with(body) {
+        return Begins::Unknown;
+    }
+    let body = body.strip_prefix(MARK).unwrap_or(body).trim_ascii_start();
+    if body.is_empty() {
+        return Begins::Unknown;
+    }
+    for field in FIELDS {
+        match body.strip_prefix(field) {
+            Some([]) if field != b":" => return Begins::Unknown,
+            Some([b':' | b'\n' | b'\r', ..]) => return Begins::Yes,
+            Some(_) if field == b":" => return Begins::Yes,
+            None if field.starts_with(body) => return Begins::Unknown,
+            _ => {}
+        }
+    }
+    Begins::No
+}
+
+/// What stands between two blank lines: an event, or comments alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event(Bytes);
+
+impl Event {
+    /// Returns the bytes as they came, with the blank line.
+    #[must_use]
+    pub fn raw(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// Returns the bytes as they came, for themselves.
+    #[must_use]
+    pub fn into_raw(self) -> Bytes {
+        self.0
+    }
+
+    /// Returns the payload, its lines joined; `None` where there is none, so that nothing was said.
+    #[must_use]
+    pub fn data(&self) -> Option<Cow<'_, str>> {
+        let mut values = fields(&self.0, b"data");
+        let first = String::from_utf8_lossy(values.next()?);
+        let Some(second) = values.next() else { return Some(first) };
+        let mut all = first.into_owned();
+        for value in std::iter::once(second).chain(values) {
+            all.push('\n');
+            all.push_str(&String::from_utf8_lossy(value));
+        }
+        Some(Cow::Owned(all))
+    }
+
+    /// Returns the event's name, where it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<Cow<'_, str>> {
+        fields(&self.0, b"event").last().map(String::from_utf8_lossy)
+    }
+}
+
+impl From<Bytes> for Event {
+    /// Takes the bytes of one event.
+    fn from(raw: Bytes) -> Self {
+        Self(raw)
+    }
+}
+
+/// Says whether the payload of an event whose end never came is whole all the same.
+#[must_use]
+pub fn is_whole(data: &str) -> bool {
+    data.trim() == "[DONE]" || serde_json::from_str::<IgnoredAny>(data).is_ok()
+}
+
+/// Returns the values of the lines that bear a name.
+fn fields<'a>(event: &'a [u8], name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mut rest = event;
+    let lines = std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        let line = &rest[..end];
+        rest = rest.get(end + 1..).unwrap_or_default();
+        Some(line)
+    });
+    lines.filter_map(move |line| match line.strip_prefix(name)? {
+        [] => Some(&[][..]),
+        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
+        _ => None,
+    })
+}
+
+/// Cuts a byte stream into its events. Chunks of whole events are not copied.
 #[derive(Debug, Default)]
 pub struct Events {
-    buffer: BytesMut,
-    data: String,
+    /// The chunk under way, where nothing is held from those before.
+    chunk: Bytes,
+    /// The beginning of an event, with all that came since.
+    held: BytesMut,
+    /// Where the line under way begins, and up to where it was looked through for its end.
+    line: usize,
     scanned: usize,
+    /// The mark at the beginning was looked for.
+    is_begun: bool,
 }
 
 impl Events {
@@ -20,37 +138,85 @@ impl Events {
     ///
     /// # Errors
     ///
-    /// When one event grows beyond 16 MiB without an end.
-    pub fn push(&mut self, chunk: &[u8]) -> Result<(), Malformed> {
-        if self.buffer.len() + self.data.len() + chunk.len() > MAX_EVENT {
-            return Err(Malformed::new("data", "is an event of more than 16 MiB"));
+    /// When one event grows beyond 64 MiB without an end.
+    pub fn push(&mut self, chunk: impl Into<Bytes>) -> Result<(), Malformed> {
+        let chunk = chunk.into();
+        if !self.chunk.is_empty() {
+            self.held.extend_from_slice(&std::mem::take(&mut self.chunk));
         }
-        self.buffer.extend_from_slice(chunk);
+        if self.held.len() + chunk.len() > MAX_EVENT {
+            return Err(Malformed::new("data", format!("is an event of more than {} MiB", MAX_EVENT >> 20)));
+        }
+        if self.held.is_empty() {
+            self.chunk = chunk;
+        } else {
+            self.held.extend_from_slice(&chunk);
+        }
         Ok(())
     }
 
-    /// Returns the payload of the next complete event; comments and other fields are passed over.
-    pub fn next_event(&mut self) -> Option<String> {
-        loop {
-            let end = self.buffer[self.scanned..].iter().position(|&byte| byte == b'\n').map(|at| at + self.scanned);
-            let Some(end) = end else {
-                self.scanned = self.buffer.len();
-                return None;
-            };
-            let line = String::from_utf8_lossy(&self.buffer[..end]).trim_end_matches('\r').to_owned();
-            self.buffer.advance(end + 1);
-            self.scanned = 0;
-            if line.is_empty() {
-                if !self.data.is_empty() {
-                    return Some(std::mem::take(&mut self.data));
-                }
-            } else if let Some(data) = line.strip_prefix("data:") {
-                if !self.data.is_empty() {
-                    self.data.push('\n');
-                }
-                self.data.push_str(data.strip_prefix(' ').unwrap_or(data));
-            }
+    /// Returns the next event that has come whole.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.skip_mark();
+        let end = self.end()?;
+        let event = if self.held.is_empty() { self.chunk.split_to(end) } else { self.held.split_to(end).freeze() };
+        (self.line, self.scanned) = (0, 0);
+        Some(Event(event))
+    }
+
+    /// Returns what came of an event whose end did not, when the stream has ended in order: some servers leave out the
+    /// last blank line. Whether it is whole, only its payload can say.
+    pub fn rest(&mut self) -> Option<Event> {
+        let rest = if self.held.is_empty() { std::mem::take(&mut self.chunk) } else { self.held.split().freeze() };
+        (self.line, self.scanned) = (0, 0);
+        (!rest.is_empty()).then_some(Event(rest))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if self.held.is_empty() { &self.chunk } else { &self.held }
+    }
+
+    /// Passes over the mark at the beginning.
+    fn skip_mark(&mut self) {
+        let bytes = self.bytes();
+        if self.is_begun || bytes.len() < MARK.len() && MARK.starts_with(bytes) {
+            return;
         }
+        if bytes.starts_with(MARK) {
+            if self.held.is_empty() { self.chunk.advance(MARK.len()) } else { self.held.advance(MARK.len()) }
+        }
+        self.is_begun = true;
+    }
+
+    /// Looks for the end of the event under way: behind its blank line.
+    fn end(&mut self) -> Option<usize> {
+        if !self.is_begun {
+            return None;
+        }
+        let (mut line, mut scanned) = (self.line, self.scanned);
+        let bytes = if self.held.is_empty() { &self.chunk[..] } else { &self.held[..] };
+        let end = loop {
+            let Some(at) = memchr2(b'\n', b'\r', &bytes[scanned..]).map(|at| at + scanned) else {
+                scanned = bytes.len();
+                break None;
+            };
+            let is_blank = at == line;
+            let next = match (bytes[at], bytes.get(at + 1)) {
+                (b'\r', Some(b'\n')) => at + 2,
+                // Its LF may come yet, unless bare CRs end lines here: then waiting would be a step behind for ever.
+                (b'\r', None) if !(is_blank && at > 0 && bytes[at - 1] == b'\r') => {
+                    scanned = at;
+                    break None;
+                }
+                _ => at + 1,
+            };
+            if is_blank {
+                break Some(next);
+            }
+            (line, scanned) = (next, next);
+        };
+        (self.line, self.scanned) = (line, scanned);
+        end
     }
 }
 
@@ -58,24 +224,103 @@ impl Events {
 mod tests {
     use super::*;
 
-    #[test]
-    fn events_survive_any_cut() {
-        let stream = b": keep-alive\n\ndata: {\"a\":1}\r\n\r\nevent: x\ndata: two\ndata: lines\n\ndata: [DONE]\n\n";
-        for cut in 1..stream.len() {
-            let mut events = Events::default();
-            let mut seen = Vec::new();
-            for chunk in stream.chunks(cut) {
-                events.push(chunk).expect("small");
-                seen.extend(std::iter::from_fn(|| events.next_event()));
-            }
-            assert_eq!(seen, ["{\"a\":1}", "two\nlines", "[DONE]"], "cut at {cut}");
+    fn read(stream: &[u8], cut: usize) -> Vec<Event> {
+        let mut events = Events::default();
+        let mut seen = Vec::new();
+        for chunk in stream.chunks(cut) {
+            events.push(chunk.to_vec()).expect("small");
+            seen.extend(std::iter::from_fn(|| events.next_event()));
         }
+        seen
+    }
+
+    fn payloads(events: &[Event]) -> Vec<String> {
+        events.iter().filter_map(|event| Some(event.data()?.into_owned())).collect()
+    }
+
+    #[test]
+    fn events_survive_any_cut_and_every_line_end() {
+        const LINES: [&str; 12] = [
+            ": keep-alive",
+            "",
+            "data: {\"a\":1}",
+            "",
+            "event: x",
+            "data: two",
+            "data:lines",
+            "id: 7",
+            "",
+            "data",
+            "",
+            "datum: no\n\ndata: [DONE]\n\n",
+        ];
+        for end in ["\n", "\r", "\r\n"] {
+            for mark in [&b""[..], MARK] {
+                let stream = [mark, LINES.join(end).as_bytes()].concat();
+                for cut in 1..=stream.len() {
+                    let events = read(&stream, cut);
+                    let expected = ["{\"a\":1}", "two\nlines", "", "[DONE]"];
+                    assert_eq!(payloads(&events), expected, "{end:?}, cut at {cut}");
+                    let named: Vec<_> = events.iter().filter_map(Event::name).collect();
+                    assert_eq!(named, ["x"]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_passes_is_what_came_and_half_an_event_is_none() {
+        let stream = b"data: one\r\n\r\n: c\n\ndata: two\n\ndata: thr";
+        for cut in 1..=stream.len() {
+            let whole: Vec<u8> = read(stream, cut).iter().flat_map(|event| event.raw().to_vec()).collect();
+            assert_eq!(whole, &stream[..stream.len() - 9], "cut at {cut}");
+        }
+        let mut events = Events::default();
+        events.push(&stream[..]).expect("small");
+        assert_eq!(std::iter::from_fn(|| events.next_event()).count(), 3);
+        let rest = events.rest().expect("half an event");
+        assert_eq!((rest.data().as_deref(), events.rest()), (Some("thr"), None));
+    }
+
+    #[test]
+    fn a_chunk_of_whole_events_is_not_copied() {
+        let chunk = Bytes::from_static(b"data: a\n\ndata: b\n\n");
+        let mut events = Events::default();
+        events.push(chunk.clone()).expect("small");
+        let first = events.next_event().expect("whole");
+        assert_eq!(first.raw().as_ptr(), chunk.as_ptr());
     }
 
     #[test]
     fn an_endless_event_is_refused() {
         let mut events = Events::default();
-        let chunk = vec![b'x'; 1024 * 1024];
-        assert!((0..17).any(|_| events.push(&chunk).is_err()));
+        let chunk = Bytes::from(vec![b'x'; 1024 * 1024]);
+        assert!((0..65).any(|_| events.push(chunk.clone()).is_err()));
+        assert!(events.next_event().is_none());
+    }
+
+    #[test]
+    fn a_stream_is_known_by_its_first_bytes() {
+        for (body, expected) in [
+            (&b""[..], Begins::Unknown),
+            (b"\xef\xbb", Begins::Unknown),
+            (b"\r\n", Begins::Unknown),
+            (b"dat", Begins::Unknown),
+            (b"data", Begins::Unknown),
+            (b"data:", Begins::Yes),
+            (b"\xef\xbb\xbfdata: x", Begins::Yes),
+            (b"\n\nevent: x", Begins::Yes),
+            (b": processing", Begins::Yes),
+            (b":", Begins::Yes),
+            (b"id: 1", Begins::Yes),
+            (b"retry: 1", Begins::Yes),
+            (b" {\"a\":1}", Begins::No),
+            (b"[]", Begins::No),
+            (b"<html>", Begins::No),
+            (b"dataset", Begins::No),
+            (b"idle", Begins::No),
+        ] {
+            assert_eq!(begins(body), expected, "{body:?}");
+        }
     }
 }

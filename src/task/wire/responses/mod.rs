@@ -1,7 +1,10 @@
 //! OpenAI's responses: text under another name, and a stream of named and numbered events.
 
+mod pieces;
+
 use serde_json::{Map, Value, json};
 
+pub use self::pieces::events;
 use super::Malformed;
 use super::openai::Label;
 use crate::task::{Message, TextDelta, TextInference, TextResult, Usage, Work};
@@ -166,9 +169,16 @@ impl Writer {
         ]
     }
 
-    /// Ends the response badly.
-    pub fn failure(&mut self, code: &str, message: &str) -> Value {
-        self.event("error", json!({"code": code, "message": message, "param": null}))
+    /// Numbers what comes next after an event that another has written.
+    pub fn number_after(&mut self, number: u64) {
+        self.number = number.saturating_add(1);
+    }
+
+    /// Ends the response badly, with an error object of OpenAI's shape.
+    pub fn failure(&mut self, error: &Value) -> Value {
+        let field = |name: &str| error.get(name).cloned().unwrap_or_default();
+        let code = if field("code").is_null() { field("type") } else { field("code") };
+        self.event("error", json!({"code": code, "message": field("message"), "param": field("param")}))
     }
 }
 
