@@ -1,6 +1,5 @@
 //! Asynchronous jobs: what is under way or done under a caller's own name for it, and results posted to where it says.
 
-mod guard;
 mod store;
 mod webhook;
 

@@ -11,9 +11,9 @@ use reqwest::{Client, Url, redirect};
 use secrecy::ExposeSecret;
 use sha2::Sha256;
 
-use super::guard::{PublicOnly, check};
 use crate::actor::clock::unix_time;
 use crate::config::DeliverySettings;
+use crate::provider::public::{PublicOnly, check};
 
 /// Posts results to where tasks want them.
 #[derive(Debug, Default)]

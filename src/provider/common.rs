@@ -3,11 +3,22 @@
 use super::{Failure, Outcome};
 use crate::core::cost::Cost;
 use crate::task::wire::Malformed;
+use crate::task::wire::fields::Form;
 use crate::task::{Product, Task, Work};
 
 /// A 2xx that cannot be read: the provider is not well, and another attempt may be.
 pub(super) fn unreadable(error: &Malformed) -> Failure {
     Failure::new(Outcome::Overloaded, format!("the provider's answer cannot be read: {error}"))
+}
+
+/// Returns in which form the files of some work are wanted.
+pub(super) fn form_asked(work: &Work) -> Option<Form> {
+    match work {
+        Work::Image(task) => Form::asked(&task.extra),
+        Work::Upscale(task) => Form::asked(&task.extra),
+        Work::Audio(task) => Form::asked(&task.extra),
+        _ => None,
+    }
 }
 
 /// The cost by what was delivered: tokens where they are told, else the predicted cost less what is missing.

@@ -10,6 +10,8 @@ mod common;
 #[cfg(feature = "runware")]
 #[doc(hidden)]
 pub mod doors;
+#[cfg(any(feature = "openai", feature = "task"))]
+mod fetch;
 #[cfg(feature = "client")]
 #[cfg_attr(not(any(feature = "openai", feature = "runware", feature = "task")), allow(dead_code))]
 mod headers;
@@ -18,6 +20,9 @@ mod headers;
 pub(crate) mod http;
 #[cfg(any(feature = "openai", feature = "task"))]
 mod openai;
+#[cfg(feature = "client")]
+#[cfg_attr(not(any(feature = "gateway", feature = "openai", feature = "task")), allow(dead_code))]
+pub(crate) mod public;
 #[cfg(feature = "runware")]
 mod runware;
 mod sim;

@@ -8,15 +8,16 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::common::{actual_cost, unreadable};
+use super::common::{actual_cost, form_asked, unreadable};
+use super::fetch::Fetch;
 use super::headers::{Unit, hints};
 use super::http::{Http, secret_header};
 use super::streamed::{self, Dialect, Opened};
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream, read_work};
 use crate::config::Endpoint;
 use crate::task::wire::openai::{self, OpenAiRequest};
-use crate::task::wire::{Malformed, Wire, edits};
-use crate::task::{Product, Request, Usage, Work};
+use crate::task::wire::{Malformed, Wire, edits, fields};
+use crate::task::{ImageInference, Product, Request, Usage, Work};
 
 /// An account at an OpenAI-compatible service.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(super) struct OpenAi {
     http: Http,
     /// Azure's.
     api_version: Option<String>,
+    fetch: Fetch,
     /// Where requests go, by endpoint; `None` where that depends on the model.
     addresses: Option<Vec<Url>>,
 }
@@ -48,7 +50,8 @@ impl OpenAi {
         } else {
             Http::new(endpoint)?
         };
-        let mut client = Self { http, api_version: endpoint.api_version.clone(), addresses: None };
+        let fetch = Fetch::new(endpoint, &[])?;
+        let mut client = Self { http, api_version: endpoint.api_version.clone(), fetch, addresses: None };
         if !endpoint.base_url.contains("{model}") {
             let parsed = openai::Endpoint::ALL.iter().map(|to| client.parse(*to, ""));
             client.addresses = Some(parsed.collect::<Result<_, _>>()?);
@@ -128,8 +131,16 @@ impl OpenAi {
         Ok(Answer { reply: Reply::Verbatim(Upstream { status, content_type, body }), usage, cost, hints })
     }
 
-    async fn make(&self, work: &Work, attempt: &Attempt) -> Result<Answer, Failure> {
-        let (endpoint, content_type, body) = encode(work, attempt.upstream_model())?;
+    /// Carries out typed work; `foreign` where another dialect named its parameters.
+    async fn make(&self, work: &Work, foreign: bool, attempt: &Attempt) -> Result<Answer, Failure> {
+        let upstream = attempt.upstream_model();
+        let (endpoint, content_type, body) = match work {
+            Work::Image(task) if foreign => {
+                let extra = fields::for_openai(&task.extra, upstream);
+                encode(&Work::Image(ImageInference { extra, ..task.clone() }), upstream)?
+            }
+            work => encode(work, upstream)?,
+        };
         let response = self.send(endpoint, &content_type, body, attempt).await?;
         let hints = unit(endpoint).of(hints(response.headers()));
         if matches!(work, Work::Text(task) if task.stream) {
@@ -143,7 +154,8 @@ impl OpenAi {
             return Ok(Answer { hints, ..Answer::new(Reply::Deltas(pieces)) });
         }
         let body = self.read(response).await?;
-        let product = openai::decode(endpoint, &body).map_err(|error| unreadable(&error))?;
+        let mut product = openai::decode(endpoint, &body).map_err(|error| unreadable(&error))?;
+        self.fetch.fill(&mut product, form_asked(work)).await;
         let cost = actual_cost(work, &product);
         Ok(Answer { cost, hints, ..Answer::product(product) })
     }
@@ -154,8 +166,8 @@ impl Provider for OpenAi {
         Box::pin(async move {
             match request {
                 Request::Wire(Wire::OpenAi(request)) => self.forward(request, attempt).await,
-                Request::Typed(work) => self.make(work, attempt).await,
-                Request::Wire(_) => self.make(&read_work(request)?, attempt).await,
+                Request::Typed(work) => self.make(work, false, attempt).await,
+                Request::Wire(_) => self.make(&read_work(request)?, true, attempt).await,
             }
         })
     }

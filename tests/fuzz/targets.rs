@@ -106,7 +106,7 @@ fn said(event: &Event) -> Option<(Option<String>, String)> {
 pub fn answers(data: &[u8]) {
     for endpoint in Endpoint::ALL {
         if let Ok(product) = openai::decode(endpoint, data) {
-            std::hint::black_box(openai::render(&product, Label { model: "m", id: "i", created: 1 }, true));
+            std::hint::black_box(openai::render(&product, Label { model: "m", id: "i", created: 1 }, None));
         }
     }
     let Ok(answer) = serde_json::from_slice::<Value>(data) else { return };

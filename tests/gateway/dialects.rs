@@ -126,3 +126,105 @@ async fn what_a_service_cannot_do_names_the_callers_field() {
     assert_eq!((&error["parameter"], &error["code"]), (&json!("numberResults"), &json!("invalidParameter")), "{error}");
     assert!(fake.asks().is_empty());
 }
+
+/// What a caller's dialect has and the service's has not is translated, fetched or left out.
+#[tokio::test]
+async fn a_runware_task_at_an_openai_service() {
+    let fake = Fake::start(|base, ask, _| match ask.method.as_str() {
+        "POST" => Reply::Json(200, json!({"created": 1, "data": [{"url": format!("{base}/0.png")}]})),
+        _ => Reply::Text("image/png", "PNG"),
+    })
+    .await;
+    let gateway = before(&fake, "openai", "up");
+    let more = json!({"outputType": "base64Data", "outputFormat": "JPG", "outputQuality": 95, "checkNSFW": false,
+        "CFGScale": 7.0, "seed": 5, "steps": 20.0, "numberResults": 1.0, "strength": null, "includeCost": true});
+    let answer = read(post(&gateway, "/v1", &task(more), &[]).await).await;
+    assert_eq!(answer["data"][0]["imageBase64Data"], "UE5H", "{answer}");
+    assert_eq!(
+        fake.asks()[0].body,
+        json!({"model": "up", "prompt": "a fox", "size": "512x512", "n": 1, "response_format": "b64_json",
+            "output_format": "jpeg", "output_compression": 95})
+    );
+    assert!(!fake.asks()[1].headers.contains_key("authorization"), "an address gets no key");
+}
+
+#[tokio::test]
+async fn an_address_is_made_of_what_comes_in_base64() {
+    let fake =
+        Fake::start(|_, _, _| Reply::Json(200, json!({"created": 1, "data": [{"b64_json": "iVBORw0KGgoA"}]}))).await;
+    let gateway = before(&fake, "openai", "gpt-image-1");
+    for (more, field, value) in [
+        (json!({}), "imageURL", "data:image/png;base64,iVBORw0KGgoA"),
+        (json!({"outputType": ["dataURI"]}), "imageDataURI", "data:image/png;base64,iVBORw0KGgoA"),
+        (json!({"outputType": "base64Data"}), "imageBase64Data", "iVBORw0KGgoA"),
+    ] {
+        let answer = read(post(&gateway, "/v1", &task(more), &[]).await).await;
+        assert_eq!(answer["data"][0][field], value, "{answer}");
+    }
+    assert!(fake.asks().iter().all(|ask| ask.body.get("response_format").is_none()), "it refuses to be told");
+}
+
+#[tokio::test]
+async fn a_result_that_is_wanted_in_the_answer_is_fetched_where_it_may_be() {
+    // Another server of this machine: the provider's word is not enough to be led there.
+    let inside = Fake::start(|_, _, _| Reply::Text("text/plain", "secret")).await;
+    let there = inside.url.clone();
+    let fake = Fake::start(move |base, ask, nth| match (ask.method.as_str(), ask.path.as_str(), nth) {
+        ("POST", ..) => Reply::Json(200, json!({"id": "b", "polling_url": format!("{base}/v1/poll")})),
+        (_, "/v1/poll", nth) => {
+            let sample = [format!("{base}/f.jpeg"), format!("{there}/f.jpeg"), "data:image/png;base64,QQ==".into()];
+            Reply::Json(200, json!({"status": "Ready", "result": {"sample": sample[nth]}}))
+        }
+        // There a moment late.
+        (_, "/f.jpeg", 0) => Reply::Json(404, json!({})),
+        _ => Reply::Text("image/jpeg", "JPEG"),
+    })
+    .await;
+    let gateway = before(&fake, "bfl", "up");
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let asked = image(json!({"response_format": "b64_json", "quality": "high", "user": "u"}));
+        told.push(read(post(&gateway, IMAGES, &asked, &[]).await).await["data"][0].take());
+    }
+    let kept = format!("{}/f.jpeg", inside.url);
+    assert_eq!(told, [json!({"b64_json": "SlBFRw=="}), json!({"url": kept}), json!({"b64_json": "QQ=="})]);
+    assert!(inside.asks().is_empty());
+    assert_eq!(fake.asks()[0].body, json!({"prompt": "a fox", "width": 1024, "height": 1024}));
+}
+
+#[tokio::test]
+async fn every_spelling_of_a_size_passes() {
+    let openai =
+        Fake::start(|_, _, _| Reply::Json(200, json!({"created": 1, "data": [{"url": "https://x/0.png"}]}))).await;
+    let gateway = before(&openai, "ark", "up");
+    let sizes = [
+        json!("2K"),
+        json!("1024*1024"),
+        json!("16:9"),
+        json!("1024x1024"),
+        json!("auto"),
+        json!("adaptive"),
+        Value::Null,
+    ];
+    for size in &sizes {
+        let response = post(&gateway, IMAGES, &image(json!({"size": size, "n": 1.0})), &[]).await;
+        assert_eq!(response.status(), 200, "{size}");
+    }
+    let sent: Vec<Value> = openai.asks().iter().map(|ask| ask.body["size"].clone()).collect();
+    assert_eq!(sent, sizes, "as they came, where the shape is the caller's own");
+
+    let fal = Fake::start(|_, _, _| Reply::Json(422, json!({"detail": "no"}))).await;
+    let gateway = before(&fal, "fal", "up");
+    for size in &sizes {
+        post(&gateway, IMAGES, &image(json!({"size": size})), &[]).await;
+    }
+    let sent: Vec<(u64, u64)> = fal
+        .asks()
+        .iter()
+        .map(|ask| &ask.body["image_size"])
+        .map(|size| (size["width"].as_u64().unwrap(), size["height"].as_u64().unwrap()))
+        .collect();
+    let square = (1024, 1024);
+    assert_eq!(sent, [(2048, 2048), square, (1344, 768), square, square, square, square]);
+    assert_eq!(fal.asks()[2].body["aspect_ratio"], "16:9");
+}

@@ -18,6 +18,7 @@ use crate::gateway::state::Gateway;
 use crate::gateway::{auth, body, event_stream, idempotency, rates, trail};
 use crate::jobs::{Jobs, Key};
 use crate::task::wire::Wire;
+use crate::task::wire::fields::Form;
 use crate::task::wire::openai::{Endpoint, Label, OpenAiRequest, render};
 use crate::task::wire::responses;
 use crate::task::{Product, Request};
@@ -121,7 +122,7 @@ async fn generate(
     keeper: Option<Keeper>,
     id: &str,
 ) -> Result<HttpResponse, Refusal> {
-    let (model, base64, endpoint) = (parsed.model.clone(), wants_base64(&parsed), parsed.endpoint);
+    let (model, form, endpoint) = (parsed.model.clone(), form_wanted(&parsed), parsed.endpoint);
     let work = Request::Wire(Wire::OpenAi(parsed));
     let (reply, settling, receipt) = gateway.fairflow.dispatch(spec, &work).await?;
     let mut response = HttpResponse::Ok();
@@ -147,7 +148,7 @@ async fn generate(
                 return Ok(response.json(answer));
             }
             let label = Label { model: &model, id: &answer_id(id), created };
-            Ok(response.json(render(&product, label, base64)))
+            Ok(response.json(render(&product, label, form)))
         }
         Reply::Stream(_) | Reply::Deltas(_) => {
             Err(crate::Error::Internal("the provider streamed what was not to be streamed".into()).into())
@@ -192,9 +193,14 @@ fn operation(endpoint: Endpoint) -> &'static str {
     }
 }
 
-fn wants_base64(request: &OpenAiRequest) -> bool {
-    request.endpoint == Endpoint::Embeddings
-        && request.field("encoding_format").is_some_and(|format| format == "base64")
+/// Reads in which form the results are wanted.
+fn form_wanted(request: &OpenAiRequest) -> Option<Form> {
+    let name = match request.endpoint {
+        Endpoint::Embeddings => "encoding_format",
+        Endpoint::Images | Endpoint::Edits => "response_format",
+        Endpoint::Chat | Endpoint::Responses => return None,
+    };
+    Form::asked(&[("response_format".to_owned(), request.field(name)?)].into_iter().collect())
 }
 
 /// Returns the id of a generated answer.

@@ -22,6 +22,7 @@ use crate::gateway::{auth, body, trail};
 use crate::jobs::{Claim, Finished, Key, Watch};
 use crate::task::wire::Malformed;
 use crate::task::wire::form::Form;
+use crate::task::wire::size::Size;
 use crate::task::{Product, Request, Task, Video, VideoInference, Work};
 
 /// Longest prompt, in bytes: it is kept with the video.
@@ -164,10 +165,10 @@ fn read(mut fields: Map<String, Value>) -> Result<(Value, VideoInference), Malfo
         task = task.seconds(seconds.ok_or_else(wrong)?);
     }
     if let Some(size) = &size {
-        let pair = size.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-        let pair = pair.filter(|(width, height)| *width > 0 && *height > 0);
-        let (width, height) = pair.ok_or_else(|| Malformed::new("size", "must be WIDTHxHEIGHT in pixels"))?;
-        task = task.size(width, height);
+        let wrong = || Malformed::new("size", "must be WIDTHxHEIGHT in pixels, a ratio as 16:9, 720p or auto");
+        if let Some((width, height)) = Size::read(size).ok_or_else(wrong)?.pixels {
+            task = task.size(width, height);
+        }
     }
     if let Some(reference) = reference {
         task = task.first_frame(reference);

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::handle::{Fault, State};
 use super::output::done;
-use super::preset::{Accepted, HOUR, Preset, Submission, just_one, no_such, parameters, text, words};
+use super::preset::{Accepted, HOUR, Preset, Submission, just_one, no_such, text, words};
 use super::stage::Stage;
 use crate::task::wire::Malformed;
+use crate::task::wire::fields::{Dialect, translated};
 use crate::task::wire::runware::whole_or_not;
 use crate::task::{ImageInference, Usage, Work};
 
@@ -39,10 +40,14 @@ impl Preset for Ark {
         matches!(work, Work::Text(_) | Work::Image(_) | Work::Embedding(_))
     }
 
-    fn openai_shaped(&self, work: &Work) -> Result<Option<Work>, Malformed> {
+    fn openai_shaped(&self, work: &Work, foreign: bool) -> Result<Option<Work>, Malformed> {
         let Work::Image(task) = work else { return Ok(None) };
+        let task = &match foreign {
+            true => ImageInference { extra: translated(&task.extra, Dialect::Ark, &task.model), ..task.clone() },
+            false => task.clone(),
+        };
         match (&task.inputs[..], &task.mask) {
-            ([], None) => Ok(None),
+            ([], None) => Ok(foreign.then(|| Work::Image(task.clone()))),
             (_, Some(_)) => {
                 Err(Malformed::new("mask", "is nothing that this provider knows; say in the prompt what to change"))
             }
@@ -61,7 +66,7 @@ impl Preset for Ark {
         if task.fps.is_some_and(|fps| fps != 24) {
             return Err(Malformed::new("fps", "must be 24 at this provider, or left out"));
         }
-        let mut body = parameters(&task.extra, "jpeg")?;
+        let mut body = translated(&task.extra, Dialect::Ark, upstream);
         let mut content = Vec::new();
         if !task.prompt.is_empty() {
             content.push(json!({"type": "text", "text": task.prompt}));

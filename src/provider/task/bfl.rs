@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::handle::{Fault, State};
-use super::preset::{Accepted, Preset, Submission, just_one, no_such, parameters, path_of, text, words};
+use super::preset::{Accepted, Preset, Submission, just_one, no_such, path_of, text, words};
 use super::stage::Stage;
 use crate::task::wire::Malformed;
+use crate::task::wire::fields::{Dialect, translated};
 use crate::task::{Image, ImageInference, ImageResult, Product, Usage, Work};
 
 /// A delivered image can be fetched for ten minutes.
@@ -19,6 +20,9 @@ const DOLLARS_PER_CREDIT: f64 = 0.01;
 
 /// Most images that a model here begins from.
 const MOST_INPUTS: usize = 8;
+
+/// In the names of models that take a ratio instead of width and height.
+const BY_RATIO: [&str; 2] = ["ultra", "kontext"];
 
 #[derive(Debug)]
 pub(crate) struct Bfl;
@@ -39,10 +43,15 @@ impl Preset for Bfl {
     fn submission(&self, work: &Work, upstream: &str, _: &str) -> Result<Submission, Malformed> {
         let Work::Image(task) = work else { return Err(no_such("bfl", work, "image tasks")) };
         just_one(task.count)?;
-        let mut body = parameters(&task.extra, "jpeg")?;
+        let mut body = translated(&task.extra, Dialect::Bfl, upstream);
         body.insert("prompt".into(), task.prompt.clone().into());
-        body.insert("width".into(), task.width.into());
-        body.insert("height".into(), task.height.into());
+        if BY_RATIO.iter().any(|name| upstream.contains(name)) {
+            body.entry("aspect_ratio").or_insert_with(|| ratio(task.width, task.height).into());
+        } else {
+            body.remove("aspect_ratio");
+            body.insert("width".into(), task.width.into());
+            body.insert("height".into(), task.height.into());
+        }
         put_inputs(&mut body, task)?;
         if let Some(steps) = task.steps {
             body.insert("steps".into(), steps.into());
@@ -83,6 +92,15 @@ impl Preset for Bfl {
             stage => stage.state(),
         })
     }
+}
+
+/// Writes width and height as the ratio of the smallest whole numbers.
+fn ratio(width: u64, height: u64) -> String {
+    let (mut divisor, mut rest) = (width.max(1), height.max(1));
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    format!("{}:{}", width / divisor, height / divisor)
 }
 
 /// Writes the images to begin from: `image` and `mask` for models that fill, else `input_image`, `input_image_2`, ….

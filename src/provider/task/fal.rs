@@ -3,14 +3,14 @@
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::handle::{Fault, State};
 use super::output::done;
-use super::preset::{Accepted, Preset, Submission, no_such, parameters, path_of, put_inputs, text, words};
+use super::preset::{Accepted, Preset, Submission, no_such, path_of, put_inputs, text, timed, words};
 use super::stage::Stage;
 use crate::task::wire::Malformed;
-use crate::task::wire::runware::whole_or_not;
+use crate::task::wire::fields::{Dialect, translated};
 use crate::task::{Usage, Work};
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Preset for Fal {
     fn submission(&self, work: &Work, upstream: &str, _: &str) -> Result<Submission, Malformed> {
         let body = match work {
             Work::Image(task) => {
-                let mut body = parameters(&task.extra, "jpeg")?;
+                let mut body = translated(&task.extra, Dialect::Fal, upstream);
                 body.insert("prompt".into(), task.prompt.clone().into());
                 body.insert("image_size".into(), json!({"width": task.width, "height": task.height}));
                 put_inputs(&mut body, task, "image_url", Some("image_urls"), "mask_url")?;
@@ -39,14 +39,14 @@ impl Preset for Fal {
                 body
             }
             Work::Upscale(task) => {
-                let mut body = parameters(&task.extra, "jpeg")?;
+                let mut body = translated(&task.extra, Dialect::Fal, upstream);
                 body.insert("image_url".into(), task.image.clone().into());
                 body.insert("upscale_factor".into(), task.factor.into());
                 body
             }
             Work::Video(task) => {
                 super::preset::just_one(task.count)?;
-                let mut body = timed(&task.prompt, task.seconds, &task.extra)?;
+                let mut body = timed(&task.prompt, task.seconds, translated(&task.extra, Dialect::Fal, upstream));
                 if let Some(image) = &task.first_frame {
                     body.insert("image_url".into(), image.clone().into());
                 }
@@ -60,7 +60,7 @@ impl Preset for Fal {
             }
             Work::Audio(task) => {
                 super::preset::just_one(task.count)?;
-                timed(&task.prompt, task.seconds, &task.extra)?
+                timed(&task.prompt, task.seconds, translated(&task.extra, Dialect::Fal, upstream))
             }
             Work::Raw(task) if task.task_type() == "fal" => {
                 let mut body = task.body.clone();
@@ -118,13 +118,4 @@ impl Preset for Fal {
 fn failed(answer: &Value) -> State {
     let words = words(answer);
     State::Failed(Fault::read(&words), words)
-}
-
-fn timed(prompt: &str, seconds: Option<f64>, extra: &Map<String, Value>) -> Result<Map<String, Value>, Malformed> {
-    let mut body = parameters(extra, "jpeg")?;
-    body.insert("prompt".into(), prompt.into());
-    if let Some(seconds) = seconds {
-        body.insert("duration".into(), whole_or_not(seconds));
-    }
-    Ok(body)
 }

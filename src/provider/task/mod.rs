@@ -37,15 +37,16 @@ use self::pace::Budget;
 use self::preset::{Accepted, Preset, unable};
 pub use self::store::{FileHandles, HandleStore, MemoryHandles};
 use self::watch::Watch;
-use super::common::unreadable;
+use super::common::{form_asked, unreadable};
+use super::fetch::Fetch;
 use super::headers::{Unit, hints, retry_after, stated_wait};
 use super::http::{Http, classify, secret_header};
 use super::openai::OpenAi;
-use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, RateHints, Upstream, read_work};
+use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, RateHints, Reply, Upstream, read_work};
 use crate::actor::clock::unix_time;
 use crate::actor::witness::TraceContext;
 use crate::config::{self, Endpoint, PollSettings, TaskSettings};
-use crate::task::wire::Malformed;
+use crate::task::wire::{Malformed, Wire};
 use crate::task::{Request, Work};
 
 /// Most cancellations under way at once per account; what is dropped beyond that runs out by itself.
@@ -71,6 +72,7 @@ struct Inner {
     preset: Box<dyn Preset>,
     http: Http,
     guard: Guard,
+    fetch: Fetch,
     poll: PollSettings,
     budget: Budget,
     handles: Arc<dyn HandleStore>,
@@ -129,6 +131,7 @@ impl TaskProvider {
             account: account.into(),
             http: Http::with_headers(endpoint, headers)?,
             guard,
+            fetch: Fetch::new(endpoint, &poll.hosts)?,
             poll: poll.clone(),
             budget: Budget::new(poll.per_second),
             handles,
@@ -171,12 +174,15 @@ impl TaskProvider {
             }
         };
         let watch = Watch { inner: inner.clone(), job: attempt.job().map(Arc::from), handle: Some(handle) };
-        let end = watch.follow(&work, begun).await.map_err(|failure| {
+        let mut end = watch.follow(&work, begun).await.map_err(|failure| {
             // With an idempotency key the same generation is found again.
             let spent = failure.spent && !inner.preset.is_idempotent();
             attempt.mark_spent(spent);
             Failure { spent, ..failure }
         })?;
+        if let Reply::Product(product) = &mut end.reply {
+            inner.fetch.fill(product, form_asked(&work)).await;
+        }
         attempt.mark_spent(false);
         Ok(end)
     }
@@ -189,7 +195,9 @@ impl Provider for TaskProvider {
             match &self.openai {
                 Some(openai) if self.inner.preset.is_openai_shaped(&work) => {
                     let preset = &self.inner.preset;
-                    let own = preset.openai_shaped(&work).map_err(|malformed| unable(preset.name(), &malformed))?;
+                    let foreign = matches!(request, Request::Wire(Wire::Runware(_)));
+                    let own =
+                        preset.openai_shaped(&work, foreign).map_err(|malformed| unable(preset.name(), &malformed))?;
                     match own {
                         Some(work) => openai.call(&Request::Typed(work), attempt).await,
                         None => openai.call(request, attempt).await,

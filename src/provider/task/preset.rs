@@ -11,6 +11,7 @@ use super::handle::State;
 use crate::provider::http::classify;
 use crate::provider::{Failure, Outcome};
 use crate::task::wire::Malformed;
+use crate::task::wire::runware::whole_or_not;
 use crate::task::wire::said::Said;
 use crate::task::{ImageInference, Work};
 
@@ -58,12 +59,13 @@ pub(crate) trait Preset: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Rewrites OpenAI-shaped work that the service wants otherwise than OpenAI does.
+    /// Rewrites OpenAI-shaped work that the service wants otherwise than OpenAI does; `foreign` where its parameters are
+    /// another dialect's.
     ///
     /// # Errors
     ///
     /// [`Malformed`] names what the service cannot do.
-    fn openai_shaped(&self, _: &Work) -> Result<Option<Work>, Malformed> {
+    fn openai_shaped(&self, _: &Work, _foreign: bool) -> Result<Option<Work>, Malformed> {
         Ok(None)
     }
 
@@ -157,27 +159,13 @@ pub(crate) fn put_inputs(
     Ok(())
 }
 
-/// Takes over parameters under the provider's own names, without those that other dialects put there. `jpeg` is how the
-/// provider spells that format.
-pub(crate) fn parameters(extra: &Map<String, Value>, jpeg: &str) -> Result<Map<String, Value>, Malformed> {
-    let mut parameters = extra.clone();
-    if let Some(Value::String(format)) = parameters.remove("outputFormat") {
-        let format = format.to_lowercase();
-        let format = if format == "jpg" { jpeg } else { &format };
-        parameters.insert("output_format".into(), format.into());
+/// Adds what video and audio have in common.
+pub(crate) fn timed(prompt: &str, seconds: Option<f64>, mut body: Map<String, Value>) -> Map<String, Value> {
+    body.insert("prompt".into(), prompt.into());
+    if let Some(seconds) = seconds {
+        body.insert("duration".into(), whole_or_not(seconds));
     }
-    for (field, url) in [("response_format", "url"), ("outputType", "URL")] {
-        if let Some(form) = parameters.remove(field)
-            && form != url
-            && form != Value::String(format!("[{url:?}]"))
-        {
-            return Err(Malformed::new(field, format!("must be {url:?} at this provider, not {form}")));
-        }
-    }
-    for field in ["user", "includeCost", "includeUsage", "outputQuality", "checkNSFW"] {
-        parameters.remove(field);
-    }
-    Ok(parameters)
+    body
 }
 
 /// Checks a model's name that becomes part of a path: a caller may have chosen it.

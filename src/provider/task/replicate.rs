@@ -6,12 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::handle::{Fault, State};
 use super::output::done;
-use super::preset::{
-    Accepted, HOUR, Preset, Submission, just_one, no_such, parameters, path_of, put_inputs, text, words,
-};
+use super::preset::{Accepted, HOUR, Preset, Submission, just_one, no_such, path_of, put_inputs, text, timed, words};
 use super::stage::Stage;
 use crate::task::wire::Malformed;
-use crate::task::wire::runware::whole_or_not;
+use crate::task::wire::fields::{Dialect, translated};
 use crate::task::{Usage, Work};
 
 #[derive(Debug)]
@@ -23,8 +21,8 @@ impl Preset for Replicate {
     }
 
     fn submission(&self, work: &Work, upstream: &str, _: &str) -> Result<Submission, Malformed> {
-        let input = input(work)?;
         let upstream = path_of(upstream)?;
+        let input = input(work, upstream)?;
         let (path, body) = match (upstream.rsplit_once(':'), upstream.contains('/')) {
             (Some((_, version)), _) => ("/predictions".to_owned(), json!({"version": version, "input": input})),
             (None, false) => ("/predictions".to_owned(), json!({"version": upstream, "input": input})),
@@ -64,11 +62,11 @@ impl Preset for Replicate {
 }
 
 /// Writes the model's input, in the names that most models use.
-fn input(work: &Work) -> Result<Map<String, Value>, Malformed> {
+fn input(work: &Work, upstream: &str) -> Result<Map<String, Value>, Malformed> {
     let mut body;
     match work {
         Work::Image(task) => {
-            body = parameters(&task.extra, "jpg")?;
+            body = translated(&task.extra, Dialect::Replicate, upstream);
             body.insert("prompt".into(), task.prompt.clone().into());
             // Models that take a ratio would refuse or ignore a size beside it.
             if !body.contains_key("aspect_ratio") {
@@ -76,19 +74,22 @@ fn input(work: &Work) -> Result<Map<String, Value>, Malformed> {
                 body.insert("height".into(), task.height.into());
             }
             put_inputs(&mut body, task, "image", None, "mask")?;
-            body.insert("num_outputs".into(), task.count.into());
+            // One is what every model makes; many have no such input, and refuse it.
+            if task.count != 1 {
+                body.insert("num_outputs".into(), task.count.into());
+            }
             if let Some(steps) = task.steps {
                 body.insert("num_inference_steps".into(), steps.into());
             }
         }
         Work::Upscale(task) => {
-            body = parameters(&task.extra, "jpg")?;
+            body = translated(&task.extra, Dialect::Replicate, upstream);
             body.insert("image".into(), task.image.clone().into());
             body.insert("scale".into(), task.factor.into());
         }
         Work::Video(task) => {
             just_one(task.count)?;
-            body = timed(&task.prompt, task.seconds, &task.extra)?;
+            body = timed(&task.prompt, task.seconds, translated(&task.extra, Dialect::Replicate, upstream));
             if let Some(fps) = task.fps {
                 body.insert("fps".into(), fps.into());
             }
@@ -102,7 +103,7 @@ fn input(work: &Work) -> Result<Map<String, Value>, Malformed> {
         }
         Work::Audio(task) => {
             just_one(task.count)?;
-            body = timed(&task.prompt, task.seconds, &task.extra)?;
+            body = timed(&task.prompt, task.seconds, translated(&task.extra, Dialect::Replicate, upstream));
         }
         Work::Raw(task) if task.task_type() == "replicate" => {
             body = task.body.clone();
@@ -111,15 +112,6 @@ fn input(work: &Work) -> Result<Map<String, Value>, Malformed> {
             }
         }
         _ => return Err(no_such("replicate", work, "image, upscale, video, audio and raw \"replicate\" tasks")),
-    }
-    Ok(body)
-}
-
-fn timed(prompt: &str, seconds: Option<f64>, extra: &Map<String, Value>) -> Result<Map<String, Value>, Malformed> {
-    let mut body = parameters(extra, "jpg")?;
-    body.insert("prompt".into(), prompt.into());
-    if let Some(seconds) = seconds {
-        body.insert("duration".into(), whole_or_not(seconds));
     }
     Ok(body)
 }

@@ -15,11 +15,36 @@ const NAMES: [(&str, &str); 6] = [
     ("repetition_penalty", "repetitionPenalty"),
 ];
 
+/// What says at Runware how a text is delivered and accounted for.
+const RUNWARE: [&str; 10] = [
+    "includeCost",
+    "includeUsage",
+    "deliveryMethod",
+    "webhookURL",
+    "numberResults",
+    "outputType",
+    "outputFormat",
+    "checkNSFW",
+    "ttl",
+    "uploadEndpoint",
+];
+/// What says at OpenAI for whom a text is, and how it is kept and accounted for.
+const OPENAI: [&str; 8] = [
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "metadata",
+    "store",
+    "service_tier",
+    "stream_options",
+    "parallel_tool_calls",
+];
+
 /// Takes the most tokens that a Runware task asks for, be it in its `settings` or beside them.
 pub(super) fn take_max_tokens(task: &mut Map<String, Value>) -> Option<u64> {
     let in_settings = task.get_mut("settings").and_then(Value::as_object_mut);
     let in_settings = in_settings.and_then(|settings| settings.remove("maxTokens"));
-    task.remove("maxTokens").or(in_settings)?.as_u64()
+    super::whole(&task.remove("maxTokens").or(in_settings)?)
 }
 
 /// Writes a chat completion without its model.
@@ -30,6 +55,7 @@ pub(super) fn openai(task: &TextInference) -> Map<String, Value> {
     }
     // Whether it streams is the task's to say.
     body.remove("stream");
+    body.retain(|name, value| !value.is_null() && !RUNWARE.contains(&name.as_str()));
     for (openai, runware) in NAMES {
         rename(&mut body, runware, openai);
     }
@@ -44,6 +70,7 @@ pub(super) fn openai(task: &TextInference) -> Map<String, Value> {
 /// Writes a Runware task without its type, model and UUID.
 pub(super) fn runware(task: &TextInference) -> Map<String, Value> {
     let mut body = task.extra.clone();
+    body.retain(|name, value| !value.is_null() && !OPENAI.contains(&name.as_str()));
     for (openai, runware) in NAMES {
         rename(&mut body, openai, runware);
     }

@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::Malformed;
 use super::form::{Form, Part};
-use super::openai::{Endpoint, OpenAiRequest, parse_size, short};
+use super::openai::{Endpoint, OpenAiRequest, SQUARE, short, size_of};
+use super::{Malformed, fields};
 use crate::task::image::image_cost;
 use crate::task::{ImageInference, Work};
 
@@ -35,11 +35,12 @@ pub(super) fn parse(form: Form, body: Bytes) -> Result<OpenAiRequest, Malformed>
         Some(other) => return Err(Malformed::new("stream", format!("must be true or false, not {}", short(other)))),
     };
     let count = text("n")?;
-    let count = count.as_deref().map(|text| match text.parse::<u64>() {
-        Ok(count) if count > 0 => Ok(count),
+    let number = |text: &str| super::whole(&serde_json::from_str(text).ok()?);
+    let count = count.as_deref().map(|text| match number(text) {
+        Some(count) if count > 0 => Ok(count),
         _ => Err(Malformed::new("n", format!("must be a whole number above 0, not {}", short(text)))),
     });
-    let (width, height) = parse_size(text("size")?.as_deref())?.unwrap_or((1024, 1024));
+    let (width, height) = size_of(text("size")?.map(Value::from).as_ref())?.pixels.unwrap_or(SQUARE);
     let cost = image_cost(count.transpose()?.unwrap_or(1), None, width, height);
     Ok(OpenAiRequest { endpoint: Endpoint::Edits, body, model, stream, cost, model_at, form: Some(form) })
 }
@@ -64,7 +65,7 @@ fn wrong_number(images: usize) -> Malformed {
 }
 
 /// Reads a form's fields as JSON would have them.
-pub(super) fn fields(form: &Form) -> Result<Map<String, Value>, Malformed> {
+pub(super) fn typed_fields(form: &Form) -> Result<Map<String, Value>, Malformed> {
     let mut fields = form.fields()?;
     for (name, value) in &mut fields {
         let text = value.as_str().unwrap_or_default();
@@ -125,7 +126,7 @@ fn picture(field: &str, value: Value) -> Result<String, Malformed> {
 ///
 /// [`Malformed`] names an image that is neither there nor an address.
 pub fn encode(task: &ImageInference, upstream: &str) -> Result<(String, Bytes), Malformed> {
-    let mut fields = task.extra.clone();
+    let mut fields = fields::translated(&task.extra, fields::Dialect::OpenAi, upstream);
     fields.insert("model".into(), upstream.into());
     fields.insert("prompt".into(), task.prompt.clone().into());
     fields.insert("size".into(), format!("{}x{}", task.width, task.height).into());

@@ -3,11 +3,13 @@
 mod dialects;
 pub mod edits;
 pub mod event;
+pub mod fields;
 pub mod form;
 pub mod openai;
 pub mod responses;
 pub mod runware;
 pub mod said;
+pub(crate) mod size;
 pub mod sse;
 #[cfg(test)]
 mod tests;
@@ -17,6 +19,8 @@ use thiserror::Error;
 
 use self::openai::OpenAiRequest;
 use self::runware::RunwareTask;
+use serde_json::Value;
+
 use super::Work;
 use crate::core::cost::Cost;
 
@@ -35,6 +39,13 @@ impl Malformed {
     pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { field: field.into(), problem: problem.into() }
     }
+}
+
+/// Reads a whole number, also one that is written as `20.0`: some languages know no other.
+pub(crate) fn whole(value: &Value) -> Option<u64> {
+    let float = || value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..1e15).contains(number));
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and in that range")]
+    value.as_u64().or_else(|| float().map(|number| number as u64))
 }
 
 /// A request in the form in which it arrived.

@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 pub use self::pieces::{chunks, decode_delta, image_events, text_of};
 pub use self::render::{Label, render, render_delta};
 use super::form::Form;
-use super::{Malformed, dialects, edits, responses};
+use super::size::Size;
+use super::{Malformed, dialects, edits, fields, responses};
 use crate::core::cost::Cost;
 use crate::task::image::image_cost;
 use crate::task::text::text_cost;
@@ -187,7 +188,8 @@ impl OpenAiRequest {
             Endpoint::Responses => text_cost(input, most),
             Endpoint::Embeddings => text_cost(input, Some(0)),
             Endpoint::Images | Endpoint::Edits => {
-                let (width, height) = parse_size(peek.size.map(RawValue::get))?.unwrap_or((1024, 1024));
+                let size = peek.size.and_then(|raw| serde_json::from_str(raw.get()).ok());
+                let (width, height) = size_of(size.as_ref())?.pixels.unwrap_or(SQUARE);
                 image_cost(count, None, width, height)
             }
         };
@@ -233,7 +235,7 @@ impl OpenAiRequest {
     /// [`Malformed`] names the field that cannot be read.
     pub fn work(&self) -> Result<Work, Malformed> {
         let mut body: Map<String, Value> = match &self.form {
-            Some(form) => edits::fields(form)?,
+            Some(form) => edits::typed_fields(form)?,
             None => serde_json::from_slice(&self.body)
                 .map_err(|error| Malformed::new("body", format!("must be a JSON object: {error}")))?,
         };
@@ -244,7 +246,7 @@ impl OpenAiRequest {
             Endpoint::Chat => {
                 let messages = parse_messages(body.remove("messages").as_ref())?;
                 let limit = body.remove("max_completion_tokens").or_else(|| body.remove("max_tokens"));
-                let max_tokens = limit.and_then(|limit| limit.as_u64());
+                let max_tokens = limit.as_ref().and_then(super::whole);
                 body.remove("stream_options");
                 Ok(Work::Text(TextInference { model, messages, max_tokens, stream: self.stream, extra: body }))
             }
@@ -278,11 +280,15 @@ pub(super) fn image(request: &OpenAiRequest, mut body: Map<String, Value>) -> Re
     if request.stream {
         return Err(Malformed::new("stream", "must not be true: this model's provider sends images as a whole"));
     }
-    let size = body.remove("size").map(|size| size.to_string());
-    let (width, height) = parse_size(size.as_deref())?.unwrap_or((1024, 1024));
+    let Size { pixels, ratio } = size_of(body.remove("size").as_ref())?;
+    let (width, height) = pixels.unwrap_or(SQUARE);
     let prompt = body.remove("prompt").and_then(|prompt| prompt.as_str().map(str::to_owned));
     let prompt = prompt.ok_or_else(|| Malformed::new("prompt", "must be a string"))?;
-    let count = body.remove("n").and_then(|n| n.as_u64()).unwrap_or(1);
+    let count = body.remove("n").as_ref().and_then(super::whole).unwrap_or(1);
+    if let Some((width, height)) = ratio {
+        // Services that know ratios make the size of it that suits them.
+        body.entry("aspect_ratio").or_insert_with(|| format!("{width}:{height}").into());
+    }
     let task = ImageInference::new(request.model.clone(), prompt).size(width, height).count(count);
     Ok(ImageInference { extra: body, ..task })
 }
@@ -328,21 +334,23 @@ pub(super) fn parse_messages(messages: Option<&Value>) -> Result<Vec<Message>, M
 fn whole(field: &str, raw: Option<&RawValue>) -> Result<Option<u64>, Malformed> {
     match raw.map(RawValue::get) {
         None | Some("null") => Ok(None),
-        Some(text) => match text.parse::<u64>() {
-            Ok(value) if value > 0 => Ok(Some(value)),
+        Some(text) => match serde_json::from_str(text).ok().as_ref().and_then(super::whole) {
+            Some(value) if value > 0 => Ok(Some(value)),
             _ => Err(Malformed::new(field, format!("must be a whole number above 0, not {}", short(text)))),
         },
     }
 }
 
-pub(super) fn parse_size(raw: Option<&str>) -> Result<Option<(u64, u64)>, Malformed> {
-    let Some(raw) = raw.filter(|raw| *raw != "null" && raw.trim_matches('"') != "auto") else { return Ok(None) };
-    let text = raw.trim_matches('"');
-    let pair = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-    match pair {
-        Some((width, height)) if width > 0 && height > 0 => Ok(Some((width, height))),
-        _ => Err(Malformed::new("size", format!("must be WIDTHxHEIGHT in pixels or auto, not {}", short(raw)))),
-    }
+/// The size of a picture of which none is given.
+pub(super) const SQUARE: (u64, u64) = (1024, 1024);
+
+pub(super) fn size_of(value: Option<&Value>) -> Result<Size, Malformed> {
+    Size::of(value).ok_or_else(|| {
+        let given = value.map_or_else(String::new, Value::to_string);
+        let problem =
+            format!("must be WIDTHxHEIGHT in pixels, a ratio as 16:9, 2K, 720p or auto, not {}", short(&given));
+        Malformed::new("size", problem)
+    })
 }
 
 /// Cuts a value that goes into an error message.
@@ -368,7 +376,7 @@ pub fn encode(work: &Work, upstream: &str) -> Option<(Endpoint, Value)> {
             Some((Endpoint::Chat, Value::Object(body)))
         }
         Work::Image(task) => {
-            let mut body = task.extra.clone();
+            let mut body = fields::translated(&task.extra, fields::Dialect::OpenAi, upstream);
             body.insert("model".into(), upstream.into());
             body.insert("prompt".into(), task.prompt.clone().into());
             body.insert("size".into(), format!("{}x{}", task.width, task.height).into());

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::event::error_of;
+use super::fields::{Dialect, Form, data_uri, translated};
 use super::openai::parse_messages;
-use super::{Malformed, dialects};
+use super::{Malformed, dialects, whole};
 use crate::core::cost::Cost;
 use crate::task::audio::audio_cost;
 use crate::task::image::image_cost;
@@ -45,7 +46,7 @@ impl RunwareTask {
                 Some(_) => return Err(Malformed::new(field, "must be a non-empty string")),
             }
         }
-        if body.get("taskUUID").is_some_and(|uuid| !uuid.is_string()) {
+        if body.get("taskUUID").is_some_and(|uuid| !uuid.is_string() && !uuid.is_null()) {
             return Err(Malformed::new("taskUUID", "must be a string"));
         }
         let cost = cost(&body)?;
@@ -121,12 +122,13 @@ impl RunwareTask {
         for field in ["taskType", "taskUUID", "model", "deliveryMethod", "includeCost", "includeUsage", "webhookURL"] {
             body.remove(field);
         }
+        body.retain(|_, value| !value.is_null());
         let mut take = |name: &str| body.remove(name);
         match task_type.as_str() {
             "imageInference" => {
                 let prompt = take("positivePrompt").and_then(|prompt| prompt.as_str().map(str::to_owned));
                 let prompt = prompt.ok_or_else(|| Malformed::new("positivePrompt", "must be a string"))?;
-                let mut number = |name: &str| take(name).and_then(|value| value.as_u64());
+                let mut number = |name: &str| whole(&take(name)?);
                 let (width, height) = (number("width").unwrap_or(1024), number("height").unwrap_or(1024));
                 let (steps, count) = (number("steps"), number("numberResults").unwrap_or(1));
                 let (inputs, mask) = pictures(&mut body);
@@ -147,11 +149,11 @@ impl RunwareTask {
                 let prompt = take("positivePrompt").and_then(|prompt| prompt.as_str().map(str::to_owned));
                 let prompt = prompt.unwrap_or_default();
                 let seconds = take("duration").and_then(|seconds| seconds.as_f64());
-                let count = take("numberResults").and_then(|count| count.as_u64()).unwrap_or(1);
+                let count = take("numberResults").as_ref().and_then(whole).unwrap_or(1);
                 if task_type == "audioInference" {
                     return Ok(Work::Audio(AudioInference { model, prompt, seconds, count, extra: body }));
                 }
-                let mut number = |name: &str| take(name).and_then(|value| value.as_u64());
+                let mut number = |name: &str| whole(&take(name)?);
                 let (fps, width, height) = (number("fps"), number("width"), number("height"));
                 let first_frame = lone_frame(body.get("frameImages"));
                 if first_frame.is_some() {
@@ -168,7 +170,7 @@ impl RunwareTask {
             _ => {
                 let image = take("inputImage").and_then(|image| image.as_str().map(str::to_owned));
                 let image = image.ok_or_else(|| Malformed::new("inputImage", "must be base64, a data URI or a URL"))?;
-                let factor = take("upscaleFactor").and_then(|factor| factor.as_u64()).unwrap_or(2);
+                let factor = take("upscaleFactor").as_ref().and_then(whole).unwrap_or(2);
                 Ok(Work::Upscale(ImageUpscale { model, image, factor, extra: body }))
             }
         }
@@ -205,7 +207,7 @@ fn cost(body: &Map<String, Value>) -> Result<Cost, Malformed> {
     let set = |name: &str| body.get(name).or_else(|| body.get("settings")?.get(name));
     let number = |name: &str| match set(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_u64() {
+        Some(value) => match whole(value) {
             Some(value) if value > 0 => Ok(Some(value)),
             _ => Err(Malformed::new(name, format!("must be a whole number above 0, not {value}"))),
         },
@@ -244,7 +246,7 @@ fn cost(body: &Map<String, Value>) -> Result<Cost, Malformed> {
 pub fn encode(work: &Work, upstream: &str, uuid: &str) -> Option<Map<String, Value>> {
     let (task_type, mut body) = match work {
         Work::Image(task) => {
-            let mut body = task.extra.clone();
+            let mut body = translated(&task.extra, Dialect::Runware, upstream);
             body.insert("positivePrompt".into(), task.prompt.clone().into());
             body.insert("width".into(), task.width.into());
             body.insert("height".into(), task.height.into());
@@ -258,10 +260,6 @@ pub fn encode(work: &Work, upstream: &str, uuid: &str) -> Option<Map<String, Val
                 body.insert("referenceImages".into(), inputs.cloned().collect());
             }
             body.extend(task.mask.as_ref().map(|mask| ("maskImage".to_owned(), mask.clone().into())));
-            // OpenAI's callers name the form of the answer, which Runware calls otherwise.
-            if body.remove("response_format").is_some_and(|format| format == "b64_json") {
-                body.insert("outputType".into(), "base64Data".into());
-            }
             ("imageInference", body)
         }
         Work::Text(task) => {
@@ -270,13 +268,14 @@ pub fn encode(work: &Work, upstream: &str, uuid: &str) -> Option<Map<String, Val
             ("textInference", body)
         }
         Work::Upscale(task) => {
-            let mut body = task.extra.clone();
+            let mut body = translated(&task.extra, Dialect::Runware, upstream);
             body.insert("inputImage".into(), task.image.clone().into());
             body.insert("upscaleFactor".into(), task.factor.into());
             ("imageUpscale", body)
         }
         Work::Video(task) => {
-            let mut body = media(&task.prompt, task.seconds, task.count, &task.extra);
+            let extra = translated(&task.extra, Dialect::Runware, upstream);
+            let mut body = media(&task.prompt, task.seconds, task.count, extra);
             if let Some((width, height)) = task.size {
                 body.insert("width".into(), width.into());
                 body.insert("height".into(), height.into());
@@ -289,7 +288,10 @@ pub fn encode(work: &Work, upstream: &str, uuid: &str) -> Option<Map<String, Val
             }
             ("videoInference", body)
         }
-        Work::Audio(task) => ("audioInference", media(&task.prompt, task.seconds, task.count, &task.extra)),
+        Work::Audio(task) => {
+            let extra = translated(&task.extra, Dialect::Runware, upstream);
+            ("audioInference", media(&task.prompt, task.seconds, task.count, extra))
+        }
         Work::Raw(task) => (task.task_type(), task.body.clone()),
         Work::Embedding(_) => return None,
     };
@@ -309,8 +311,7 @@ pub fn encode(work: &Work, upstream: &str, uuid: &str) -> Option<Map<String, Val
 }
 
 /// Writes what video and audio tasks have in common.
-fn media(prompt: &str, seconds: Option<f64>, count: u64, extra: &Map<String, Value>) -> Map<String, Value> {
-    let mut body = extra.clone();
+fn media(prompt: &str, seconds: Option<f64>, count: u64, mut body: Map<String, Value>) -> Map<String, Value> {
     if !prompt.is_empty() {
         body.insert("positivePrompt".into(), prompt.into());
     }
@@ -346,7 +347,7 @@ pub fn decode(work: &Work, items: Vec<Map<String, Value>>) -> Product {
         Work::Image(_) | Work::Upscale(_) => {
             let images = items.iter().map(|item| Image {
                 id: text(item, "imageUUID"),
-                url: text(item, "imageURL"),
+                url: text(item, "imageURL").or_else(|| text(item, "imageDataURI")),
                 base64: text(item, "imageBase64Data"),
                 seed: item.get("seed").and_then(Value::as_u64),
                 nsfw: item.get("NSFWContent").and_then(Value::as_bool),
@@ -374,7 +375,7 @@ pub fn decode(work: &Work, items: Vec<Map<String, Value>>) -> Product {
         Work::Audio(_) => {
             let audios = items.iter().map(|item| Audio {
                 id: text(item, "audioUUID"),
-                url: text(item, "audioURL"),
+                url: text(item, "audioURL").or_else(|| text(item, "audioDataURI")),
                 base64: text(item, "audioBase64Data"),
                 url_lifetime: None,
             });
@@ -388,6 +389,7 @@ pub fn decode(work: &Work, items: Vec<Map<String, Value>>) -> Product {
 #[must_use]
 pub fn render(product: Product, task: &RunwareTask) -> Vec<Map<String, Value>> {
     let usage = product.usage();
+    let form = Form::asked(&task.body).unwrap_or(Form::Url);
     let mut items: Vec<Map<String, Value>> = match product {
         Product::Image(result) => result
             .images
@@ -397,8 +399,7 @@ pub fn render(product: Product, task: &RunwareTask) -> Vec<Map<String, Value>> {
                 // Sync image results need an imageUUID, or the SDKs drop them.
                 let id = image.id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
                 item.insert("imageUUID".into(), id.into());
-                let named = [("imageURL", image.url), ("imageBase64Data", image.base64)];
-                item.extend(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))));
+                item.extend(placed("image", form, image.url, image.base64));
                 item.extend(image.seed.map(|seed| ("seed".to_owned(), seed.into())));
                 item.extend(image.nsfw.map(|flag| ("NSFWContent".to_owned(), flag.into())));
                 item
@@ -412,12 +413,12 @@ pub fn render(product: Product, task: &RunwareTask) -> Vec<Map<String, Value>> {
             vec![item]
         }
         Product::Video(result) => {
-            let item = |video: Video| medium("video", video.id, [("URL", video.url)], video.seed);
+            let item =
+                |video: Video| medium("video", video.id, placed("video", Form::Url, video.url, None), video.seed);
             result.videos.into_iter().map(item).collect()
         }
         Product::Audio(result) => {
-            let item =
-                |audio: Audio| medium("audio", audio.id, [("URL", audio.url), ("Base64Data", audio.base64)], None);
+            let item = |audio: Audio| medium("audio", audio.id, placed("audio", form, audio.url, audio.base64), None);
             result.audios.into_iter().map(item).collect()
         }
         Product::Embedding(result) => {
@@ -438,17 +439,30 @@ pub fn render(product: Product, task: &RunwareTask) -> Vec<Map<String, Value>> {
     items
 }
 
+/// Writes a file in the form asked for, or in the one that there is.
+fn placed(kind: &str, form: Form, url: Option<String>, base64: Option<String>) -> Option<(String, Value)> {
+    let inline = url.as_ref().is_some_and(|url| url.starts_with("data:"));
+    let (name, value) = match (form, url, base64) {
+        (Form::Base64, _, Some(data)) => ("Base64Data", data),
+        (Form::Base64, Some(url), None) if inline => match url.split_once(";base64,") {
+            Some((_, data)) => ("Base64Data", data.to_owned()),
+            None => ("URL", url),
+        },
+        (Form::DataUri, Some(url), _) if inline => ("DataURI", url),
+        (Form::DataUri, _, Some(data)) => ("DataURI", data_uri(kind, &data)),
+        (_, Some(url), _) => ("URL", url),
+        (_, None, Some(data)) => ("URL", data_uri(kind, &data)),
+        (_, None, None) => return None,
+    };
+    Some((format!("{kind}{name}"), value.into()))
+}
+
 /// Writes one video or piece of sound; `getResponse` needs its status.
-fn medium<const N: usize>(
-    kind: &str,
-    id: Option<String>,
-    forms: [(&str, Option<String>); N],
-    seed: Option<u64>,
-) -> Map<String, Value> {
+fn medium(kind: &str, id: Option<String>, placed: Option<(String, Value)>, seed: Option<u64>) -> Map<String, Value> {
     let mut item = Map::new();
     item.insert("status".into(), "success".into());
     item.insert(format!("{kind}UUID"), id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()).into());
-    item.extend(forms.into_iter().filter_map(|(form, value)| Some((format!("{kind}{form}"), value?.into()))));
+    item.extend(placed);
     item.extend(seed.map(|seed| ("seed".to_owned(), seed.into())));
     item
 }

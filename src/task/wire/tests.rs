@@ -37,6 +37,23 @@ fn frames_that_are_more_than_a_first_one_stay_as_they_are() {
 }
 
 #[test]
+fn whole_numbers_may_be_written_as_others_and_nulls_are_none() {
+    let body = json!({"taskType": "imageInference", "taskUUID": null, "model": "m", "positivePrompt": "a fox", "width": 512.0,
+        "height": 512, "steps": 20.0, "numberResults": 2.0, "seed": null, "CFGScale": 7.5});
+    let wire = task(body);
+    assert_eq!(wire.cost().units(), 40);
+    let Ok(Work::Image(image)) = wire.work() else { panic!("no image") };
+    assert_eq!((image.width, image.steps, image.count), (512, Some(20), 2));
+    assert_eq!(Value::from(image.extra), json!({"CFGScale": 7.5}));
+    let chat = json!({"model": "m", "max_tokens": 10.0, "messages": [{"role": "user", "content": "x"}], "top_p": null});
+    let request = openai::OpenAiRequest::parse(openai::Endpoint::Chat, chat.to_string().into()).expect("well-formed");
+    let Ok(Work::Text(text)) = request.work() else { panic!("no text") };
+    assert_eq!(text.max_tokens, Some(10));
+    let body = encode(&Work::Text(text), "up", "u").expect("Runware has it");
+    assert!(!body.contains_key("topP"), "{body:?}");
+}
+
+#[test]
 fn results_are_rendered_as_they_are_read() {
     let wire = task(json!({"taskType": "audioInference", "taskUUID": "u", "model": "m", "includeCost": true,
         "positivePrompt": "rain", "duration": 7}));

@@ -4,7 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::task::{Product, TextDelta, Usage};
+use crate::task::wire::fields::{Form, data_uri};
+use crate::task::{Image, Product, TextDelta, Usage};
 
 /// What an answer is labelled with: the model the caller named, an id and the Unix second.
 #[derive(Debug, Clone, Copy)]
@@ -17,9 +18,9 @@ pub struct Label<'a> {
     pub created: u64,
 }
 
-/// Writes a product as OpenAI's endpoints answer.
+/// Writes a product as OpenAI's endpoints answer, in the form that was asked for, or in the one that there is.
 #[must_use]
-pub fn render(product: &Product, label: Label<'_>, base64: bool) -> Value {
+pub fn render(product: &Product, label: Label<'_>, form: Option<Form>) -> Value {
     match product {
         Product::Text(result) => json!({
             "id": label.id, "object": "chat.completion", "created": label.created, "model": label.model,
@@ -31,14 +32,7 @@ pub fn render(product: &Product, label: Label<'_>, base64: bool) -> Value {
             "usage": usage(result.usage),
         }),
         Product::Image(result) => {
-            let data: Vec<Value> = result
-                .images
-                .iter()
-                .map(|image| match (&image.url, &image.base64) {
-                    (Some(url), _) => json!({"url": url}),
-                    (None, base64) => json!({"b64_json": base64}),
-                })
-                .collect();
+            let data: Vec<Value> = result.images.iter().map(|image| picture(image, form)).collect();
             json!({"created": label.created, "data": data})
         }
         Product::Embedding(result) => {
@@ -47,7 +41,7 @@ pub fn render(product: &Product, label: Label<'_>, base64: bool) -> Value {
                 .iter()
                 .enumerate()
                 .map(|(index, vector)| {
-                    let embedding: Value = if base64 {
+                    let embedding: Value = if form == Some(Form::Base64) {
                         STANDARD.encode(vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()).into()
                     } else {
                         vector.iter().map(|x| Value::from(*x)).collect()
@@ -69,6 +63,21 @@ pub fn render(product: &Product, label: Label<'_>, base64: bool) -> Value {
         }
         Product::Raw(result) => json!({"data": result.items}),
     }
+}
+
+fn picture(image: &Image, form: Option<Form>) -> Value {
+    let inline = image.url.as_deref().and_then(|url| url.strip_prefix("data:")?.split_once(";base64,"));
+    let data = image.base64.as_deref().or(inline.map(|(_, data)| data));
+    let mut picture = match (form, &image.url, data) {
+        (Some(Form::Base64), _, Some(data)) => json!({"b64_json": data}),
+        (_, Some(url), _) => json!({"url": url}),
+        (Some(Form::Url), None, Some(data)) => json!({"url": data_uri("image", data)}),
+        (_, None, data) => json!({"b64_json": data}),
+    };
+    if image.nsfw == Some(true) {
+        picture["nsfw"] = true.into();
+    }
+    picture
 }
 
 fn usage(usage: Usage) -> Value {

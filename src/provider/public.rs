@@ -1,4 +1,5 @@
-//! Where a webhook may lead: to public addresses over https, or to hosts that the configuration names.
+//! Where an address that somebody else names may lead, be it a webhook or a result: to public addresses over https, or to
+//! hosts that the configuration names.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -10,7 +11,7 @@ use reqwest::dns::{Name, Resolve, Resolving};
 /// # Errors
 ///
 /// What is wrong with it, to stand behind the name of the field.
-pub(super) fn check(url: &str, hosts: &[String]) -> Result<Url, String> {
+pub(crate) fn check(url: &str, hosts: &[String]) -> Result<Url, String> {
     let url = Url::parse(url).map_err(|error| format!("is no address: {error}"))?;
     let Some(host) = url.host_str() else { return Err("names no host".to_owned()) };
     if !url.username().is_empty() || url.password().is_some() {
@@ -31,9 +32,9 @@ pub(super) fn check(url: &str, hosts: &[String]) -> Result<Url, String> {
 
 /// Resolves names to public addresses only, each time anew, so that a name cannot be public first and private later.
 #[derive(Debug)]
-pub(super) struct PublicOnly {
+pub(crate) struct PublicOnly {
     /// Names whose addresses may be any.
-    pub(super) hosts: Vec<String>,
+    pub(crate) hosts: Vec<String>,
 }
 
 impl Resolve for PublicOnly {
@@ -51,7 +52,7 @@ impl Resolve for PublicOnly {
 }
 
 /// Says whether an address is one of the open internet.
-pub(super) fn is_public(address: IpAddr) -> bool {
+fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),
