@@ -58,6 +58,22 @@ pub trait Provider: Send + Sync + fmt::Debug + 'static {
     fn forget_response<'a>(&'a self, _id: &'a str, _upstream_model: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(std::future::ready(Ok(())))
     }
+
+    /// Asks how a response stands that the provider makes in the background, at once and outside any schedule; with
+    /// `cancel`, after it has been told to stop. Who makes none refuses, as here.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] where that cannot be told.
+    fn background_response<'a>(
+        &'a self,
+        _id: &'a str,
+        _upstream_model: &'a str,
+        _cancel: bool,
+    ) -> BoxFuture<'a, Result<Upstream, Failure>> {
+        let none = Failure::new(Outcome::Rejected, "this provider makes no responses in the background");
+        Box::pin(std::future::ready(Err(none)))
+    }
 }
 
 /// What all attempts of one request share.

@@ -20,6 +20,7 @@ fn public(mut add: impl FnMut(Method, &'static str, Route)) {
     add(Method::POST, "/v1/responses", web::post().to(openai::respond_to));
     add(Method::GET, "/v1/responses/{response}", web::get().to(openai::kept::retrieve));
     add(Method::DELETE, "/v1/responses/{response}", web::delete().to(openai::kept::remove));
+    add(Method::POST, "/v1/responses/{response}/cancel", web::post().to(openai::background::cancel));
     add(Method::POST, "/v1/embeddings", web::post().to(openai::embeddings));
     add(Method::POST, "/v1/images/generations", web::post().to(openai::images));
     add(Method::POST, "/v1/images/edits", web::post().to(openai::edits));

@@ -78,6 +78,15 @@ impl OpenAi {
         }
     }
 
+    /// Returns where a response is kept, or what can be done with it.
+    fn response_url(&self, id: &str, more: Option<&str>, model: &str) -> Result<Url, Failure> {
+        let mut url = self.address(openai::Endpoint::Responses, model)?;
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.push(id).extend(more);
+        }
+        Ok(url)
+    }
+
     /// Sends a body to an endpoint. A request for images is not sent again once it may have been taken: they are paid
     /// by the piece. Text and embeddings are, as the official SDKs do it.
     async fn send(
@@ -172,12 +181,25 @@ impl Provider for OpenAi {
         })
     }
 
+    fn background_response<'a>(
+        &'a self,
+        id: &'a str,
+        upstream_model: &'a str,
+        cancel: bool,
+    ) -> BoxFuture<'a, Result<Upstream, Failure>> {
+        Box::pin(async move {
+            let (method, more) = if cancel { (Method::POST, Some("cancel")) } else { (Method::GET, None) };
+            let url = self.response_url(id, more, upstream_model)?;
+            let response = self.http.send(self.http.request(method, url)).await?;
+            let status = response.status().as_u16();
+            let body = self.read(response).await?;
+            Ok(Upstream { status, content_type: "application/json".into(), body })
+        })
+    }
+
     fn forget_response<'a>(&'a self, id: &'a str, upstream_model: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
-            let mut url = self.address(openai::Endpoint::Responses, upstream_model)?;
-            if let Ok(mut path) = url.path_segments_mut() {
-                path.push(id);
-            }
+            let url = self.response_url(id, None, upstream_model)?;
             match self.http.send(self.http.request(Method::DELETE, url)).await {
                 Err(failure) if failure.upstream.as_ref().is_none_or(|answer| answer.status != 404) => Err(failure),
                 _ => Ok(()),

@@ -3,6 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::dialects::before;
+use crate::fake::{Fake, Reply};
 use crate::support::{Gateway, client, json as read};
 
 async fn call(gateway: &Gateway, tenant: &str, method: Method, path: &str, body: Value) -> (u16, Value) {
@@ -138,4 +140,77 @@ async fn a_conversation_goes_on_at_whichever_account_takes_its_next_turn() {
         let served = metrics.lines().find_map(|line| line.strip_prefix("fairflow_requests_total")?.rsplit(' ').next());
         assert!(served.is_some_and(|served| served != "0"), "both take turns: {metrics}");
     }
+}
+
+/// A provider whose responses are made in the background: done when they were asked about `after` times.
+async fn maker(after: usize) -> Fake {
+    let answer = |status: &str, text: Value| {
+        let output =
+            json!([{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}]);
+        let output = if text.is_null() { json!([]) } else { output };
+        json!({"id": "resp_1", "object": "response", "status": status, "background": true, "output": output,
+            "usage": {"input_tokens": 3, "output_tokens": 4}})
+    };
+    Fake::start(move |_, ask, nth| match (ask.method.as_str(), ask.path.as_str()) {
+        ("POST", "/v1/responses") => Reply::Json(200, answer("queued", Value::Null)),
+        ("GET", "/v1/responses/resp_1") if nth < after => Reply::Json(200, answer("in_progress", Value::Null)),
+        ("GET", "/v1/responses/resp_1") => Reply::Json(200, answer("completed", "done".into())),
+        ("POST", "/v1/responses/resp_1/cancel") => Reply::Json(200, answer("cancelled", Value::Null)),
+        _ => Reply::Json(404, json!({"error": {"message": "no such thing"}})),
+    })
+    .await
+}
+
+/// Waits until capacity shows that a slot of the model is taken.
+async fn held(gateway: &Gateway) {
+    for _ in 0..200 {
+        let answer = read(client().get(format!("{}/v1/capacity/m", gateway.public)).send().await.unwrap()).await;
+        if answer["models"][0]["inFlight"] == 1 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the slot is free");
+}
+
+#[tokio::test]
+async fn a_background_response_is_asked_for_where_it_is_made() {
+    let fake = maker(5).await;
+    let gateway = before(&fake, "openai", "up");
+    let body = json!({"model": "m", "input": "hi", "background": true});
+    let (status, begun) = call(&gateway, "a", Method::POST, "responses", body.clone()).await;
+    assert_eq!((status, &begun["status"]), (200, &json!("queued")));
+    held(&gateway).await;
+    let get = || call(&gateway, "a", Method::GET, "responses/resp_1", Value::Null);
+    assert_eq!(get().await.1["status"], "in_progress");
+    assert_eq!(call(&gateway, "b", Method::GET, "responses/resp_1", Value::Null).await.0, 404);
+    while get().await.1["status"] != "completed" {}
+    assert_eq!(get().await.1["output"][0]["content"][0]["text"], "done");
+    let asked = fake.count("GET", "/v1/responses/resp_1");
+    get().await;
+    assert_eq!(fake.count("GET", "/v1/responses/resp_1"), asked, "what has ended is asked for no more");
+    gateway.at_rest("m").await;
+
+    let fake = maker(usize::MAX).await;
+    let gateway = before(&fake, "openai", "up");
+    call(&gateway, "a", Method::POST, "responses", body).await;
+    let cancel = "responses/resp_1/cancel";
+    assert_eq!(call(&gateway, "b", Method::POST, cancel, json!({})).await.0, 404);
+    for _ in 0..2 {
+        let (status, answer) = call(&gateway, "a", Method::POST, cancel, json!({})).await;
+        assert_eq!((status, &answer["status"]), (200, &json!("cancelled")));
+    }
+    assert_eq!(fake.count("POST", "/v1/responses/resp_1/cancel"), 1);
+    gateway.at_rest("m").await;
+}
+
+#[tokio::test]
+async fn a_background_response_that_nobody_can_make_is_refused_by_name() {
+    let sim = "[providers.s]\nkind = \"sim\"\n[models.m]\nroutes = [{ provider = \"s\" }]\n";
+    let gateway = Gateway::start("", sim);
+    let body = json!({"model": "m", "input": "hi", "background": true});
+    let (status, answer) = call(&gateway, "a", Method::POST, "responses", body).await;
+    assert_eq!((status, &answer["error"]["param"]), (400, &json!("background")), "{answer}");
+    let body = json!({"model": "m", "input": "hi", "background": false});
+    assert_eq!(call(&gateway, "a", Method::POST, "responses", body).await.0, 200);
 }

@@ -14,11 +14,12 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{forget, own, refuse};
+use super::{background, forget, own, refuse};
 use crate::actor::run::Receipt;
 use crate::gateway::refusal::{Refusal, request_id};
 use crate::gateway::state::Gateway;
 use crate::jobs::{Finished, Jobs, Key};
+use crate::provider::Failure;
 use crate::task::wire::Malformed;
 use crate::task::wire::openai::{Endpoint, OpenAiRequest};
 use crate::task::wire::sse::Event;
@@ -26,24 +27,26 @@ use crate::{Error, Fairflow};
 
 /// Longest id of a response that is kept: it is the provider's word.
 const LONGEST_ID: usize = 256;
-/// How long a provider may take to forget one.
-const FORGET_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a provider may take to forget one, or to say how one stands.
+const ASK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A response.
 #[derive(Debug)]
 pub(in crate::gateway) struct Kept {
-    answer: Bytes,
+    pub(super) answer: Bytes,
     /// The items of the conversation up to its end, where the next turn may go to an account that does not know them.
-    turns: Option<Vec<Value>>,
+    pub(super) turns: Option<Vec<Value>>,
     /// The account that keeps it as well.
-    holder: Option<Holder>,
+    pub(super) holder: Option<Holder>,
+    /// It is not made yet: the account makes it in the background.
+    pub(super) under_way: bool,
 }
 
 /// An account that keeps a response, and the model's name there.
 #[derive(Debug, Clone)]
-struct Holder {
-    account: Arc<str>,
-    upstream_model: Arc<str>,
+pub(super) struct Holder {
+    pub(super) account: Arc<str>,
+    pub(super) upstream_model: Arc<str>,
 }
 
 impl Holder {
@@ -63,15 +66,18 @@ pub(in crate::gateway) async fn retrieve(
         if request.query_string().split('&').any(|pair| pair == "stream=true") {
             return Err(Malformed::new("stream", "must not be true: a response that is kept is told as a whole").into());
         }
-        find(&gateway, &key).ok_or_else(Refusal::unknown_response)
+        find(&gateway, &key).map(|kept| (key, kept)).ok_or_else(Refusal::unknown_response)
     });
     match found {
-        Ok(kept) => HttpResponse::Ok()
-            .insert_header(("x-request-id", id))
-            .content_type("application/json")
-            .body(kept.answer.clone()),
+        Ok((key, kept)) if kept.under_way => background::tell(&gateway, &key, &kept, false, &id).await,
+        Ok((_, kept)) => told(kept.answer.clone(), &id),
         Err(refusal) => refuse(&gateway, &refusal, &id),
     }
+}
+
+/// Answers with a response.
+pub(super) fn told(answer: Bytes, id: &str) -> HttpResponse {
+    HttpResponse::Ok().insert_header(("x-request-id", id)).content_type("application/json").body(answer)
 }
 
 /// `DELETE /v1/responses/{id}`: a provider that keeps it forgets it first, so that what cannot be reached is asked again.
@@ -92,8 +98,13 @@ pub(in crate::gateway) async fn remove(
 /// Has an account forget a response. One that is not configured any more cannot be asked.
 async fn forget_there(gateway: &Gateway, holder: &Holder, id: &str) -> Result<(), Error> {
     let Some(client) = gateway.fairflow.client_of(&holder.account).await? else { return Ok(()) };
-    match tokio::time::timeout(FORGET_TIMEOUT, client.forget_response(id, &holder.upstream_model)).await {
-        Ok(Ok(())) => Ok(()),
+    asked_once(client.forget_response(id, &holder.upstream_model)).await
+}
+
+/// Waits for an answer about a response, outside any schedule; what fails is for the caller to ask again.
+pub(super) async fn asked_once<T>(asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Error> {
+    match tokio::time::timeout(ASK_TIMEOUT, asked).await {
+        Ok(Ok(told)) => Ok(told),
         Ok(Err(failure)) if failure.outcome.is_retryable() => {
             let retry_after = failure.retry_after.unwrap_or(Duration::from_secs(1));
             Err(Error::RetriesExhausted { attempts: 1, retry_after, last: Box::new(failure) })
@@ -103,7 +114,7 @@ async fn forget_there(gateway: &Gateway, holder: &Holder, id: &str) -> Result<()
     }
 }
 
-fn find(gateway: &Gateway, key: &Key) -> Option<Arc<Kept>> {
+pub(super) fn find(gateway: &Gateway, key: &Key) -> Option<Arc<Kept>> {
     let (_, watch) = gateway.responses.find(key, gateway.fairflow.now())?;
     watch.borrow().clone()
 }
@@ -147,7 +158,7 @@ fn items(input: Option<Value>) -> Vec<Value> {
 
 /// Reads what a response says as items that any account takes: without the names that one gave them, and without
 /// reasoning, which only that one can read.
-fn said(answer: &Value) -> Vec<Value> {
+pub(super) fn said(answer: &Value) -> Vec<Value> {
     let mut items = items(answer.get("output").cloned());
     items.retain(|item| item["type"] != "reasoning");
     for item in items.iter_mut().filter_map(Value::as_object_mut) {
@@ -156,11 +167,21 @@ fn said(answer: &Value) -> Vec<Value> {
     items
 }
 
+/// Keeps a response, instead of what was kept of it before.
+pub(super) fn keep(responses: &Jobs<Kept>, fairflow: &Fairflow, key: &Key, value: Kept) {
+    // Values take a multiple of their text.
+    let values: usize = value.turns.iter().flatten().map(|turn| 4 * turn.to_string().len()).sum();
+    let bytes = value.answer.len() + values + 512;
+    let (limits, at) = (fairflow.settings().delivery.jobs, fairflow.now());
+    responses.remove(key, at);
+    responses.keep(key, Finished { value, bytes, failed: false, at }, limits);
+}
+
 /// Keeps the answer to one request.
 #[derive(Debug)]
 pub(in crate::gateway) struct Keeper {
-    responses: Jobs<Kept>,
-    fairflow: Fairflow,
+    pub(super) responses: Jobs<Kept>,
+    pub(super) fairflow: Fairflow,
     tenant: Arc<str>,
     /// What was asked.
     request: Bytes,
@@ -202,11 +223,10 @@ impl Keeper {
         self.put(answer, answer.to_string().into(), None);
     }
 
-    /// Keeps a provider's own response.
-    pub(in crate::gateway) fn keep_verbatim(&self, body: &Bytes, receipt: &Receipt) {
-        if let Ok(answer) = serde_json::from_slice(body) {
-            self.put(&answer, body.clone(), Some(Holder::of(receipt)));
-        }
+    /// Keeps a provider's own response; returns its key where it is only begun.
+    pub(in crate::gateway) fn keep_verbatim(&self, body: &Bytes, receipt: &Receipt) -> Option<Key> {
+        let answer = serde_json::from_slice(body).ok()?;
+        self.put(&answer, body.clone(), Some(Holder::of(receipt))).filter(|_| background::is_under_way(&answer))
     }
 
     /// Makes ready for the stream of the account that answers.
@@ -214,34 +234,36 @@ impl Keeper {
         self.streamed = Some(Holder::of(receipt));
     }
 
-    /// Looks whether an event that is forwarded ends a response.
+    /// Looks whether an event that is forwarded ends a response, or begins one that outlives its stream.
     pub(in crate::gateway) fn pass(&self, event: &Event) {
         // Only the last event has the whole of it.
         const ENDS: [&str; 2] = ["response.completed", "response.incomplete"];
-        if !ENDS.iter().any(|end| memmem::find(event.raw(), end.as_bytes()).is_some()) {
+        const BEGINS: &str = "response.created";
+        if !ENDS.iter().chain([&BEGINS]).any(|kind| memmem::find(event.raw(), kind.as_bytes()).is_some()) {
             return;
         }
         let event: Value = event.data().and_then(|data| serde_json::from_str(&data).ok()).unwrap_or_default();
-        if event["type"].as_str().is_some_and(|kind| ENDS.contains(&kind)) {
-            let answer = &event["response"];
+        let answer = &event["response"];
+        let is_told = match event["type"].as_str() {
+            Some(BEGINS) => answer["background"] == true,
+            kind => kind.is_some_and(|kind| ENDS.contains(&kind)),
+        };
+        if is_told {
             self.put(answer, answer.to_string().into(), self.streamed.clone());
         }
     }
 
     /// Keeps an answer, which is `text` as it was told, and the conversation where it is needed here.
-    fn put(&self, answer: &Value, text: Bytes, holder: Option<Holder>) {
-        let Some(id) = answer["id"].as_str().filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) else { return };
+    fn put(&self, answer: &Value, text: Bytes, holder: Option<Holder>) -> Option<Key> {
+        let id = answer["id"].as_str().filter(|id| !id.is_empty() && id.len() <= LONGEST_ID)?;
         let turns = (holder.is_none() || self.is_spread).then(|| {
             let mut turns = items(fields(&self.request).remove("input"));
             turns.extend(said(answer));
             turns
         });
-        // Values take a multiple of their text.
-        let values: usize = turns.iter().flatten().map(|turn| 4 * turn.to_string().len()).sum();
-        let bytes = text.len() + values + 512;
-        let limits = self.fairflow.settings().delivery.jobs;
-        let value = Kept { answer: text, turns, holder };
-        let finished = Finished { value, bytes, failed: false, at: self.fairflow.now() };
-        self.responses.keep(&(self.tenant.clone(), id.into()), finished, limits);
+        let under_way = holder.is_some() && background::is_under_way(answer);
+        let key: Key = (self.tenant.clone(), id.into());
+        keep(&self.responses, &self.fairflow, &key, Kept { answer: text, turns, holder, under_way });
+        Some(key)
     }
 }

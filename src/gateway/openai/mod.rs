@@ -1,9 +1,11 @@
 //! OpenAI's routes.
 
+pub(super) mod background;
 pub(super) mod kept;
 pub(super) mod videos;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -22,6 +24,9 @@ use crate::task::wire::fields::Form;
 use crate::task::wire::openai::{Endpoint, Label, OpenAiRequest, render};
 use crate::task::wire::responses;
 use crate::task::{Product, Request};
+
+/// Longest that the slot of a background response is held, where the model has no settings of its own.
+const HELD: Duration = Duration::from_secs(120);
 
 pub(super) async fn chat(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
     answer(Endpoint::Chat, &request, payload, &gateway).await
@@ -130,9 +135,13 @@ async fn generate(
     refusal::receipt(&mut response, &receipt);
     match reply {
         Reply::Verbatim(upstream) => {
-            settling.done();
-            if let Some(keeper) = keeper {
-                keeper.keep_verbatim(&upstream.body, &receipt);
+            let begun = keeper.and_then(|keeper| Some((keeper.keep_verbatim(&upstream.body, &receipt)?, keeper)));
+            match begun {
+                Some((key, keeper)) => {
+                    let timeout = gateway.fairflow.settings().models.get(&*model).map_or(HELD, |model| model.timeout);
+                    background::hold(&keeper, key, settling, timeout.saturating_sub(receipt.upstream));
+                }
+                None => settling.done(),
             }
             Ok(response.content_type(upstream.content_type).body(upstream.body))
         }

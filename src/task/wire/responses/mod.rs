@@ -19,6 +19,10 @@ pub(super) fn work(model: String, stream: bool, mut body: Map<String, Value>) ->
         let problem = "names none that is kept here, and this model's provider keeps none; send the whole input";
         return Err(Malformed::new("previous_response_id", problem));
     }
+    if body.get("background") == Some(&Value::Bool(true)) {
+        let problem = "must not be true: this model's provider makes no responses in the background";
+        return Err(Malformed::new("background", problem));
+    }
     let mut messages = Vec::new();
     if let Some(Value::String(text)) = body.remove("instructions") {
         messages.push(Message { role: "system".into(), content: text.into() });
@@ -226,6 +230,7 @@ mod tests {
             (json!({"input": [{"type": "function_call"}]}), "input[0].type"),
             (json!({"input": [{"content": "x"}]}), "input[0].role"),
             (json!({"input": 7}), "input"),
+            (json!({"input": "x", "background": true}), "background"),
         ] {
             let Value::Object(body) = body else { unreachable!() };
             assert_eq!(work("m".into(), false, body).expect_err("malformed").field, field);
