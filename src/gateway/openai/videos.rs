@@ -166,7 +166,8 @@ fn read(mut fields: Map<String, Value>) -> Result<(Value, VideoInference), Malfo
     }
     if let Some(size) = &size {
         let wrong = || Malformed::new("size", "must be WIDTHxHEIGHT in pixels, a ratio as 16:9, 720p or auto");
-        if let Some((width, height)) = Size::read(size).ok_or_else(wrong)?.pixels {
+        let size = Size::read(size).ok_or_else(wrong)?;
+        if let Some((width, height)) = size.of_video() {
             task = task.size(width, height);
         }
     }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::core::verdict::Matter;
 use crate::provider::{Failure, Upstream};
 use crate::task::wire::Malformed;
 use crate::task::wire::said::Said;
@@ -42,18 +43,21 @@ pub(super) struct Words {
 impl Words {
     /// Reads a refusal; `told` is what the scheduler says of it.
     pub(super) fn of(failure: &Failure, told: String) -> Self {
+        let moderated = (failure.verdict.matter == Matter::Moderation).then_some(MODERATED);
         let Some(upstream) = &failure.upstream else {
             let malformed = failure.source.as_ref().and_then(|source| source.get().downcast_ref::<Malformed>());
             let param = malformed.map(|malformed| malformed.field.clone());
-            let codes = if param.is_some() { OF_A_FIELD } else { OF_NONE };
+            let codes = moderated.unwrap_or(if param.is_some() { OF_A_FIELD } else { OF_NONE });
             return Self { message: told, param, codes };
         };
         match Said::read(&upstream.body) {
-            Some(said) => Self { codes: codes(&said), message: said.message, param: said.param },
+            Some(said) => {
+                Self { codes: moderated.unwrap_or_else(|| codes(&said)), message: said.message, param: said.param }
+            }
             None => Self {
                 message: format!("the provider refused the request and did not say why (status {})", upstream.status),
                 param: None,
-                codes: OF_NONE,
+                codes: moderated.unwrap_or(OF_NONE),
             },
         }
     }

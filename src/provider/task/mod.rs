@@ -32,7 +32,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use self::guard::Guard;
 pub use self::handle::Handle;
-use self::handle::State;
+use self::handle::{Fault, State};
 use self::pace::Budget;
 use self::preset::{Accepted, Preset, unable};
 pub use self::store::{FileHandles, HandleStore, MemoryHandles};
@@ -323,8 +323,12 @@ impl Inner {
             200..=299 => unreadable(&Malformed::new("result", "holds no file")),
             _ => classify(status, &headers, body.clone()),
         };
-        let state = self.preset.result(work, status, &headers, &answer);
-        state.map(|state| Told::by(state, status, body.clone())).ok_or_else(|| Unanswered::Perhaps(unclear()))
+        match self.preset.result(work, status, &headers, &answer) {
+            // A status of the queue's own, which another look may find otherwise.
+            Some(State::Failed(Fault::Provider, words)) if status > 500 => Err(Unanswered::Failing(words)),
+            Some(state) => Ok(Told::by(state, status, body)),
+            None => Err(Unanswered::Perhaps(unclear())),
+        }
     }
 
     async fn cancel(&self, handle: &Handle) -> Result<(), Failure> {
@@ -388,6 +392,8 @@ impl Told {
 enum Unanswered {
     /// It may have one later.
     Perhaps(Failure),
+    /// The generation has failed, where that stays so.
+    Failing(String),
     /// There were too many of them; how long to be silent.
     TooOften(Option<Duration>),
     /// There will be none.

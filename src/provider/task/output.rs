@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::handle::State;
 use crate::task::wire::Malformed;
+use crate::task::wire::fields::file_uri;
 use crate::task::{Audio, AudioResult, Image, ImageResult, Product, RawResult, Usage, Video, VideoResult, Work};
 
 /// Most files of one result.
@@ -76,6 +77,11 @@ fn collect(value: &Value, name: &str, kind: Option<Kind>, found: &mut Vec<File>)
             if found.len() < MOST_FILES {
                 found.push(File { kind: kind.or_else(|| Kind::at(url)), url: url.clone(), name: name.to_owned() });
             }
+        }
+        // A file itself.
+        Value::String(data) if found.len() < MOST_FILES => {
+            let url = file_uri(data);
+            found.extend(url.map(|url| File { kind: Kind::at(&url), url, name: name.to_owned() }));
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, name, None, found)),
         Value::Object(object) => {
@@ -180,12 +186,14 @@ mod tests {
         let (a, b, mp3, mp4, bare) = (url("a.png"), url("b.png"), url("s.mp3?sig=1"), url("v.mp4"), url("f"));
         let (image, video, audio) = (Kind::Image, Kind::Video, Kind::Audio);
         let data = "data:audio/wav;base64,QQ==";
+        let png = format!("iVBORw0KGgo{}", "A".repeat(60));
         for (answer, wanted, files_found) in [
             (json!(a), image, vec![&*a]),
             (json!([a, null, b]), image, vec![&*a, &*b]),
             (json!({"audio": mp3, "spectrogram": a}), audio, vec![&*mp3]),
             (json!({"wave": data, "plot": a}), audio, vec![data]),
             (json!([{"image": a, "mask": url("m.png")}, {"image": b, "mask": url("n.png")}]), image, vec![&*a, &*b]),
+            (json!({"image": png}), image, vec![&*format!("data:image/png;base64,{png}")]),
             (json!({"deep": {"er": [{"file": {"url": a}}]}}), image, vec![&*a]),
             (
                 json!({"video": {"url": bare, "content_type": "video/mp4"}, "thumbnail": {"url": bare}}),

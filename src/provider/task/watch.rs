@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::handle::{Fault, Handle, State};
 use super::pace::Pace;
 use super::{Inner, Told, Unanswered};
+use crate::core::verdict::{Matter, Scope, Verdict};
 use crate::provider::common::actual_cost;
 use crate::provider::{Answer, Failure, Outcome, Upstream};
 use crate::task::Work;
+use crate::task::wire::said::is_moderation;
 
 /// Longest that one cancellation may take.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,6 +66,14 @@ impl Watch {
                 Err(Unanswered::TooOften(silence)) => {
                     pace.slow();
                     wait = silence;
+                    self.pause(&mut pace, &state, &mut wait).await;
+                }
+                Err(Unanswered::Failing(words)) => {
+                    failed += 1;
+                    if failed > inner.poll.patience {
+                        self.ended();
+                        return Err(Failure::new(Outcome::Failed, words));
+                    }
                     self.pause(&mut pace, &state, &mut wait).await;
                 }
                 Err(Unanswered::Perhaps(failure)) => {
@@ -127,7 +137,10 @@ impl Drop for Watch {
 pub(super) fn end(state: State, said: Option<Upstream>) -> Failure {
     let spent = |words: &str| Failure { spent: true, ..Failure::new(Outcome::Failed, words) };
     match state {
-        State::Failed(Fault::Request, words) => Failure { upstream: said, ..Failure::new(Outcome::Rejected, words) },
+        State::Failed(Fault::Request, words) => {
+            let matter = if is_moderation(&words) { Matter::Moderation } else { Matter::Input };
+            Failure { upstream: said, ..Failure::judged(Verdict::new(Scope::Request, matter), words) }
+        }
         State::Failed(Fault::Provider, words) => Failure::new(Outcome::Failed, words),
         State::Expired => spent("the generation expired at the provider"),
         State::Missing => spent("the provider does not know the generation, or no more"),

@@ -137,6 +137,16 @@ pub fn data_uri(kind: &str, base64: &str) -> String {
     format!("data:{media};base64,{base64}")
 }
 
+/// Returns a text that is a file in base64 as an address: its beginning says of which kind, and it is long enough not to
+/// be a word.
+#[must_use]
+pub fn file_uri(text: &str) -> Option<String> {
+    const SHORTEST: usize = 64;
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+    let (_, media) = BEGINNINGS.iter().find(|(begin, _)| begin.len() > 3 && text.starts_with(begin))?;
+    (text.len() >= SHORTEST && text.bytes().all(is_base64)).then(|| format!("data:{media};base64,{text}"))
+}
+
 /// Writes parameters as a service takes them: under its names and in its values, without those that only another dialect
 /// has, and without nulls. What no dialect is known for is passed on as it is: it is the service's own.
 #[must_use]

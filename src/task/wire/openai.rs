@@ -266,7 +266,7 @@ impl OpenAiRequest {
                 Ok(Work::Embedding(Embedding {
                     model,
                     inputs,
-                    dimensions: body.get("dimensions").and_then(Value::as_u64),
+                    dimensions: body.get("dimensions").and_then(super::whole),
                 }))
             }
             Endpoint::Images => Ok(Work::Image(image(self, body)?)),

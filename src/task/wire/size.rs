@@ -48,6 +48,14 @@ impl Size {
         Some(Self { pixels: Some(pixels), ratio: None })
     }
 
+    /// Returns the pixels of a video: of a ratio, 720 on the shorter side.
+    pub(crate) fn of_video(self) -> Option<(u64, u64)> {
+        let Some((width, height)) = self.ratio else { return self.pixels };
+        let shorter = width.min(height);
+        let side = |side: u64| (side.min(shorter.saturating_mul(16)).saturating_mul(720) / shorter).next_multiple_of(2);
+        Some((side(width), side(height)))
+    }
+
     /// As [`read`](Self::read), from a field of a body; one that is not there leaves the size open.
     pub(crate) fn of(value: Option<&Value>) -> Option<Self> {
         match value {
@@ -116,6 +124,12 @@ mod tests {
         ] {
             assert_eq!(Size::read(text), Some(Size { pixels: Some(pixels), ratio: Some(ratio) }), "{text}");
         }
+        let video = |text: &str| Size::read(text).and_then(Size::of_video);
+        assert_eq!(
+            (video("16:9"), video("9:16"), video("720p")),
+            (Some((1280, 720)), Some((720, 1280)), Some((1280, 720)))
+        );
+        assert_eq!(video(&format!("1:{}", u64::MAX)), Some((720, 11_520)));
         for text in ["big", "0x10", "x", "10x", "-1x5", "1e3x5", "NaNk", "99999k", "0p", "p", "k", ":", "16:0", "1x1x1"]
         {
             assert_eq!(Size::read(text), None, "{text}");
