@@ -215,6 +215,7 @@ impl Refusal {
         // A provider's own error object goes on as it is, with its task named.
         if let Some(mut own) = self.upstream.as_ref().and_then(words::runware_error) {
             own["taskUUID"] = uuid.into();
+            own["taskType"] = task_type.into();
             return own;
         }
         let parameter = match &self.words {

@@ -8,6 +8,7 @@ use super::runware::polled::Polled;
 use super::task::preset::Preset;
 use super::task::preset_of;
 use crate::config;
+use crate::task::wire::said::Said;
 use crate::task::{ImageInference, RawTask, VideoInference, Work};
 
 /// Reads lines of `name: value` as the headers of an answer.
@@ -27,6 +28,7 @@ pub fn headers(data: &[u8]) {
 
 /// Reads JSON as what each service answers to a submission, a question, and for a result.
 pub fn polls(data: &[u8]) {
+    std::hint::black_box(Said::read(data));
     let Ok(answer) = serde_json::from_slice::<Value>(data) else { return };
     let raw = Work::Raw(RawTask::new("videoInference", "m").set("taskUUID", "u"));
     let works = [Work::Image(ImageInference::new("m", "x")), Work::Video(VideoInference::new("m", "x")), raw];

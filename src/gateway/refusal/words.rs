@@ -112,7 +112,8 @@ pub(super) fn openai_error(upstream: &Upstream) -> Option<Value> {
 /// Returns the error object of a provider's answer that is in Runware's shape.
 pub(super) fn runware_error(upstream: &Upstream) -> Option<Value> {
     let answer: Value = serde_json::from_slice(&upstream.body).ok()?;
-    answer.pointer("/errors/0").filter(|own| own.get("message").is_some_and(Value::is_string)).cloned()
+    let is_whole = |own: &&Value| ["code", "message"].iter().all(|name| own.get(name).is_some_and(Value::is_string));
+    answer.pointer("/errors/0").filter(is_whole).cloned()
 }
 
 #[cfg(test)]
@@ -176,7 +177,8 @@ mod tests {
         ] {
             assert!(!is_openai(&body(&foreign)), "{foreign}");
         }
-        assert!(runware_error(&body(&json!({"errors": [{"message": "no"}]}))).is_some());
+        assert!(runware_error(&body(&json!({"errors": [{"code": "x", "message": "no"}]}))).is_some());
+        assert!(runware_error(&body(&json!({"errors": [{"message": "another's"}]}))).is_none());
         assert!(runware_error(&body(&json!({"errors": ["no"]}))).is_none());
     }
 }
