@@ -10,12 +10,14 @@ use super::attribution::{Attribution, Mark};
 use super::health::{Breaker, RouteState};
 use super::outcome::Outcome;
 use super::pacer::{self, Ending, Pacer, RateHints};
-use super::retry::Backoff;
 use super::time::Time;
 use super::window::{Change, Stamp, Window, WindowConfig};
 
 /// A route that is refused while it has nothing in flight knocks this often.
-const KNOCK: Backoff = Backoff { base: Duration::from_millis(500), max: Duration::from_secs(8) };
+const KNOCK: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
+/// … but at most this share of the time for which it has been refused: so much of a stretch without capacity is lost at
+/// its end.
+const KNOCK_SHARE: u32 = 8;
 /// Weight of the newest request in the mean cost.
 const MEAN_GAIN: f64 = 0.05;
 
@@ -80,8 +82,12 @@ pub struct Route {
     pacer: Pacer,
     breaker: Breaker,
     attribution: Attribution,
-    /// Refusals in a row while nothing was in flight.
-    starved: u32,
+    /// Since when it has been refused with nothing in flight.
+    starved: Option<Time>,
+    /// When it asks again.
+    knock_at: Time,
+    /// When the breaker closed it, until something succeeds.
+    down: Option<Time>,
     mean_cost: f64,
 }
 
@@ -89,7 +95,16 @@ impl Route {
     /// Puts a route together from a window, cold or remembered, and a pacer.
     #[must_use]
     pub fn new(window: Window, pacer: Pacer) -> Self {
-        Self { window, pacer, breaker: Breaker::new(), attribution: Attribution::default(), starved: 0, mean_cost: 1.0 }
+        Self {
+            window,
+            pacer,
+            breaker: Breaker::new(),
+            attribution: Attribution::default(),
+            starved: None,
+            knock_at: Time::ZERO,
+            down: None,
+            mean_cost: 1.0,
+        }
     }
 
     /// Puts a route together that begins with what an earlier life learned; cold where it knew nothing.
@@ -116,6 +131,9 @@ impl Route {
     /// not dispatched here, but by a predecessor.
     #[must_use]
     pub fn credits(&self, now: Time, others: u32) -> u32 {
+        if now < self.knock_at {
+            return 0;
+        }
         let in_flight = self.window.in_flight().saturating_add(others);
         self.window
             .limit()
@@ -126,6 +144,7 @@ impl Route {
 
     /// Counts a dispatch of predicted `cost`. `demand`: more jobs wait behind it.
     pub fn dispatch(&mut self, now: Time, cost: f64, demand: bool) -> Ticket {
+        self.rested(now);
         self.mean_cost += MEAN_GAIN * (cost - self.mean_cost);
         let pace = self.pacer.take(now, cost);
         let stamp = self.window.on_dispatch(now, cost, demand);
@@ -137,26 +156,40 @@ impl Route {
     ///
     /// `demand`: jobs wait now. `random`: two numbers from [0, 1) that spread this route's pauses from those of others.
     pub fn settle(&mut self, now: Time, ticket: Ticket, answer: Answer, demand: bool, random: [f64; 2]) -> Settled {
-        let Answer { retry_after, hints, cost, .. } = answer;
+        let Answer { retry_after, hints, cost, witness, .. } = answer;
         let outcome = self.attribute(now, ticket.mark, answer);
-        let change = self.window.on_settle(now, ticket.stamp, outcome, demand);
-        let open = self.breaker.allowance(now) > 1;
-        self.breaker.on_settle(now, ticket.stamp.at(), outcome, random[0]);
+        let before = self.window.in_flight();
+        let mut change = self.window.on_settle(now, ticket.stamp, outcome, demand);
+        let open = self.breaker.state(now) == RouteState::Open;
+        let survived = self.breaker.on_settle(now, ticket.stamp.at(), outcome, witness, random[0]);
         let hold = retry_after.filter(|_| outcome.is_retryable());
         self.pacer.settle(now, ticket.pace, Ending { outcome, hints, hold }, random[1]);
         if let Some(actual) = cost {
             self.pacer.reconcile(now, ticket.cost, actual);
         }
+        let closed = open && self.breaker.allowance(now) == 0;
+        if closed {
+            self.down = Some(now);
+            change = self.window.outage(now).or(change);
+        }
+        if survived {
+            change = self.window.survived(now, before).or(change);
+        }
         if outcome == Outcome::Success {
-            self.starved = 0;
+            // What was sent before and is answered now says that it was not all gone.
+            let gone = self.starved.take().max(self.down.take());
+            if gone.is_some_and(|since| ticket.stamp.at() >= since) {
+                change = self.window.resume(now).or(change);
+            }
         }
         let starved = outcome == Outcome::Throttled && self.window.in_flight() == 0 && self.window.limit() == 1;
         if starved {
             // Others have everything, and no completion of ours will tell when that changes.
-            self.starved = self.starved.saturating_add(1);
-            self.hold(now, now + KNOCK.wait(self.starved, 0.5 + random[1] / 2.0), random[1]);
+            let since = *self.starved.get_or_insert(now);
+            let wait = (now.since(since) / KNOCK_SHARE).clamp(KNOCK.0, KNOCK.1);
+            self.knock_at = now + wait.mul_f64(0.5 + random[1] / 2.0);
         }
-        Settled { change, hold, closed: open && self.breaker.allowance(now) == 0 }
+        Settled { change, hold, closed }
     }
 
     /// Returns what an answer means, once behaviour has told what one without words is about.
@@ -182,14 +215,23 @@ impl Route {
 
     /// Applies what time alone changes; returns the move of the window, if it moved.
     pub fn advance(&mut self, now: Time) -> Option<Change> {
+        self.rested(now);
         self.window.advance(now)
+    }
+
+    /// What kept still while a gate was closed was not idle.
+    fn rested(&mut self, now: Time) {
+        let closed = self.knock_at.max(self.pacer.hold_until()).max(self.breaker.rest_until());
+        self.window.rested(closed.min(now));
     }
 
     /// Returns when a gate next opens by itself.
     #[must_use]
     pub fn poll_timeout(&self, now: Time) -> Option<Time> {
-        let paced = Some(self.pacer.ready_at(now, self.mean_cost)).filter(|at| *at > now);
-        paced.into_iter().chain(self.breaker.poll_timeout(now)).min()
+        let later = |at: &Time| *at > now;
+        let paced = Some(self.pacer.ready_at(now, self.mean_cost)).filter(later);
+        let knock = Some(self.knock_at).filter(later);
+        paced.into_iter().chain(knock).chain(self.breaker.poll_timeout(now)).min()
     }
 
     /// Returns the window, to look at.

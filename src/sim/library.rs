@@ -48,6 +48,23 @@ scenarios![
     "busy-cap",
     "busy-queue",
     "busy-rate",
+    "weather-24",
+    "weather-200",
+    "weather-bad",
+    "weather-even",
+    "cold-failures",
+    "cold-failures-200",
+    "cap-503",
+    "cap-503-steps",
+    "blackout",
+    "hang-part",
+    "hang-part-kept",
+    "late-refusals",
+    "silent-drops",
+    "drift",
+    "two-workers",
+    "even-7",
+    "wide-crash",
 ];
 
 /// The names of all.

@@ -37,7 +37,7 @@ pub use controller::Controller;
 pub use error::ScenarioError;
 pub use load::{Arrival, Load};
 pub use measure::Measure;
-pub use provider::{Competitors, Discipline, ProviderSpec, RateSpec};
+pub use provider::{Beyond, Competitors, Discipline, ProviderSpec, RateSpec};
 pub use run::{Run, Sample};
 pub use scenario::{Retry, Scenario, Service, WindowSpec};
 pub use steps::Steps;

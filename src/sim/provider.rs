@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::rng::Rng;
 use super::steps::Steps;
 use crate::core::pacer::RateHint;
 
@@ -25,12 +26,29 @@ pub enum Discipline {
     Batch,
 }
 
+/// What becomes of a request beyond the cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Beyond {
+    /// A 429 of concurrency, soon.
+    #[default]
+    Refused,
+    /// The same, after as long as an answer would have taken.
+    RefusedLate,
+    /// A 503, soon.
+    Failed,
+    /// Nothing: it is never answered.
+    Dropped,
+}
+
 /// What a provider is. Times are in seconds.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProviderSpec {
     /// Requests admitted at once; more are refused with a 429 of concurrency. Default no limit.
     pub cap: Steps,
+    /// What becomes of more. Default a refusal, soon.
+    pub beyond: Beyond,
     /// Requests served at once. Default no limit.
     pub servers: Steps,
     /// What becomes of admitted requests beyond the servers.
@@ -43,6 +61,12 @@ pub struct ProviderSpec {
     pub crashes: Vec<f64>,
     /// Stretches in which requests are taken and never answered.
     pub hangs: Vec<(f64, f64)>,
+    /// Share of the requests of such a stretch that this happens to. Default 1: all.
+    pub hang_share: f64,
+    /// How long a slot stays taken, counted from its arrival, when its caller has given up. Default 0: it is free at once.
+    pub abandoned: f64,
+    /// Share of requests that fail with a 503 soon, whatever else is going on. Default 0.
+    pub failures: Steps,
     /// How long a refusal or failure takes. Default 0.02.
     pub refusal: f64,
     /// The retry-after that refusals of concurrency and failures state, if any.
@@ -67,12 +91,16 @@ impl Default for ProviderSpec {
     fn default() -> Self {
         Self {
             cap: Steps::always(UNLIMITED),
+            beyond: Beyond::default(),
             servers: Steps::always(UNLIMITED),
             discipline: Discipline::default(),
             slow: Steps::always(1.0),
             outages: Vec::new(),
             crashes: Vec::new(),
             hangs: Vec::new(),
+            hang_share: 1.0,
+            abandoned: 0.0,
+            failures: Steps::always(0.0),
             refusal: 0.02,
             retry_after: None,
             wordless: false,
@@ -130,6 +158,9 @@ impl ProviderSpec {
             .or(schedule("provider.slow", &self.slow, 1e-3))
             .or(spans("provider.outages", &self.outages))
             .or(spans("provider.hangs", &self.hangs))
+            .or(number("provider.hang_share", self.hang_share, 0.0, 1.0))
+            .or(number("provider.abandoned", self.abandoned, 0.0, 3600.0))
+            .or(schedule("provider.failures", &self.failures, 0.0))
             .or(self.crashes.iter().find_map(|at| number("provider.crashes", *at, 0.0, 1e9)))
             .or(number("provider.refusal", self.refusal, 1e-4, 3600.0))
             .or(number("provider.retry_after", self.retry_after.unwrap_or(1.0), 0.0, 86_400.0))
@@ -169,7 +200,7 @@ impl ProviderSpec {
 
     /// When something about it changes by schedule.
     pub(super) fn changes(&self) -> impl Iterator<Item = f64> {
-        let schedules = [&self.cap, &self.servers, &self.slow].into_iter().flat_map(Steps::times);
+        let schedules = [&self.cap, &self.servers, &self.slow, &self.failures].into_iter().flat_map(Steps::times);
         let spans = self.outages.iter().chain(&self.hangs).flat_map(|(from, to)| [*from, *to]);
         schedules.chain(spans).chain([self.warmup])
     }
@@ -179,9 +210,10 @@ impl ProviderSpec {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Reception {
     Taken,
-    Throttled,
+    Throttled { late: bool },
     RateLimited { retry_after: Option<Duration> },
     Failed,
+    Dropped,
 }
 
 /// What it wants to be called for, and when.
@@ -216,10 +248,11 @@ pub(super) struct Provider {
     calls: u64,
     /// What it wants: drained by the world.
     pub(super) due: Vec<(f64, Due)>,
+    weather: Rng,
 }
 
 impl Provider {
-    pub(super) fn new(spec: ProviderSpec) -> Self {
+    pub(super) fn new(spec: ProviderSpec, weather: Rng) -> Self {
         let tokens = spec.rate.as_ref().map_or(0.0, |rate| rate.burst);
         Self {
             spec,
@@ -232,6 +265,7 @@ impl Provider {
             running: BinaryHeap::new(),
             calls: 0,
             due: Vec::new(),
+            weather,
         }
     }
 
@@ -246,7 +280,7 @@ impl Provider {
     pub(super) fn room(&self, t: f64) -> u32 {
         let free = self.spec.capacity(t) - f64::from(self.admitted);
         let tokens = self.tokens(t).map_or(UNLIMITED, |(_, _, tokens)| tokens + 1e-9);
-        if self.spec.hangs(t) { 0 } else { free.min(tokens).max(0.0) as u32 }
+        if self.spec.hangs(t) && self.spec.hang_share >= 1.0 { 0 } else { free.min(tokens).max(0.0) as u32 }
     }
 
     /// When a bucket that is empty has a token again.
@@ -264,7 +298,7 @@ impl Provider {
     }
 
     pub(super) fn arrive(&mut self, t: f64, id: u64, work: f64) -> Reception {
-        if self.spec.down(t) {
+        if self.spec.down(t) || self.happens(self.spec.failures.at(t)) {
             return Reception::Failed;
         }
         if let Some((per_second, _, tokens)) = self.tokens(t).filter(|(_, _, tokens)| *tokens < 1.0) {
@@ -273,13 +307,18 @@ impl Provider {
             return Reception::RateLimited { retry_after };
         }
         if f64::from(self.admitted) >= self.spec.cap.at(t) {
-            return Reception::Throttled;
+            return match self.spec.beyond {
+                Beyond::Refused => Reception::Throttled { late: false },
+                Beyond::RefusedLate => Reception::Throttled { late: true },
+                Beyond::Failed => Reception::Failed,
+                Beyond::Dropped => Reception::Dropped,
+            };
         }
         if let Some((_, _, tokens)) = self.tokens(t) {
             self.bucket = Bucket { tokens: tokens - 1.0, at: t };
         }
         self.admitted += 1;
-        if self.spec.hangs(t) {
+        if self.spec.hangs(t) && self.happens(self.spec.hang_share) {
             return Reception::Taken;
         }
         match self.spec.discipline {
@@ -294,6 +333,11 @@ impl Provider {
             }
         }
         Reception::Taken
+    }
+
+    /// Whether something of a probability happens now. Draws nothing where that is certain.
+    fn happens(&mut self, share: f64) -> bool {
+        share >= 1.0 || share > 0.0 && self.weather.unit() < share
     }
 
     fn serve(&mut self, t: f64) {
@@ -318,9 +362,9 @@ impl Provider {
     }
 
     /// Takes out an attempt whose caller gave up or that failed. `started`: it has a [`Due::Finish`], which its owner
-    /// must ignore.
-    pub(super) fn withdraw(&mut self, t: f64, id: u64, started: bool) {
-        self.admitted -= 1;
+    /// must ignore. `free`: its slot is free at once.
+    pub(super) fn withdraw(&mut self, t: f64, id: u64, started: bool, free: bool) {
+        self.admitted -= u32::from(free);
         match self.spec.discipline {
             Discipline::Fifo if started => {
                 self.busy -= 1;

@@ -1,5 +1,6 @@
 //! What a success does: grow, prove a probe, or feed a measurement.
 
+use super::meter::Reading;
 use super::octaves::Octaves;
 use super::refusal::ALERT_PROBES;
 use super::state::State;
@@ -18,6 +19,24 @@ const PATIENT_REFUSALS: f64 = 8.0;
 /// So many successes after a reading may still tell that the provider was queueing on the way to it.
 const BELATED: u32 = 64;
 
+/// Windows without a refusal at a level after which what was there before is forgotten.
+const CONFIRMED: u32 = 4;
+
+/// A doubling that takes so many mean service times is slow …
+const STALLED: f64 = 1.5;
+
+/// … and tells something after so many successes.
+const STALLED_SAMPLES: f64 = 8.0;
+
+/// More in flight than so many times what is served: the rest is stuck.
+const STUCK: f64 = 4.0;
+
+/// So few successes tell that only roughly; a slot too many costs less than one too few.
+const STUCK_ROOM: f64 = 1.25;
+
+/// What the service time of the others is worth as a base, in samples.
+const STUCK_BASE: f64 = 128.0;
+
 /// The steepest ramp.
 const STEEPEST: u32 = 8;
 
@@ -28,13 +47,10 @@ impl Window {
         let size = f64::from(stamp.size);
         let work = self.shape.relative(size);
         self.shape.learn(size, seconds);
-        self.meter.success(work, full);
+        self.meter.success(work, seconds, full);
+        self.failures.succeeded(stamp.in_flight, self.limit);
         if stamp.epoch == self.epoch {
             self.proven = true;
-            self.overloaded = false;
-            if let Some(change) = self.resumed() {
-                return Some(change);
-            }
         }
         if self.config.pinned() {
             return None;
@@ -50,6 +66,12 @@ impl Window {
                 self.octaves.add(stamp.at, level, seconds / work);
                 if let Some((knee, deep)) = self.octaves.knee() {
                     return self.latency_hold(now, knee, deep);
+                }
+                if let Some(served) = self.stuck(now) {
+                    let change = self.latency_hold(now, served.level * STUCK_ROOM, false);
+                    // Those that succeed take as long as they would alone.
+                    self.base = Some(Reading { samples: STUCK_BASE, ..served });
+                    return change;
                 }
                 full.then(|| self.slow_start(now, until, then)).flatten()
             }
@@ -90,6 +112,22 @@ impl Window {
         self.refusal > 0.0 && now.seconds_since(at) > PATIENT_REFUSALS * self.refusal
     }
 
+    /// What is really served, if that is much less than what is in flight: some requests are never answered. Looked at
+    /// when a doubling of the window takes long, since on the way up most of what is in flight has just begun.
+    fn stuck(&mut self, now: Time) -> Option<Reading> {
+        if self.limit >= self.doubled.saturating_mul(2) || self.limit < self.doubled {
+            self.doubled = self.limit;
+            self.meter.begin(now, 0);
+        }
+        let slow = self.meter.elapsed() > STALLED * self.shape.mean();
+        let reading = self.meter.reading().filter(|reading| slow && reading.samples >= STALLED_SAMPLES)?;
+        let level = self.meter.served();
+        let seconds = reading.seconds * level / reading.level;
+        // Where those that do succeed take longer and longer, all are served, only slowly.
+        let queued = self.octaves.lengthened(level * self.meter.elapsed() / reading.samples);
+        (level * STUCK < reading.level && !queued).then_some(Reading { level, seconds, ..reading })
+    }
+
     fn slow_start(&mut self, now: Time, until: u32, then: u32) -> Option<Change> {
         if self.limit < until.min(self.most()) {
             // Beyond a bound that was read the next one may be near.
@@ -126,6 +164,9 @@ impl Window {
         self.state = State::Hold { done };
         self.since_refusal = self.since_refusal.saturating_add(1);
         self.held = self.held.saturating_add(1);
+        if self.since_refusal >= self.limit.saturating_mul(CONFIRMED) {
+            self.former = None;
+        }
         if let Some(change) = self.watched(now) {
             return Some(change);
         }

@@ -44,6 +44,11 @@ impl Idle {
         self.since = now;
     }
 
+    /// Notes that nothing could be sent until then.
+    fn rested(&mut self, until: Time) {
+        self.since = self.since.max(until);
+    }
+
     /// The most in flight in this stretch of use and the one before.
     pub(super) fn peak(&self) -> u32 {
         self.peak.max(self.previous)
@@ -66,6 +71,11 @@ impl Idle {
 }
 
 impl Window {
+    /// Nothing could be sent until `until`, which is past: that was no idleness.
+    pub fn rested(&mut self, until: Time) {
+        self.idle.rested(until);
+    }
+
     /// Applies what the passing of time alone changes: idle decay. May be called
     /// at any time; [`on_dispatch`](Window::on_dispatch) does.
     pub fn advance(&mut self, now: Time) -> Option<Change> {

@@ -49,6 +49,8 @@ pub(super) struct Meter {
     start: Time,
     area: f64,
     work: f64,
+    /// Service time of the successes, in seconds.
+    served: f64,
     done: u32,
     /// Completions still to pass before the stretch begins.
     warm: u32,
@@ -57,7 +59,7 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn new() -> Self {
-        Self { last: Time::ZERO, start: Time::ZERO, area: 0.0, work: 0.0, done: 0, warm: 0, slack: 0 }
+        Self { last: Time::ZERO, start: Time::ZERO, area: 0.0, work: 0.0, served: 0.0, done: 0, warm: 0, slack: 0 }
     }
 
     /// Begins a stretch, after `warm` more completions.
@@ -71,8 +73,8 @@ impl Meter {
         self.last = self.last.max(now);
     }
 
-    /// A success of relative size `work`.
-    pub(super) fn success(&mut self, work: f64, saturated: bool) {
+    /// A success of relative size `work` that took so long.
+    pub(super) fn success(&mut self, work: f64, seconds: f64, saturated: bool) {
         if self.warm > 0 {
             self.warm -= 1;
             if self.warm == 0 {
@@ -82,12 +84,23 @@ impl Meter {
         }
         self.done += 1;
         self.work += work;
+        self.served += seconds;
         self.slack += u32::from(!saturated);
     }
 
     /// Takes a request dispatched at `at` out again: it ended without service.
     pub(super) fn forget(&mut self, at: Time) {
         self.area = (self.area - self.last.seconds_since(at.max(self.start))).max(0.0);
+    }
+
+    /// How long this stretch has lasted, in seconds.
+    pub(super) fn elapsed(&self) -> f64 {
+        self.last.seconds_since(self.start)
+    }
+
+    /// Mean in flight of those that succeeded: the rest served nothing, or has only just begun.
+    pub(super) fn served(&self) -> f64 {
+        self.served / self.elapsed().max(1e-9)
     }
 
     /// Completions of this stretch.
@@ -103,7 +116,7 @@ impl Meter {
 
     /// The reading so far, if there is one.
     pub(super) fn reading(&self) -> Option<Reading> {
-        let elapsed = self.last.seconds_since(self.start);
+        let elapsed = self.elapsed();
         let usable = self.done > 0 && self.work > 0.0 && self.area > 0.0 && elapsed > 0.0;
         usable.then(|| Reading {
             level: self.area / elapsed,

@@ -97,6 +97,7 @@ use crate::core::time::Time;
 use idle::Idle;
 use meter::{Meter, Reading};
 use octaves::Octaves;
+use overload::{Failures, Sends};
 use shape::Shape;
 use state::State;
 use target::Target;
@@ -139,12 +140,12 @@ pub struct Window {
     grace: u32,
     /// Windows to hold until the next probe.
     interval: u32,
-    /// The level where the present overload began.
-    target: u32,
-    /// The last cut was for overload and nothing succeeded since.
-    overloaded: bool,
-    /// The next success ends an outage.
-    resume: bool,
+    /// The level, and the capacity that was read, from which the capacity that was there began to go.
+    former: Option<(u32, Option<u32>)>,
+    /// The limit when it last doubled in slow start.
+    doubled: u32,
+    sends: Sends,
+    failures: Failures,
     /// Something dispatched in this epoch succeeded.
     proven: bool,
     /// The last epoch ended with a reading that its burst may refine.
@@ -191,9 +192,10 @@ impl Window {
             suspect_at: Time::ZERO,
             grace: 0,
             interval: 1,
-            target: max,
-            overloaded: false,
-            resume: false,
+            former: None,
+            doubled: 0,
+            sends: Sends::default(),
+            failures: Failures::default(),
             proven: false,
             reading_open: false,
             burst: 0,
@@ -256,7 +258,8 @@ impl Window {
         {
             self.probe_at.get_or_insert(now);
         }
-        Stamp { at: now, size, epoch: self.epoch, in_flight: self.in_flight }
+        let serial = self.sends.note(now);
+        Stamp { at: now, size, epoch: self.epoch, in_flight: self.in_flight, serial }
     }
 
     /// Ends the dispatch of `stamp`. `demand`: jobs wait now.
@@ -267,13 +270,14 @@ impl Window {
         let full = self.full_at.is_some_and(|at| at >= stamp.at);
         self.in_flight = self.in_flight.saturating_sub(1);
         self.idle.busy(now);
-        if outcome != Outcome::Success {
+        // What failed had its slot for that long, whatever came of it.
+        if !matches!(outcome, Outcome::Success | Outcome::Overloaded) {
             self.meter.forget(stamp.at);
         }
         match outcome {
             Outcome::Success => self.succeeded(now, stamp, full),
             Outcome::Throttled if !self.config.pinned() => self.refused(now, stamp, before),
-            Outcome::Overloaded if !self.config.pinned() => self.overloaded(now, stamp, before),
+            Outcome::Overloaded if !self.config.pinned() => self.failed(now, stamp, before),
             _ => None,
         }
     }

@@ -33,6 +33,9 @@ const LEAST_SCATTER: f64 = 0.05;
 /// refused, and most of those refuse where they are full; so little is needed.
 const DECIDED: f64 = 1.0;
 
+/// A service time this many times as long as at the lowest octaves is no accident.
+const LENGTHENED: f64 = 1.3;
+
 /// Regression of ln(service time) on ln(in flight) over all of slow start: finds
 /// soon what is queued from the first request on.
 #[derive(Debug, Clone, Copy, Default)]
@@ -153,6 +156,12 @@ impl Octaves {
             sum = sum.add(octave);
         }
         sum
+    }
+
+    /// Whether `seconds` is clearly more than what successes took at the lowest octaves.
+    pub(super) fn lengthened(&self, seconds: f64) -> bool {
+        let lowest = self.lowest();
+        lowest.count > 0.0 && seconds > LENGTHENED * lowest.reading().seconds
     }
 
     /// The knee, if service time rises significantly: by Little's law the

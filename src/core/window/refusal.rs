@@ -82,16 +82,19 @@ impl Window {
                 self.shared = true;
                 self.give_way(now, admitted)
             }
-            State::Probe { from, .. } if seen > from => {
-                self.interval = self.longer();
-                self.alert = self.alert.saturating_sub(1);
-                self.epoch_ends(true);
-                self.hold(now, from, ChangeKind::ProbeFailed)
-            }
+            State::Probe { from, .. } if seen > from => self.probe_failed(now, from),
             State::Probe { from: home, .. } => self.refused_at(now, seen, home, admitted),
             State::Test(contrast) => self.refused_at(now, seen, contrast.home(), admitted),
             State::Hold { .. } => self.refused_at(now, seen, self.limit, admitted),
         }
+    }
+
+    /// The request more was one too many.
+    pub(super) fn probe_failed(&mut self, now: Time, from: u32) -> Option<Change> {
+        self.interval = self.longer();
+        self.alert = self.alert.saturating_sub(1);
+        self.epoch_ends(true);
+        self.hold(now, from, ChangeKind::ProbeFailed)
     }
 
     /// What was admitted of those in flight, as far as the refusals of a burst tell by now. Some of those at a dispatch
@@ -113,13 +116,14 @@ impl Window {
             self.shared = false;
             return self.give_way(now, admitted);
         }
+        self.remember_level();
         (self.suspect, self.suspect_at) = (taken, now);
         self.interval = if taken { 0 } else { (self.interval / RARE).max(1) };
         self.take(now, admitted, ChangeKind::CapacityRead)
     }
 
     /// A reading; the first, or a better one, is soon probed.
-    fn read(&mut self, now: Time, admitted: u32, kind: ChangeKind) -> Option<Change> {
+    pub(super) fn read(&mut self, now: Time, admitted: u32, kind: ChangeKind) -> Option<Change> {
         let grew = self.bound.is_none_or(|bound| admitted > bound);
         self.interval = match grew {
             // Where others take what one finds, finding more says little.
@@ -156,6 +160,7 @@ impl Window {
 
     /// Somebody else needs the capacity, or it fell.
     fn give_way(&mut self, now: Time, admitted: u32) -> Option<Change> {
+        self.remember_level();
         self.bound = None;
         self.suspect = false;
         self.epoch_ends(false);

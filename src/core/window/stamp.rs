@@ -13,6 +13,8 @@ pub struct Stamp {
     pub(super) size: f32,
     pub(super) epoch: u32,
     pub(super) in_flight: u32,
+    /// How many were dispatched until then, with itself.
+    pub(super) serial: u32,
 }
 
 impl Stamp {

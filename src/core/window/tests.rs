@@ -89,35 +89,103 @@ fn which_request_is_refused_says_nothing() {
     }
 }
 
-#[test]
-fn a_thousand_failures_are_one_cut() {
-    let mut window = Window::remembered(CONFIG, 1000);
-    let stamps = fill(&mut window, at(0));
-    let changes: Vec<_> =
-        stamps.iter().filter_map(|&stamp| window.on_settle(at(1), stamp, Outcome::Overloaded, true)).collect();
-    assert_eq!(changes.len(), 1);
-    assert_eq!((changes[0].kind, changes[0].from, changes[0].to), (ChangeKind::Overload, 1000, 700));
-}
-
-#[test]
-fn overload_that_outlasts_the_drain_halves() {
-    let mut window = Window::remembered(CONFIG, 100);
-    let mut limits = vec![];
-    for second in 0..4 {
-        for stamp in fill(&mut window, at(second * 1000)) {
-            window.on_settle(at(second * 1000 + 1), stamp, Outcome::Overloaded, true);
-        }
-        limits.push(window.limit());
+/// Serves one window of one second, with nothing waiting behind it.
+fn calm(window: &mut Window) {
+    let stamps: Vec<Stamp> = (0..window.limit()).map(|_| window.on_dispatch(at(0), 1.0, false)).collect();
+    for stamp in stamps {
+        window.on_settle(at(1000), stamp, Outcome::Success, false);
     }
-    assert_eq!(limits, [70, 35, 17, 8]);
+}
+
+/// A provider that fails what `fails` says, at once, and serves the rest in a second; for so many seconds.
+fn weather(window: &mut Window, seconds: u64, mut fails: impl FnMut(u32) -> bool) -> Vec<ChangeKind> {
+    let mut changes = Vec::new();
+    let mut running: std::collections::VecDeque<(u64, Stamp)> = std::collections::VecDeque::new();
+    for now in (0..seconds * 1000).step_by(10) {
+        while let Some((_, stamp)) = running.pop_front_if(|(done, _)| *done <= now) {
+            changes.extend(window.on_settle(at(now), stamp, Outcome::Success, true));
+        }
+        // What fails is tried again ten milliseconds later.
+        let mut failed = Vec::new();
+        for stamp in fill(window, at(now)) {
+            if fails(running.len() as u32) {
+                failed.push(stamp);
+            } else {
+                running.push_back((now + 1000, stamp));
+            }
+        }
+        for stamp in failed {
+            changes.extend(window.on_settle(at(now + 5), stamp, Outcome::Overloaded, true));
+        }
+    }
+    changes.into_iter().map(|change| change.kind).collect()
 }
 
 #[test]
-fn a_cut_is_from_what_is_in_flight() {
+fn failures_at_random_move_nothing() {
+    for one_in in [50, 20, 5] {
+        let mut window = Window::remembered(CONFIG, 24);
+        calm(&mut window);
+        let mut n = 0;
+        let changes = weather(&mut window, 60, |_| {
+            n += 1;
+            n % one_in == 0
+        });
+        assert!(!changes.contains(&ChangeKind::Overload), "{changes:?}");
+        assert!(window.limit() >= 24, "{}", window.limit());
+    }
+}
+
+#[test]
+fn a_provider_that_fails_what_it_has_no_place_for_is_read() {
+    let mut window = Window::remembered(CONFIG, 40);
+    calm(&mut window);
+    let changes = weather(&mut window, 5, |running| running >= 24);
+    assert!(changes.contains(&ChangeKind::Overload), "{changes:?}");
+    assert!((23..=25).contains(&window.limit()), "{}", window.limit());
+}
+
+#[test]
+fn a_crash_of_all_in_flight_moves_nothing() {
+    let mut window = Window::remembered(CONFIG, 1000);
+    calm(&mut window);
+    for stamp in fill(&mut window, at(1000)) {
+        assert_eq!(window.on_settle(at(1500), stamp, Outcome::Overloaded, true), None);
+    }
+    assert_eq!((window.limit(), window.epoch()), (1000, 0));
+}
+
+#[test]
+fn an_outage_leaves_the_window_and_a_second_at_a_level_that_never_worked_halves_it() {
     let mut window = Window::remembered(CONFIG, 100);
-    let stamps: Vec<Stamp> = (0..10).map(|_| window.on_dispatch(at(0), 1.0, false)).collect();
-    window.on_settle(at(1), stamps[0], Outcome::Overloaded, false);
-    assert_eq!(window.limit(), 7);
+    calm(&mut window);
+    assert_eq!(window.outage(at(2000)), None);
+    // One probe succeeds, and at the full window all fails again.
+    let probe = window.on_dispatch(at(3000), 1.0, true);
+    window.on_settle(at(4000), probe, Outcome::Success, true);
+    let change = window.outage(at(5000)).expect("a cut");
+    assert_eq!((change.kind, change.from, change.to), (ChangeKind::Overload, 100, 50));
+    // Never below what a cold window begins with.
+    let changes: Vec<u32> = (6..12).filter_map(|second| window.outage(at(second * 1000))).map(|it| it.to).collect();
+    assert_eq!(changes, [25, 12, 6, 4]);
+}
+
+#[test]
+fn capacity_that_vanished_and_returns_is_used_at_once() {
+    let mut window = Window::remembered(CONFIG, 24);
+    calm(&mut window);
+    let (full, end) = (window.limit(), 1000);
+    let mut now = end;
+    while window.limit() > 1 || window.in_flight() > 0 {
+        now += 10;
+        for stamp in fill(&mut window, at(now)).into_iter().rev() {
+            window.on_settle(at(now + 1), stamp, Outcome::Throttled, true);
+        }
+        assert!(now < end + 10_000, "the window gives way");
+    }
+    let change = window.resume(at(now + 60_000)).expect("it is back");
+    assert_eq!((change.kind, change.to), (ChangeKind::Resume, full));
+    assert_eq!(window.resume(at(now + 60_000)), None, "once");
 }
 
 #[test]

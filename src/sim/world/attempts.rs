@@ -6,6 +6,7 @@ use super::{Attempt, Event, Holder, State, World, seconds};
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
 use crate::core::route::Answer;
+use crate::core::time::Time;
 use crate::sim::provider::{Discipline, Reception};
 use crate::sim::replica::Policy;
 
@@ -53,6 +54,17 @@ impl World<'_> {
         provider.latency / 2.0 + jitter
     }
 
+    /// A caller gives up an attempt that the provider took.
+    pub(super) fn abandon(&mut self, id: u64, attempt: &Attempt) {
+        let t = self.t();
+        let sent = attempt.job.map_or(t, |holder| holder.at.seconds_since(Time::ZERO));
+        let free_at = sent + self.scenario.provider.abandoned;
+        self.provider.withdraw(t, id, attempt.finish.is_some(), free_at <= t);
+        if free_at > t {
+            self.at(free_at, Event::Free);
+        }
+    }
+
     /// Everything in flight fails.
     pub(super) fn crash(&mut self) {
         let t = self.t();
@@ -67,7 +79,7 @@ impl World<'_> {
         // Those that wait first: a server that is freed must not begin with one that is about to fail.
         for started in [false, true] {
             for &(id, _) in taken.iter().filter(|(_, is)| *is == started) {
-                self.provider.withdraw(t, id, started);
+                self.provider.withdraw(t, id, started, true);
             }
         }
         let stated = self.scenario.provider.retry_after.map(Duration::from_secs_f64);
@@ -122,7 +134,11 @@ impl World<'_> {
                 }
                 return;
             }
-            Reception::Throttled => (Outcome::Throttled, stated),
+            Reception::Dropped => return,
+            Reception::Throttled { late: true } => {
+                return self.reply(id, work, Outcome::Throttled, stated);
+            }
+            Reception::Throttled { late: false } => (Outcome::Throttled, stated),
             Reception::RateLimited { retry_after } => (Outcome::RateLimited, retry_after),
             Reception::Failed => (Outcome::Overloaded, stated),
         };

@@ -28,6 +28,7 @@ const PAUSES: u64 = 2;
 const OTHERS: u64 = 3;
 const LAGS: u64 = 4;
 const JITTERS: u64 = 5;
+const WEATHER: u64 = 6;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -158,7 +159,7 @@ impl<'a> World<'a> {
             _ => vec![format!("tenant-{index}").into()],
         });
         let mut world = Self {
-            provider: Provider::new(scenario.provider.clone()),
+            provider: Provider::new(scenario.provider.clone(), Rng::new(seed, WEATHER)),
             travelling: 0,
             others_have: 0,
             replicas: (0..scenario.replicas)
@@ -306,7 +307,7 @@ impl<'a> World<'a> {
             Event::Timeout(id) => {
                 let Some(mut attempt) = self.end_attempt(id) else { return };
                 if attempt.state == State::Taken {
-                    self.provider.withdraw(t, id, attempt.finish.is_some());
+                    self.abandon(id, &attempt);
                 }
                 attempt.state = State::Answered(Outcome::Overloaded, None);
                 self.answer(attempt);
