@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::handle::Fairflow;
 use crate::core::outcome::Outcome;
+use crate::core::verdict::Verdict;
 use crate::core::window::ChangeKind;
 
 /// Events kept for a listener that is behind; older ones are missed, and it is told how many.
@@ -94,6 +95,14 @@ pub enum EventKind {
         /// For how long, from now.
         wait: Duration,
     },
+    /// An answer was judged to concern more than its own request: a quota, money, the key, or a suspicion of that.
+    #[non_exhaustive]
+    Judged {
+        /// The route's provider account.
+        provider: Arc<str>,
+        /// Whose matter it is, what it is about, and what says so.
+        verdict: Verdict,
+    },
     /// A request was refused at admission.
     #[non_exhaustive]
     Rejected {
@@ -154,8 +163,8 @@ impl Drop for Events {
 }
 
 impl Fairflow {
-    /// Listens to what controllers decide from here on: [`EventKind::WindowChanged`] and [`EventKind::Held`] alone, of
-    /// all models. They are few, so that listening costs requests nothing, unlike [`events`](Self::events).
+    /// Listens to what controllers decide from here on: [`EventKind::WindowChanged`], [`EventKind::Held`] and
+    /// [`EventKind::Judged`] alone, of all models. They are few, so that listening costs requests nothing, unlike [`events`](Self::events).
     #[must_use]
     pub fn decisions(&self) -> Events {
         self.engine.shared.hub.decisions()

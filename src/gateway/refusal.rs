@@ -143,7 +143,9 @@ impl Refusal {
         let mut response = HttpResponse::build(status);
         response.insert_header(("x-request-id", id)).insert_header(("x-fairflow-reason", self.reason));
         let tomorrow = self.reason == "budget_exhausted" && self.retry_after > Some(NOT_TODAY);
-        if self.reason == "unconfirmed" || tomorrow {
+        // What failed by the request itself fails again.
+        let own = self.reason == "rejected" && self.status >= 500;
+        if self.reason == "unconfirmed" || own || tomorrow {
             // The official SDKs send a 5xx or 429 again by themselves, which could be paid twice, or is in vain.
             response.insert_header(("x-should-retry", "false"));
         }

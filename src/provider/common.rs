@@ -6,9 +6,9 @@ use crate::task::wire::Malformed;
 use crate::task::wire::fields::Form;
 use crate::task::{Product, Task, Work};
 
-/// A 2xx that cannot be read: the provider is not well, and another attempt may be.
+/// A 2xx that cannot be read: the provider failed at it, and another attempt may not.
 pub(super) fn unreadable(error: &Malformed) -> Failure {
-    Failure::new(Outcome::Overloaded, format!("the provider's answer cannot be read: {error}"))
+    Failure::new(Outcome::Failed, format!("the provider's answer cannot be read: {error}"))
 }
 
 /// Returns in which form the files of some work are wanted.

@@ -232,8 +232,8 @@ fn transport(error: &reqwest::Error) -> Failure {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     let cause = causes.last().map_or(String::new(), |cause| format!(" ({cause}){}", remedy(&cause.to_string())));
     // A request that never had a connection was certainly not taken.
-    let spent = !error.is_connect();
-    Failure { spent, ..Failure::new(Outcome::Overloaded, format!("{what}{cause}")) }
+    let unsent = error.is_connect();
+    Failure { spent: !unsent, unsent, ..Failure::new(Outcome::Overloaded, format!("{what}{cause}")) }
 }
 
 /// Says what helps against a certificate that is not trusted; nothing where that is not the trouble.

@@ -32,6 +32,8 @@ mod streamed;
 pub mod task;
 #[cfg_attr(not(any(feature = "openai", feature = "runware", feature = "task")), allow(dead_code))]
 mod verdicts;
+#[cfg(any(feature = "openai", feature = "task"))]
+mod whole;
 
 use std::sync::Arc;
 

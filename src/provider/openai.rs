@@ -96,7 +96,7 @@ impl OpenAi {
         body: Bytes,
         attempt: &Attempt,
     ) -> Result<Response, Failure> {
-        let costly = matches!(endpoint, openai::Endpoint::Images | openai::Endpoint::Edits);
+        let costly = is_costly(endpoint);
         let url = self.address(endpoint, attempt.upstream_model())?;
         let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, content_type).body(body);
         let request = Http::traced(request, attempt.trace());
@@ -124,8 +124,7 @@ impl OpenAi {
         let body = request.body_for(attempt.upstream_model());
         let response = self.send(request.endpoint, request.content_type(), body, attempt).await?;
         let (status, hints) = (response.status().as_u16(), unit(request.endpoint).of(hints(response.headers())));
-        let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
-        let content_type = content_type.unwrap_or("application/json").to_owned();
+        let content_type = kind(&response);
         let body = if request.stream {
             match self.open(response).await? {
                 Opened::Events(chunks) => return Ok(Answer { hints, ..Answer::new(Reply::Stream(chunks)) }),
@@ -134,6 +133,7 @@ impl OpenAi {
         } else {
             self.read(response).await?
         };
+        let body = whole(body, &content_type, request.endpoint, attempt)?;
         let usage = serde_json::from_slice::<WithUsage>(&body).ok().and_then(|told| told.usage);
         let usage = usage.as_ref().map(Usage::from_json).unwrap_or_default();
         let cost = request.endpoint.cost(usage);
@@ -162,7 +162,8 @@ impl OpenAi {
             };
             return Ok(Answer { hints, ..Answer::new(Reply::Deltas(pieces)) });
         }
-        let body = self.read(response).await?;
+        let content_type = kind(&response);
+        let body = whole(self.read(response).await?, &content_type, endpoint, attempt)?;
         let mut product = openai::decode(endpoint, &body).map_err(|error| unreadable(&error))?;
         self.fetch.fill(&mut product, form_asked(work)).await;
         let cost = actual_cost(work, &product);
@@ -214,6 +215,26 @@ fn unit(endpoint: openai::Endpoint) -> Unit {
         openai::Endpoint::Images | openai::Endpoint::Edits => Unit::Images,
         _ => Unit::Tokens,
     }
+}
+
+/// Returns the content type of an answer.
+fn kind(response: &Response) -> String {
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.unwrap_or("application/json").to_owned()
+}
+
+/// Checks a whole answer; what the provider itself says it did not make is not paid.
+fn whole(body: Bytes, content_type: &str, endpoint: openai::Endpoint, attempt: &Attempt) -> Result<Bytes, Failure> {
+    super::whole::checked(content_type, &HeaderMap::new(), body).map_err(|failure| {
+        let spent = failure.spent && is_costly(endpoint);
+        attempt.mark_spent(spent);
+        Failure { spent, ..failure }
+    })
+}
+
+/// Says whether a request is paid by the piece, so that it is not sent again once it may have been taken.
+fn is_costly(endpoint: openai::Endpoint) -> bool {
+    matches!(endpoint, openai::Endpoint::Images | openai::Endpoint::Edits)
 }
 
 /// Writes work as a request: its endpoint, content type and body.

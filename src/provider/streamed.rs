@@ -14,9 +14,6 @@ use crate::task::wire::Malformed;
 use crate::task::wire::event::{error_in, error_of, moves};
 use crate::task::wire::sse::{self, Begins, Event, Events};
 
-/// Longest word of a provider that a failure repeats, in characters.
-const MOST_WORDS: usize = 300;
-
 /// What answers a wish for a stream.
 pub(super) enum Opened {
     /// Events, the first of which is no error.
@@ -189,13 +186,8 @@ pub(super) fn refused(error: &Value, headers: &HeaderMap) -> Failure {
         ("invalid_request_error" | "BadRequestError", _) => Some(400),
         _ => None,
     });
-    if let Some(status @ (400..=499 | 502..=504 | 529)) = status {
-        let mut headers = headers.clone();
-        headers.insert("content-type", reqwest::header::HeaderValue::from_static("application/json"));
-        return classify(status, &headers, json!({"error": error}).to_string().into());
-    }
-    let words = error.as_str().unwrap_or_else(|| word("message"));
-    let words: String = words.chars().take(MOST_WORDS).collect();
-    let words = if words.is_empty() { "it gave no reason".to_owned() } else { words };
-    Failure::new(Outcome::Failed, format!("the provider failed: {words}"))
+    // One that names none says that the provider failed at it.
+    let mut headers = headers.clone();
+    headers.insert("content-type", reqwest::header::HeaderValue::from_static("application/json"));
+    classify(status.unwrap_or(500), &headers, json!({"error": error}).to_string().into())
 }

@@ -124,6 +124,7 @@ impl Dispatcher {
         self.stats.verdict(verdict);
         let stated = verdict.basis == Basis::Configured || verdict.suspends();
         if stated || verdict.suspects_account() {
+            self.tap.decide(|| EventKind::Judged { provider: self.route.provider_name.clone(), verdict });
             let (provider, upstream) = (&self.route.provider_name, &self.route.upstream);
             tracing::info!(model = %self.tap.model, %provider, %upstream, scope = verdict.scope.as_str(),
                 matter = verdict.matter.as_str(), again = verdict.again.as_str(), "the provider's answer was judged");

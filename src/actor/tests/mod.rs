@@ -6,6 +6,7 @@ mod pulse;
 mod reload;
 mod reserve;
 mod spending;
+mod verdicts;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

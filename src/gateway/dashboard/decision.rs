@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::core::verdict::Verdict;
 use crate::core::window::ChangeKind;
 
 /// Decisions kept of one model, 72 bytes each.
@@ -20,6 +21,8 @@ pub(super) enum What {
     Moved { kind: ChangeKind, from: u32, to: u32, probe_in: Option<u32> },
     /// A route sends nothing for a while.
     Held { wait: Duration },
+    /// An answer concerns more than its own request.
+    Judged(Verdict),
     /// A route is in another state.
     Route { state: &'static str, reason: Option<Arc<str>>, until: Duration },
     /// An operator spoke.
@@ -78,6 +81,7 @@ fn together(first: &What, second: &What) -> Option<What> {
             Some(What::Moved { kind, from, to, probe_in })
         }
         (What::Held { .. }, What::Held { .. }) => Some(second.clone()),
+        (What::Judged(one), What::Judged(other)) if one == other => Some(second.clone()),
         _ => None,
     }
 }
@@ -105,7 +109,7 @@ impl Decision {
                 _ if to > from => "up",
                 _ => "down",
             },
-            What::Held { .. } => "hold",
+            What::Held { .. } | What::Judged(_) => "hold",
             What::Route { state: "open", .. } => "up",
             What::Route { .. } => "hold",
             What::Paused | What::Resumed | What::Pinned(_) | What::Unpinned => "operator",
@@ -123,6 +127,10 @@ impl Decision {
             What::Held { wait } => {
                 format!("the provider's rate is used up: nothing is sent for {}{again}", span(*wait))
             }
+            What::Judged(verdict) if verdict.suspects_account() => {
+                format!("a refusal may be the account's matter: a second witness decides{again}")
+            }
+            What::Judged(verdict) => format!("{} ({verdict}){again}", verdict.reason()),
             What::Route { state: "open", .. } => "serves again".to_owned(),
             What::Route { state: "probing", .. } => "one request tests whether it serves again".to_owned(),
             What::Route { state: "closed", until, .. } => {
@@ -188,6 +196,7 @@ fn span(span: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::verdict::{Matter, Scope};
 
     fn moved(kind: ChangeKind, from: u32, to: u32) -> What {
         What::Moved { kind, from, to, probe_in: Some(8) }
@@ -204,6 +213,9 @@ mod tests {
             decisions.note(101, lab.clone(), moved(ChangeKind::CapacityRead, window, window - 1));
         }
         decisions.note(102, None, What::Paused);
+        let judged = What::Judged(Verdict::new(Scope::Account, Matter::Money));
+        decisions.note(102, lab.clone(), judged.clone());
+        decisions.note(102, lab.clone(), judged);
         decisions.note(103, lab.clone(), What::Held { wait: Duration::from_millis(1_200) });
         decisions.note(104, lab.clone(), What::Held { wait: Duration::from_millis(900) });
         decisions.note(130, lab, What::Held { wait: Duration::from_millis(900) });
@@ -213,6 +225,7 @@ mod tests {
             [
                 "the provider's rate is used up: nothing is sent for 900 ms",
                 "the provider's rate is used up: nothing is sent for 900 ms (2 times)",
+                "the account's quota or credit is used up (account money) (2 times)",
                 "an operator paused it: nothing is dispatched, what comes waits",
                 "429 at 25 in flight: capacity read as 24, probing again in 8 windows",
                 "nothing is refused: grew from 4 to 30",
