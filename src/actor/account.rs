@@ -170,10 +170,8 @@ impl Handler<Signal> for AccountActor {
             self.pacer.reconcile(now, f64::from(predicted.units()), f64::from(actual.units()));
         }
         if let Some(Limited { sent, stated, scope, suspension }) = signal.limited {
-            if scope.is_account() {
-                if let Some(stated) = stated {
-                    self.hold(now + stated, suspension);
-                }
+            if let Some(stated) = stated.filter(|_| scope.is_account()) {
+                self.hold(now + stated, suspension);
             } else if let Some(until) = self.escalation.on_signal(now, signal.member, sent, stated, self.success.get())
             {
                 self.hold(until, None);

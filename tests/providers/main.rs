@@ -13,3 +13,4 @@ mod shapes;
 mod socket;
 mod streams;
 mod tls;
+mod verdicts;
