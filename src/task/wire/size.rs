@@ -49,6 +49,7 @@ impl Size {
     }
 
     /// Returns the pixels of a video: of a ratio, 720 on the shorter side.
+    #[cfg(feature = "gateway")]
     pub(crate) fn of_video(self) -> Option<(u64, u64)> {
         let Some((width, height)) = self.ratio else { return self.pixels };
         let shorter = width.min(height);
@@ -124,17 +125,22 @@ mod tests {
         ] {
             assert_eq!(Size::read(text), Some(Size { pixels: Some(pixels), ratio: Some(ratio) }), "{text}");
         }
-        let video = |text: &str| Size::read(text).and_then(Size::of_video);
-        assert_eq!(
-            (video("16:9"), video("9:16"), video("720p")),
-            (Some((1280, 720)), Some((720, 1280)), Some((1280, 720)))
-        );
-        assert_eq!(video(&format!("1:{}", u64::MAX)), Some((720, 11_520)));
         for text in ["big", "0x10", "x", "10x", "-1x5", "1e3x5", "NaNk", "99999k", "0p", "p", "k", ":", "16:0", "1x1x1"]
         {
             assert_eq!(Size::read(text), None, "{text}");
         }
         assert_eq!(Size::of(Some(&json!({"width": 64.0, "height": 32}))).and_then(|size| size.pixels), Some((64, 32)));
         assert_eq!((Size::of(Some(&Value::Null)), Size::of(Some(&json!(7)))), (Some(Size::default()), None));
+    }
+
+    #[cfg(feature = "gateway")]
+    #[test]
+    fn a_video_of_a_ratio_has_720_lines() {
+        let video = |text: &str| Size::read(text).and_then(Size::of_video);
+        assert_eq!(
+            (video("16:9"), video("9:16"), video("720p")),
+            (Some((1280, 720)), Some((720, 1280)), Some((1280, 720)))
+        );
+        assert_eq!(video(&format!("1:{}", u64::MAX)), Some((720, 11_520)));
     }
 }
