@@ -158,6 +158,9 @@ impl Route {
     pub fn settle(&mut self, now: Time, ticket: Ticket, answer: Answer, demand: bool, random: [f64; 2]) -> Settled {
         let Answer { retry_after, hints, cost, witness, .. } = answer;
         let outcome = self.attribute(now, ticket.mark, answer);
+        if outcome == Outcome::Throttled {
+            self.window.paused(retry_after.unwrap_or_default());
+        }
         let before = self.window.in_flight();
         let mut change = self.window.on_settle(now, ticket.stamp, outcome, demand);
         let open = self.breaker.state(now) == RouteState::Open;

@@ -30,10 +30,10 @@ pub enum ChangeKind {
     /// A refusal well below the known capacity: somebody else uses it, or it
     /// fell. × 0.8.
     Competitor,
-    /// 502, 503, 504, 529 or a timeout: × 0.7, and × 0.5 when it goes on after
-    /// what was in flight has drained.
+    /// 502, 503, 504 or 529 to all that is more than what is admitted: that is
+    /// the capacity. Or an outage at a level that never worked: half.
     Overload,
-    /// The first success after an outage: 0.7 of the level before it.
+    /// Something is admitted again after nothing was: the level before that.
     Resume,
     /// Service time rose with the window: slow start ends at the estimated knee.
     LatencyHold,

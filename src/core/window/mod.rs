@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | hard cap: one too many is a 429 | the refusal *is* a reading of capacity | hold it, probe +1 ever more rarely (`refusal.rs`) |
 //! | silent queue: latency grows | service time against in flight | hold 1.1 × the knee (`watch.rs`, `knee.rs`) |
-//! | overload: 503, 504, 529, timeout | the failure | × 0.7, then × 0.5, and back (`overload.rs`) |
+//! | 503, 504, 529, timeouts | what succeeds beside them | nothing, unless less is admitted or served than sent (`overload.rs`) |
 //! | anything that makes requests longer than wished | the median service time | give way, if an operator said so (`target.rs`) |
 //! | others on the same account | a slot that is gone | × 0.8, and leave it to them (`refusal.rs`) |
 //!
@@ -26,11 +26,11 @@
 //!  │  │   ▼                   │ └─────────────────────────▶ contrast (other level, silent)
 //!  │  └─ climb ◀── competitor, └──────── verdict ────────────┘ │
 //!  │      (+1 per window)                                      │
-//!  └────────────── overload, idle, probe admitted ─────────────┘
+//!  └────────────── resume, idle, probe admitted ───────────────┘
 //! ```
 //!
 //! - **Slow start** (after RFC 5681): +2 per success (`ramp`), so the window triples
-//!   per round trip, until the first refusal, failure, or significant growth of service time
+//!   per round trip, until the first refusal or significant growth of service time
 //!   (`octaves.rs`, after HyStart, RFC 9406). Growth needs a full window and demand.
 //! - **Hold**: a capacity that was read or a knee that was found is held, not
 //!   sawtoothed about: AIMD alone averages (1 + β) ÷ 2 of the capacity.
@@ -52,7 +52,8 @@
 //!   simultaneous refusals or failures are one event. (Refusals of one burst may
 //!   refine the reading of that event downward: the first one dispatched counts.)
 //! - Growth, too, needs evidence dispatched in the current epoch.
-//! - `RateLimited`, `Rejected` and `Cancelled` free the slot and say nothing.
+//! - `RateLimited`, `Failed`, `Rejected` and `Cancelled` free the slot and say nothing; one `Overloaded` says nothing
+//!   either.
 //! - Pure and deterministic: no clock, no randomness. Each call is O(1) and
 //!   allocates nothing.
 //!
@@ -122,6 +123,8 @@ pub struct Window {
     rough: bool,
     /// How long refusals take lately, in seconds; 0 before the first.
     refusal: f64,
+    /// How long the last refusal asked to pause, in seconds.
+    pause: f64,
     /// When the request that probes was sent.
     probe_at: Option<Time>,
     /// Service time at the held level, over recent rounds.
@@ -183,6 +186,7 @@ impl Window {
             base: None,
             rough: false,
             refusal: 0.0,
+            pause: 0.0,
             probe_at: None,
             watch: None,
             held: 0,

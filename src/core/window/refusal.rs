@@ -29,6 +29,7 @@ use super::octaves::Octaves;
 use super::state::State;
 use super::{Change, ChangeKind, Stamp, Window};
 use crate::core::time::Time;
+use std::time::Duration;
 
 /// What a refusal clearly below the known capacity leaves of the window.
 const COMPETITOR: f64 = 0.8;
@@ -50,6 +51,12 @@ const PROBES_PER_YIELD: u32 = 2;
 /// … where there is anything to yield.
 const LEAST_YIELDING: u32 = 2;
 
+/// Capacity found beyond what was known is not just a slot that others left from so many requests on, …
+const LEAP: u32 = 4;
+
+/// … or from this part of the window on.
+const LEAP_SHARE: u32 = 4;
+
 /// What was yielded to others is left to them for so many windows.
 const GRACE: u32 = 4;
 
@@ -61,6 +68,11 @@ pub(super) const ALERT_PROBES: u32 = 24;
 const REFUSAL_FADE: f64 = 0.9;
 
 impl Window {
+    /// Takes note of how long a refusal for concurrency asks to pause; zero where it does not say.
+    pub fn paused(&mut self, pause: Duration) {
+        self.pause = pause.as_secs_f64();
+    }
+
     /// A request was refused because too many were in flight; `before`: so many were until now, with itself.
     pub(super) fn refused(&mut self, now: Time, stamp: Stamp, before: u32) -> Option<Change> {
         if stamp.epoch != self.epoch {
@@ -125,6 +137,10 @@ impl Window {
     /// A reading; the first, or a better one, is soon probed.
     pub(super) fn read(&mut self, now: Time, admitted: u32, kind: ChangeKind) -> Option<Change> {
         let grew = self.bound.is_none_or(|bound| admitted > bound);
+        if self.bound.is_some_and(|bound| admitted >= bound + LEAP.max(bound / LEAP_SHARE)) {
+            // Others leave a slot or two; more at once is capacity that rose, and may go on rising.
+            self.shared = false;
+        }
         self.interval = match grew {
             // Where others take what one finds, finding more says little.
             true if !self.among_others() => 1,

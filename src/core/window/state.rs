@@ -29,6 +29,12 @@ const WINDOWS_PER_SLOT: u32 = 2;
 /// … but never less than this many windows.
 const SHORTEST_SHARED: u32 = 2;
 
+/// A refusal that asks for a pause costs that pause: a probe is made per so many of them, …
+const WINDOWS_PER_PAUSE: f64 = 32.0;
+
+/// … but at least every so many windows.
+const MOST_FOR_PAUSES: f64 = 256.0;
+
 /// What a window is doing.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum State {
@@ -59,8 +65,14 @@ impl Window {
         self.shared && self.alert > 0
     }
 
-    /// The next interval between probes, in windows.
+    /// The next interval between probes, in windows: what a refusal costs decides how often one is risked.
     pub(super) fn longer(&self) -> u32 {
+        let pauses = self.pause / self.shape.mean().max(1e-9);
+        self.by_noise().max((pauses * WINDOWS_PER_PAUSE).min(MOST_FOR_PAUSES) as u32)
+    }
+
+    /// The same where a refusal costs no more than itself.
+    fn by_noise(&self) -> u32 {
         if self.among_others() {
             return self.limit.saturating_mul(WINDOWS_PER_SLOT).clamp(SHORTEST_SHARED, LONGEST_INTERVAL);
         }

@@ -164,7 +164,7 @@ fn moved(kind: ChangeKind, from: u32, to: u32, probe_in: Option<u32>) -> String 
         ChangeKind::Competitor => {
             format!("429 well below {from} in flight: it fell, or others use it; cut to {to}")
         }
-        ChangeKind::Overload => format!("5xx or timeout: the provider is overloaded; cut from {from} to {to}"),
+        ChangeKind::Overload => format!("5xx to all beyond {to}: that is the capacity; cut from {from} to {to}"),
         ChangeKind::Resume => format!("the first success after an outage: goes on at {to}"),
         ChangeKind::LatencyHold => format!("service time rises with the window: holds {to}, where that began"),
         ChangeKind::ProbeDown => format!("compares: is {to} served as fast as {from}?"),
