@@ -6,7 +6,7 @@ use fairflow::core::window::ChangeKind;
 use fairflow::sim::{Controller, Measure, Run, Scenario, ScenarioError, library, run, summarize};
 
 /// Scenarios that take moments, also in a debug build.
-const SHORT: [&str; 36] = [
+const SHORT: [&str; 37] = [
     "cap-24",
     "cap-steps",
     "cap-replicas",
@@ -22,6 +22,7 @@ const SHORT: [&str; 36] = [
     "slow-refusals",
     "lag",
     "overtaking",
+    "quota-day",
     "rate-wordless",
     "rate-wordless-bursts",
     "rate-wordless-cap",

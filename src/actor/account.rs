@@ -7,12 +7,12 @@ use actix::{Actor, Addr, Context, Handler, Recipient};
 
 use super::clock::{Clock, Mark};
 use super::dispatcher::Dispatcher;
-use super::messages::{Allowed, Claim, Died, Hold, Join, Leave, Limited, Reopen, Signal, Who};
+use super::messages::{Allowed, Claim, Died, Hold, Join, Leave, Lift, Limited, Reopen, Signal, Who};
 use super::supervisor::Obituary;
 use super::timer::{HasTimer, Timer};
 use crate::config::ProviderSettings;
 use crate::core::escalation::Escalation;
-use crate::core::pacer::Pacer;
+use crate::core::pacer::{Pacer, SUSPENSION};
 use crate::core::time::Time;
 use crate::core::verdict::{Evidence, REST, Verdict};
 
@@ -43,7 +43,7 @@ pub(crate) struct AccountActor {
     evidence: Evidence,
     /// When any of its models last succeeded.
     success: Mark,
-    mean_cost: f64,
+    mean_tokens: f64,
     timer: Timer,
     _obituary: Obituary,
 }
@@ -60,14 +60,14 @@ impl AccountActor {
             clock,
             name: settings.name.clone(),
             max_in_flight: settings.max_in_flight,
-            pacer: Pacer::new(settings.rates, clock.now()),
+            pacer: Pacer::new(settings.rates, clock.now()).with_budgets(settings.budgets, clock.now()),
             hold_until: Time::ZERO,
             members: BTreeMap::new(),
             line: VecDeque::new(),
             escalation: Escalation::default(),
             evidence: Evidence::default(),
             success,
-            mean_cost: 1.0,
+            mean_tokens: 1.0,
             timer: Timer::default(),
             _obituary: Obituary::new(supervisor, Who::Account { provider: settings.name.clone(), generation }),
         }
@@ -84,11 +84,20 @@ impl AccountActor {
     fn room(&self, now: Time) -> u32 {
         let used: u32 = self.members.values().map(|member| member.slots).sum();
         let slots = self.max_in_flight.map_or(u32::MAX, |max| max.saturating_sub(used));
-        if self.hold_until > now { 0 } else { slots.min(self.pacer.allowance(now, self.mean_cost)) }
+        if self.hold_until > now { 0 } else { slots.min(self.pacer.allowance(now, self.mean_tokens)) }
+    }
+
+    /// Suspends the account where its budget is spent for long: who waits is told, and other routes are used.
+    fn stop_when_spent(&mut self, now: Time) {
+        let spent = self.pacer.spent_until(now, self.mean_tokens);
+        if let Some(until) = spent.filter(|until| until.since(now) >= SUSPENSION && *until > self.hold_until) {
+            self.hold(until, Some("the account's budget of the day is spent"));
+        }
     }
 
     /// Tells those who wait that there is room, one per free place, the longest waiting first.
     fn turn(&mut self, now: Time, ctx: &mut Context<Self>) {
+        self.stop_when_spent(now);
         for _ in 0..self.room(now) {
             let Some(first) = self.line.pop_front() else { break };
             if let Some(member) = self.members.get_mut(&first) {
@@ -96,7 +105,7 @@ impl AccountActor {
                 member.dispatcher.do_send(Reopen);
             }
         }
-        let ready = self.pacer.ready_at(now, self.mean_cost).max(self.hold_until);
+        let ready = self.pacer.ready_at(now, self.mean_tokens).max(self.hold_until);
         let paced = Some(ready).filter(|at| *at > now && !self.line.is_empty());
         self.timer.set(ctx, now, paced, |actor, ctx| {
             let now = actor.clock.now();
@@ -136,13 +145,12 @@ impl Handler<Claim> for AccountActor {
         let Some(member) = self.members.get_mut(&claim.member) else { return };
         member.slots = claim.slots;
         let mut allowed = 0;
-        for cost in &claim.costs {
+        for tokens in &claim.tokens {
             if self.room(now) == 0 {
                 break;
             }
-            let size = f64::from(cost.units());
-            self.mean_cost += 0.05 * (size - self.mean_cost);
-            self.pacer.take(now, size);
+            self.mean_tokens += 0.05 * (tokens - self.mean_tokens);
+            self.pacer.take(now, *tokens);
             allowed += 1;
             if let Some(member) = self.members.get_mut(&claim.member) {
                 member.slots += 1;
@@ -150,7 +158,7 @@ impl Handler<Claim> for AccountActor {
         }
         if let Some(member) = self.members.get_mut(&claim.member) {
             member.dispatcher.do_send(Allowed { jobs: allowed });
-            if allowed < claim.costs.len() && !member.waiting {
+            if allowed < claim.tokens.len() && !member.waiting {
                 member.waiting = true;
                 self.line.push_back(claim.member);
             }
@@ -167,7 +175,10 @@ impl Handler<Signal> for AccountActor {
         let Some(member) = self.members.get_mut(&signal.member) else { return };
         member.slots = signal.slots;
         if let Some((predicted, actual)) = signal.used {
-            self.pacer.reconcile(now, f64::from(predicted.units()), f64::from(actual.units()));
+            self.pacer.reconcile(now, predicted, actual);
+        }
+        if let Some(tokens) = signal.unused {
+            self.pacer.put_back(now, tokens);
         }
         if let Some(Limited { sent, stated, scope, suspension }) = signal.limited {
             if let Some(stated) = stated.filter(|_| scope.is_account()) {
@@ -183,6 +194,24 @@ impl Handler<Signal> for AccountActor {
             tracing::warn!(provider = %self.name, "the provider refuses several in the same words: the account is held");
             self.hold(now + REST, Some(Verdict::of_status(403).reason()));
         }
+        self.turn(now, ctx);
+    }
+}
+
+impl Handler<Lift> for AccountActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Lift, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        if self.hold_until > now || self.pacer.spent_until(now, self.mean_tokens).is_some() {
+            // What held the account held all of its models.
+            for member in self.members.values() {
+                member.dispatcher.do_send(Lift);
+            }
+        }
+        self.hold_until = now;
+        (self.escalation, self.evidence) = (Escalation::default(), Evidence::default());
+        self.pacer.release(now);
         self.turn(now, ctx);
     }
 }

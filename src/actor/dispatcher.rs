@@ -1,6 +1,8 @@
 //! One route's dispatcher: paces itself by its gates, pulls jobs with credits, and learns from how they end.
 
+mod claim;
 mod land;
+mod lift;
 mod raise;
 mod tell;
 
@@ -20,8 +22,7 @@ use super::error::Error;
 use super::events::Tap;
 use super::lease::{Expected, Grant, Lease, Report, Route};
 use super::messages::{
-    Allowed, Assign, Claim, Died, Ended, Hold, Job, NewQueue, Reconfigure, Recount, Reopen, Settle, Signal, Stop,
-    Update, Who,
+    Assign, Died, Ended, Hold, Job, NewQueue, Reconfigure, Recount, Reopen, Settle, Signal, Stop, Update, Who,
 };
 use super::queue::QueueActor;
 use super::stats::Stats;
@@ -45,7 +46,6 @@ const LEASE_GRACE: Duration = Duration::from_secs(5);
 struct Held {
     queue: u32,
     job: Key,
-    cost: Cost,
     /// What its tenant is charged by now.
     charged: Cost,
     expected: Expected,
@@ -80,6 +80,8 @@ pub(crate) struct Dispatcher {
     /// When the account last succeeded at anything.
     account_success: Mark,
     staged: VecDeque<Job>,
+    /// How many of those the account is being asked for.
+    claimed: usize,
     gates: Gates,
     blame: Blame,
     /// Until when the route is suspended, and why.
@@ -156,6 +158,7 @@ impl Dispatcher {
             account_full: false,
             account_success,
             staged: VecDeque::new(),
+            claimed: 0,
             gates,
             blame: Blame::default(),
             suspension: None,
@@ -187,8 +190,7 @@ impl Dispatcher {
     /// Tells the account that fewer slots are used than it allowed.
     fn unclaim(&self) {
         if self.account_limited {
-            let (member, slots) = (self.member, self.slots());
-            self.account.do_send(Signal { member, slots, used: None, limited: None, suspicion: None });
+            self.account.do_send(self.slots_only());
         }
     }
 
@@ -214,6 +216,7 @@ impl Dispatcher {
             self.window_changed(change);
         }
         self.suspension = self.suspension.filter(|(until, _)| *until > now);
+        self.stop_when_spent(now);
         let limit = self.assigned + u64::from(self.credits(now));
         let view = self.view();
         self.tell_target(&view);
@@ -243,18 +246,18 @@ impl Dispatcher {
             let (outcome, expected, service) = (Outcome::Cancelled, waiter.expected, Duration::ZERO);
             waiter.refuse(Error::QueueTimeout { waited, retry_after });
             self.ended.push(Ended::Done { key, outcome, expected, charged: cost, cost: None, service });
-            return self.unclaim();
+            return self.give_back(cost);
         }
         if waiter.reply.is_closed() {
             self.ended.push(Ended::Unsent { key, waiter });
-            return self.unclaim();
+            return self.give_back(cost);
         }
         let probe = self.gates.state(now) == RouteState::Probing;
         let ticket = self.gates.dispatch(now, f64::from(cost.units()), more || self.backlog());
         let attempt = waiter.past.attempts + 1;
         let (expected, past) = (waiter.expected, waiter.past.with(self.index));
         let queue = self.queue_life;
-        let held = Held { queue, job: key, cost, charged: cost, expected, ticket, sent: now, attempt };
+        let held = Held { queue, job: key, charged: cost, expected, ticket, sent: now, attempt };
         let lease_key = self.leases.issue(now + self.settings.timeout + LEASE_GRACE, held);
         let lease = Lease {
             route: self.route.clone(),
@@ -304,31 +307,7 @@ impl Handler<Assign> for Dispatcher {
                 self.ended.push(Ended::Unsent { key: job.key, waiter: job.waiter });
             }
         }
-        if !self.staged.is_empty() {
-            let costs = self.staged.iter().map(|job| job.cost).collect();
-            self.account.do_send(Claim { member: self.member, slots: self.in_flight(), costs });
-        }
-        self.turn(now, ctx);
-    }
-}
-
-impl Handler<Allowed> for Dispatcher {
-    type Result = ();
-
-    fn handle(&mut self, allowed: Allowed, ctx: &mut Self::Context) {
-        let now = self.clock.now();
-        let staged = std::mem::take(&mut self.staged);
-        self.account_full = allowed.jobs < staged.len();
-        for (index, job) in staged.into_iter().enumerate() {
-            if index < allowed.jobs {
-                self.dispatch(now, job, index + 1 < allowed.jobs);
-            } else {
-                self.ended.push(Ended::Unsent { key: job.key, waiter: job.waiter });
-            }
-        }
-        if self.account_full {
-            self.unclaim();
-        }
+        self.claim();
         self.turn(now, ctx);
     }
 }

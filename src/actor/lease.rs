@@ -231,6 +231,8 @@ pub(crate) struct Report {
     pub(crate) retry_after: Option<Duration>,
     pub(crate) hints: RateHints,
     pub(crate) cost: Option<Cost>,
+    /// Tokens that were used, where they are told.
+    pub(crate) tokens: Option<f64>,
 }
 
 impl Report {
@@ -242,6 +244,7 @@ impl Report {
             retry_after: None,
             hints: RateHints::default(),
             cost: None,
+            tokens: None,
         }
     }
 

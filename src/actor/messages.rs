@@ -26,7 +26,7 @@ macro_rules! answered_with {
     };
 }
 
-answered_with!((): Submit, Cancel, Assign, Raise, Settle, Update, Claim, Allowed, Reopen, Signal, Hold, Recount, Join, Leave);
+answered_with!((): Submit, Cancel, Assign, Raise, Settle, Update, Claim, Allowed, Reopen, Signal, Hold, Lift, Recount, Join, Leave);
 answered_with!((): Stop, Wire, Withdraw, NewQueue, Reconfigure, Relimit, Shed, Died, Ensure, Retire);
 answered_with!(TenantView: Inspect);
 answered_with!(Tenants: TopTenants);
@@ -115,7 +115,8 @@ pub(crate) struct Claim {
     pub(crate) member: u64,
     /// Slots in use before these jobs.
     pub(crate) slots: u32,
-    pub(crate) costs: Vec<Cost>,
+    /// What each is predicted to use, as limits on tokens count.
+    pub(crate) tokens: Vec<f64>,
 }
 
 /// Account → dispatcher: how many of the claimed jobs may go; when fewer, none more until [`Reopen`].
@@ -134,8 +135,10 @@ pub(crate) struct Signal {
     pub(crate) member: u64,
     /// Slots in use now: a state, not a difference, so that a lost message does no lasting harm.
     pub(crate) slots: u32,
-    /// Cost as it was claimed and as it turned out.
-    pub(crate) used: Option<(Cost, Cost)>,
+    /// Tokens as they were claimed and as they turned out.
+    pub(crate) used: Option<(f64, f64)>,
+    /// Tokens of a request that was claimed and not sent.
+    pub(crate) unused: Option<f64>,
     /// Where the provider refused for a rate.
     pub(crate) limited: Option<Limited>,
     /// Where it refused in a way that may concern the whole account.
@@ -162,6 +165,10 @@ pub(crate) struct Hold {
     /// Why the route is suspended, if it is more than a pause.
     pub(crate) suspension: Option<&'static str>,
 }
+
+/// Supervisor → account or dispatcher: an operator knows better; what holds it is lifted.
+#[derive(Debug)]
+pub(crate) struct Lift;
 
 /// Supervisor → dispatcher: an earlier one of its route is gone; slots that it seemed to hold are free.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::{Handler, Message};
 
-use super::messages::Reconfigure;
+use super::messages::{Lift, Reconfigure};
 use super::supervisor::{ModelEntry, Supervisor};
 use crate::config::ModelSettings;
 use crate::core::window::WindowConfig;
@@ -20,6 +20,9 @@ pub enum Action {
     Pin(u32),
     /// Let the windows learn again, within the configured bounds.
     Unpin,
+    /// Lift what holds the routes, and their accounts: holds, suspensions, spent quotas, learned rates, the breaker's
+    /// rest. One request goes at once. Resuming does so too.
+    Release,
 }
 
 /// What stands in force of those wishes. It outlives reloads and restarts of actors, not the engine.
@@ -38,6 +41,7 @@ impl Override {
             Action::Resume => Self { paused: false, ..self },
             Action::Pin(window) => Self { window: Some(window.max(1)), ..self },
             Action::Unpin => Self { window: None, ..self },
+            Action::Release => self,
         }
     }
 
@@ -81,6 +85,13 @@ impl Handler<Operate> for Supervisor {
     fn handle(&mut self, operate: Operate, _: &mut Self::Context) -> Option<Override> {
         let entry = self.models.get_mut(&operate.model)?;
         let standing = entry.model.operator().with(operate.action);
+        if matches!(operate.action, Action::Release | Action::Resume) {
+            for dispatcher in &entry.dispatchers {
+                // The account first: what a dispatcher claims after is let.
+                dispatcher.blueprint.account.do_send(Lift);
+                dispatcher.address.do_send(Lift);
+            }
+        }
         entry.model.set_operator(standing);
         entry.reconfigure_dispatchers();
         // What stands shows in the queue's snapshots, also where no route changes by it.

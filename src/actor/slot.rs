@@ -86,7 +86,8 @@ impl Slot {
         if let Some(lease) = self.lease.take() {
             // Where nobody tells, it was at least what passed.
             let cost = cost.or_else(|| (self.spent > u64::from(self.charged.units())).then(|| Cost::new(self.spent)));
-            lease.settle(Report { cost, hints: self.hints, ..Report::ended(Outcome::Success) }, None);
+            let tokens = usage.tokens();
+            lease.settle(Report { cost, tokens, hints: self.hints, ..Report::ended(Outcome::Success) }, None);
         }
     }
 

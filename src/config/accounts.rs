@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use super::error::{nearest, shown};
-use super::schema::{PollConfig, ProviderConfig, RateConfig, SimConfig};
+use super::schema::{PollConfig, ProviderConfig, SimConfig};
 use super::settings::{
     Authorities, Endpoint, PollSettings, Preset, ProviderKind, ProviderSettings, RunwareSettings, TaskSettings,
 };
 use super::validate::Check;
-use crate::core::pacer::Rates;
 
 const KINDS: [&str; 8] = ["openai", "runware", "bfl", "fal", "replicate", "ark", "sim", "custom"];
 const RUNWARE: &str = "https://api.runware.ai/v1";
@@ -49,16 +48,13 @@ pub(super) fn provider(check: &mut Check, name: &str, raw: &ProviderConfig) -> P
             }
         },
     };
-    let RateConfig { requests_per_minute, tokens_per_minute } =
-        raw.rate.unwrap_or(RateConfig { requests_per_minute: None, tokens_per_minute: None });
+    let (rates, budgets) = raw.rate.unwrap_or_default().checked(check, &path);
     ProviderSettings {
         name: name.into(),
         kind,
         max_in_flight: raw.max_in_flight.map(|n| check.count(&format!("{path}.max_in_flight"), Some(n), 1)),
-        rates: Rates {
-            requests_per_minute: check.rate(&format!("{path}.rate.requests_per_minute"), requests_per_minute),
-            tokens_per_minute: check.rate(&format!("{path}.rate.tokens_per_minute"), tokens_per_minute),
-        },
+        rates,
+        budgets,
         verdicts: super::verdicts::rules(check, &path, &raw.verdicts),
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::rate::RateConfig;
 use super::schema::{
-    Config, ModelConfig, ProviderConfig, QueueConfig, RateConfig, RetryConfig, RouteConfig, SimConfig, TenantConfig,
-    TierConfig,
+    Config, ModelConfig, ProviderConfig, QueueConfig, RetryConfig, RouteConfig, SimConfig, TenantConfig, TierConfig,
 };
 use super::secret::{KeyHash, KeySource};
 use super::tenancy::{BudgetConfig, PriceConfig, UpgradeConfig};
@@ -134,7 +134,21 @@ impl ProviderConfig {
         self
     }
 
-    /// Sets the tokens (units of cost) per minute that are known to be allowed; default unknown.
+    /// Sets the requests per day that are known to be allowed; default unknown.
+    #[must_use]
+    pub fn requests_per_day(mut self, requests: f64) -> Self {
+        self.rate.get_or_insert(RateConfig::default()).requests_per_day = Some(requests);
+        self
+    }
+
+    /// Sets the tokens per day that are known to be allowed; default unknown.
+    #[must_use]
+    pub fn tokens_per_day(mut self, tokens: f64) -> Self {
+        self.rate.get_or_insert(RateConfig::default()).tokens_per_day = Some(tokens);
+        self
+    }
+
+    /// Sets the tokens per minute that are known to be allowed, read and written ones alike; default unknown.
     #[must_use]
     pub fn tokens_per_minute(mut self, tokens: f64) -> Self {
         self.rate.get_or_insert(RateConfig::default()).tokens_per_minute = Some(tokens);

@@ -46,6 +46,8 @@ fn provider(settings: &ProviderSettings) -> Value {
     rest["rate"] = json!({
         "requests_per_minute": settings.rates.requests_per_minute,
         "tokens_per_minute": settings.rates.tokens_per_minute,
+        "requests_per_day": settings.budgets.requests_per_day,
+        "tokens_per_day": settings.budgets.tokens_per_day,
     });
     rest["verdicts"] = settings.verdicts.iter().map(verdict).collect();
     rest

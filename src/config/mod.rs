@@ -9,6 +9,7 @@ mod delivery;
 mod effective;
 mod error;
 mod queue;
+mod rate;
 mod read;
 mod schema;
 mod secret;
@@ -32,10 +33,11 @@ pub(crate) use self::error::nearest;
 #[cfg(feature = "task")]
 pub(crate) use self::error::shown;
 pub use self::error::{ConfigError, Place, Problem};
+pub use self::rate::RateConfig;
 pub(crate) use self::read::read;
 pub use self::schema::{
     AuthMode, Classes, Config, CorsConfig, Defaults, GroupConfig, ModelConfig, PollConfig, ProviderConfig, QueueConfig,
-    RateConfig, RetryConfig, RouteConfig, ServerConfig, SimConfig, TenantConfig, TierConfig, Transport, WindowConfig,
+    RetryConfig, RouteConfig, ServerConfig, SimConfig, TenantConfig, TierConfig, Transport, WindowConfig,
 };
 pub use self::secret::{KeyHash, KeySource};
 pub use self::settings::{

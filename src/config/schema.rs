@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::{JobsConfig, SocketConfig, WebhookConfig};
+use super::rate::RateConfig;
 use super::secret::{KeyHash, KeySource};
 use super::telemetry::TelemetryConfig;
 use super::tenancy::{BudgetConfig, PriceConfig, UpgradeConfig};
@@ -211,18 +212,6 @@ pub struct PollConfig {
     /// Hosts, beside the provider's own, to which its polling URLs may lead with the key, like "api.*.example.com".
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
-}
-
-/// `rate = { … }`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-pub struct RateConfig {
-    /// Requests per minute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requests_per_minute: Option<f64>,
-    /// Tokens (cost units) per minute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tokens_per_minute: Option<f64>,
 }
 
 /// How the simulated provider behaves: `sim = { … }`.

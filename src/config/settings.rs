@@ -15,7 +15,7 @@ use super::tenancy::ModelNames;
 use super::verdicts::VerdictRule;
 use crate::core::fair_queue::{Class, QueueLimits, TenantLimits};
 use crate::core::ledger::{Lifetime, Money, Thresholds};
-use crate::core::pacer::Rates;
+use crate::core::pacer::{Budgets, Rates};
 use crate::core::retry::Backoff;
 use crate::core::window::WindowConfig;
 
@@ -64,6 +64,8 @@ pub struct ProviderSettings {
     pub max_in_flight: Option<u32>,
     /// Its known rates.
     pub rates: Rates,
+    /// Its known budgets.
+    pub budgets: Budgets,
     /// What its answers mean where the built-in tables read them otherwise.
     pub verdicts: Vec<VerdictRule>,
 }

@@ -123,6 +123,11 @@ impl Breaker {
         self.rest_until.filter(|until| *until > now)
     }
 
+    /// Ends the rest at once: the probe may go.
+    pub fn release(&mut self, now: Time) {
+        self.rest_until = self.rest_until.map(|until| until.min(now));
+    }
+
     /// Takes note of an attempt of `witness` that was dispatched at `sent`; `random` from [0, 1) spreads the probes of
     /// many replicas. A witness of 0 is nobody in particular.
     ///

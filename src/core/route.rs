@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::attribution::{Attribution, Mark};
 use super::health::{Breaker, RouteState};
 use super::outcome::Outcome;
-use super::pacer::{self, Ending, Pacer, RateHints};
+use super::pacer::{self, Ending, Pacer, RateHints, TokenShare};
 use super::time::Time;
 use super::window::{Change, Stamp, Window, WindowConfig};
 
@@ -18,7 +18,7 @@ const KNOCK: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// … but at most this share of the time for which it has been refused: so much of a stretch without capacity is lost at
 /// its end.
 const KNOCK_SHARE: u32 = 8;
-/// Weight of the newest request in the mean cost.
+/// Weight of the newest request in the mean of tokens.
 const MEAN_GAIN: f64 = 0.05;
 
 /// One dispatch under way; give it back to [`Route::settle`].
@@ -27,7 +27,15 @@ pub struct Ticket {
     stamp: Stamp,
     pace: pacer::Ticket,
     mark: Mark,
-    cost: f64,
+    tokens: f64,
+}
+
+impl Ticket {
+    /// Returns the tokens that it was predicted to use.
+    #[must_use]
+    pub fn tokens(&self) -> f64 {
+        self.tokens
+    }
 }
 
 /// How one attempt ended, and what the answer said besides.
@@ -41,6 +49,8 @@ pub struct Answer {
     pub hints: RateHints,
     /// What it cost in truth, in the units of the prediction, where known.
     pub cost: Option<f64>,
+    /// Tokens that it used, read and written, where known.
+    pub tokens: Option<f64>,
     /// A 429 that names no reason: its outcome is a guess, and behaviour decides.
     pub unnamed: bool,
     /// Whose request it was, as a number that differs between tenants: what one alone meets may be its own fault.
@@ -51,7 +61,15 @@ impl Answer {
     /// An answer that says nothing but its outcome.
     #[must_use]
     pub fn new(outcome: Outcome) -> Self {
-        Self { outcome, retry_after: None, hints: RateHints::default(), cost: None, unnamed: false, witness: 0 }
+        Self {
+            outcome,
+            retry_after: None,
+            hints: RateHints::default(),
+            cost: None,
+            tokens: None,
+            unnamed: false,
+            witness: 0,
+        }
     }
 }
 
@@ -62,6 +80,8 @@ pub struct Settled {
     pub change: Option<Change>,
     /// How long the answer asked to stay away; the account may have to know.
     pub hold: Option<Duration>,
+    /// Tokens that the attempt used, where that is known.
+    pub tokens: Option<f64>,
     /// The breaker closed the route just now.
     pub closed: bool,
 }
@@ -88,7 +108,8 @@ pub struct Route {
     knock_at: Time,
     /// When the breaker closed it, until something succeeds.
     down: Option<Time>,
-    mean_cost: f64,
+    share: TokenShare,
+    mean_tokens: f64,
 }
 
 impl Route {
@@ -103,7 +124,8 @@ impl Route {
             starved: None,
             knock_at: Time::ZERO,
             down: None,
-            mean_cost: 1.0,
+            share: TokenShare::new(),
+            mean_tokens: 1.0,
         }
     }
 
@@ -139,17 +161,24 @@ impl Route {
             .limit()
             .min(self.breaker.allowance(now))
             .saturating_sub(in_flight)
-            .min(self.pacer.allowance(now, self.mean_cost))
+            .min(self.pacer.allowance(now, self.mean_tokens))
     }
 
     /// Counts a dispatch of predicted `cost`. `demand`: more jobs wait behind it.
     pub fn dispatch(&mut self, now: Time, cost: f64, demand: bool) -> Ticket {
         self.rested(now);
-        self.mean_cost += MEAN_GAIN * (cost - self.mean_cost);
-        let pace = self.pacer.take(now, cost);
+        let tokens = self.predict_tokens(cost);
+        self.mean_tokens += MEAN_GAIN * (tokens - self.mean_tokens);
+        let pace = self.pacer.take(now, tokens);
         let stamp = self.window.on_dispatch(now, cost, demand);
         let mark = self.attribution.dispatched(now, stamp.in_flight());
-        Ticket { stamp, pace, mark, cost }
+        Ticket { stamp, pace, mark, tokens }
+    }
+
+    /// Predicts the tokens of a request of predicted `cost`: what a limit on tokens counts.
+    #[must_use]
+    pub fn predict_tokens(&self, cost: f64) -> f64 {
+        self.share.tokens(cost)
     }
 
     /// Ends the dispatch of `ticket`; the slot is free at once, whatever becomes of the job.
@@ -167,8 +196,12 @@ impl Route {
         let survived = self.breaker.on_settle(now, ticket.stamp.at(), outcome, witness, random[0]);
         let hold = retry_after.filter(|_| outcome.is_retryable());
         self.pacer.settle(now, ticket.pace, Ending { outcome, hints, hold }, random[1]);
-        if let Some(actual) = cost {
-            self.pacer.reconcile(now, ticket.cost, actual);
+        if let Some((units, tokens)) = cost.zip(answer.tokens) {
+            self.share.learn(units, tokens);
+        }
+        let tokens = answer.tokens.or_else(|| cost.map(|units| self.share.tokens(units)));
+        if let Some(used) = tokens {
+            self.pacer.reconcile(now, ticket.tokens, used);
         }
         let closed = open && self.breaker.allowance(now) == 0;
         if closed {
@@ -192,7 +225,7 @@ impl Route {
             let wait = (now.since(since) / KNOCK_SHARE).clamp(KNOCK.0, KNOCK.1);
             self.knock_at = now + wait.mul_f64(0.5 + random[1] / 2.0);
         }
-        Settled { change, hold, closed }
+        Settled { change, hold, tokens, closed }
     }
 
     /// Returns what an answer means, once behaviour has told what one without words is about.
@@ -216,6 +249,14 @@ impl Route {
         self.pacer.hold(now, until, random);
     }
 
+    /// Tries again at once, whatever was learned or told that speaks against it: one request goes first.
+    pub fn release(&mut self, now: Time) {
+        self.rested(now);
+        self.pacer.release(now);
+        self.breaker.release(now);
+        self.knock_at = self.knock_at.min(now);
+    }
+
     /// Applies what time alone changes; returns the move of the window, if it moved.
     pub fn advance(&mut self, now: Time) -> Option<Change> {
         self.rested(now);
@@ -232,7 +273,7 @@ impl Route {
     #[must_use]
     pub fn poll_timeout(&self, now: Time) -> Option<Time> {
         let later = |at: &Time| *at > now;
-        let paced = Some(self.pacer.ready_at(now, self.mean_cost)).filter(later);
+        let paced = Some(self.pacer.ready_at(now, self.mean_tokens)).filter(later);
         let knock = Some(self.knock_at).filter(later);
         paced.into_iter().chain(knock).chain(self.breaker.poll_timeout(now)).min()
     }
@@ -264,6 +305,12 @@ impl Route {
     #[must_use]
     pub fn hold_until(&self) -> Time {
         self.pacer.hold_until()
+    }
+
+    /// Returns when a budget that is spent is there anew.
+    #[must_use]
+    pub fn spent_until(&self, now: Time) -> Option<Time> {
+        self.pacer.spent_until(now, self.mean_tokens)
     }
 }
 

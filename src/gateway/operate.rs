@@ -78,12 +78,15 @@ impl Order {
             ("pause", None) => Ok(Action::Pause),
             ("resume", None) => Ok(Action::Resume),
             ("unpin", None) => Ok(Action::Unpin),
+            ("release", None) => Ok(Action::Release),
             ("pin", Some(window @ 1..=LARGEST_WINDOW)) => Ok(Action::Pin(window)),
             ("pin", _) => Err(Malformed::new("window", format!("must be a whole number from 1 to {LARGEST_WINDOW}"))),
-            ("pause" | "resume" | "unpin", Some(_)) => Err(Malformed::new("window", "belongs to \"pin\" only")),
+            ("pause" | "resume" | "unpin" | "release", Some(_)) => {
+                Err(Malformed::new("window", "belongs to \"pin\" only"))
+            }
             (other, _) => {
                 let given: String = other.chars().take(40).collect();
-                Err(Malformed::new("action", format!("must be pause, resume, pin or unpin, not {given:?}")))
+                Err(Malformed::new("action", format!("must be pause, resume, pin, unpin or release, not {given:?}")))
             }
         }
     }

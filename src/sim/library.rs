@@ -19,6 +19,7 @@ scenarios![
     "cap-latecomers",
     "rate-headers",
     "rate-bare",
+    "quota-day",
     "rate-wordless",
     "rate-wordless-bursts",
     "rate-wordless-cap",

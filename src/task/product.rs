@@ -29,6 +29,11 @@ impl Usage {
         }
     }
 
+    /// Returns the tokens read and written, each counted once, as limits on tokens count them.
+    pub(crate) fn tokens(self) -> Option<f64> {
+        Some(self.input_tokens?.saturating_add(self.output_tokens.unwrap_or(0)) as f64)
+    }
+
     /// Returns what text cost that used so much, in the unit of its prediction: input + 2 × output tokens.
     pub(crate) fn text_cost(self) -> Option<Cost> {
         Some(Cost::new(self.input_tokens?.saturating_add(output_units(self.output_tokens?))))

@@ -54,7 +54,9 @@ async fn an_operator_pauses_and_pins() {
     assert_eq!(config["operator"], json!({"ok": {"paused": false, "pinnedWindow": 9}}), "what stands beside the file");
     let (_, answer) = order(&gateway, "ok", json!({"action": "unpin"})).await;
     assert_eq!(answer["pinnedWindow"], Value::Null);
+    assert_eq!(order(&gateway, "ok", json!({"action": "release"})).await.0, 200);
     for (model, body, status, says) in [
+        ("ok", json!({"action": "release", "window": 1}), 400, "`window`"),
         ("no", json!({"action": "pause"}), 404, "no"),
         ("ok", json!({"action": "stop"}), 400, "not \"stop\""),
         ("ok", json!({"action": "pin"}), 400, "`window`"),

@@ -22,7 +22,7 @@ const OWN_FAILURES: u32 = 2;
 impl Dispatcher {
     /// Learns from one ended attempt and decides what becomes of its job.
     pub(super) fn land(&mut self, now: Time, held: Held, report: Report, retry: Option<Waiter>) {
-        let Report { verdict, says, retry_after, hints, cost, .. } = report;
+        let Report { verdict, says, retry_after, hints, cost, tokens, .. } = report;
         let tenant = u64::from(held.expected.payer);
         let own = report.outcome == Outcome::Failed && self.blame.is_own(tenant);
         let outcome = if own { Outcome::Rejected } else { self.bearing(report.outcome, verdict) };
@@ -38,9 +38,10 @@ impl Dispatcher {
         self.count(&held, outcome, verdict, service);
         let units = cost.map(|cost| f64::from(cost.units()));
         let unnamed = verdict.is_unnamed();
-        let answer = Answer { outcome, unnamed, retry_after, hints, cost: units, witness: tenant };
+        let answer = Answer { outcome, unnamed, retry_after, hints, cost: units, tokens, witness: tenant };
         let random = [self.random.random(), self.random.random()];
-        let Settled { change, hold, closed } = self.gates.settle(now, held.ticket, answer, self.backlog(), random);
+        let Settled { change, hold, tokens, closed } =
+            self.gates.settle(now, held.ticket, answer, self.backlog(), random);
         if let Some(change) = change {
             self.window_changed(change);
         }
@@ -65,7 +66,8 @@ impl Dispatcher {
             self.account.do_send(Signal {
                 member: self.member,
                 slots: self.slots(),
-                used: cost.map(|actual| (held.cost, actual)),
+                used: tokens.map(|used| (held.ticket.tokens(), used)),
+                unused: None,
                 limited,
                 suspicion,
             });

@@ -5,8 +5,12 @@ use std::time::Duration;
 use super::Dispatcher;
 use crate::actor::capacity::RouteView;
 use crate::actor::events::EventKind;
+use crate::core::pacer::SUSPENSION;
 use crate::core::time::Time;
 use crate::core::window::Change;
+
+/// Why a route with a spent budget is suspended.
+const SPENT: &str = "the provider's quota is used up until its reset";
 
 impl Dispatcher {
     /// Returns what the queue is told of the route.
@@ -15,7 +19,7 @@ impl Dispatcher {
             window: self.gates.window().limit(),
             in_flight: self.in_flight(),
             state: self.gates.state(self.clock.now()),
-            hold_until: self.gates.hold_until(),
+            hold_until: self.gates.hold_until().max(self.suspension.map_or(Time::ZERO, |(until, _)| until)),
             suspension: self.suspension.map(|(_, reason)| reason),
             confirmed_down: self.gates.confirmed_down(),
             paused: self.settings.paused,
@@ -43,6 +47,18 @@ impl Dispatcher {
             tracing::warn!(route = self.index, %provider, seconds, "the route is suspended: {reason}");
         }
         self.suspension = Some((until, reason));
+    }
+
+    /// Suspends the route while a budget that its answers told of is spent for long.
+    pub(super) fn stop_when_spent(&mut self, now: Time) {
+        let spent = self.gates.spent_until(now).filter(|until| until.since(now) >= SUSPENSION);
+        let Some(until) = spent.filter(|until| self.suspension.is_none_or(|(known, _)| known < *until)) else { return };
+        if self.suspension.is_none() {
+            let (provider, seconds) = (&self.route.provider_name, until.seconds_since(now));
+            tracing::warn!(route = self.index, %provider, seconds, "the route is suspended: {SPENT}");
+            self.held(until.since(now));
+        }
+        self.suspension = Some((until, SPENT));
     }
 
     /// Counts a move of the window and tells of it.

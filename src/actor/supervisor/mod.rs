@@ -19,6 +19,7 @@ use super::provider::Provider;
 use super::queue::QueueActor;
 use super::registry::{Model, Shared};
 use crate::config::{ProviderSettings, Settings};
+use crate::core::pacer::{Budgets, Rates};
 use crate::core::route::Memory;
 
 /// Makes the client of a provider account.
@@ -61,10 +62,8 @@ struct AccountEntry {
 impl AccountEntry {
     /// Says whether jobs need the account's leave.
     fn is_limited(&self) -> bool {
-        let rates = self.settings.rates;
-        self.settings.max_in_flight.is_some()
-            || rates.requests_per_minute.is_some()
-            || rates.tokens_per_minute.is_some()
+        let ProviderSettings { max_in_flight, rates, budgets, .. } = &self.settings;
+        max_in_flight.is_some() || *rates != Rates::default() || *budgets != Budgets::default()
     }
 }
 

@@ -3,6 +3,7 @@
 mod long_stream;
 mod overrun;
 mod pulse;
+mod quotas;
 mod reload;
 mod reserve;
 mod spending;

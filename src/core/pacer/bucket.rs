@@ -13,9 +13,16 @@
 //! lower it at once, but raise it no further than both readings allow. What an attempt sent before the last one heard
 //! of has to say is older news, and ignored: out of order, nothing is inflated.
 //!
+//! # A rate or a budget
+//!
+//! A window of minutes is a rate: what it allows is spread over it, so that the work flows evenly and a burst meets no
+//! refusal. A window longer than [`LONG`] is a budget. To spread a day's allowance over the day would hold work back for
+//! a quota that may never be reached: it goes as it comes while something is left, and waits for the reset when it is
+//! spent.
+//!
 //! # How fast
 //!
-//! The stated window, else the time to refill (snapped to a second, a minute, an hour, a day, where near), else the
+//! The stated window, else the time to refill (snapped to a second, a minute, an hour, a day and so on, where near), else the
 //! limit per minute; more, where more was seen to flow in between two responses. A bucket that is full tells no rate,
 //! but that it fills faster than it is used: while it is found full, a guess doubles with each round trip, until the
 //! time to refill can be read or a bucket goes in a second. Then a slow correction steers the
@@ -24,7 +31,8 @@
 
 use std::time::Duration;
 
-use super::hint::RateHint;
+use super::hint::{LONG, RateHint};
+use super::shape::Shape;
 use crate::core::time::Time;
 
 /// Rates are stated per minute, unless something says otherwise.
@@ -39,13 +47,16 @@ const CORRECTION_SECONDS: f64 = 10.0;
 /// never shows any stock, and must not be starved for it.
 const CORRECTION: (f64, f64) = (0.98, 2.0);
 /// Windows that providers use, seconds.
-const WINDOWS: [f64; 5] = [1.0, 10.0, MINUTE, 3_600.0, 86_400.0];
+const WINDOWS: [f64; 7] = [1.0, 10.0, MINUTE, 3_600.0, 86_400.0, 604_800.0, 2_592_000.0];
 /// A measured window is taken for one of them within this factor.
 const SNAP: f64 = 1.5;
 /// Shortest span between two responses from which the flow is measured.
 const MEASURE_SPAN: f64 = 2.0;
 /// Share of the measured flow that is believed: responses out of step may feign the rest.
 const MEASURE_TRUST: f64 = 0.9;
+
+/// Share of a rate's limit from which on plenty is left.
+const PLENTY: f64 = 0.5;
 
 /// How the provider's bucket fills.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,6 +87,10 @@ struct Stock {
     newest: Time,
     /// When `stated` was last raised on a guess.
     raised: Time,
+    /// How it fills, as its resets tell.
+    shape: Shape,
+    /// Whether its window is a long one.
+    budget: bool,
 }
 
 /// A response: its request's dispatch, what had been sent by then, and what it says is left.
@@ -109,6 +124,25 @@ impl Bucket {
         let burst = (rate / MINUTE * BURST_SECONDS).max(1.0).min(rate);
         let per_second = ((rate - burst) / MINUTE).max(rate / MINUTE * 0.5);
         Self { per_second, burst, credit: burst, at: now, stock: None }
+    }
+
+    /// Builds a full bucket of `limit` units that are there anew each `window` seconds: a budget.
+    pub(super) fn budget(limit: f64, window: f64, now: Time) -> Self {
+        let at = now + Duration::try_from_secs_f64(window).unwrap_or(Duration::MAX);
+        let stock = Stock {
+            limit,
+            most: limit,
+            left: limit,
+            refill: Refill::AtOnce { at, window },
+            stated: limit / window,
+            measured: 0.0,
+            base: Heard { at: now, sent: 0.0, remaining: limit },
+            newest: now,
+            raised: now,
+            shape: Shape::default(),
+            budget: true,
+        };
+        Self { per_second: limit / window, stock: Some(stock), ..Self::unknown(now) }
     }
 
     /// Builds a bucket of which only a response is known.
@@ -171,6 +205,8 @@ impl Bucket {
         let Some(stock) = self.stock else { return credit };
         let missing = units.min(stock.most) - stock.left;
         match stock.refill {
+            Refill::Steadily if stock.budget => after(missing, self.per_second),
+            Refill::AtOnce { .. } if stock.budget && missing <= ULP => now,
             Refill::Steadily => credit.max(after(missing, self.per_second)),
             // A fresh window changes the pace as well.
             Refill::AtOnce { at, .. } if missing > ULP => at,
@@ -184,7 +220,11 @@ impl Bucket {
             return 0;
         }
         self.refill(now);
-        let level = self.stock.map_or(self.credit, |stock| self.credit.min(stock.left));
+        let level = match self.stock {
+            Some(stock) if stock.budget => stock.left,
+            Some(stock) => self.credit.min(stock.left),
+            None => self.credit,
+        };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
         let count = (level / units + ULP) as u32;
         count.max(1)
@@ -193,9 +233,30 @@ impl Bucket {
     /// Uses `units` now.
     pub(super) fn take(&mut self, now: Time, units: f64) {
         self.refill(now);
-        self.credit -= units;
+        if !self.is_budget() {
+            self.credit -= units;
+        }
         if let Some(stock) = &mut self.stock {
             stock.left -= units;
+        }
+    }
+
+    /// Says whether its window is a long one.
+    pub(super) fn is_budget(&self) -> bool {
+        self.stock.is_some_and(|stock| stock.budget)
+    }
+
+    /// Says whether the provider's last answers leave plenty: half of a rate, or anything of a budget. Where none spoke of
+    /// it, there is nothing to say against it.
+    pub(super) fn has_plenty(mut self, now: Time) -> bool {
+        self.refill(now);
+        self.stock.is_none_or(|stock| stock.left >= if stock.budget { 1.0 } else { PLENTY * stock.limit })
+    }
+
+    /// Takes a budget for unspent, until an answer tells.
+    pub(super) fn release(&mut self) {
+        if let Some(stock) = self.stock.as_mut().filter(|stock| stock.budget) {
+            (stock.left, stock.most) = (stock.limit, stock.limit);
         }
     }
 
@@ -242,13 +303,18 @@ impl Bucket {
             (limit, _) => limit.unwrap_or(0.0),
         };
         let limit = limit.max(remaining).max(1.0);
+        let mut shape = last.map_or(Shape::default(), |stock| stock.shape);
+        let (hint, window) = read(hint, limit, last, &mut shape);
         let (stated, raised) = self.stated_rate(now, heard, hint, limit);
+        let refill = fills(now, heard.at, hint, window, last.map(|stock| stock.refill));
+        let budget = window.is_some_and(|window| window > LONG.as_secs_f64());
         let (base, measured) = self.measure(heard, hint, limit);
+        // What flows into a budget is too little to be seen between two answers.
+        let measured = if budget { 0.0 } else { measured };
         self.per_second = stated.max(measured);
         self.burst = (self.per_second * BURST_SECONDS).clamp(1.0, limit);
         self.credit = self.credit.min(self.burst);
 
-        let refill = fills(now, heard.at, hint, last.map(|stock| stock.refill));
         let over = matches!(refill, Refill::AtOnce { .. }) && hint.reset.is_some_and(|reset| heard.at + reset <= now);
         let flowed = match refill {
             Refill::Steadily => self.per_second * now.seconds_since(heard.at),
@@ -263,8 +329,19 @@ impl Bucket {
             Some(stock) => stock.left.clamp(low, high),
         };
         let most = last.map_or(0.0, |stock| stock.most).max(remaining + 1.0).min(limit);
-        self.stock =
-            Some(Stock { limit, most, left: left.min(most), refill, stated, measured, base, newest: heard.at, raised });
+        self.stock = Some(Stock {
+            limit,
+            most,
+            left: left.min(most),
+            refill,
+            stated,
+            measured,
+            base,
+            newest: heard.at,
+            raised,
+            shape,
+            budget,
+        });
     }
 
     /// Returns the rate that a response speaks for, units per second, and when it was last raised on a guess.
@@ -273,15 +350,9 @@ impl Bucket {
         if let Some(window) = hint.window.filter(|window| !window.is_zero()) {
             return (limit / window.as_secs_f64(), raised);
         }
-        let missing = limit - hint.remaining;
-        let to_full = hint.reset.filter(|reset| {
-            // A whole second may be a rounded millisecond.
-            let precise = reset.subsec_nanos() > 0 || reset.as_secs() >= 2;
-            precise && !hint.at_once && hint.limit.is_some() && missing >= 1.0
-        });
-        let full = hint.reset.is_some() && !hint.at_once && hint.limit.is_some() && missing < 1.0;
-        match (to_full, self.stock) {
-            (Some(reset), _) => (limit / snapped(limit * reset.as_secs_f64() / missing), raised),
+        let full = hint.reset.is_some() && !hint.at_once && hint.limit.is_some() && limit - hint.remaining < 1.0;
+        match (to_full(hint), self.stock) {
+            (Some(window), _) => (limit / window, raised),
             (None, Some(stock)) if full && heard.at >= raised && stock.stated < limit => {
                 ((stock.stated * 2.0).min(limit), now)
             }
@@ -308,17 +379,47 @@ impl Bucket {
     }
 }
 
-/// Says how the bucket fills and, where it does at once, when. The reset counts from some moment between dispatch and
-/// arrival: what is known stays while it fits, and at first the later one is believed.
-fn fills(now: Time, sent: Time, hint: RateHint, last: Option<Refill>) -> Refill {
+/// Returns the reset of a hint that can be reckoned with: a whole second may be a rounded millisecond.
+fn precise(hint: RateHint) -> Option<f64> {
+    hint.reset.filter(|reset| reset.subsec_nanos() > 0 || reset.as_secs() >= 2).map(|reset| reset.as_secs_f64())
+}
+
+/// Returns the window in which a bucket that fills steadily would be filled from empty, where the hint tells.
+fn to_full(hint: RateHint) -> Option<f64> {
+    let (limit, reset) = (hint.limit?, precise(hint).filter(|_| !hint.at_once)?);
+    let missing = limit - hint.remaining;
+    (missing >= 1.0).then(|| snapped(limit * reset / missing))
+}
+
+/// Completes what a hint leaves open with what the ones before it told: whether the bucket fills at once, and in which
+/// window, in seconds. A budget of which that is not known is taken for one that does: nothing before its reset.
+fn read(hint: RateHint, limit: f64, last: Option<Stock>, shape: &mut Shape) -> (RateHint, Option<f64>) {
+    let stated = hint.window.map(|window| window.as_secs_f64()).filter(|window| *window > 0.0);
+    if hint.at_once {
+        if let Some(reset) = hint.reset {
+            shape.ends_in(reset.as_secs_f64());
+        }
+        return (hint, stated.or(Some(shape.longest())));
+    }
+    if let Some(reset) = precise(hint).filter(|_| hint.limit.is_some()) {
+        shape.hear(limit, limit - hint.remaining, reset);
+    }
+    let window = stated.or_else(|| to_full(hint)).or_else(|| last.map(|stock| stock.limit / stock.stated));
+    let long = window.is_some_and(|window| window > LONG.as_secs_f64());
+    let at_once = hint.reset.is_some() && shape.fills_at_once().unwrap_or(long);
+    let ends = shape.fills_at_once() == Some(true) && at_once;
+    (RateHint { at_once, ..hint }, if ends { stated.or(Some(shape.longest())) } else { window })
+}
+
+/// Says how the bucket fills and, where it does at once, when: again each `window` seconds. The reset counts from some
+/// moment between dispatch and arrival: what is known stays while it fits, and at first the later one is believed.
+fn fills(now: Time, sent: Time, hint: RateHint, window: Option<f64>, last: Option<Refill>) -> Refill {
     let Some(reset) = hint.reset.filter(|_| hint.at_once) else { return Refill::Steadily };
-    let (known, longest) = match last {
-        Some(Refill::AtOnce { at, window }) if at > now => (at.clamp(sent + reset, now + reset), window),
-        Some(Refill::AtOnce { window, .. }) => (now + reset, window),
-        _ => (now + reset, BURST_SECONDS),
+    let at = match last {
+        Some(Refill::AtOnce { at, .. }) if at > now => at.clamp(sent + reset, now + reset),
+        _ => now + reset,
     };
-    let window = hint.window.map_or(longest.max(reset.as_secs_f64()), |window| window.as_secs_f64());
-    Refill::AtOnce { at: known, window: window.max(BURST_SECONDS) }
+    Refill::AtOnce { at, window: window.unwrap_or(reset.as_secs_f64()).max(BURST_SECONDS) }
 }
 
 fn snapped(window: f64) -> f64 {

@@ -15,6 +15,49 @@ pub struct Rates {
     pub tokens_per_minute: Option<f64>,
 }
 
+/// Known budgets; a missing one is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Budgets {
+    /// Requests per day, at least 1.
+    pub requests_per_day: Option<f64>,
+    /// Tokens per day, at least 1.
+    pub tokens_per_day: Option<f64>,
+}
+
+/// What a limit counts, and over which kind of window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dimension {
+    Requests,
+    Tokens,
+    Images,
+    LongRequests,
+    LongTokens,
+}
+
+impl Dimension {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Requests, Self::Tokens, Self::Images, Self::LongRequests, Self::LongTokens];
+
+    pub(super) fn is_of_tokens(self) -> bool {
+        matches!(self, Self::Tokens | Self::LongTokens)
+    }
+
+    /// What a request of `tokens` takes.
+    pub(super) fn units(self, tokens: f64) -> f64 {
+        if self.is_of_tokens() { tokens } else { 1.0 }
+    }
+
+    pub(super) fn of(self, hints: RateHints) -> Option<RateHint> {
+        match self {
+            Self::Requests => hints.requests,
+            Self::Tokens => hints.tokens,
+            Self::Images => hints.images,
+            Self::LongRequests => hints.long_requests,
+            Self::LongTokens => hints.long_tokens,
+        }
+    }
+}
+
 /// What a response's headers say about one dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RateHint {
@@ -68,7 +111,7 @@ pub struct RateHints {
 impl RateHints {
     /// Returns the dimensions of which nothing is left.
     pub fn used_up(&self) -> impl Iterator<Item = RateHint> {
-        let all = [self.requests, self.tokens, self.images, self.long_requests, self.long_tokens];
-        all.into_iter().flatten().filter(RateHint::is_used_up)
+        let all = Dimension::ALL.into_iter().filter_map(|dimension| dimension.of(*self));
+        all.filter(RateHint::is_used_up)
     }
 }

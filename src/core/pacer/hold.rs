@@ -11,8 +11,9 @@ use super::backoff_wait;
 use crate::core::outcome::Outcome;
 use crate::core::time::Time;
 
-/// Share of a hold that chance may add.
+/// Share of a hold that chance may add, and the most that it may: a day is a day.
 const JITTER: f64 = 0.1;
+const MOST_JITTER: Duration = Duration::from_secs(1);
 /// Requests in flight at which a ramp is over.
 const RAMP_END: u32 = 256;
 /// Silence for this many times the usual delay of a refusal means that there was none.
@@ -59,7 +60,8 @@ impl Hold {
         if until <= now {
             return;
         }
-        let spread = until.since(now).mul_f64(JITTER * random.clamp(0.0, 1.0));
+        let most = until.since(now).mul_f64(JITTER).min(MOST_JITTER);
+        let spread = most.mul_f64(random.clamp(0.0, 1.0));
         self.until = self.until.max(until + spread);
         if self.ramp.is_none() {
             self.began = now;
@@ -67,6 +69,16 @@ impl Hold {
         self.ramp = Some(Ramp { most: 1, since: None });
         self.round = self.round.wrapping_add(1);
         self.out = 0;
+    }
+
+    /// Ends the hold, where there is one or something else held back (`held`): one request goes now.
+    pub(super) fn release(&mut self, now: Time, held: bool) {
+        if self.until > now || held {
+            (self.until, self.refused) = (now, 0);
+            self.ramp = Some(Ramp { most: 1, since: None });
+            self.round = self.round.wrapping_add(1);
+            self.out = 0;
+        }
     }
 
     /// How long silence lasts until it says that there was no refusal.

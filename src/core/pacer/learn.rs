@@ -38,6 +38,8 @@ const USED: f64 = 0.7;
 const SLOWEST: f64 = 1.0 / 60.0;
 /// Slowest first guess, requests per second: a route that was quiet when it was refused has measured nothing.
 const FIRST: f64 = 1.0;
+/// So many times the rate of the last refusal, and there is nothing left of it to keep to.
+const BEYOND: f64 = 16.0;
 /// Lateness of a send that is made good, seconds: timers are not exact.
 const TOLERANCE: f64 = 0.01;
 
@@ -146,6 +148,24 @@ impl Learned {
         let period = if near { period } else { period / NEWS };
         self.curve = Some(Curve { most: rate.max(from), from, period, elapsed: 0.0, credit: 0.0, at: now });
         self.cut_at = now;
+    }
+
+    /// Says whether an attempt sent at `sent` saw the learned rate at work.
+    pub(super) fn is_after_cut(&self, sent: Time) -> bool {
+        self.curve.is_some() && sent >= self.cut_at
+    }
+
+    /// Doubles the learned rate, since the provider states that there is plenty; forgets it where that reaches the
+    /// `known` one, or what no refusal ever spoke of.
+    pub(super) fn double(&mut self, now: Time, known: Option<f64>) {
+        let Some(curve) = &mut self.curve else { return };
+        curve.refill(now, false);
+        let rate = curve.rate() * 2.0;
+        if rate >= known.unwrap_or(curve.most * BEYOND) {
+            return self.forget();
+        }
+        curve.most = curve.most.max(rate);
+        (curve.from, curve.elapsed) = (rate.min(curve.most * TRIM), 0.0);
     }
 
     /// Forgets the learned rate: the provider states a higher one.

@@ -1,5 +1,7 @@
 //! Unit tests of the gates together.
 
+mod budgets;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -162,7 +164,7 @@ fn what_was_sent_since_is_not_sent_again() {
     let tickets: Vec<Ticket> = (0..10).map(|_| pacer.take(now, 1.0)).collect();
     // The first of them reports what was left before the other nine.
     told(&mut pacer, now, tickets[0], hint(600.0, 19.0, 58.1));
-    let left = |pacer: &Pacer| pacer.requests.map(|bucket| bucket.left()).unwrap_or_default();
+    let left = |pacer: &Pacer| pacer.bucket(Dimension::Requests).map(|bucket| bucket.left()).unwrap_or_default();
     assert!(left(&pacer) <= 10.2, "{}", left(&pacer));
     told(&mut pacer, now, tickets[9], hint(600.0, 10.0, 59.0));
     let known = left(&pacer);
@@ -174,7 +176,7 @@ fn what_was_sent_since_is_not_sent_again() {
 #[test]
 fn a_changed_limit_changes_the_rate() {
     let mut pacer = rated(60.0);
-    let rate = |pacer: &Pacer| pacer.requests.map(|bucket| bucket.rate()).unwrap_or_default();
+    let rate = |pacer: &Pacer| pacer.bucket(Dimension::Requests).map(|bucket| bucket.rate()).unwrap_or_default();
     for (limit, reset) in [(600.0, 6.0), (6_000.0, 0.6), (60.0, 60.0)] {
         let ticket = pacer.take(Time::ZERO, 1.0);
         told(&mut pacer, Time::ZERO, ticket, hint(limit, (limit - 60.0).max(0.0), reset));

@@ -22,6 +22,8 @@ export function model(name, again) {
   const pin = button('Pin window', () => 'pin');
   const unpin = button('Unpin', () => 'unpin');
   unpin.hidden = true;
+  const release = button('Try again now', () => 'release');
+  release.hidden = true;
   const state = chip();
   const pinned = el('span', { class: 'note' });
   const heading = el('h1', { tabindex: '-1', text: name });
@@ -43,7 +45,7 @@ export function model(name, again) {
   const node = el('div', { class: 'view' },
     el('div', { class: 'row wrap head' },
       el('nav', { 'aria-label': 'Breadcrumb' }, el('a', { href: '#/', text: 'Models' }), el('span', { 'aria-hidden': 'true', text: ' / ' })),
-      heading, state, pinned, el('span', { class: 'grow' }), el('div', { class: 'row', role: 'group', 'aria-label': 'Operate' }, pause, pin, unpin)),
+      heading, state, pinned, el('span', { class: 'grow' }), el('div', { class: 'row', role: 'group', 'aria-label': 'Operate' }, pause, pin, unpin, release)),
     el('div', { class: 'tiles' }, ...Object.values(tiles).map((one) => one.node)),
     el('div', { class: 'pair' }, ...charts.map((one) => one.card)),
     el('div', { class: 'beside' }, el('div', { class: 'stack' }, ways.card, people.card, ends.card), log.card));
@@ -57,10 +59,11 @@ export function model(name, again) {
       capacity = detail.capacity;
       setChip(state, stateOf(capacity));
       say(pinned, capacity.pinnedWindow ? `window pinned at ${count(capacity.pinnedWindow)}` : '');
-      for (const one of [pause, pin, unpin]) one.disabled = false;
+      for (const one of [pause, pin, unpin, release]) one.disabled = false;
       say(pause, capacity.paused ? 'Resume' : 'Pause');
       mark(pause, 'class', capacity.paused ? 'primary' : 'quiet');
       unpin.hidden = !capacity.pinnedWindow;
+      release.hidden = !capacity.routes.some((route) => route.holdUntilMs > 0);
       say(tiles.flying.value, count(capacity.inFlight));
       say(tiles.flying.under, `of a window of ${count(capacity.window)}`);
       say(tiles.queued.value, count(capacity.queueDepth));

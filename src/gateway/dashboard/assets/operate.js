@@ -88,6 +88,11 @@ export async function order(capacity, action) {
       text: 'Its windows move by themselves again, from where they are.',
       yes: 'Unpin', said: `The window of ${model} learns again.`, act: () => send({ action: 'unpin' }),
     },
+    release: {
+      title: `Try ${model} again now?`,
+      text: 'What holds its routes and their accounts is lifted: holds, suspensions, spent quotas, learned rates, closed breakers. One request goes first on each.',
+      yes: 'Try again', said: `${model} is tried again.`, act: () => send({ action: 'release' }),
+    },
   };
   const { said, ...question } = questions[action];
   if ((await ask(question)) !== null) announce(said);
