@@ -1,13 +1,15 @@
 //! One HTTP client per account, and what its answers mean to the controllers.
 
+mod alive;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, IntoUrl, Method, RequestBuilder, Response, redirect};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Client, ClientBuilder, IntoUrl, Method, RequestBuilder, Response, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::{BuilderVerifierExt, Verifier};
@@ -27,6 +29,8 @@ const MAX_ERROR_BODY: usize = 256 * 1024;
 #[derive(Debug, Clone)]
 pub(super) struct Http {
     client: Client,
+    /// Opens a connection for each request: one that is surely alive.
+    fresh: Client,
     base_url: Arc<str>,
     max_response: usize,
 }
@@ -42,8 +46,10 @@ impl Http {
 
     /// As [`new`](Self::new), with the key in headers of the provider's own choice.
     pub(super) fn with_headers(endpoint: &Endpoint, headers: HeaderMap) -> Result<Self, String> {
-        let client = client(&endpoint.base_url, endpoint.authorities.as_ref(), headers)?;
-        Ok(Self { client, base_url: endpoint.base_url.as_str().into(), max_response: endpoint.max_response })
+        let builder = || builder(&endpoint.base_url, endpoint.authorities.as_ref(), headers.clone());
+        let client = built(builder()?.connector_layer(alive::NoteOpened))?;
+        let fresh = built(builder()?.pool_max_idle_per_host(0))?;
+        Ok(Self { client, fresh, base_url: endpoint.base_url.as_str().into(), max_response: endpoint.max_response })
     }
 
     /// Posts JSON below the base URL.
@@ -81,19 +87,56 @@ impl Http {
     /// Sends a request and reads the whole answer, whatever its status.
     #[cfg(feature = "task")]
     pub(super) async fn exchange(&self, request: RequestBuilder) -> Result<(u16, HeaderMap, Bytes), Failure> {
-        let response = request.send().await.map_err(|error| transport(&error))?;
+        self.whole(self.answer(request).await?).await
+    }
+
+    /// As [`exchange`](Self::exchange), for a request that must not go twice.
+    #[cfg(feature = "task")]
+    pub(super) async fn exchange_once(&self, request: RequestBuilder) -> Result<(u16, HeaderMap, Bytes), Failure> {
+        self.whole(self.answer_once(request).await?).await
+    }
+
+    #[cfg(feature = "task")]
+    async fn whole(&self, response: Response) -> Result<(u16, HeaderMap, Bytes), Failure> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok((status, headers, self.body(response).await?))
     }
 
+    /// Sends a request that may go twice. One that meets a connection which the provider has closed meanwhile goes again,
+    /// at once, on a new one: that is no failure of the provider's.
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let again = request.try_clone();
+        match alive::send(request).await {
+            Ok(response) => readable(response),
+            Err((error, is_stale)) => match again.filter(|_| is_stale) {
+                Some(again) => self.answer_once(again).await,
+                None => Err(transport(&error)),
+            },
+        }
+    }
+
+    /// Sends a request on a connection of its own.
+    async fn answer_once(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let request = request.build().map_err(|error| transport(&error))?;
+        self.fresh.execute(request).await.map_err(|error| transport(&error)).and_then(readable)
+    }
+
     /// Sends a request and returns a successful response, or what its failure means.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        self.send_for(None, request).await
+        Self::successful(None, self.answer(request).await?).await
     }
 
     /// As [`send`](Self::send), for a request whose unit is known: limits on others say nothing about its refusal.
-    pub(super) async fn send_for(&self, unit: Option<Unit>, request: RequestBuilder) -> Result<Response, Failure> {
-        let response = request.send().await.map_err(|error| transport(&error))?;
+    pub(super) async fn send_for(&self, unit: Unit, request: RequestBuilder) -> Result<Response, Failure> {
+        Self::successful(Some(unit), self.answer(request).await?).await
+    }
+
+    /// As [`send_for`](Self::send_for), for a request that must not go twice.
+    pub(super) async fn send_once(&self, unit: Unit, request: RequestBuilder) -> Result<Response, Failure> {
+        Self::successful(Some(unit), self.answer_once(request).await?).await
+    }
+
+    async fn successful(unit: Option<Unit>, response: Response) -> Result<Response, Failure> {
         if response.status().is_success() {
             return Ok(response);
         }
@@ -118,7 +161,17 @@ impl Http {
 ///
 /// A sentence, when TLS cannot be set up.
 pub(crate) fn client(base_url: &str, own: Option<&Authorities>, headers: HeaderMap) -> Result<Client, String> {
-    Client::builder()
+    built(builder(base_url, own, headers)?)
+}
+
+fn built(builder: ClientBuilder) -> Result<Client, String> {
+    builder.build().map_err(|error| format!("no HTTP client: {error}"))
+}
+
+fn builder(base_url: &str, own: Option<&Authorities>, mut headers: HeaderMap) -> Result<ClientBuilder, String> {
+    // What is compressed all the same is decoded. Asking for it would have streams held back until there is enough to pack.
+    headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
+    let builder = Client::builder()
         .default_headers(headers)
         .connect_timeout(CONNECT_TIMEOUT)
         // A redirect would carry the key to wherever it points.
@@ -126,9 +179,8 @@ pub(crate) fn client(base_url: &str, own: Option<&Authorities>, headers: HeaderM
         .no_proxy()
         .tcp_nodelay(true)
         .pool_idle_timeout(Duration::from_secs(60))
-        .tls_backend_preconfigured(tls(base_url.starts_with("https"), own)?)
-        .build()
-        .map_err(|error| format!("no HTTP client: {error}"))
+        .tls_backend_preconfigured(tls(base_url.starts_with("https"), own)?);
+    Ok(builder)
 }
 
 /// Writes a key as the header that carries it, marked as sensitive.
@@ -219,8 +271,27 @@ async fn read(response: Response, limit: usize) -> Result<Bytes, Failure> {
     Ok(if body.is_empty() { first } else { body.freeze() })
 }
 
+/// Refuses an answer whose compression could not be taken off. Of a failure the status says enough, and names that are no
+/// compression (`utf-8`) do no harm.
+fn readable(response: Response) -> Result<Response, Failure> {
+    const COMPRESSED: [&str; 7] = ["gzip", "x-gzip", "compress", "x-compress", "deflate", "br", "zstd"];
+    let encoding = response.headers().get(CONTENT_ENCODING).and_then(|encoding| encoding.to_str().ok());
+    let encoding = encoding.unwrap_or_default().to_ascii_lowercase();
+    if !response.status().is_success() || !encoding.split(',').any(|name| COMPRESSED.contains(&name.trim())) {
+        return Ok(response);
+    }
+    let message =
+        format!("the provider's answer is encoded as {encoding:?}, which nobody asked for and cannot be read");
+    Err(Failure { spent: true, ..Failure::new(Outcome::Failed, message) })
+}
+
 /// A connection that failed or broke: the provider is overloaded or gone.
 fn transport(error: &reqwest::Error) -> Failure {
+    // Whatever ends a body early is called so; what is not the connection's matter is the encoding's.
+    if error.is_decode() && !alive::is_broken(error) {
+        let message = "the provider's answer cannot be decoded: it is not what its content-encoding says";
+        return Failure { spent: true, ..Failure::new(Outcome::Failed, message) };
+    }
     let what = if error.is_connect() {
         "the provider cannot be reached"
     } else if error.is_timeout() {

@@ -101,7 +101,10 @@ impl OpenAi {
         let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, content_type).body(body);
         let request = Http::traced(request, attempt.trace());
         attempt.mark_spent(costly);
-        self.http.send_for(Some(unit(endpoint)), request).await.map_err(|failure| {
+        let unit = unit(endpoint);
+        let sent =
+            if costly { self.http.send_once(unit, request).await } else { self.http.send_for(unit, request).await };
+        sent.map_err(|failure| {
             let spent = failure.spent && costly;
             attempt.mark_spent(spent);
             Failure { spent, ..failure }

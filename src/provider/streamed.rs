@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{StreamExt, iter};
 use reqwest::Response;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use super::common::unreadable;
@@ -179,8 +179,8 @@ pub(super) fn refused(error: &Value, headers: &HeaderMap) -> Failure {
     let named = ["code", "status", "status_code", "http_code"].into_iter().find_map(number);
     let status = named.and_then(|status| u16::try_from(status).ok()).filter(|status| (400..600).contains(status));
     let status = status.or(match (word("type"), word("code")) {
-        ("insufficient_quota", _) | (_, "insufficient_quota") => Some(429),
-        ("rate_limit_error" | "rate_limit_exceeded", _) | (_, "rate_limit_exceeded") => Some(429),
+        ("insufficient_quota" | "rate_limit_error" | "rate_limit_exceeded", _)
+        | (_, "insufficient_quota" | "rate_limit_exceeded") => Some(429),
         ("overloaded_error", _) | (_, "overloaded_error") => Some(529),
         ("authentication_error", _) | (_, "invalid_api_key") => Some(401),
         ("invalid_request_error" | "BadRequestError", _) => Some(400),
@@ -188,6 +188,6 @@ pub(super) fn refused(error: &Value, headers: &HeaderMap) -> Failure {
     });
     // One that names none says that the provider failed at it.
     let mut headers = headers.clone();
-    headers.insert("content-type", reqwest::header::HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     classify(status.unwrap_or(500), &headers, json!({"error": error}).to_string().into())
 }

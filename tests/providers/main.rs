@@ -3,14 +3,17 @@
 
 mod cancel;
 mod edits;
+mod encodings;
 mod failures;
 mod fake;
 mod openai;
+#[allow(dead_code, reason = "the gateway's tests use the rest")]
 mod raw;
 mod resume;
 mod runware;
 mod shapes;
 mod socket;
+mod stale;
 mod streams;
 mod tls;
 mod verdicts;

@@ -252,9 +252,10 @@ impl Inner {
     ) -> Result<Begun, Failure> {
         let url = format!("{}{}", self.http.base_url(), draft.path);
         let post = self.http.request(reqwest::Method::POST, url).header(CONTENT_TYPE, "application/json");
-        let sent = self.http.exchange(Http::traced(post.body(draft.text), trace)).await;
+        let post = Http::traced(post.body(draft.text), trace);
         // With an idempotency key it may be sent again, whatever became of it.
         let idempotent = self.preset.is_idempotent();
+        let sent = if idempotent { self.http.exchange(post).await } else { self.http.exchange_once(post).await };
         let (status, headers, body) =
             sent.map_err(|failure| Failure { spent: failure.spent && !idempotent, ..failure })?;
         let success = (200..300).contains(&status);
