@@ -43,7 +43,7 @@ pub struct Generate<T> {
 impl<T: Task> Generate<T> {
     /// Schedules a task.
     pub fn new(task: T) -> Self {
-        let spec = Box::new(Spec::new(task.model().into(), task.cost()));
+        let spec = Box::new(Spec::of(&task));
         Self { task, spec }
     }
 

@@ -40,7 +40,7 @@ macro_rules! scheduling {
 
         /// Sets the predicted cost in the task's units; default what the task says, or 1.
         pub fn cost(mut self, units: u64) -> Self {
-            self.spec.cost = Cost::new(units);
+            self.spec.quote.units = Cost::new(units);
             self
         }
 
@@ -89,7 +89,7 @@ pub struct Generate<T> {
 
 impl<T: Task> Generate<T> {
     pub(crate) fn new(fairflow: Fairflow, task: T) -> Self {
-        let spec = Box::new(Spec::new(task.model().into(), task.cost()));
+        let spec = Box::new(Spec::of(&task));
         Self { fairflow, task, spec, job: None }
     }
 
@@ -135,7 +135,9 @@ impl<T: Task> Generate<T> {
         T: Streams,
     {
         let request = Request::Typed(self.task.into_streamed());
-        let (reply, settling, _) = self.fairflow.dispatch_job(self.spec, &request, self.job).await?;
+        let mut spec = self.spec;
+        spec.quote.streams = true;
+        let (reply, settling, _) = self.fairflow.dispatch_job(spec, &request, self.job).await?;
         let pieces =
             T::pieces(reply).map_err(|other| Error::Internal(format!("the provider did not stream: {other:?}")))?;
         let pieces = hold::<T>(pieces, settling);
@@ -179,7 +181,7 @@ impl<F, E> fmt::Debug for Call<'_, F, E> {
 
 impl<F, E: 'static> Call<'_, F, E> {
     pub(crate) fn new(fairflow: Fairflow, model: Arc<str>, closure: F) -> Self {
-        let spec = Box::new(Spec::new(model, Cost::ONE));
+        let spec = Box::new(Spec::new(model));
         Self { fairflow, closure, spec, classify: None, borrows: PhantomData, error: PhantomData }
     }
 

@@ -255,7 +255,7 @@ async fn begin(
     system: Option<System>,
 ) -> Result<Fairflow, StartError> {
     let shared = Arc::new(Shared::new(settings.clone()));
-    shared.ledger.restore(&learned.tenants);
+    shared.ledger.restore(&learned);
     let supervisor = Supervisor::new(shared.clone(), factory, seed, learned).start();
     let applied = supervisor.send(Apply(settings)).await;
     applied.map_err(|error| StartError::Thread(error.to_string()))?.map_err(StartError::Refused)?;

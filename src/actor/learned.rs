@@ -33,6 +33,10 @@ pub struct Learned {
     /// What tenants have spent, of those whose tier has a budget or a tier above it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tenants: BTreeMap<String, LearnedTenant>,
+    /// What a unit of predicted work has lately cost on each model, in US dollars, 0 or more: what is set aside for the
+    /// first requests where no price is configured.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<String, f64>,
 }
 
 /// What one tenant has spent. Days are counted from 1970 in UTC, money in millionths of a US dollar.
@@ -79,8 +83,9 @@ impl Fairflow {
     /// nothing and is left out.
     #[must_use]
     pub fn learned(&self) -> Learned {
-        let mut models = BTreeMap::new();
+        let (mut models, mut prices) = (BTreeMap::new(), BTreeMap::new());
         for model in self.engine.shared.all_models() {
+            prices.extend(model.tariff().per_unit().map(|price| (model.name.to_string(), price)));
             let initial = model.settings().window.initial;
             let capacity = model.capacity.borrow();
             let learned = |route: &RouteCapacity| {
@@ -99,7 +104,7 @@ impl Fairflow {
             }
         }
         let shared = &self.engine.shared;
-        Learned { models, tenants: shared.ledger.keep(&shared.settings()) }
+        Learned { models, tenants: shared.ledger.keep(&shared.settings()), prices }
     }
 }
 

@@ -4,8 +4,7 @@
 //! queues, for what waits already.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -13,12 +12,12 @@ use dashmap::DashMap;
 use super::capacity::BudgetCapacity;
 use super::clock::unix_time;
 use super::error::Error;
-use super::learned::LearnedTenant;
+use super::learned::{Learned, LearnedTenant};
 use super::messages::Relimit;
 use super::registry::Shared;
 use crate::config::{Settings, TenantPolicy};
-use crate::core::cost::Cost;
 use crate::core::ledger::{Account, Balance, Lifetime, Money, renews_in};
+use crate::core::tariff::Tariff;
 
 /// Tenants that no configuration names and that have an account of their own; those beyond share one. Names come from
 /// outside, so their number has an end.
@@ -27,16 +26,18 @@ const MOST_UNNAMED: usize = 100_000;
 const OTHERS: &str = "";
 /// When to come back while requests under way hold what is left of a budget.
 const HELD_RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Weight of the newest answer in what a unit of cost is expected to cost.
-const NEWEST: f64 = 0.1;
 
 /// The accounts of one engine.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(DashMap<Arc<str>, Account>);
+pub(crate) struct Ledger {
+    accounts: DashMap<Arc<str>, Account>,
+    /// What a unit of work cost on each model before a restart, in dollars.
+    prices: OnceLock<BTreeMap<String, f64>>,
+}
 
 impl Ledger {
     fn lifetime(&self, tenant: &str) -> Lifetime {
-        self.0.get(tenant).map(|account| account.lifetime(unix_time())).unwrap_or_default()
+        self.accounts.get(tenant).map(|account| account.lifetime(unix_time())).unwrap_or_default()
     }
 
     /// Returns the policy that a tenant has by now.
@@ -48,33 +49,36 @@ impl Ledger {
         first.after(&self.lifetime(tenant)).clone()
     }
 
-    /// Lets a request in, with what it is expected to cost; nothing is kept where neither budget nor tier want it.
+    /// Lets a request in, with what it is expected to cost, if anybody knows; nothing is kept where neither budget nor
+    /// tier want it. What is free is let in whatever was spent.
     pub(crate) fn admit(
         &self,
         shared: &Arc<Shared>,
         tenant: &Arc<str>,
         policy: &TenantPolicy,
-        expected: Money,
+        expected: Option<Money>,
     ) -> Result<Option<Box<Bill>>, Error> {
         let settings = shared.settings();
         if policy.budget.is_none() && !settings.policy(tenant).counts() {
             return Ok(None);
         }
-        let known = self.0.contains_key(tenant) || settings.tenants.contains_key(tenant);
-        let payer: Arc<str> = if known || self.0.len() < MOST_UNNAMED { tenant.clone() } else { OTHERS.into() };
+        let known = self.accounts.contains_key(tenant) || settings.tenants.contains_key(tenant);
+        let payer: Arc<str> = if known || self.accounts.len() < MOST_UNNAMED { tenant.clone() } else { OTHERS.into() };
         let now = unix_time();
-        let mut account = self.0.entry(payer.clone()).or_insert_with(|| Account::new(now));
-        account.reserve(now, policy.budget, expected).map_err(|refused| Error::BudgetExhausted {
+        let mut account = self.accounts.entry(payer.clone()).or_insert_with(|| Account::new(now));
+        let budget = policy.budget.filter(|_| expected != Some(Money::ZERO));
+        let expected = expected.unwrap_or_default();
+        account.reserve(now, budget, expected).map_err(|refused| Error::BudgetExhausted {
             budget: policy.budget.unwrap_or_default().dollars(),
             retry_after: if refused.spent { refused.renews_in } else { HELD_RETRY_AFTER },
         })?;
-        Ok(Some(Box::new(Bill { shared: shared.clone(), payer, expected, with_provider: false, open: true })))
+        Ok(Some(Box::new(Bill { shared: shared.clone(), payer, expected, open: true })))
     }
 
     /// Says how a tenant stands with its budget, if it has one.
     pub(crate) fn standing(&self, tenant: &str, policy: &TenantPolicy) -> Option<BudgetCapacity> {
         let (now, budget) = (unix_time(), policy.budget?);
-        let account = self.0.get(tenant);
+        let account = self.accounts.get(tenant);
         let read =
             |money: fn(&Account, u64) -> Money| account.as_ref().map_or(Money::ZERO, |account| money(account, now));
         Some(BudgetCapacity {
@@ -85,9 +89,16 @@ impl Ledger {
         })
     }
 
-    /// Opens the accounts that were kept.
-    pub(crate) fn restore(&self, kept: &BTreeMap<String, LearnedTenant>) {
-        for (tenant, kept) in kept {
+    /// Returns what is known at first of what a model's answers cost.
+    pub(crate) fn tariff(&self, model: &str) -> Tariff {
+        let kept = self.prices.get().and_then(|prices| prices.get(model));
+        kept.map_or_else(Tariff::default, |per_unit| Tariff::remember(*per_unit))
+    }
+
+    /// Opens the accounts that were kept, and takes over what answers cost.
+    pub(crate) fn restore(&self, learned: &Learned) {
+        self.prices.get_or_init(|| learned.prices.clone());
+        for (tenant, kept) in &learned.tenants {
             let balance = Balance {
                 since: kept.first_day,
                 day: kept.day,
@@ -95,7 +106,7 @@ impl Ledger {
                 spent: Money::from_micros(kept.total_micros),
                 requests: kept.requests,
             };
-            self.0.insert(tenant.as_str().into(), Account::restore(balance));
+            self.accounts.insert(tenant.as_str().into(), Account::restore(balance));
         }
     }
 
@@ -103,7 +114,7 @@ impl Ledger {
     /// tier counts further.
     pub(crate) fn keep(&self, settings: &Settings) -> BTreeMap<String, LearnedTenant> {
         let now = unix_time();
-        self.0.retain(|tenant, account| {
+        self.accounts.retain(|tenant, account| {
             let in_use = account.today(now) > Money::ZERO || account.reserved() > Money::ZERO;
             in_use || settings.policy(tenant).upgrade.is_some()
         });
@@ -111,27 +122,20 @@ impl Ledger {
             let Balance { since, day, today, spent, requests } = account.balance();
             LearnedTenant { first_day: since, day, day_micros: today.micros(), total_micros: spent.micros(), requests }
         };
-        self.0.iter().map(|entry| (entry.key().to_string(), kept(entry.value()))).collect()
+        self.accounts.iter().map(|entry| (entry.key().to_string(), kept(entry.value()))).collect()
     }
 }
 
-/// One request's reservation of money. Booked when the answer is there, else given back on drop; what is dropped while
-/// the provider works at it is booked as it was expected, since the provider is likely to charge for it.
+/// One request's reservation of money, given back on drop unless an answer is booked.
 #[derive(Debug)]
 pub(crate) struct Bill {
     shared: Arc<Shared>,
     payer: Arc<str>,
     expected: Money,
-    with_provider: bool,
     open: bool,
 }
 
 impl Bill {
-    /// Says whether the provider works at the request now.
-    pub(crate) fn with_provider(&mut self, with_provider: bool) {
-        self.with_provider = with_provider;
-    }
-
     /// Books an answer and what it cost, where that is known.
     pub(crate) fn book(mut self, cost: Option<Money>) {
         self.close(Some(cost.unwrap_or_default()));
@@ -142,7 +146,9 @@ impl Bill {
             return;
         }
         let now = unix_time();
-        let Some(mut account) = self.shared.ledger.0.get_mut(&self.payer) else { return };
+        // One that stood at nothing may have been closed meanwhile.
+        let accounts = &self.shared.ledger.accounts;
+        let mut account = accounts.entry(self.payer.clone()).or_insert_with(|| Account::new(now));
         account.release(self.expected);
         let before = account.lifetime(now);
         if let Some(cost) = cost {
@@ -164,26 +170,6 @@ impl Bill {
 
 impl Drop for Bill {
     fn drop(&mut self) {
-        let cost = self.with_provider.then_some(self.expected);
-        self.close(cost);
-    }
-}
-
-/// What a unit of predicted cost has lately cost in dollars, on one model.
-#[derive(Debug, Default)]
-pub(crate) struct Tariff(AtomicU64);
-
-impl Tariff {
-    /// Returns what a request is expected to cost; nothing until a first answer has told.
-    pub(crate) fn expected(&self, cost: Cost) -> Money {
-        Money::from_dollars(f64::from_bits(self.0.load(Ordering::Relaxed)) * f64::from(cost.units()))
-    }
-
-    /// Learns what a request did cost. Two at once may lose one of them, which an average bears.
-    pub(crate) fn learn(&self, cost: Cost, paid: Money) {
-        let newest = paid.dollars() / f64::from(cost.units());
-        let known = f64::from_bits(self.0.load(Ordering::Relaxed));
-        let next = if known > 0.0 { known + NEWEST * (newest - known) } else { newest };
-        self.0.store(next.to_bits(), Ordering::Relaxed);
+        self.close(None);
     }
 }

@@ -25,6 +25,7 @@ pub mod operator;
 pub(crate) mod provider;
 mod pulse;
 mod queue;
+pub(crate) mod quote;
 mod registry;
 pub(crate) mod run;
 mod slot;

@@ -1,7 +1,7 @@
 //! Where a caller finds a model: a concurrent map from name to queue, shared by every handle.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use actix::dev::ToEnvelope;
 use actix::{Addr, Handler, Message};
@@ -13,11 +13,14 @@ use super::clock::Clock;
 use super::error::Error;
 use super::events::{Hub, Tap};
 use super::lease::Gate;
-use super::ledger::{Ledger, Tariff};
+use super::ledger::Ledger;
 use super::operator::Override;
 use super::queue::QueueActor;
 use super::stats::Stats;
 use crate::config::{LONGEST_NAME, ModelSettings, Settings, TenantPolicy, nearest};
+use crate::core::cost::Cost;
+use crate::core::ledger::Money;
+use crate::core::tariff::Tariff;
 
 /// One model, as its callers and its actors share it. It outlives restarts of its actors.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ pub(crate) struct Model {
     pub(crate) capacity: watch::Sender<ModelCapacity>,
     pub(crate) tap: Tap,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) tariff: Tariff,
+    tariff: Mutex<Tariff>,
     /// Whether a job waits that could go now: written by the queue, read by dispatchers when an attempt ends.
     pub(crate) backlog: Arc<AtomicBool>,
     settings: RwLock<Arc<ModelSettings>>,
@@ -47,12 +50,22 @@ impl Model {
             capacity: watch::Sender::new(capacity),
             tap,
             ledger: shared.ledger.clone(),
-            tariff: Tariff::default(),
+            tariff: Mutex::new(shared.ledger.tariff(&settings.name)),
             backlog: Arc::default(),
             settings: RwLock::new(settings),
             operator: RwLock::default(),
             queue: RwLock::new(None),
         }
+    }
+
+    /// Returns what answers cost, as far as that was learned.
+    pub(crate) fn tariff(&self) -> Tariff {
+        *self.tariff.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns what a request did cost.
+    pub(crate) fn learn_tariff(&self, priced: Option<f64>, units: Cost, paid: Money) {
+        self.tariff.lock().unwrap_or_else(PoisonError::into_inner).learn(priced, units, paid);
     }
 
     pub(crate) fn settings(&self) -> Arc<ModelSettings> {

@@ -17,6 +17,7 @@ use super::handle::Engine;
 use super::lease::{Grant, Lease, Past, Report, Waiting};
 use super::messages::Submit;
 use super::provider::{Attempt, Errand, Failure};
+use super::quote::Quote;
 use super::registry::{Live, Model};
 use super::slot::{Slot, Tally};
 use super::witness::{End, Witness};
@@ -27,6 +28,7 @@ use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
 use crate::core::time::Time;
 use crate::core::verdict::Again;
+use crate::task::{Task, Usage};
 
 /// Times a request is submitted anew because the actor that held it died.
 const RESUBMISSIONS: u32 = 5;
@@ -41,7 +43,7 @@ pub(crate) struct Spec {
     pub(crate) model: Arc<str>,
     pub(crate) tenant: Option<Arc<str>>,
     pub(crate) class: Option<Class>,
-    pub(crate) cost: Cost,
+    pub(crate) quote: Quote,
     pub(crate) max_wait: Option<Duration>,
     /// By when the answer must be there.
     pub(crate) deadline: Option<Instant>,
@@ -52,9 +54,16 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
-    pub(crate) fn new(model: Arc<str>, cost: Cost) -> Self {
+    /// Describes a task.
+    pub(crate) fn of<T: Task>(task: &T) -> Self {
+        let quote = Quote { units: task.cost(), tokens: task.tokens(), streams: false };
+        Self { quote, ..Self::new(task.model().into()) }
+    }
+
+    pub(crate) fn new(model: Arc<str>) -> Self {
         let (tenant, class, max_wait, deadline, witness) = (None, None, None, None, None);
-        Self { model, tenant, class, cost, max_wait, deadline, max_attempts: u32::MAX, witness }
+        let quote = Quote::default();
+        Self { model, tenant, class, quote, max_wait, deadline, max_attempts: u32::MAX, witness }
     }
 }
 
@@ -285,7 +294,18 @@ impl<'a> Journey<'a> {
     /// Ends the journey with an answer whose slot is still held.
     fn keep(self, lease: Lease, charged: Cost, hints: RateHints, sent: Time) -> Slot {
         let Self { tally, admitted, live, .. } = self;
-        Slot { lease: Some(lease), charged, spent: 0, hints, tally, admitted, sent, heard: sent, live }
+        Slot {
+            lease: Some(lease),
+            charged,
+            spent: 0,
+            told: Usage::default(),
+            hints,
+            tally,
+            admitted,
+            sent,
+            heard: sent,
+            live,
+        }
     }
 
     /// Opens the bill, where the tenant can pay for it, and enters the queue.
@@ -293,8 +313,8 @@ impl<'a> Journey<'a> {
         let shared = &self.engine.shared;
         // A drain's refusal goes before all others.
         if !shared.draining.load(std::sync::atomic::Ordering::SeqCst) {
-            let expected = self.model.tariff.expected(self.spec.cost);
-            self.tally.open(shared.ledger.admit(shared, &self.tenant, policy, expected)?);
+            let expected = self.spec.quote.expected(&self.model);
+            self.tally.open(shared.ledger.admit(shared, &self.tenant, policy, expected)?, expected);
         }
         self.submit(policy)
     }
@@ -321,7 +341,7 @@ impl<'a> Journey<'a> {
             tenant,
             limits,
             class: policy.class_for(self.spec.class),
-            cost: self.spec.cost,
+            cost: self.spec.quote.units,
             deadline: self.spec.deadline.map_or(deadline, |at| deadline.min(shared.clock.time(at))),
             waiter,
         });

@@ -7,6 +7,7 @@ use super::clock::Clock;
 use super::lease::{Lease, Report};
 use super::ledger::Bill;
 use super::provider::Failure;
+use super::quote::{Paid, Quote};
 use super::registry::{Live, Model};
 use super::run::Spec;
 use super::witness::{Diary, End, Witness};
@@ -28,6 +29,8 @@ pub(crate) struct Slot {
     /// What its tenant is charged, and what was done so far.
     pub(super) charged: Cost,
     pub(super) spent: u64,
+    /// What the provider has told so far of what it used.
+    pub(super) told: Usage,
     pub(super) hints: RateHints,
     pub(super) tally: Tally,
     pub(super) admitted: Time,
@@ -70,6 +73,21 @@ impl Slot {
         self.clock().now()
     }
 
+    /// Takes note of what the provider tells of what it used: of each figure the newest.
+    pub(crate) fn tell(&mut self, usage: Usage) {
+        let Usage { input_tokens, output_tokens, dollars } = self.told;
+        self.told = Usage {
+            input_tokens: usage.input_tokens.or(input_tokens),
+            output_tokens: usage.output_tokens.or(output_tokens),
+            dollars: usage.dollars.or(dollars),
+        };
+    }
+
+    /// Returns what the provider has told of what it used.
+    pub(crate) fn told(&self) -> Usage {
+        self.told
+    }
+
     /// Ends the attempt well, with what it cost and used.
     pub(crate) fn succeed(mut self, cost: Option<Cost>, usage: Usage) {
         let now = self.live.shared().clock.now();
@@ -77,7 +95,8 @@ impl Slot {
         stats.service.record(now.since(self.sent));
         stats.sojourn.record(now.since(self.admitted));
         stats.count_tokens(usage.input_tokens, usage.output_tokens);
-        self.pay(usage);
+        let paid = self.tally.quote.settle(&self.tally.model, usage, self.spent, cost);
+        self.tally.pay(paid);
         self.tally.note(|diary| {
             diary.judge(Outcome::Success, None);
             diary.used(usage);
@@ -91,20 +110,6 @@ impl Slot {
         }
     }
 
-    /// Books what the answer cost: as the provider says, else by the model's price.
-    fn pay(&mut self, usage: Usage) {
-        let told = usage.dollars.map(Money::from_dollars);
-        let priced = || self.tally.model.settings().price?.of(usage.input_tokens, usage.output_tokens);
-        let paid = told.or_else(priced);
-        if let Some(paid) = paid {
-            self.tally.model.tariff.learn(self.tally.cost, paid);
-        }
-        self.tally.model.stats.count_cost(paid, self.tally.bill.is_some());
-        if let Some(bill) = self.tally.bill.take() {
-            bill.book(paid);
-        }
-    }
-
     /// Ends the attempt badly: a stream broke off after it had begun.
     pub(crate) fn fail(mut self, failure: &Failure) {
         self.tally.note(|diary| diary.judge(failure.outcome, Some(failure)));
@@ -115,14 +120,24 @@ impl Slot {
     }
 }
 
+impl Drop for Slot {
+    /// What streamed until it broke off, or its caller left, is paid.
+    fn drop(&mut self) {
+        self.tally.abandon(self.told, self.spent);
+    }
+}
+
 /// Counts each request once, as cancelled unless told otherwise, and tells its story where somebody asked for it.
 #[derive(Debug)]
 pub(super) struct Tally {
     model: Arc<Model>,
     /// Where its tenant's spending is counted.
     bill: Option<Box<Bill>>,
-    /// As it was predicted.
-    cost: Cost,
+    quote: Quote,
+    /// What was set aside for it.
+    reserved: Option<Money>,
+    /// Whether the provider works at the request, so that it is likely to charge for it.
+    with_provider: bool,
     counted: bool,
     diary: Option<Box<Diary>>,
 }
@@ -132,18 +147,41 @@ impl Tally {
         let open =
             |witness: &Arc<dyn Witness>| Box::new(Diary::open(witness.clone(), clock, &model.name, tenant, admitted));
         let diary = spec.witness.as_ref().map(open);
-        Self { model: model.clone(), bill: None, cost: spec.cost, counted: false, diary }
+        Self {
+            model: model.clone(),
+            bill: None,
+            quote: spec.quote,
+            reserved: None,
+            with_provider: false,
+            counted: false,
+            diary,
+        }
     }
 
-    /// Opens the bill, once the tenant is known to be able to pay.
-    pub(super) fn open(&mut self, bill: Option<Box<Bill>>) {
-        self.bill = bill;
+    /// Opens the bill, once the tenant is known to be able to pay what the request is expected to cost.
+    pub(super) fn open(&mut self, bill: Option<Box<Bill>>, reserved: Option<Money>) {
+        (self.bill, self.reserved) = (bill, reserved);
     }
 
     /// Says whether the provider works at the request now.
     pub(super) fn with_provider(&mut self, with_provider: bool) {
-        if let Some(bill) = &mut self.bill {
-            bill.with_provider(with_provider);
+        self.with_provider = with_provider;
+    }
+
+    /// Books what the answer cost.
+    fn pay(&mut self, paid: Paid) {
+        self.with_provider = false;
+        let bill = self.bill.take();
+        self.model.stats.count_cost(paid, bill.is_some());
+        if let Some(bill) = bill {
+            bill.book(paid.money());
+        }
+    }
+
+    /// Books what an answer cost that is given up while the provider works at it.
+    fn abandon(&mut self, told: Usage, written: u64) {
+        if self.with_provider {
+            self.pay(self.quote.abandon(&self.model, told, written, self.reserved));
         }
     }
 
@@ -165,6 +203,7 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
+        self.abandon(Usage::default(), 0);
         self.end(End::Cancelled);
     }
 }

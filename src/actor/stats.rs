@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::quote::Paid;
 use crate::core::estimate::Forecast;
 use crate::core::ledger::Money;
 use crate::core::outcome::Outcome;
@@ -118,8 +119,10 @@ pub struct Stats {
     verdicts: [[AtomicU64; Matter::ALL.len()]; Scope::ALL.len()],
     /// Tokens read, and tokens written, per success whose provider told.
     pub tokens: [Histogram; 2],
-    /// Millionths of a US dollar that answers have cost, and answers to tenants with a budget of which nobody told.
+    /// Billionths of a US dollar that answers have cost, those among them that are estimates, and answers to tenants with
+    /// a budget of which nobody told.
     spent: AtomicU64,
+    estimated: AtomicU64,
     unpriced: AtomicU64,
     forecasts: [AtomicU64; FORECAST_OUTCOMES.len()],
     /// Wait ÷ its forecast (P50), of first dispatches that had one.
@@ -145,6 +148,7 @@ impl Default for Stats {
             forecasts: Default::default(),
             forecast_ratio: Histogram::new(&RATIO_BOUNDS, 1e6),
             spent: AtomicU64::new(0),
+            estimated: AtomicU64::new(0),
             unpriced: AtomicU64::new(0),
             retry_budget: AtomicU64::new(0),
             queue_wait: Histogram::durations(),
@@ -201,10 +205,14 @@ impl Stats {
     }
 
     /// Counts what an answer cost; `wanted` says that somebody's budget depends on it.
-    pub(crate) fn count_cost(&self, cost: Option<Money>, wanted: bool) {
-        match cost {
-            Some(cost) => drop(self.spent.fetch_add(cost.micros(), Ordering::Relaxed)),
-            None => drop(self.unpriced.fetch_add(wanted.into(), Ordering::Relaxed)),
+    pub(crate) fn count_cost(&self, paid: Paid, wanted: bool) {
+        match paid {
+            Paid::Told(cost) => drop(self.spent.fetch_add(cost.nanos(), Ordering::Relaxed)),
+            Paid::Estimated(cost) => {
+                self.spent.fetch_add(cost.nanos(), Ordering::Relaxed);
+                self.estimated.fetch_add(cost.nanos(), Ordering::Relaxed);
+            }
+            Paid::Unknown => drop(self.unpriced.fetch_add(wanted.into(), Ordering::Relaxed)),
         }
     }
 
@@ -244,7 +252,14 @@ impl Stats {
     /// Returns the US dollars that answers have cost, as far as providers or prices told.
     #[must_use]
     pub fn spent_dollars(&self) -> f64 {
-        Money::from_micros(self.spent.load(Ordering::Relaxed)).dollars()
+        Money::from_nanos(self.spent.load(Ordering::Relaxed)).dollars()
+    }
+
+    /// Returns the US dollars among them that are estimates: of answers whose provider told neither what they cost nor
+    /// what they used, and of those that ended before it could.
+    #[must_use]
+    pub fn estimated_dollars(&self) -> f64 {
+        Money::from_nanos(self.estimated.load(Ordering::Relaxed)).dollars()
     }
 
     /// Returns how many answers to tenants with a budget, or a tier above theirs, nobody told the cost of.

@@ -99,7 +99,8 @@ impl<T, F: FnMut(&T) -> Told + Unpin> Stream for Held<T, F> {
                 let settling = &mut running.settling;
                 settling.slot.spend(units);
                 if let Some((usage, cost)) = end {
-                    (settling.usage, settling.cost) = (usage, cost);
+                    settling.slot.tell(usage);
+                    (settling.usage, settling.cost) = (settling.slot.told(), cost);
                 }
                 running.broken = broken.or(running.broken.take());
                 shared.is_idle = is_idle;

@@ -323,6 +323,18 @@ impl Price {
         };
         Some(Money::from_dollars(self.request + part(self.input, input)? + part(self.output, output)?))
     }
+
+    /// Returns the dollars that an answer is likely to cost, of which the tokens may be known in part; `None` where the
+    /// price says nothing without them.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "no answer has that many tokens")]
+    pub fn estimate(&self, input: Option<u64>, output: Option<u64>) -> Option<f64> {
+        let part = |price: f64, tokens: Option<u64>| price * tokens.unwrap_or(0) as f64;
+        let missing = |price: f64, tokens: Option<u64>| price > 0.0 && tokens.is_none();
+        let known = self.request + part(self.input, input) + part(self.output, output);
+        let is_blind = missing(self.input, input) || missing(self.output, output);
+        (known > 0.0 || !is_blind).then_some(known)
+    }
 }
 
 /// What a tenant may do.

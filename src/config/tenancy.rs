@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct BudgetConfig {
     /// US dollars that each tenant may spend per UTC day, above 0. What an answer cost is what the provider says, else
-    /// the model's `price`; an answer with neither costs nothing here.
+    /// the model's `price`; where neither tells, what it was expected to cost, and nothing where nobody knows.
     pub dollars_per_day: f64,
 }
 

@@ -144,8 +144,9 @@ fn upgrade(check: &mut Check, config: &Config, name: &str, raw: Option<&UpgradeC
 
 /// Checks an amount of dollars above zero.
 fn dollars(check: &mut Check, path: &str, dollars: f64) {
-    if !(1e-6..=1e12).contains(&dollars) {
-        check.problem(path, format!("{dollars} is out of range; give US dollars above 0, or leave it out"));
+    if !(1e-6..=1e10).contains(&dollars) {
+        let remedy = "give US dollars above 0, ten billion at most, or leave it out";
+        check.problem(path, format!("{dollars} is out of range; {remedy}"));
     }
 }
 

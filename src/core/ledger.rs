@@ -1,14 +1,17 @@
 //! What a tenant has spent: per UTC day against a budget, and since its first request for the tiers it rises through.
 //!
-//! Money is counted in whole millionths of a US dollar, so that sums do not drift. A request reserves what it is expected
-//! to cost until it ends, so that many at once do not each see the same rest of a budget.
+//! Money is counted in whole billionths of a US dollar, so that sums do not drift and ten tokens of an embedding cost
+//! something. A request reserves what it is expected to cost until it ends, so that many at once do not each see the same
+//! rest of a budget.
 
 use std::time::Duration;
 
 /// Seconds of a UTC day.
 const DAY: u64 = 86_400;
+/// Seconds by which a clock may be set back over a midnight that stays passed.
+const CORRECTION: u64 = 3_600;
 
-/// Money in millionths of a US dollar.
+/// Money in billionths of a US dollar, at most 18 billion dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Money(u64);
 
@@ -20,26 +23,38 @@ impl Money {
     #[must_use]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and NaN is 0")]
     pub fn from_dollars(dollars: f64) -> Self {
-        Self((dollars * 1e6).round() as u64)
+        Self((dollars * 1e9).round() as u64)
+    }
+
+    /// Builds from billionths of a dollar.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Returns the billionths of a dollar.
+    #[must_use]
+    pub const fn nanos(self) -> u64 {
+        self.0
     }
 
     /// Builds from millionths of a dollar.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
-        Self(micros)
+        Self(micros.saturating_mul(1_000))
     }
 
-    /// Returns the millionths of a dollar.
+    /// Returns the millionths of a dollar, rounded.
     #[must_use]
     pub const fn micros(self) -> u64 {
-        self.0
+        self.0.saturating_add(500) / 1_000
     }
 
     /// Returns the dollars.
     #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "exact up to nine billion dollars")]
+    #[allow(clippy::cast_precision_loss, reason = "exact up to nine million dollars, and close beyond")]
     pub fn dollars(self) -> f64 {
-        self.0 as f64 / 1e6
+        self.0 as f64 / 1e9
     }
 
     fn plus(self, other: Self) -> Self {
@@ -162,11 +177,16 @@ impl Account {
         self.balance
     }
 
-    /// Begins a new day. A clock that is set back begins none: money once spent stays spent.
+    /// Begins a new day. A clock that is set back begins none: money once spent stays spent. But the account goes back
+    /// with it, or a clock that was ahead once would stop all renewals until the day that it told; unless it is corrected
+    /// by so little that the day would begin twice.
     fn turn(&mut self, now: u64) {
-        if now / DAY > self.balance.day {
-            (self.balance.day, self.balance.today) = (now / DAY, Money::ZERO);
+        let today = if (now + CORRECTION) / DAY == self.balance.day { self.balance.day } else { now / DAY };
+        if today > self.balance.day {
+            self.balance.today = Money::ZERO;
         }
+        self.balance.day = today;
+        self.balance.since = self.balance.since.min(today);
     }
 }
 
@@ -209,7 +229,12 @@ mod tests {
     fn money_is_exact_and_never_negative() {
         assert_eq!(dollars(0.1).micros(), 100_000);
         assert_eq!((dollars(-1.0), dollars(f64::NAN)), (Money::ZERO, Money::ZERO));
-        assert_eq!(dollars(f64::INFINITY).micros(), u64::MAX);
+        assert_eq!((dollars(f64::INFINITY).nanos(), Money::from_micros(u64::MAX).nanos()), (u64::MAX, u64::MAX));
+        assert_eq!(
+            (dollars(0.000_000_2).nanos(), Money::from_micros(7).micros()),
+            (200, 7),
+            "ten tokens of a cheap model"
+        );
         assert!((dollars(25.0).dollars() - 25.0).abs() < 1e-9);
     }
 
@@ -221,12 +246,33 @@ mod tests {
         account.book(NOON, dollars(1.5));
         let refused = account.reserve(NOON, budget, Money::ZERO).expect_err("spent");
         assert_eq!(refused, Exhausted { spent: true, renews_in: Duration::from_secs(DAY / 2) });
-        assert!(account.reserve(NOON - DAY, budget, Money::ZERO).is_err(), "a clock set back renews nothing");
         assert_eq!(account.today(NOON), dollars(1.5));
         let midnight = NOON + DAY / 2;
         assert_eq!(account.today(midnight), Money::ZERO);
         account.reserve(midnight, budget, Money::ZERO).expect("a new day");
         assert_eq!(account.lifetime(midnight), Lifetime { spent: dollars(1.5), requests: 1, days: 1 });
+        account.book(midnight, dollars(1.5));
+        for now in [midnight - 5, midnight + 5, midnight - 3_000, midnight + 1, NOON, NOON - DAY] {
+            account.reserve(now, budget, Money::ZERO).expect_err("a clock set back renews nothing");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_delays_no_renewal() {
+        let budget = Some(dollars(1.0));
+        for ahead in [1, 30, 36_500] {
+            // As an account of this process, and as one that was kept.
+            let mut account = Account::new(NOON + ahead * DAY);
+            account.book(NOON + ahead * DAY, dollars(1.0));
+            for mut account in [account, Account::restore(account.balance())] {
+                account.reserve(NOON, budget, Money::ZERO).expect_err("money once spent stays spent");
+                account.reserve(NOON + DAY / 2, budget, Money::ZERO).expect("the next midnight renews");
+                account.book(NOON + DAY / 2, dollars(1.0));
+                assert_eq!(account.lifetime(NOON + 8 * DAY).days, 8, "since the first request as the clock has it now");
+                account.reserve(NOON + DAY / 2, budget, Money::ZERO).expect_err("spent again");
+                account.reserve(NOON + DAY * 3 / 2, budget, Money::ZERO).expect("and the one after it");
+            }
+        }
     }
 
     #[test]

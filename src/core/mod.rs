@@ -18,6 +18,7 @@ pub mod predict;
 pub mod retry;
 pub mod route;
 pub mod slab;
+pub mod tariff;
 pub mod time;
 pub mod verdict;
 pub mod window;

@@ -52,8 +52,13 @@ fn understand(bytes: &[u8], now: u64) -> Result<Learned, String> {
         state.learned.models.clear();
     }
     let routes = state.learned.models.values().flatten();
-    let wrong = routes.filter_map(|route| route.rate).find(|rate| !rate.is_finite() || *rate <= 0.0);
-    wrong.map_or(Ok(state.learned), |rate| Err(format!("holds a rate of {rate}, which is none")))
+    if let Some(rate) = routes.filter_map(|route| route.rate).find(|rate| !rate.is_finite() || *rate <= 0.0) {
+        return Err(format!("holds a rate of {rate}, which is none"));
+    }
+    match state.learned.prices.values().find(|price| !(0.0..=1e9).contains(*price)) {
+        Some(price) => Err(format!("holds a price of {price}, which is none")),
+        None => Ok(state.learned),
+    }
 }
 
 /// Writes what was learned, whole or not at all.
@@ -110,6 +115,7 @@ mod tests {
         for (text, said) in [
             (state("100", r#""window": -1"#), "cannot be understood: invalid value"),
             (state("100", r#""rate": -1.0"#), "holds a rate of -1, which is none"),
+            (r#"{"written": 100, "models": {}, "prices": {"m": -1}}"#.to_owned(), "holds a price of -1, which is none"),
             (state("\"today\"", r#""window": 9"#), "cannot be understood: invalid type"),
             (String::from(r#"{"models": {}}"#), "cannot be understood: missing field `written`"),
             (String::from("no json"), "cannot be understood: expected"),

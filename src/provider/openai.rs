@@ -5,8 +5,6 @@ use futures_util::stream::{StreamExt, iter};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response, Url};
 use secrecy::ExposeSecret;
-use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use super::common::{actual_cost, form_asked, unreadable};
 use super::fetch::Fetch;
@@ -16,8 +14,9 @@ use super::streamed::{self, Dialect, Opened};
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream, read_work};
 use crate::config::Endpoint;
 use crate::task::wire::openai::{self, OpenAiRequest};
+use crate::task::wire::usage::usage_of;
 use crate::task::wire::{Malformed, Wire, edits, fields};
-use crate::task::{ImageInference, Product, Request, Usage, Work};
+use crate::task::{ImageInference, Product, Request, Work};
 
 /// An account at an OpenAI-compatible service.
 #[derive(Debug)]
@@ -32,12 +31,6 @@ pub(super) struct OpenAi {
 
 /// How this API's streams are read.
 const DIALECT: Dialect = Dialect { decode: openai::decode_delta, refused: streamed::refused };
-
-/// The one part of an answer that scheduling reads.
-#[derive(Deserialize)]
-struct WithUsage {
-    usage: Option<Map<String, Value>>,
-}
 
 impl OpenAi {
     pub(super) fn new(endpoint: &Endpoint) -> Result<Self, String> {
@@ -137,8 +130,7 @@ impl OpenAi {
             self.read(response).await?
         };
         let body = whole(body, &content_type, request.endpoint, attempt)?;
-        let usage = serde_json::from_slice::<WithUsage>(&body).ok().and_then(|told| told.usage);
-        let usage = usage.as_ref().map(Usage::from_json).unwrap_or_default();
+        let usage = usage_of(&body).unwrap_or_default();
         let cost = request.endpoint.cost(usage);
         Ok(Answer { reply: Reply::Verbatim(Upstream { status, content_type, body }), usage, cost, hints })
     }

@@ -1,6 +1,6 @@
 //! Vectors from texts.
 
-use super::text::text_cost;
+use super::text::{Tokens, text_cost};
 use super::{Product, Task, Usage, Work};
 use crate::core::cost::Cost;
 
@@ -39,6 +39,13 @@ pub struct EmbeddingResult {
     pub usage: Usage,
 }
 
+impl Embedding {
+    /// Returns the bytes to be read.
+    fn bytes(&self) -> u64 {
+        self.inputs.iter().map(|input| input.len() as u64).sum()
+    }
+}
+
 impl Task for Embedding {
     type Output = EmbeddingResult;
 
@@ -47,7 +54,11 @@ impl Task for Embedding {
     }
 
     fn cost(&self) -> Cost {
-        text_cost(self.inputs.iter().map(|input| input.len() as u64).sum(), Some(0))
+        text_cost(self.bytes(), Some(0))
+    }
+
+    fn tokens(&self) -> Option<Tokens> {
+        Some(Tokens::of_bytes(self.bytes(), Some(0)))
     }
 
     fn into_work(self) -> Work {

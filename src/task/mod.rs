@@ -49,9 +49,10 @@ pub use self::image::{Image, ImageInference, ImageResult};
 pub use self::product::{Product, Usage};
 pub(crate) use self::raw::results_wanted;
 pub use self::raw::{RawResult, RawTask};
+pub(crate) use self::text::output_tokens;
 #[cfg(feature = "gateway")]
 pub(crate) use self::text::output_units;
-pub use self::text::{Message, TextDelta, TextInference, TextResult};
+pub use self::text::{Message, TextDelta, TextInference, TextResult, Tokens};
 pub use self::upscale::ImageUpscale;
 pub use self::video::{Video, VideoInference, VideoResult};
 use self::wire::{Malformed, Wire};
@@ -78,6 +79,12 @@ pub trait Task: Send + 'static {
 
     /// Returns the predicted work, in the units of this kind of task.
     fn cost(&self) -> Cost;
+
+    /// Returns the tokens that the task is about to take, where a price by the token applies to it: what its price is
+    /// estimated by before an answer tells. By default none are known.
+    fn tokens(&self) -> Option<Tokens> {
+        None
+    }
 
     /// Turns the task into what providers understand.
     fn into_work(self) -> Work;
@@ -151,6 +158,14 @@ impl Task for Work {
             Self::Audio(task) => task.cost(),
             Self::Embedding(task) => task.cost(),
             Self::Raw(task) => task.cost(),
+        }
+    }
+
+    fn tokens(&self) -> Option<Tokens> {
+        match self {
+            Self::Text(task) => task.tokens(),
+            Self::Embedding(task) => task.tokens(),
+            Self::Image(_) | Self::Upscale(_) | Self::Video(_) | Self::Audio(_) | Self::Raw(_) => None,
         }
     }
 

@@ -18,7 +18,7 @@ impl Plan {
     /// Schedules it as one of `model`, of cost 1, for the tenant `default`.
     #[must_use]
     pub fn new(model: impl Into<Arc<str>>) -> Self {
-        Self(Spec::new(model.into(), Cost::ONE))
+        Self(Spec::new(model.into()))
     }
 
     /// Names who pays.
@@ -38,7 +38,7 @@ impl Plan {
     /// Sets the predicted cost, in units that mean the same for all requests of the model; default 1.
     #[must_use]
     pub fn cost(mut self, units: u64) -> Self {
-        self.0.cost = Cost::new(units);
+        self.0.quote.units = Cost::new(units);
         self
     }
 

@@ -55,6 +55,7 @@ async fn every_metric_is_there_and_counts() {
         ("fairflow_service_seconds", "histogram"),
         ("fairflow_tenant_share", "gauge"),
         ("fairflow_spent_dollars_total", "counter"),
+        ("fairflow_estimated_dollars_total", "counter"),
         ("fairflow_unpriced_total", "counter"),
         ("fairflow_wait_forecasts_total", "counter"),
         ("fairflow_feed_watchers", "gauge"),

@@ -1,14 +1,17 @@
 //! Budgets, tiers that are reached, and models that may not be used, in process.
 
 use std::convert::Infallible;
+use std::future::IntoFuture;
 use std::time::Duration;
+
+use futures_util::StreamExt;
 
 use super::at_rest;
 use crate::actor::error::Error;
 use crate::actor::handle::Fairflow;
 use crate::actor::learned::Learned;
 use crate::config::Config;
-use crate::task::{ImageInference, Usage};
+use crate::task::{ImageInference, TextInference, Usage};
 
 async fn engine(rest: &str, learned: Learned) -> Fairflow {
     let config = format!(
@@ -160,4 +163,94 @@ async fn a_model_that_is_not_allowed_is_neither_used_nor_told_of() {
     let refused = open.generate(ImageInference::new("new", "x")).tenant("a").await.expect_err("not allowed");
     assert_eq!(refused.reason(), "model_forbidden");
     assert!(open.capacity().iter().all(|model| &*model.model != "new"), "it was not started");
+}
+
+/// Starts an engine with models of a simulated provider that takes 20 ms, and tenants.
+async fn engine_with(models: &str, tenants: &str) -> Fairflow {
+    let config =
+        format!("[providers.sim]\nkind = \"sim\"\nsim = {{ service = \"20ms\", sigma = 0.0 }}\n{models}{tenants}");
+    Fairflow::builder(Config::from_toml(&config).expect("TOML")).seed(1).start().await.expect("starts")
+}
+
+#[tokio::test]
+async fn a_configured_price_is_known_from_the_first_request() {
+    let models = "[models.m]\nroutes = [{ provider = \"sim\" }]\nwindow = { initial = 64, min = 64, max = 64 }\n\
+        price = { output_per_million = 1000 }\n";
+    let fairflow = engine_with(models, "[tenants.a]\nbudget = { dollars_per_day = 0.5 }\n").await;
+    // A tenth of a dollar each.
+    let ask = || fairflow.generate(TextInference::new("m", "x").max_tokens(100)).tenant("a").into_future();
+    let answers = futures_util::future::join_all((0..60).map(|_| ask())).await;
+    let served = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(served, 5, "sixty at once");
+    let refused = answers.into_iter().find_map(Result::err).expect("the others");
+    assert_eq!((refused.reason(), refused.retry_after()), ("budget_exhausted", Some(Duration::from_secs(1))));
+    let told = budget(&fairflow, "a").await;
+    assert!((told.spent - 0.5).abs() < 1e-9 && told.reserved == 0.0, "{told:?}");
+}
+
+#[tokio::test]
+async fn who_leaves_a_stream_pays_for_what_came_before_any_price_is_learned() {
+    let models = "[models.m]\nroutes = [{ provider = \"sim\" }]\n\
+        price = { input_per_million = 1000, output_per_million = 1000 }\n";
+    let fairflow = engine_with(models, "[tenants.a]\nbudget = { dollars_per_day = 100 }\n").await;
+    let task = TextInference::new("m", "x".repeat(400)).max_tokens(500);
+    let mut pieces = fairflow.generate(task).tenant("a").stream().await.expect("begins");
+    for _ in 0..3 {
+        pieces.next().await.expect("a piece").expect("a word");
+    }
+    assert!(budget(&fairflow, "a").await.reserved > 0.59, "a hundred tokens in, and up to five hundred out");
+    drop(pieces);
+    let told = budget(&fairflow, "a").await;
+    assert!(told.reserved == 0.0 && (0.103..0.11).contains(&told.spent), "a hundred in, three or more out: {told:?}");
+    let stats = fairflow.stats_of("m").expect("it runs");
+    assert!((stats.estimated_dollars() - told.spent).abs() < 1e-9 && (stats.spent_dollars() - told.spent).abs() < 1e-9);
+    at_rest(&fairflow, "m").await;
+}
+
+#[tokio::test]
+async fn an_answer_whose_provider_tells_nothing_costs_what_was_expected() {
+    let models =
+        "[models.m]\nroutes = [{ provider = \"sim\" }]\nprice = { request = 0.25, output_per_million = 1000 }\n";
+    let fairflow = engine_with(models, "[tenants.a]\nbudget = { dollars_per_day = 1 }\n").await;
+    let call = || fairflow.call("m", |_| async { Ok::<_, Infallible>(()) }).tenant("a").into_future();
+    for spent in [0.25, 0.5, 0.75, 1.0] {
+        call().await.expect("below the budget");
+        assert!((budget(&fairflow, "a").await.spent - spent).abs() < 1e-9);
+    }
+    assert_eq!(call().await.expect_err("spent").reason(), "budget_exhausted");
+    let stats = fairflow.stats_of("m").expect("it runs");
+    assert_eq!((stats.unpriced(), stats.estimated_dollars()), (0, 1.0));
+}
+
+#[tokio::test]
+async fn what_is_free_is_served_though_the_budget_is_spent() {
+    let models = "[models.m]\nroutes = [{ provider = \"sim\" }]\nprice = { request = 1 }\n\
+        [models.free]\nroutes = [{ provider = \"sim\" }]\nprice = { request = 0 }\n";
+    let fairflow = engine_with(models, "[tenants.a]\nbudget = { dollars_per_day = 1 }\n").await;
+    pay(&fairflow, "a", 2.0).await.expect("below");
+    assert_eq!(pay(&fairflow, "a", 2.0).await.expect_err("spent").reason(), "budget_exhausted");
+    let text = || fairflow.generate(TextInference::new("free", "x")).tenant("a").into_future();
+    text().await.expect("free");
+    // Until its provider asks for money all the same.
+    let call = fairflow.call("free", |_| async { Ok::<_, Infallible>(()) }).tenant("a");
+    call.with_lease().await.expect("free").1.settle_with(1, Usage { dollars: Some(0.1), ..Usage::default() });
+    assert_eq!(text().await.expect_err("not free").reason(), "budget_exhausted");
+}
+
+#[tokio::test]
+async fn what_was_spent_and_what_answers_cost_outlive_reloads_and_restarts() {
+    let tenants = "[tenants.a]\nbudget = { dollars_per_day = 10 }\n";
+    let fairflow = engine(tenants, Learned::default()).await;
+    pay(&fairflow, "a", 4.0).await.expect("below");
+    let other = "[providers.sim]\nkind = \"sim\"\n[models.m]\nroutes = [{ provider = \"sim\" }]\nprice = { request = 2 }\n\
+        [tenants.a]\nbudget = { dollars_per_day = 5 }\n";
+    fairflow.reload(Config::from_toml(other).expect("TOML")).await.expect("valid");
+    let told = budget(&fairflow, "a").await;
+    assert!((told.spent - 4.0).abs() < 1e-9 && told.dollars_per_day == 5.0, "{told:?}");
+    let again = engine(tenants, fairflow.learned()).await;
+    let (_, lease, _) =
+        again.call("m", |_| async { Ok::<_, Infallible>(()) }).tenant("a").with_lease().await.expect("below");
+    let told = budget(&again, "a").await;
+    assert!((told.spent - 4.0).abs() < 1e-9 && (told.reserved - 4.0).abs() < 1e-9, "as its like did cost: {told:?}");
+    lease.settle();
 }

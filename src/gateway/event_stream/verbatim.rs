@@ -117,9 +117,8 @@ impl Reader {
                 (self.moved, told.is_idle) = (now, false);
             }
         }
-        let passed = self.finder.take_events();
-        // Providers of text send an event for each token, or for a few.
-        told.units = if self.endpoint.is_text() { output_units(passed) } else { 0 };
+        let tokens = self.finder.take_tokens();
+        told.units = if self.endpoint.is_text() { output_units(tokens) } else { 0 };
         told
     }
 }
@@ -144,7 +143,7 @@ mod tests {
     #[test]
     fn images_are_not_charged_by_the_token() {
         let chunk = events(
-            "event: image_generation.completed\ndata: {\"b64_json\":\"AA==\",\
+            "event: image_generation.completed\ndata: {\"b64_json\":\"AA==\",\"delta\":\"a\",\
              \"usage\":{\"input_tokens\":50,\"output_tokens\":4160}}\n\n",
         );
         let read = |endpoint| {

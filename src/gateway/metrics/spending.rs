@@ -12,6 +12,11 @@ impl Page {
         for (model, stats) in stats {
             self.sample("fairflow_spent_dollars_total", &[("model", model)], stats.spent_dollars())?;
         }
+        let help = "US dollars among them that are estimated, by pieces that came or by what was expected.";
+        self.family("fairflow_estimated_dollars_total", "counter", help)?;
+        for (model, stats) in stats {
+            self.sample("fairflow_estimated_dollars_total", &[("model", model)], stats.estimated_dollars())?;
+        }
         let help = "Answers to tenants with a budget that neither provider nor price told the cost of.";
         self.family("fairflow_unpriced_total", "counter", help)?;
         for (model, stats) in stats {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use self::kept::Keeper;
 use crate::actor::clock::unix_time;
 use crate::actor::provider::Reply;
+use crate::actor::quote::Quote;
 use crate::actor::run::Spec;
 use crate::gateway::refusal::{self, Refusal, request_id};
 use crate::gateway::state::Gateway;
@@ -103,8 +104,10 @@ async fn respond(
     let model: Arc<str> = parsed.model.as_str().into();
     trail::note("model", &model);
     let witness = gateway.telemetry.witness(&trail::origin(request, id), operation(endpoint), None);
-    let spec = Spec { tenant: Some(tenant.clone()), class, max_wait, witness, ..Spec::new(model.clone(), parsed.cost) };
-    if parsed.stream && endpoint != Endpoint::Embeddings {
+    let streams = parsed.stream && endpoint != Endpoint::Embeddings;
+    let quote = Quote { units: parsed.cost, tokens: parsed.tokens, streams };
+    let spec = Spec { tenant: Some(tenant.clone()), class, max_wait, witness, quote, ..Spec::new(model.clone()) };
+    if streams {
         let keep_alive = settings.server.keep_alive.0;
         let mut response = event_stream::respond(gateway, spec, Wire::OpenAi(parsed), keeper, id, keep_alive).await?;
         rates::tell(gateway, &model, &tenant, &mut response).await;

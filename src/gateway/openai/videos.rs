@@ -93,7 +93,7 @@ async fn order(
     let key: Key = (tenant.clone(), name.into());
     trail::note("model", task.model());
     let witness = gateway.telemetry.witness(&trail::origin(request, id), "video_generation", Some(name.into()));
-    let spec = Spec { tenant: Some(tenant), class, max_wait, witness, ..Spec::new(task.model().into(), task.cost()) };
+    let spec = Spec { tenant: Some(tenant), class, max_wait, witness, ..Spec::of(&task) };
     let now = gateway.fairflow.now();
     let order = order.to_string();
     let claim = gateway.videos.claim(&key, (&order, [0; 32]), true, settings.delivery.jobs, now);

@@ -11,6 +11,7 @@ use tracing::Instrument;
 
 use crate::Error;
 use crate::actor::provider::Reply;
+use crate::actor::quote::Quote;
 use crate::actor::run::{Receipt, Spec};
 use crate::config::TASKS;
 use crate::gateway::auth::Wishes;
@@ -280,8 +281,9 @@ pub(super) fn spec(gateway: &Gateway, task: &RunwareTask, caller: &Caller) -> Sp
     let Wishes { class, max_wait } = caller.wishes;
     let witness =
         gateway.telemetry.witness(&caller.origin, trail::operation(task.task_type()), Some(task.uuid().into()));
-    let spec = Spec::new(queue_of(task).into(), task.cost());
-    Spec { tenant: Some(caller.tenant.clone()), class, max_wait, witness, ..spec }
+    let quote = Quote { units: task.cost(), tokens: task.tokens(), streams: task.wants_stream() };
+    let tenant = Some(caller.tenant.clone());
+    Spec { tenant, class, max_wait, witness, quote, ..Spec::new(queue_of(task).into()) }
 }
 
 async fn make(

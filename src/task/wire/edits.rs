@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::form::{Form, Part};
-use super::openai::{Endpoint, OpenAiRequest, SQUARE, short, size_of};
+use super::openai::{Endpoint, OpenAiRequest, SQUARE, StreamOptions, short, size_of};
 use super::{Malformed, fields};
 use crate::task::image::image_cost;
 use crate::task::{ImageInference, Work};
@@ -42,7 +42,9 @@ pub(super) fn parse(form: Form, body: Bytes) -> Result<OpenAiRequest, Malformed>
     });
     let (width, height) = size_of(text("size")?.map(Value::from).as_ref())?.pixels.unwrap_or(SQUARE);
     let cost = image_cost(count.transpose()?.unwrap_or(1), None, width, height);
-    Ok(OpenAiRequest { endpoint: Endpoint::Edits, body, model, stream, cost, model_at, form: Some(form) })
+    let (tokens, options) = (None, StreamOptions::default());
+    let form = Some(form);
+    Ok(OpenAiRequest { endpoint: Endpoint::Edits, body, model, stream, cost, tokens, model_at, options, form })
 }
 
 /// Returns the one part of a name that may come but once.

@@ -13,15 +13,15 @@ pub(crate) mod size;
 pub mod sse;
 #[cfg(test)]
 mod tests;
+mod told;
 pub mod usage;
 
+use serde_json::Value;
 use thiserror::Error;
 
 use self::openai::OpenAiRequest;
 use self::runware::RunwareTask;
-use serde_json::Value;
-
-use super::Work;
+use super::{Tokens, Work};
 use crate::core::cost::Cost;
 
 /// A request or reply that is not of the form it should have.
@@ -96,5 +96,18 @@ impl Wire {
             Self::OpenAi(request) => request.cost,
             Self::Runware(task) => task.cost(),
         }
+    }
+}
+
+impl RunwareTask {
+    /// Returns the tokens that the task is about to take, where a price by the token applies to it.
+    #[must_use]
+    pub fn tokens(&self) -> Option<Tokens> {
+        if self.task_type() != "textInference" {
+            return None;
+        }
+        let limit = self.get("maxTokens").or_else(|| self.get("settings")?.get("maxTokens"));
+        let messages = self.get("messages").map_or(0, |messages| messages.to_string().len() as u64);
+        Some(Tokens::of_bytes(messages, limit.and_then(Value::as_u64)))
     }
 }

@@ -2,6 +2,7 @@
 
 mod pieces;
 mod render;
+mod stream_options;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +13,8 @@ use serde_json::{Map, Value, json};
 
 pub use self::pieces::{chunks, decode_delta, image_events, text_of};
 pub use self::render::{Label, render, render_delta};
+pub(super) use self::stream_options::StreamOptions;
+pub use self::stream_options::is_usage_alone;
 use super::form::Form;
 use super::size::Size;
 use super::{Malformed, dialects, edits, fields, responses};
@@ -19,8 +22,8 @@ use crate::core::cost::Cost;
 use crate::task::image::image_cost;
 use crate::task::text::text_cost;
 use crate::task::{
-    Embedding, EmbeddingResult, Image, ImageInference, ImageResult, Message, Product, TextInference, TextResult, Usage,
-    Work,
+    Embedding, EmbeddingResult, Image, ImageInference, ImageResult, Message, Product, TextInference, TextResult, Tokens,
+    Usage, Work,
 };
 
 /// The endpoints that generate.
@@ -93,8 +96,12 @@ pub struct OpenAiRequest {
     pub stream: bool,
     /// Predicted cost.
     pub cost: Cost,
+    /// The tokens it is about to take, where a price by the token applies to it.
+    pub tokens: Option<Tokens>,
     /// Where the model's name stands in the body: as a JSON string, or as it is in a form.
     pub(super) model_at: (usize, usize),
+    /// What is asked of a stream.
+    pub(super) options: StreamOptions,
     pub(super) form: Option<Form>,
 }
 
@@ -111,6 +118,8 @@ struct Peek<'a> {
     prompt: Option<&'a RawValue>,
     #[serde(borrow)]
     stream: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "stream_options::raw")]
+    stream_options: Option<&'a RawValue>,
     #[serde(borrow)]
     max_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -193,9 +202,19 @@ impl OpenAiRequest {
                 image_cost(count, None, width, height)
             }
         };
-        let start = raw_model.get().as_ptr() as usize - body.as_ptr() as usize;
-        let model_at = (start, start + raw_model.get().len());
-        Ok(Self { endpoint, model, stream, cost, model_at, body, form: None })
+        let tokens = match endpoint {
+            Endpoint::Chat => Some(Tokens::of_bytes(input, limit).times(count)),
+            Endpoint::Responses => Some(Tokens::of_bytes(input, most)),
+            Endpoint::Embeddings => Some(Tokens::of_bytes(input, Some(0))),
+            Endpoint::Images | Endpoint::Edits => None,
+        };
+        let place = |raw: &RawValue| {
+            let start = raw.get().as_ptr() as usize - body.as_ptr() as usize;
+            (start, start + raw.get().len())
+        };
+        let model_at = place(raw_model);
+        let options = StreamOptions::read(peek.stream_options, place);
+        Ok(Self { endpoint, model, stream, cost, tokens, model_at, options, body, form: None })
     }
 
     /// Returns the `content-type` of the body.
@@ -216,10 +235,13 @@ impl OpenAiRequest {
         if self.model == upstream {
             return self.body.clone();
         }
+        Bytes::from(splice(&self.body, &mut [(self.model_at, self.written(upstream))]))
+    }
+
+    /// Writes the name of a model as the body has it.
+    fn written(&self, upstream: &str) -> String {
         let name = upstream.to_owned();
-        let name = if self.form.is_some() { name } else { Value::String(name).to_string() };
-        let (start, end) = self.model_at;
-        Bytes::from([&self.body[..start], name.as_bytes(), &self.body[end..]].concat())
+        if self.form.is_some() { name } else { Value::String(name).to_string() }
     }
 
     /// Returns a top-level field of the body.
@@ -351,6 +373,19 @@ pub(super) fn size_of(value: Option<&Value>) -> Result<Size, Malformed> {
             format!("must be WIDTHxHEIGHT in pixels, a ratio as 16:9, 2K, 720p or auto, not {}", short(&given));
         Malformed::new("size", problem)
     })
+}
+
+/// Puts texts in the place of others, which do not overlap.
+fn splice(body: &[u8], edits: &mut [((usize, usize), String)]) -> Vec<u8> {
+    edits.sort_unstable_by_key(|(at, _)| *at);
+    let (mut written, mut from) = (Vec::with_capacity(body.len() + 64), 0);
+    for ((start, end), text) in edits {
+        written.extend_from_slice(&body[from..*start]);
+        written.extend_from_slice(text.as_bytes());
+        from = *end;
+    }
+    written.extend_from_slice(&body[from..]);
+    written
 }
 
 /// Cuts a value that goes into an error message.

@@ -103,8 +103,10 @@ impl Book {
             models.iter().map(|(model, stats)| self.point(vec![text("model", &**model)], value(stats))).collect()
         };
         let spent = per_model(|stats| Value::AsDouble(stats.spent_dollars()));
+        let estimated = per_model(|stats| Value::AsDouble(stats.estimated_dollars()));
         let unpriced = per_model(|stats| Value::AsInt(i64::try_from(stats.unpriced()).unwrap_or(i64::MAX)));
         self.sum("fairflow.spent_dollars", "", spent);
+        self.sum("fairflow.estimated_dollars", "", estimated);
         self.sum("fairflow.unpriced", "{request}", unpriced);
         self.histogram("fairflow.queue_wait", "s", models, |stats| vec![(None, &stats.queue_wait)]);
         self.histogram("fairflow.service", "s", models, |stats| vec![(None, &stats.service)]);
