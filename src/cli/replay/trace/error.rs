@@ -1,6 +1,7 @@
 //! What can be wrong with a trace, and what to do about it.
 
 use super::MAX_ARRIVALS;
+use super::packed::Packing;
 
 /// Why a trace could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -14,12 +15,33 @@ pub enum TraceError {
         /// What the system or the decoder said.
         source: std::io::Error,
     },
+    /// What the file is packed in is cut off or damaged.
+    #[error(
+        "{path} cannot be unpacked, its {packing} is cut off or damaged ({source}): copy or download the file again"
+    )]
+    Damaged {
+        /// The file, with the archive's member if it is in one.
+        path: String,
+        /// What is damaged.
+        packing: Packing,
+        /// What the decoder said.
+        source: std::io::Error,
+    },
+    /// The file is packed in a way that is not understood.
+    #[error("{path} is {what}, which fairflow does not read: unpack it, or pack it with gzip or xz")]
+    Packed {
+        /// The file.
+        path: String,
+        /// How it is packed.
+        what: &'static str,
+    },
     /// No known format begins like this.
     #[error(
         "{path} is no trace that fairflow understands: it begins with `{found}`. Understood are\n  \
          - a CSV of GenTD26 image requests (gmt_create, groupId, num_images_per_prompt, …)\n  \
          - a CSV of Azure LLM inference (TIMESTAMP, ContextTokens, GeneratedTokens)\n  \
-         - ServeGen clients: a .tar.xz, or a directory, of chunk-N-trace.csv"
+         - ServeGen clients: a tar, or a directory, of chunk-N-trace.csv, or one of them\n\
+         each as it is or packed with gzip or xz"
     )]
     Unknown {
         /// The file.

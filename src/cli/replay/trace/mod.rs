@@ -6,17 +6,12 @@
 mod azure;
 mod error;
 mod gentd26;
+mod packed;
 mod row;
 mod servegen;
 mod shape;
 
-use std::{
-    fmt,
-    fs::File,
-    io::{BufRead, BufReader, Read, Seek},
-    path::Path,
-    time::Duration,
-};
+use std::{fmt, fs::File, io::Cursor, io::Read, path::Path, time::Duration};
 
 pub use error::TraceError;
 
@@ -114,7 +109,7 @@ pub enum Kind {
     Gentd26,
     /// Microsoft Azure's LLM inference traces, CSV.
     Azure,
-    /// ServeGen's fitted clients: a `.tar.xz` or a directory of `chunk-N-trace.csv`.
+    /// ServeGen's fitted clients: an archive or a directory of `chunk-N-trace.csv`.
     ServeGen,
 }
 
@@ -157,37 +152,70 @@ pub fn load(path: &Path, options: &Options) -> Result<Trace, TraceError> {
         let (arrivals, note) = servegen::from_directory(path, options)?;
         return Ok(Trace { name, kind: Kind::ServeGen, arrivals, note });
     }
-    let mut reader = BufReader::new(File::open(path).map_err(read_error)?);
-    let kind = recognise(&mut reader, &source)?;
-    reader.rewind().map_err(read_error)?;
-    let (arrivals, note) = match kind {
-        Kind::Gentd26 => gentd26::read(reader, &source, options)?,
-        Kind::Azure => azure::read(reader, &source, options)?,
-        Kind::ServeGen => servegen::from_archive(reader, &source, options)?,
+    let packed::Unpacked { head, whole, packing } = packed::unpack(File::open(path).map_err(read_error)?, &source)?;
+    let read = match packing {
+        Some(packed::Packing::Tar) => from_archive(whole, &source, options),
+        _ => recognise(&head, &source).and_then(|kind| from_file(kind, whole, &source, options)),
     };
+    // What cannot be read any further behind a decoder is its damage.
+    let (kind, arrivals, note) = read.map_err(|error| match error {
+        TraceError::Read { path, source } => packed::told(source, &path, packing),
+        other => other,
+    })?;
     Ok(Trace { name, kind, arrivals, note })
 }
 
-/// Tells the format by the first bytes: an xz stream, or a header line that holds a format's columns.
-fn recognise(reader: &mut impl BufRead, source: &str) -> Result<Kind, TraceError> {
-    const XZ: &[u8] = b"\xFD7zXZ\0";
-    const LONGEST_HEADER: u64 = 4096;
-    let read_error = |error| TraceError::Read { path: source.to_owned(), source: error };
+type Loaded = (Kind, Vec<Arrival>, String);
 
-    let mut line = Vec::new();
-    reader.take(LONGEST_HEADER).read_until(b'\n', &mut line).map_err(read_error)?;
-    if line.starts_with(XZ) {
-        return Ok(Kind::ServeGen);
+/// Reads a file that is not packed.
+fn from_file(kind: Kind, whole: impl Read, source: &str, options: &Options) -> Result<Loaded, TraceError> {
+    let (arrivals, note) = match kind {
+        Kind::Gentd26 => gentd26::read(whole, source, options)?,
+        Kind::Azure => azure::read(whole, source, options)?,
+        Kind::ServeGen => servegen::from_chunk(whole, source, options)?,
+    };
+    Ok((kind, arrivals, note))
+}
+
+/// Reads an archive: ServeGen's clients, or a table that is alone in it.
+fn from_archive(whole: impl Read, source: &str, options: &Options) -> Result<Loaded, TraceError> {
+    let read_error = |error| TraceError::Read { path: source.to_owned(), source: error };
+    let mut clients = servegen::Clients::new();
+    let mut archive = tar::Archive::new(whole);
+    for entry in archive.entries().map_err(read_error)? {
+        let mut entry = entry.map_err(read_error)?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let path = entry.path().map_err(read_error)?.into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let place = format!("{source}, {}", path.display());
+        if servegen::add(&mut clients, &name, &place, &mut entry, options)? || !clients.is_empty() {
+            continue;
+        }
+        let head = packed::peek(&mut entry).map_err(read_error)?;
+        if let Ok(kind @ (Kind::Gentd26 | Kind::Azure)) = recognise(&head, &place) {
+            return from_file(kind, Cursor::new(head).chain(entry), &place, options);
+        }
     }
-    let text = String::from_utf8_lossy(&line);
+    let (arrivals, note) = servegen::arrivals(&clients, source, options)?;
+    Ok((Kind::ServeGen, arrivals, note))
+}
+
+/// Tells the format by the first line: a header that holds a format's columns, or a row of one that has no header.
+fn recognise(head: &[u8], source: &str) -> Result<Kind, TraceError> {
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let text = String::from_utf8_lossy(line);
     let text = text.trim_start_matches('\u{feff}').trim_end();
-    let columns: Vec<&str> = text.split(',').map(str::trim).collect();
+    let columns: Vec<&str> = text.split(',').map(|column| column.trim().trim_matches('"')).collect();
     let all = |wanted: &[&str]| wanted.iter().all(|column| columns.contains(column));
     if all(&gentd26::COLUMNS) {
         Ok(Kind::Gentd26)
     } else if all(&azure::COLUMNS) {
         Ok(Kind::Azure)
-    } else if line.is_empty() {
+    } else if servegen::is_window(&columns) {
+        Ok(Kind::ServeGen)
+    } else if head.is_empty() {
         Err(TraceError::Empty { path: source.to_owned(), remedy: "the file is empty" })
     } else {
         let found = text.chars().take(60).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();

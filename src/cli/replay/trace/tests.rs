@@ -149,8 +149,65 @@ fn formats_are_recognised_by_content() {
     }
     assert!(said(load(&Scratch::new("none.csv", "").0, &quick)).contains("the file is empty"));
     assert!(said(load(&Scratch::new("head.csv", AZURE).0, &quick)).contains("a header and no row"));
-    assert!(said(load(&Scratch::new("cut.tar.xz", b"\xFD7zXZ\0\0\0").0, &quick)).contains("cannot read"));
+    assert!(said(load(&Scratch::new("cut.tar.xz", b"\xFD7zXZ\0\0\0").0, &quick)).contains("cannot be unpacked"));
     assert!(said(load(Path::new("/nowhere/at.all"), &quick)).contains("cannot read /nowhere/at.all"));
+}
+
+/// Packs as `gzip` does.
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut packed, content).unwrap();
+    packed.finish().unwrap()
+}
+
+/// Packs one file as `tar` does.
+fn archive(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    header.set_entry_type(tar::EntryType::Regular);
+    archive.append_data(&mut header, name, content).unwrap();
+    archive.into_inner().unwrap()
+}
+
+#[test]
+fn what_is_packed_is_what_it_holds_whatever_its_name() {
+    let rows: String = (0..500).map(|n| format!("2024-05-10 00:00:00.{n:03},{n}1,1\n")).collect();
+    let table = format!("{AZURE}{rows}").into_bytes();
+    let chunk = b"0,2.0,0.5,Gamma,4.0,0.125\n";
+    let options = Options { duration: Some(Duration::from_secs(600)), ..Options::default() };
+    for (name, bytes, kind) in [
+        ("a.tar.xz", table.clone(), Kind::Azure),
+        ("a.csv", gzip(&table), Kind::Azure),
+        ("a.xz", gzip(&gzip(&table)), Kind::Azure),
+        ("a.gz", archive("x/azure.csv", &table), Kind::Azure),
+        ("a.tgz", gzip(&archive("x/azure.csv", &table)), Kind::Azure),
+        ("a.txt", chunk.to_vec(), Kind::ServeGen),
+        ("b.csv", gzip(chunk), Kind::ServeGen),
+        ("a.zip", gzip(&archive("x/chunk-3-trace.csv", chunk)), Kind::ServeGen),
+    ] {
+        let file = Scratch::new(name, &bytes);
+        let trace = load(&file.0, &options).unwrap();
+        assert_eq!((trace.kind, trace.arrivals.is_empty()), (kind, false), "{name}");
+    }
+    let packed = gzip(&table);
+    let mut garbled = packed.clone();
+    garbled[packed.len() / 2] ^= 0xff;
+    for (name, bytes, what) in [
+        ("cut.csv.gz", &packed[..packed.len() / 2], "gzip stream"),
+        ("head.gz", &packed[..9], "gzip stream"),
+        ("garbled.gz", &garbled[..], "gzip stream"),
+        ("cut.tar", &archive("chunk-0-trace.csv", &chunk.repeat(100))[..1_000], "tar archive"),
+    ] {
+        let file = Scratch::new(name, bytes);
+        let message = said(load(&file.0, &options));
+        assert!(message.contains(name) && message.contains(what) && message.contains("download"), "{message}");
+    }
+    let message = said(load(&Scratch::new("x.csv", b"PK\x03\x04rest").0, &options));
+    assert!(message.contains("is zip, which") && message.contains("unpack it"), "{message}");
+    let message = said(load(&Scratch::new("y.tar", archive("README", b"nothing")).0, &options));
+    assert!(message.contains("no chunk-N-trace.csv"), "{message}");
 }
 
 #[test]

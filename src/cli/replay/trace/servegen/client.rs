@@ -7,13 +7,12 @@ use rand_distr::{Distribution, Gamma, Weibull};
 
 use super::super::{TraceError, row::Table};
 
+/// The CV and the second parameter are not read: the shape alone says how bursty a client is, see [`Gaps`].
 const COLUMNS: [&str; 6] = ["window start", "rate", "CV", "distribution", "first parameter", "second parameter"];
 const START: usize = 0;
 const RATE: usize = 1;
-const CV: usize = 2;
 const FAMILY: usize = 3;
 const SHAPE: usize = 4;
-const SCALE: usize = 5;
 
 /// Length of a client's last window, in seconds; every other ends where the next starts.
 const LENGTH: f64 = 600.0;
@@ -115,11 +114,8 @@ pub(super) fn read(input: impl Read, source: &str, span: (f64, f64)) -> Result<V
         }
         last = start;
         let rate = row.number(RATE, 0.0, "write requests per second, 0 for a silent window")?;
-        row.number(CV, 0.0, "write a coefficient of variation of 0 or more")?;
         let gaps = if rate > 0.0 {
-            const REMEDY: &str = "write a number above 0";
-            let shape = row.number(SHAPE, f64::MIN_POSITIVE, REMEDY)?;
-            row.number(SCALE, f64::MIN_POSITIVE, REMEDY)?;
+            let shape = row.number(SHAPE, f64::MIN_POSITIVE, "write a number above 0")?;
             let gaps = match row.text(FAMILY) {
                 "Gamma" => Gaps::gamma(shape),
                 "Weibull" => Gaps::weibull(shape),

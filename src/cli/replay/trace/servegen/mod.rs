@@ -16,8 +16,6 @@ use std::{
     time::Duration,
 };
 
-use lzma_rust2::XzReader;
-
 use self::{client::Window, sizes::Sizes};
 use super::{Arrival, MAX_ARRIVALS, Options, TraceError, shape};
 
@@ -28,13 +26,13 @@ const DEFAULT_LIMIT: usize = 1_000_000;
 
 /// One client of the archive, as far as the window reaches.
 #[derive(Debug, Default)]
-struct Client {
+pub(super) struct Client {
     windows: Vec<Window>,
     sizes: Sizes,
 }
 
 /// The clients by number.
-type Clients = BTreeMap<u32, Client>;
+pub(super) type Clients = BTreeMap<u32, Client>;
 
 /// What a file of the archive holds.
 #[derive(Debug, PartialEq)]
@@ -54,16 +52,31 @@ fn member(name: &str) -> Option<Member> {
     }
 }
 
-/// Reads one file into the client it belongs to; ignores files of other names.
-fn add(clients: &mut Clients, name: &str, source: &str, input: impl Read, span: (f64, f64)) -> Result<(), TraceError> {
+/// Says whether this is a row of a client's windows, which have no header.
+pub(super) fn is_window(columns: &[&str]) -> bool {
+    let is_number = |column: &&str| column.parse::<f64>().is_ok();
+    columns.len() == 6
+        && columns[..2].iter().all(is_number)
+        && (matches!(columns[3], "Gamma" | "Weibull") || columns[3].is_empty() && columns[1].parse() == Ok(0.0))
+}
+
+/// Reads one file into the client it belongs to, and says whether it belongs to one.
+pub(super) fn add(
+    clients: &mut Clients,
+    name: &str,
+    source: &str,
+    input: impl Read,
+    options: &Options,
+) -> Result<bool, TraceError> {
+    let span = span(options);
     match member(name) {
         Some(Member::Trace(number)) => {
             clients.entry(number).or_default().windows = client::read(input, source, span)?;
         }
         Some(Member::Dataset(number)) => clients.entry(number).or_default().sizes = sizes::read(input, source, span)?,
-        None => {}
+        None => return Ok(false),
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The part of the trace to draw, in seconds from its beginning.
@@ -72,23 +85,14 @@ fn span(options: &Options) -> (f64, f64) {
     (options.start.as_secs_f64(), end.as_secs_f64())
 }
 
-/// Draws the arrivals of an archive (`.tar.xz`), with the note about them.
-pub(super) fn from_archive(
+/// Draws the arrivals of one client's windows, with the note about them.
+pub(super) fn from_chunk(
     input: impl Read,
     source: &str,
     options: &Options,
 ) -> Result<(Vec<Arrival>, String), TraceError> {
-    let read_error = |error| TraceError::Read { path: source.to_owned(), source: error };
-    let mut clients = Clients::new();
-    let mut archive = tar::Archive::new(XzReader::new(input, true));
-    for entry in archive.entries().map_err(read_error)? {
-        let entry = entry.map_err(read_error)?;
-        let path = entry.path().map_err(read_error)?.into_owned();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let place = format!("{source}, {}", path.display());
-        add(&mut clients, &name, &place, entry, span(options))?;
-    }
-    arrivals(&clients, source, options)
+    let windows = client::read(input, source, span(options))?;
+    arrivals(&Clients::from([(0, Client { windows, ..Client::default() })]), source, options)
 }
 
 /// Draws the arrivals of an unpacked archive's directory, with the note about them.
@@ -102,14 +106,18 @@ pub(super) fn from_directory(path: &Path, options: &Options) -> Result<(Vec<Arri
         if member(&name).is_some() {
             let place = file.display().to_string();
             let input = File::open(&file).map_err(|error| TraceError::Read { path: place.clone(), source: error })?;
-            add(&mut clients, &name, &place, BufReader::new(input), span(options))?;
+            add(&mut clients, &name, &place, BufReader::new(input), options)?;
         }
     }
     arrivals(&clients, &source, options)
 }
 
 /// Draws what the clients send in the window.
-fn arrivals(clients: &Clients, source: &str, options: &Options) -> Result<(Vec<Arrival>, String), TraceError> {
+pub(super) fn arrivals(
+    clients: &Clients,
+    source: &str,
+    options: &Options,
+) -> Result<(Vec<Arrival>, String), TraceError> {
     if clients.is_empty() {
         let remedy = "there is no chunk-N-trace.csv; give the archive or the directory that holds them";
         return Err(TraceError::Empty { path: source.to_owned(), remedy });

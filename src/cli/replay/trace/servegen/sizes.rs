@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, io::Read};
 
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, LogNormal};
+use serde_json::Value;
 
 use super::super::{Size, TraceError, row::shown};
 
@@ -27,6 +28,14 @@ const PROMPT: [&str; 2] = ["text_tokens", "input_tokens"];
 /// Kinds of media: tokens of one, and how many there are.
 const MEDIA: [(&str, &str); 3] =
     [("image_tokens", "image_count"), ("audio_tokens", "audio_count"), ("video_tokens", "video_count")];
+
+/// Tokens of the answer.
+const OUTPUT: &str = "output_tokens";
+
+/// Says whether sizes are drawn from a field.
+fn is_drawn(field: &str) -> bool {
+    field == OUTPUT || PROMPT.contains(&field) || MEDIA.iter().any(|(tokens, count)| [*tokens, *count].contains(&field))
+}
 
 /// The sizes of a client's requests, by window; without any, the default rule.
 #[derive(Debug, Default)]
@@ -93,7 +102,7 @@ impl Sizes {
                 input = input.saturating_add(draw(tokens));
             }
         }
-        Size::Text { input_tokens: capped(f64::from(input)), output_tokens: capped(f64::from(draw("output_tokens"))) }
+        Size::Text { input_tokens: capped(f64::from(input)), output_tokens: capped(f64::from(draw(OUTPUT))) }
     }
 }
 
@@ -119,7 +128,7 @@ pub(super) fn read(input: impl Read, source: &str, span: (f64, f64)) -> Result<S
         .take(MAX_BYTES)
         .read_to_string(&mut text)
         .map_err(|error| TraceError::Read { path: source.to_owned(), source: error })?;
-    let raw: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_str(&text).map_err(|error| {
+    let raw: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_str(&text).map_err(|error| {
         TraceError::Row { path: source.to_owned(), line: error.line() as u64, problem: error.to_string() }
     })?;
 
@@ -135,7 +144,9 @@ pub(super) fn read(input: impl Read, source: &str, span: (f64, f64)) -> Result<S
     let mut sizes = Sizes::default();
     for (start, fields) in starts.into_iter().skip(first).take_while(|(start, _)| *start < span.1) {
         let mut parsed = Fields::new();
-        for (field, text) in fields {
+        // The sets hold more than is drawn from here, in other forms too.
+        for (field, value) in fields.into_iter().filter(|(field, _)| is_drawn(field)) {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let histogram = Histogram::parse(&text)
                 .ok_or_else(|| bad(&field, &text, "write a histogram like {136: 0.25, 372: 0.75}"))?;
             parsed.insert(field, histogram);

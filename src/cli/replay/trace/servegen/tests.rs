@@ -15,7 +15,7 @@ fn options() -> Options {
 fn clients(files: &[(&str, &str)], options: &Options) -> Result<Clients, TraceError> {
     let mut clients = Clients::new();
     for (name, content) in files {
-        add(&mut clients, name, name, content.as_bytes(), span(options))?;
+        add(&mut clients, name, name, content.as_bytes(), options)?;
     }
     Ok(clients)
 }
@@ -96,12 +96,10 @@ fn bad_values_are_named_with_line_field_value_and_remedy() {
     for (row, wanted) in [
         ("600,-1,0.5,Gamma,4,1", "rate is `-1`, write requests per second"),
         ("600,NaN,0.5,Gamma,4,1", "rate is `NaN`, write"),
-        ("600,1,x,Gamma,4,1", "CV is `x`, write"),
         ("600,1,0.5,Pareto,4,1", "distribution is `Pareto`, write Gamma or Weibull"),
         ("600,1,0.5,,4,1", "distribution is ``, write"),
         ("600,1,0.5,Gamma,0,1", "first parameter is `0`, write a number above 0"),
         ("600,1,0.5,Weibull,0.0001,1", "first parameter is `0.0001`, write a shape"),
-        ("600,1,0.5,Gamma,4,-1", "second parameter is `-1`, write a number above 0"),
         ("0,1,0.5,Gamma,4,1", "window start is `0`, sort the windows"),
         ("600,1,0.5,Gamma,4", "it has 5 fields instead of 6"),
     ] {
@@ -138,6 +136,16 @@ fn a_directory_of_chunks_is_read_like_an_archive() {
 }
 
 #[test]
+fn what_is_not_drawn_from_refuses_no_trace() {
+    let other = r#"{"0": {"output_tokens": "{20: 1.0}", "reason_ratio": "[0.1, 0.2]", "text_tokens": "{100: 1}", "note": 7,
+        "reason_ratio_by_length": {"0": [1, null]}}}"#;
+    let odd = "0,2.0,nan,Gamma,4.0,\n600,2.0,,Gamma,4.0,-1\n";
+    let (arrivals, _) = draw(&[("chunk-0-trace.csv", odd), ("chunk-0-dataset.json", other)], &options()).unwrap();
+    assert!((arrivals.len() as f64 - 2400.0).abs() < 100.0, "{}", arrivals.len());
+    assert_eq!(arrivals[0].size, Size::Text { input_tokens: 100, output_tokens: 20 });
+}
+
+#[test]
 fn an_archive_is_read_without_unpacking_it() {
     /// `language/x/chunk-0-trace.csv` with the content of [`STEADY`], as `tar` and `xz` pack it.
     const PACKED: &str = "fd377a585a0000016922de36020021011c00000010cf58cce007ff00775d0036184a21390b28e14cd343b5b68e7a657f54b4eaec\
@@ -146,11 +154,18 @@ fn an_archive_is_read_without_unpacking_it() {
         00018f01801000002b4eace03e300d8b020000000001595a";
     let packed: Vec<u8> =
         (0..PACKED.len()).step_by(2).map(|i| u8::from_str_radix(&PACKED[i..i + 2], 16).unwrap()).collect();
-    let (arrivals, _) = from_archive(packed.as_slice(), "s.tar.xz", &options()).unwrap();
-    assert_eq!(arrivals, draw(&two()[..1], &options()).unwrap().0);
-
+    let file = std::env::temp_dir().join(format!("fairflow-packed-{}", std::process::id()));
+    let read = |bytes: &[u8]| {
+        fs::write(&file, bytes).unwrap();
+        load(&file, &options())
+    };
+    let trace = read(&packed).unwrap();
+    assert_eq!((trace.kind, trace.arrivals), (Kind::ServeGen, draw(&two()[..1], &options()).unwrap().0));
     let mut broken = packed.clone();
     broken[100] ^= 0xff;
-    assert!(matches!(from_archive(broken.as_slice(), "s.tar.xz", &options()), Err(TraceError::Read { .. })));
-    assert!(matches!(from_archive(&packed[..120], "s.tar.xz", &options()), Err(TraceError::Read { .. })));
+    for bytes in [&broken[..], &packed[..120], &packed[..7]] {
+        let message = read(bytes).unwrap_err().to_string();
+        assert!(message.contains("its xz stream is cut off or damaged") && message.contains("again"), "{message}");
+    }
+    fs::remove_file(&file).unwrap();
 }
