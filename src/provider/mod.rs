@@ -30,6 +30,8 @@ mod sim;
 mod streamed;
 #[cfg(feature = "task")]
 pub mod task;
+#[cfg(any(feature = "openai", feature = "task"))]
+mod usage_wish;
 #[cfg_attr(not(any(feature = "openai", feature = "runware", feature = "task")), allow(dead_code))]
 mod verdicts;
 #[cfg(any(feature = "openai", feature = "task"))]

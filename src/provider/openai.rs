@@ -11,6 +11,7 @@ use super::fetch::Fetch;
 use super::headers::{Unit, hints};
 use super::http::{Http, secret_header};
 use super::streamed::{self, Dialect, Opened};
+use super::usage_wish::UsageWish;
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream, read_work};
 use crate::config::Endpoint;
 use crate::task::wire::openai::{self, OpenAiRequest};
@@ -27,6 +28,8 @@ pub(super) struct OpenAi {
     fetch: Fetch,
     /// Where requests go, by endpoint; `None` where that depends on the model.
     addresses: Option<Vec<Url>>,
+    /// Which models tell the usage of a stream.
+    usage: UsageWish,
 }
 
 /// How this API's streams are read.
@@ -43,8 +46,13 @@ impl OpenAi {
         } else {
             Http::new(endpoint)?
         };
-        let fetch = Fetch::new(endpoint, &[])?;
-        let mut client = Self { http, api_version: endpoint.api_version.clone(), fetch, addresses: None };
+        let mut client = Self {
+            http,
+            api_version: endpoint.api_version.clone(),
+            fetch: Fetch::new(endpoint, &[])?,
+            addresses: None,
+            usage: UsageWish::default(),
+        };
         if !endpoint.base_url.contains("{model}") {
             let parsed = openai::Endpoint::ALL.iter().map(|to| client.parse(*to, ""));
             client.addresses = Some(parsed.collect::<Result<_, _>>()?);
@@ -117,8 +125,13 @@ impl OpenAi {
 
     /// Forwards a request of this dialect and its answer as they are.
     async fn forward(&self, request: &OpenAiRequest, attempt: &Attempt) -> Result<Answer, Failure> {
-        let body = request.body_for(attempt.upstream_model());
-        let response = self.send(request.endpoint, request.content_type(), body, attempt).await?;
+        let upstream = attempt.upstream_model();
+        let send = |body| self.send(request.endpoint, request.content_type(), body, attempt);
+        let wish = if self.usage.may_ask(upstream) { request.body_with_usage(upstream) } else { None };
+        let response = match wish {
+            None => send(request.body_for(upstream)).await?,
+            Some(body) => self.usage.ask(upstream, send(body), || send(request.body_for(upstream))).await?,
+        };
         let (status, hints) = (response.status().as_u16(), unit(request.endpoint).of(hints(response.headers())));
         let content_type = kind(&response);
         let body = if request.stream {
@@ -138,16 +151,24 @@ impl OpenAi {
     /// Carries out typed work; `foreign` where another dialect named its parameters.
     async fn make(&self, work: &Work, foreign: bool, attempt: &Attempt) -> Result<Answer, Failure> {
         let upstream = attempt.upstream_model();
+        let streams = matches!(work, Work::Text(task) if task.stream);
+        let wish = streams && self.usage.may_ask(upstream);
         let (endpoint, content_type, body) = match work {
             Work::Image(task) if foreign => {
                 let extra = fields::for_openai(&task.extra, upstream);
-                encode(&Work::Image(ImageInference { extra, ..task.clone() }), upstream)?
+                encode(&Work::Image(ImageInference { extra, ..task.clone() }), upstream, wish)?
             }
-            work => encode(work, upstream)?,
+            work => encode(work, upstream, wish)?,
         };
-        let response = self.send(endpoint, &content_type, body, attempt).await?;
+        let send = |body| self.send(endpoint, &content_type, body, attempt);
+        let response = if wish {
+            let (.., plain) = encode(work, upstream, false)?;
+            self.usage.ask(upstream, send(body), || send(plain)).await?
+        } else {
+            send(body).await?
+        };
         let hints = unit(endpoint).of(hints(response.headers()));
-        if matches!(work, Work::Text(task) if task.stream) {
+        if streams {
             let pieces = match self.open(response).await? {
                 Opened::Events(chunks) => streamed::deltas(chunks, DIALECT),
                 Opened::Whole(body) => match openai::decode(endpoint, &body).map_err(|error| unreadable(&error))? {
@@ -232,8 +253,8 @@ fn is_costly(endpoint: openai::Endpoint) -> bool {
     matches!(endpoint, openai::Endpoint::Images | openai::Endpoint::Edits)
 }
 
-/// Writes work as a request: its endpoint, content type and body.
-fn encode(work: &Work, upstream: &str) -> Result<(openai::Endpoint, String, Bytes), Failure> {
+/// Writes work as a request: its endpoint, content type and body, with or without the wish for a stream's usage.
+fn encode(work: &Work, upstream: &str, with_usage: bool) -> Result<(openai::Endpoint, String, Bytes), Failure> {
     if let Work::Image(task) = work
         && !task.inputs.is_empty()
     {
@@ -241,10 +262,13 @@ fn encode(work: &Work, upstream: &str) -> Result<(openai::Endpoint, String, Byte
         let (content_type, body) = edits::encode(task, upstream).map_err(wrong)?;
         return Ok((openai::Endpoint::Edits, content_type, body));
     }
-    let Some((endpoint, body)) = openai::encode(work, upstream) else {
+    let Some((endpoint, mut body)) = openai::encode(work, upstream) else {
         let message = format!("an openai provider cannot do {} tasks", work.kind());
         return Err(Failure::new(Outcome::Rejected, message));
     };
+    if let Some(body) = body.as_object_mut().filter(|_| !with_usage) {
+        body.remove("stream_options");
+    }
     Ok((endpoint, "application/json".into(), body.to_string().into()))
 }
 

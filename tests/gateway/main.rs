@@ -35,6 +35,7 @@ mod otlp;
 mod refusals;
 mod reload;
 mod socket;
+mod spending;
 mod streams;
 mod tenants;
 mod webhooks;

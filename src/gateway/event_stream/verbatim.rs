@@ -28,15 +28,15 @@ pub(super) fn forward(chunks: Pieces<Bytes>, settling: Settling, mut writer: Wri
     let clock = settling.slot.clock();
     let mut reader = Reader { endpoint: writer.endpoint(), finder: UsageFinder::default(), clock, moved: Time::ZERO };
     hold_with(cut(chunks), settling, move |events: &Vec<Event>| reader.read(events))
-        .map(move |piece| {
-            Ok(match piece {
-                Ok(events) => {
-                    events.iter().for_each(|event| writer.pass(event));
-                    join(events)
-                }
-                Err(failure) => (writer.failure(&failure) + &writer.close()).into(),
-            })
+        .map(move |piece| match piece {
+            Ok(mut events) => {
+                events.retain(|event| writer.pass(event));
+                join(events)
+            }
+            Err(failure) => (writer.failure(&failure) + &writer.close()).into(),
         })
+        .filter(|passed: &Bytes| std::future::ready(!passed.is_empty()))
+        .map(Ok)
         .boxed_local()
 }
 

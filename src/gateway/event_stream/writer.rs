@@ -54,8 +54,7 @@ impl Writer {
                 last: None,
             },
             Wire::OpenAi(request) => {
-                let options = request.field("stream_options");
-                let with_usage = options.is_some_and(|options| options.get("include_usage") == Some(&json!(true)));
+                let with_usage = request.wants_usage();
                 Dialect::Chat { model: request.model.clone(), id: answer_id(id), with_usage, begun: false }
             }
             Wire::Runware(task) => Dialect::Runware(task.clone()),
@@ -78,8 +77,14 @@ impl Writer {
         }
     }
 
-    /// Takes note of an event that is passed on as it is.
-    pub(super) fn pass(&mut self, event: &Event) {
+    /// Takes note of an event, and says whether it is passed on as it is. Not the usage of a chat whose caller did not ask
+    /// for it: the provider was asked on its behalf.
+    pub(super) fn pass(&mut self, event: &Event) -> bool {
+        if let (Dialect::Chat { with_usage: false, .. }, Endpoint::Chat) = (&self.dialect, self.endpoint)
+            && event.data().is_some_and(|data| openai::is_usage_alone(&data))
+        {
+            return false;
+        }
         if let Some(keeper) = &self.keeper {
             keeper.pass(event);
         }
@@ -88,6 +93,7 @@ impl Writer {
         {
             *last = Some(event.clone());
         }
+        true
     }
 
     /// Writes a whole answer of this dialect as events; `None` where it is none.
