@@ -205,7 +205,7 @@ impl Provider for Runware {
             let mut names = None;
             let (work, mut task) = match request {
                 Request::Wire(Wire::Runware(task)) => {
-                    let mut body = task.body_for(attempt.upstream_model());
+                    let mut body = task.body_with_cost(attempt.upstream_model());
                     if !task.uuid().is_empty() {
                         let there = name_there(attempt.tenant(), task.uuid());
                         body.insert("taskUUID".into(), there.clone().into());

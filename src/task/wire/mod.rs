@@ -16,7 +16,7 @@ mod tests;
 mod told;
 pub mod usage;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use self::openai::OpenAiRequest;
@@ -100,6 +100,34 @@ impl Wire {
 }
 
 impl RunwareTask {
+    /// Returns the body for an upstream model with the wish to be told what it costs, where tasks of its type take that:
+    /// without it the service does not say, and most callers do not ask.
+    #[must_use]
+    pub fn body_with_cost(&self, upstream: &str) -> Map<String, Value> {
+        /// All that are paid for by the piece.
+        const PAID: [&str; 11] = [
+            "imageInference",
+            "videoInference",
+            "audioInference",
+            "textInference",
+            "photoMaker",
+            "imageUpscale",
+            "upscale",
+            "removeBackground",
+            "imageBackgroundRemoval",
+            "caption",
+            "promptEnhance",
+        ];
+        let mut body = self.body_for(upstream);
+        if PAID.contains(&self.task_type()) {
+            body.insert("includeCost".into(), true.into());
+        }
+        if self.task_type() == "textInference" {
+            body.insert("includeUsage".into(), true.into());
+        }
+        body
+    }
+
     /// Returns the tokens that the task is about to take, where a price by the token applies to it.
     #[must_use]
     pub fn tokens(&self) -> Option<Tokens> {

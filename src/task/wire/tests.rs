@@ -1,10 +1,10 @@
 //! Tasks between the dialects.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::openai;
 use super::runware::{RunwareTask, decode, encode, render};
-use crate::task::{AudioInference, Product, Task, TextInference, VideoInference, Work};
+use crate::task::{AudioInference, Product, RawResult, Task, TextInference, Usage, VideoInference, Work};
 
 fn task(body: Value) -> RunwareTask {
     RunwareTask::parse(body).expect("well-formed")
@@ -110,4 +110,20 @@ fn the_settings_of_a_text_reach_either_kind_of_provider() {
     let body = encode(&Work::Text(asked.max_tokens(100)), "up", "u").expect("Runware has it");
     let written = ["maxTokens", "topP", "stopSequences", "temperature"].map(|name| &body[name]);
     assert_eq!(written, [&json!(100), &json!(0.5), &json!(["x"]), &json!(0.1)]);
+}
+
+#[test]
+fn what_a_task_costs_is_asked_for_and_kept_from_who_did_not_ask() {
+    let upload = task(json!({"taskType": "imageUpload", "taskUUID": "u", "image": "x"}));
+    assert_eq!(upload.body_with_cost("m"), upload.body_for("m"), "nothing to pay for");
+    for (wanted, told) in [(json!(true), Some(0.5)), (json!(false), None), (Value::Null, None)] {
+        let cut = task(json!({"taskType": "removeBackground", "taskUUID": "u", "model": "m", "includeCost": wanted}));
+        assert_eq!(cut.body_with_cost("there")["includeCost"], true);
+        let items = vec![Map::from_iter([("imageUUID".to_owned(), json!("i")), ("cost".to_owned(), json!(0.5))])];
+        let usage = Usage { dollars: Some(0.5), ..Usage::default() };
+        let rendered = render(Product::Raw(RawResult { items, usage }), &cut);
+        assert_eq!(rendered[0].get("cost").and_then(Value::as_f64), told, "{wanted}");
+    }
+    let text = task(json!({"taskType": "textInference", "taskUUID": "u", "model": "m", "messages": []}));
+    assert_eq!(text.body_with_cost("there")["includeUsage"], true);
 }

@@ -51,10 +51,9 @@ pub fn render(product: Product, task: &RunwareTask) -> Vec<Map<String, Value>> {
     for item in &mut items {
         item.insert("taskType".into(), task.task_type().into());
         item.insert("taskUUID".into(), task.uuid().into());
-        if let Some(dollars) = usage.dollars
-            && task.get("includeCost") == Some(&Value::Bool(true))
-        {
-            item.insert("cost".into(), (dollars / each).into());
+        match usage.dollars.filter(|_| task.get("includeCost") == Some(&Value::Bool(true))) {
+            Some(dollars) => drop(item.insert("cost".into(), (dollars / each).into())),
+            None => drop(item.remove("cost")),
         }
     }
     items
