@@ -126,6 +126,11 @@ impl Refusal {
         Self::new(404, "invalid_request", message, Some("response_id"))
     }
 
+    /// A path of OpenAI's API that is known, and not offered here. Not 501: the SDKs would send it again.
+    pub(super) fn not_offered(what: &str, instead: &str) -> Self {
+        Self::new(404, "invalid_request", format!("{what} are not offered here; {instead}"), None)
+    }
+
     /// A plain GET where a WebSocket is served.
     pub(super) fn no_upgrade(request: &HttpRequest) -> Self {
         let message = format!("GET {} is a WebSocket; connect with one, or POST an array of tasks", request.path());
@@ -207,6 +212,7 @@ impl Refusal {
         match (&self.words, self.reason) {
             (Some(words), _) => words.openai_code(),
             (None, "invalid_key") => "invalid_api_key",
+            (None, "unknown_model") => "model_not_found",
             (None, "budget_exhausted") => "insufficient_quota",
             (None, reason) => reason,
         }

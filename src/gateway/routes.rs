@@ -21,6 +21,7 @@ fn public(mut add: impl FnMut(Method, &'static str, Route)) {
     add(Method::GET, "/v1/responses/{response}", web::get().to(openai::kept::retrieve));
     add(Method::DELETE, "/v1/responses/{response}", web::delete().to(openai::kept::remove));
     add(Method::POST, "/v1/responses/{response}/cancel", web::post().to(openai::background::cancel));
+    add(Method::GET, "/v1/responses/{response}/input_items", web::get().to(openai::kept::input_items));
     add(Method::POST, "/v1/embeddings", web::post().to(openai::embeddings));
     add(Method::POST, "/v1/images/generations", web::post().to(openai::images));
     add(Method::POST, "/v1/images/edits", web::post().to(openai::edits));
@@ -29,6 +30,7 @@ fn public(mut add: impl FnMut(Method, &'static str, Route)) {
     add(Method::DELETE, "/v1/videos/{video}", web::delete().to(openai::videos::remove));
     add(Method::GET, "/v1/videos/{video}", web::get().to(openai::videos::state));
     add(Method::GET, "/v1/videos/{video}/content", web::get().to(openai::videos::content));
+    add(Method::POST, "/v1/videos/{video}/remix", web::post().to(openai::videos::remix));
     add(Method::GET, "/v1/models", web::get().to(openai::models));
     add(Method::GET, "/v1/models/{model:.*}", web::get().to(openai::model));
     add(Method::POST, "/v1", web::post().to(runware::tasks));

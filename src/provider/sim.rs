@@ -1,6 +1,7 @@
 //! A simulated provider in process: finite capacity, honest refusals, seeded service times.
 
 mod raw;
+mod text;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,8 +25,8 @@ use crate::task::{
 
 /// One transparent pixel, PNG, base64.
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
-const WORDS: [&str; 12] =
-    ["The", "simulated", "model", "answers", "in", "its", "own", "good", "time,", "whatever", "was", "asked."];
+/// An MP4 of no picture, base64.
+const FILM: &str = "AAAAGGZ0eXBpc29tAAACAGlzb21tcDQxAAAACGZyZWU=";
 
 /// A provider that behaves as its [`SimConfig`] says: a concurrency cap or a silent queue, a rate bucket, an outage,
 /// requests that hang, lognormal service times. It runs on tokio's clock, so paused time makes it instantaneous.
@@ -122,6 +123,7 @@ impl Provider for Sim {
         Box::pin(async move {
             let hints = self.admit()?;
             let work = super::read_work(request)?;
+            text::check(&work)?;
             let Ok(place) = self.places.clone().try_acquire_owned() else {
                 let failure = Failure::new(Outcome::Throttled, "the simulated provider is at its concurrency limit");
                 let retry_after = self.config.retry_after.map(|wait| wait.0);
@@ -165,13 +167,7 @@ fn spell(result: TextResult, span: Duration) -> futures_util::stream::BoxStream<
 
 fn product(work: &Work, attempt: &Attempt) -> Product {
     match work {
-        Work::Text(task) => {
-            let length = task.max_tokens.unwrap_or(WORDS.len() as u64).clamp(1, 512);
-            let words: Vec<&str> = WORDS.iter().copied().cycle().take(usize::try_from(length).unwrap_or(1)).collect();
-            let input = task.messages.iter().map(|message| message.content.to_string().len() as u64 / 4).sum();
-            let usage = Usage { input_tokens: Some(input), output_tokens: Some(length), dollars: None };
-            Product::Text(TextResult { text: words.join(" "), finish_reason: Some("stop".into()), usage })
-        }
+        Work::Text(task) => Product::Text(text::write(task)),
         Work::Image(task) => images(task.count, &task.extra),
         Work::Upscale(task) => images(1, &task.extra),
         Work::Embedding(task) => {
@@ -186,7 +182,7 @@ fn product(work: &Work, attempt: &Attempt) -> Product {
         Work::Video(task) => {
             let video = |_| {
                 let id = uuid::Uuid::new_v4().to_string();
-                let url = Some(format!("https://{}.invalid/{id}", attempt.provider()));
+                let url = Some(format!("data:video/mp4;base64,{FILM}"));
                 Video { id: Some(id), url, seed: Some(1), ..Video::default() }
             };
             let videos: Vec<Video> = (0..task.count.clamp(1, 64)).map(video).collect();

@@ -13,7 +13,9 @@ fn script(_: &str, ask: &Ask, _: usize) -> Reply {
     let asked = ask.body["stream_options"]["include_usage"] == true;
     let refusal = |words: &str| Reply::Json(400, json!({"error": {"message": words, "type": "invalid_request_error"}}));
     match ask.body["model"].as_str().unwrap() {
-        "strict" if ask.body.get("stream_options").is_some() => refusal("Unrecognized request argument: stream_options"),
+        "strict" if ask.body.get("stream_options").is_some() => {
+            refusal("Unrecognized request argument: stream_options")
+        }
         "wordless" if ask.body.get("stream_options").is_some() => refusal("extra inputs are not permitted"),
         "bad" => refusal("bad prompt"),
         "told" if asked => stream(pieces().chain([usage, "data: [DONE]\n\n"])),

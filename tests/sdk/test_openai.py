@@ -210,9 +210,9 @@ class OpenAi(unittest.TestCase):
         for model in ("chat-rw", "chat-both"):
             with self.subTest(model):
                 answer = self.client.responses.create(model=model, input="Tell me of foxes.", max_output_tokens=12)
-                self.assertEqual(answer.status, "completed")
+                self.assertEqual((answer.status, answer.incomplete_details.reason), ("incomplete", "max_output_tokens"))
                 self.assertTrue(answer.output_text)
-                self.assertGreater(answer.usage.output_tokens, 0)
+                self.assertEqual(answer.usage.output_tokens, 12)
                 events = list(self.client.responses.create(model=model, input="Tell me of foxes.", stream=True))
                 self.assertEqual([event.sequence_number for event in events], list(range(len(events))))
                 self.assertEqual((events[0].type, events[-1].type), ("response.created", "response.completed"))
@@ -232,6 +232,7 @@ class OpenAi(unittest.TestCase):
                     # The simulated model counts what it reads: the second turn has read the first too.
                     more = self.client.responses.create(model=model, input="More.", previous_response_id=answer.id)
                     self.assertGreater(more.usage.input_tokens, answer.usage.input_tokens + 5)
+                    self.assertEqual(more.previous_response_id, answer.id)
                     last = self.client.responses.create(model=model, input="More.", previous_response_id=more.id)
                     self.assertGreater(last.usage.input_tokens, more.usage.input_tokens + 5)
                     for call in (stranger.responses.retrieve, stranger.responses.delete):
@@ -240,6 +241,9 @@ class OpenAi(unittest.TestCase):
                     self.client.responses.delete(answer.id)
                     with self.assertRaises(openai.NotFoundError):
                         self.client.responses.retrieve(answer.id)
+        with self.assertRaises(openai.NotFoundError) as caught:
+            self.client.responses.input_items.list(answer.id)
+        self.assertIn("not offered", str(caught.exception))
         unkept = self.client.responses.create(model="chat-rw", input="x", store=False)
         with self.assertRaises(openai.NotFoundError):
             self.client.responses.retrieve(unkept.id)
@@ -254,6 +258,12 @@ class OpenAi(unittest.TestCase):
         self.assertIn(video.status, ("in_progress", "completed"))
         done = self.client.videos.poll(video.id)
         self.assertEqual((done.id, done.status, done.model, done.seconds), (video.id, "completed", "video", "4"))
+        self.assertEqual(self.client.videos.download_content(done.id).read()[4:8], b"ftyp")
+        plain = self.client.videos.create(model="video", prompt="a red fox")
+        self.assertEqual((plain.seconds, plain.size), ("4", "720x1280"))
+        with self.assertRaises(openai.NotFoundError) as caught:
+            self.client.videos.remix(done.id, prompt="a blue fox")
+        self.assertIn("not offered", str(caught.exception))
         with_image = self.client.videos.create(model="video", prompt="a fox", input_reference=("a.png", b"PNG", "image/png"))
         self.assertTrue(with_image.id)
         with self.assertRaises(openai.NotFoundError):
@@ -316,7 +326,8 @@ class OpenAi(unittest.TestCase):
         create = self.client.chat.completions.create
         with self.assertRaises(openai.NotFoundError) as caught:
             create(model="nobody", messages=self.messages())
-        self.assertEqual(caught.exception.code, "unknown_model")
+        self.assertEqual(caught.exception.code, "model_not_found")
+        self.assertEqual(caught.exception.response.headers["x-fairflow-reason"], "unknown_model")
         with self.assertRaises(openai.NotFoundError):
             create(model="lost", messages=self.messages())
         with self.assertRaises(openai.BadRequestError) as caught:

@@ -29,10 +29,7 @@ pub(super) fn forward(chunks: Pieces<Bytes>, settling: Settling, mut writer: Wri
     let mut reader = Reader { endpoint: writer.endpoint(), finder: UsageFinder::default(), clock, moved: Time::ZERO };
     hold_with(cut(chunks), settling, move |events: &Vec<Event>| reader.read(events))
         .map(move |piece| match piece {
-            Ok(mut events) => {
-                events.retain(|event| writer.pass(event));
-                join(events)
-            }
+            Ok(events) => join(events.into_iter().filter_map(|event| writer.pass(event)).collect()),
             Err(failure) => (writer.failure(&failure) + &writer.close()).into(),
         })
         .filter(|passed: &Bytes| std::future::ready(!passed.is_empty()))

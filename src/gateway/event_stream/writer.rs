@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::actor::clock::unix_time;
 use crate::actor::run::Receipt;
-use crate::gateway::openai::kept::Keeper;
+use crate::gateway::openai::kept::{Keeper, name_previous};
 use crate::gateway::openai::{answer_id, response_id};
 use crate::gateway::refusal::{self, Refusal};
 use crate::provider::{Failure, Upstream};
@@ -23,6 +23,8 @@ pub(super) struct Writer {
     /// Whose events a provider may send that are passed on as they are.
     endpoint: Endpoint,
     keeper: Option<Keeper>,
+    /// The response that this one continues, of which the provider was not told.
+    previous: Option<String>,
     dialect: Dialect,
 }
 
@@ -50,7 +52,7 @@ impl Writer {
             Wire::OpenAi(request) if request.endpoint == Endpoint::Responses => Dialect::Responses {
                 model: request.model.clone(),
                 id: response_id(),
-                writer: responses::Writer::default(),
+                writer: responses::Writer::after(request.previous.clone()),
                 last: None,
             },
             Wire::OpenAi(request) => {
@@ -59,11 +61,11 @@ impl Writer {
             }
             Wire::Runware(task) => Dialect::Runware(task.clone()),
         };
-        let endpoint = match wire {
-            Wire::OpenAi(request) => request.endpoint,
-            Wire::Runware(_) => Endpoint::Chat,
+        let (endpoint, previous) = match wire {
+            Wire::OpenAi(request) => (request.endpoint, request.previous.clone()),
+            Wire::Runware(_) => (Endpoint::Chat, None),
         };
-        Self { created: unix_time(), endpoint, keeper, dialect }
+        Self { created: unix_time(), endpoint, keeper, previous, dialect }
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
@@ -77,28 +79,33 @@ impl Writer {
         }
     }
 
-    /// Takes note of an event, and says whether it is passed on as it is. Not the usage of a chat whose caller did not ask
-    /// for it: the provider was asked on its behalf.
-    pub(super) fn pass(&mut self, event: &Event) -> bool {
+    /// Takes note of an event and passes it on. Not the usage of a chat whose caller did not ask for it: the provider was
+    /// asked on its behalf.
+    pub(super) fn pass(&mut self, event: Event) -> Option<Event> {
         if let (Dialect::Chat { with_usage: false, .. }, Endpoint::Chat) = (&self.dialect, self.endpoint)
             && event.data().is_some_and(|data| openai::is_usage_alone(&data))
         {
-            return false;
+            return None;
         }
+        let event = match self.previous.as_deref() {
+            Some(previous) => Event::from(name_previous(event.into_raw(), Some(previous))),
+            None => event,
+        };
         if let Some(keeper) = &self.keeper {
-            keeper.pass(event);
+            keeper.pass(&event);
         }
         if let Dialect::Responses { last, .. } = &mut self.dialect
             && event.data().is_some()
         {
             *last = Some(event.clone());
         }
-        true
+        Some(event)
     }
 
     /// Writes a whole answer of this dialect as events; `None` where it is none.
     pub(super) fn whole(&self, upstream: &Upstream, receipt: &Receipt) -> Option<String> {
-        let answer: Value = serde_json::from_slice(&upstream.body).ok()?;
+        let body = name_previous(upstream.body.clone(), self.previous.as_deref());
+        let answer: Value = serde_json::from_slice(&body).ok()?;
         let events = match (&self.dialect, self.endpoint) {
             (Dialect::Chat { with_usage, .. }, Endpoint::Chat) => openai::chunks(&answer, *with_usage)?,
             (Dialect::Chat { .. }, Endpoint::Images | Endpoint::Edits) => {
@@ -107,7 +114,7 @@ impl Writer {
             }
             (Dialect::Responses { .. }, _) => {
                 if let Some(keeper) = &self.keeper {
-                    keeper.keep_verbatim(&upstream.body, receipt);
+                    keeper.keep_verbatim(&body, receipt);
                 }
                 return Some(named(&responses::events(&answer)?));
             }

@@ -114,6 +114,12 @@ pub(super) async fn asked_once<T>(asked: impl Future<Output = Result<T, Failure>
     }
 }
 
+/// `GET /v1/responses/{id}/input_items`.
+pub(in crate::gateway) async fn input_items(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
+    let refusal = Refusal::not_offered("the input items of a response", "keep what you send, or ask the provider");
+    refuse(&gateway, &refusal, &request_id(&request))
+}
+
 pub(super) fn find(gateway: &Gateway, key: &Key) -> Option<Arc<Kept>> {
     let (_, watch) = gateway.responses.find(key, gateway.fairflow.now())?;
     watch.borrow().clone()
@@ -134,13 +140,33 @@ pub(super) fn continued(
         return Ok(request);
     }
     let mut body = fields(&request.body);
-    let earlier = body.get(FIELD).and_then(Value::as_str);
-    let earlier = earlier.and_then(|id| find(gateway, &(tenant.clone(), id.into())));
+    let previous = body.get(FIELD).and_then(Value::as_str).map(str::to_owned);
+    let earlier = previous.as_deref().and_then(|id| find(gateway, &(tenant.clone(), id.into())));
     let Some(turns) = earlier.as_deref().and_then(|kept| kept.turns.as_ref()) else { return Ok(request) };
     let input = items(body.remove("input"));
     body.remove(FIELD);
     body.insert("input".into(), turns.iter().cloned().chain(input).collect());
-    OpenAiRequest::parse(Endpoint::Responses, Value::Object(body).to_string().into())
+    let mut request = OpenAiRequest::parse(Endpoint::Responses, Value::Object(body).to_string().into())?;
+    request.previous = previous;
+    Ok(request)
+}
+
+/// Names in a provider's own response the one before it, which the provider was not told of.
+pub(in crate::gateway) fn name_previous(body: Bytes, previous: Option<&str>) -> Bytes {
+    const FIELD: &[u8] = b"\"previous_response_id\"";
+    let Some(previous) = previous else { return body };
+    let Some(end) = memmem::find(&body, FIELD).map(|at| at + FIELD.len()) else { return body };
+    let blanks = |from: usize| from + body[from..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let colon = blanks(end);
+    if body.get(colon) != Some(&b':') {
+        return body;
+    }
+    let value = blanks(colon + 1);
+    if !body[value..].starts_with(b"null") {
+        return body;
+    }
+    let name = Value::from(previous).to_string();
+    [&body[..value], name.as_bytes(), &body[value + 4..]].concat().into()
 }
 
 fn fields(body: &[u8]) -> Map<String, Value> {
@@ -265,5 +291,26 @@ impl Keeper {
         let key: Key = (self.tenant.clone(), id.into());
         keep(&self.responses, &self.fairflow, &key, Kept { answer: text, turns, holder, under_way });
         Some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_response_before_is_named_where_the_provider_could_not() {
+        let name = |body: &'static str| name_previous(Bytes::from_static(body.as_bytes()), Some("resp_1"));
+        let answer = r#"{"text":"say \"previous_response_id\":null","previous_response_id" : null,"id":"r"}"#;
+        let named = r#"{"text":"say \"previous_response_id\":null","previous_response_id" : "resp_1","id":"r"}"#;
+        assert_eq!((name(answer), name_previous(answer.into(), None)), (named.into(), answer.into()));
+        for other in [
+            r#"{"previous_response_id":"resp_0"}"#,
+            r#"{"id":"previous_response_id"}"#,
+            "\"previous_response_id\"",
+            "{}",
+        ] {
+            assert_eq!(name(other), other);
+        }
     }
 }

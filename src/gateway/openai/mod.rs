@@ -131,6 +131,7 @@ async fn generate(
     id: &str,
 ) -> Result<HttpResponse, Refusal> {
     let (model, form, endpoint) = (parsed.model.clone(), form_wanted(&parsed), parsed.endpoint);
+    let previous = parsed.previous.clone();
     let work = Request::Wire(Wire::OpenAi(parsed));
     let (reply, settling, receipt) = gateway.fairflow.dispatch(spec, &work).await?;
     let mut response = HttpResponse::Ok();
@@ -138,7 +139,8 @@ async fn generate(
     refusal::receipt(&mut response, &receipt);
     match reply {
         Reply::Verbatim(upstream) => {
-            let begun = keeper.and_then(|keeper| Some((keeper.keep_verbatim(&upstream.body, &receipt)?, keeper)));
+            let body = kept::name_previous(upstream.body, previous.as_deref());
+            let begun = keeper.and_then(|keeper| Some((keeper.keep_verbatim(&body, &receipt)?, keeper)));
             match begun {
                 Some((key, keeper)) => {
                     let timeout = gateway.fairflow.settings().models.get(&*model).map_or(HELD, |model| model.timeout);
@@ -146,14 +148,15 @@ async fn generate(
                 }
                 None => settling.done(),
             }
-            Ok(response.content_type(upstream.content_type).body(upstream.body))
+            Ok(response.content_type(upstream.content_type).body(body))
         }
         Reply::Product(product) => {
             settling.done();
             let created = unix_time();
             if let (Endpoint::Responses, Product::Text(text)) = (endpoint, &product) {
                 let label = Label { model: &model, id: &response_id(), created };
-                let answer = responses::render(text, label);
+                let mut answer = responses::render(text, label);
+                answer["previous_response_id"] = previous.into();
                 if let Some(keeper) = keeper {
                     keeper.keep(&answer);
                 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tracing::{Instrument, Span};
@@ -27,6 +29,9 @@ use crate::task::{Product, Request, Task, Video, VideoInference, Work};
 
 /// Longest prompt, in bytes: it is kept with the video.
 const LONGEST_PROMPT: usize = 64 * 1024;
+/// What a video is said to be whose order does not say: as OpenAI has it.
+const SECONDS: &str = "4";
+const SIZE: &str = "720x1280";
 /// When an SDK is to ask again, in milliseconds.
 const POLL_AFTER: &str = "1000";
 
@@ -54,7 +59,13 @@ pub(in crate::gateway) async fn state(
     found.map(|(order, watch)| answer(&order, &watch, &id)).unwrap_or_else(|refusal| refuse(&gateway, &refusal, &id))
 }
 
-/// `GET /v1/videos/{id}/content`: leads to where the provider keeps it.
+/// `POST /v1/videos/{id}/remix`.
+pub(in crate::gateway) async fn remix(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
+    let refusal = Refusal::not_offered("remixes of videos", "order a new video that says what is to be otherwise");
+    refuse(&gateway, &refusal, &request_id(&request))
+}
+
+/// `GET /v1/videos/{id}/content`: leads to where the provider keeps it, or answers with it where the provider sent it along.
 pub(in crate::gateway) async fn content(
     request: HttpRequest,
     video: Path<String>,
@@ -68,9 +79,21 @@ pub(in crate::gateway) async fn content(
         Ok(url.ok_or_else(|| Error::Internal("the provider told no address".into()))?)
     });
     match located {
-        Ok(url) => HttpResponse::Found().insert_header(("x-request-id", id)).insert_header(("location", url)).finish(),
+        Ok(url) => match inline(&url) {
+            Some((kind, film)) => HttpResponse::Ok().insert_header(("x-request-id", id)).content_type(kind).body(film),
+            None => HttpResponse::Found()
+                .insert_header(("x-request-id", id))
+                .insert_header(("location", url.as_str()))
+                .finish(),
+        },
         Err(refusal) => refuse(&gateway, &refusal, &id),
     }
+}
+
+/// Reads what an address holds itself: a data URI.
+fn inline(url: &str) -> Option<(&str, Vec<u8>)> {
+    let (kind, data) = url.strip_prefix("data:")?.split_once(";base64,")?;
+    Some((kind, STANDARD.decode(data).ok()?))
 }
 
 fn find(request: &HttpRequest, gateway: &Gateway, video: &str) -> Result<(Arc<str>, Watch<Made>), Refusal> {
@@ -179,7 +202,7 @@ fn read(mut fields: Map<String, Value>) -> Result<(Value, VideoInference), Malfo
     }
     let id = format!("video_{}", uuid::Uuid::new_v4().simple());
     let order = json!({"id": id, "object": "video", "created_at": unix_time(), "model": model, "prompt": prompt,
-        "seconds": seconds.unwrap_or_default(), "size": size.unwrap_or_default(), "status": "in_progress", "progress": 0,
+        "seconds": seconds.as_deref().unwrap_or(SECONDS), "size": size.as_deref().unwrap_or(SIZE), "status": "in_progress", "progress": 0,
         "completed_at": null, "expires_at": null, "error": null, "remixed_from_video_id": null});
     Ok((order, task))
 }

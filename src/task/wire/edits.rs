@@ -44,7 +44,18 @@ pub(super) fn parse(form: Form, body: Bytes) -> Result<OpenAiRequest, Malformed>
     let cost = image_cost(count.transpose()?.unwrap_or(1), None, width, height);
     let (tokens, options) = (None, StreamOptions::default());
     let form = Some(form);
-    Ok(OpenAiRequest { endpoint: Endpoint::Edits, body, model, stream, cost, tokens, model_at, options, form })
+    Ok(OpenAiRequest {
+        endpoint: Endpoint::Edits,
+        body,
+        model,
+        stream,
+        cost,
+        tokens,
+        model_at,
+        options,
+        previous: None,
+        form,
+    })
 }
 
 /// Returns the one part of a name that may come but once.

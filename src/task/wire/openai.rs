@@ -15,6 +15,7 @@ pub use self::pieces::{chunks, decode_delta, image_events, text_of};
 pub use self::render::{Label, render, render_delta};
 pub(super) use self::stream_options::StreamOptions;
 pub use self::stream_options::is_usage_alone;
+use self::stream_options::splice;
 use super::form::Form;
 use super::size::Size;
 use super::{Malformed, dialects, edits, fields, responses};
@@ -22,8 +23,8 @@ use crate::core::cost::Cost;
 use crate::task::image::image_cost;
 use crate::task::text::text_cost;
 use crate::task::{
-    Embedding, EmbeddingResult, Image, ImageInference, ImageResult, Message, Product, TextInference, TextResult, Tokens,
-    Usage, Work,
+    Embedding, EmbeddingResult, Image, ImageInference, ImageResult, Message, Product, TextInference, TextResult,
+    Tokens, Usage, Work,
 };
 
 /// The endpoints that generate.
@@ -102,6 +103,8 @@ pub struct OpenAiRequest {
     pub(super) model_at: (usize, usize),
     /// What is asked of a stream.
     pub(super) options: StreamOptions,
+    /// The response that this one continues, where the conversation up to it was put before the input here.
+    pub(crate) previous: Option<String>,
     pub(super) form: Option<Form>,
 }
 
@@ -214,7 +217,7 @@ impl OpenAiRequest {
         };
         let model_at = place(raw_model);
         let options = StreamOptions::read(peek.stream_options, place);
-        Ok(Self { endpoint, model, stream, cost, tokens, model_at, options, body, form: None })
+        Ok(Self { endpoint, model, stream, cost, tokens, model_at, options, previous: None, body, form: None })
     }
 
     /// Returns the `content-type` of the body.
@@ -373,19 +376,6 @@ pub(super) fn size_of(value: Option<&Value>) -> Result<Size, Malformed> {
             format!("must be WIDTHxHEIGHT in pixels, a ratio as 16:9, 2K, 720p or auto, not {}", short(&given));
         Malformed::new("size", problem)
     })
-}
-
-/// Puts texts in the place of others, which do not overlap.
-fn splice(body: &[u8], edits: &mut [((usize, usize), String)]) -> Vec<u8> {
-    edits.sort_unstable_by_key(|(at, _)| *at);
-    let (mut written, mut from) = (Vec::with_capacity(body.len() + 64), 0);
-    for ((start, end), text) in edits {
-        written.extend_from_slice(&body[from..*start]);
-        written.extend_from_slice(text.as_bytes());
-        from = *end;
-    }
-    written.extend_from_slice(&body[from..]);
-    written
 }
 
 /// Cuts a value that goes into an error message.

@@ -14,6 +14,7 @@ mod shape;
 use std::{fmt, fs::File, io::Cursor, io::Read, path::Path, time::Duration};
 
 pub use error::TraceError;
+pub use packed::Packing;
 
 /// The most arrivals a replay holds in memory (about 120 bytes each).
 pub(crate) const MAX_ARRIVALS: usize = 5_000_000;
@@ -183,11 +184,12 @@ fn from_archive(whole: impl Read, source: &str, options: &Options) -> Result<Loa
     let mut clients = servegen::Clients::new();
     let mut archive = tar::Archive::new(whole);
     for entry in archive.entries().map_err(read_error)? {
-        let mut entry = entry.map_err(read_error)?;
+        let entry = entry.map_err(read_error)?;
         if !entry.header().entry_type().is_file() {
             continue;
         }
         let path = entry.path().map_err(read_error)?.into_owned();
+        let mut entry = packed::Member::new(entry.size(), entry);
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let place = format!("{source}, {}", path.display());
         if servegen::add(&mut clients, &name, &place, &mut entry, options)? || !clients.is_empty() {

@@ -114,3 +114,26 @@ pub(super) fn told(error: io::Error, source: &str, packing: Option<Packing>) -> 
         None => TraceError::Read { path, source: error },
     }
 }
+
+/// A file of an archive, which has the length that the archive says.
+pub(super) struct Member<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R> Member<R> {
+    pub(super) fn new(left: u64, inner: R) -> Self {
+        Self { inner, left }
+    }
+}
+
+impl<R: Read> Read for Member<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        if read == 0 && self.left > 0 && !buffer.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends in the middle of a file"));
+        }
+        self.left = self.left.saturating_sub(read as u64);
+        Ok(read)
+    }
+}

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Endpoint, OpenAiRequest, splice};
+use super::{Endpoint, OpenAiRequest};
 
 /// `stream_options` of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,6 +75,19 @@ impl OpenAiRequest {
         };
         Some(splice(&self.body, &mut [wish, (self.model_at, self.written(upstream))]).into())
     }
+}
+
+/// Puts texts in the place of others, which do not overlap.
+pub(super) fn splice(body: &[u8], edits: &mut [((usize, usize), String)]) -> Vec<u8> {
+    edits.sort_unstable_by_key(|(at, _)| *at);
+    let (mut written, mut from) = (Vec::with_capacity(body.len() + 64), 0);
+    for ((start, end), text) in edits {
+        written.extend_from_slice(&body[from..*start]);
+        written.extend_from_slice(text.as_bytes());
+        from = *end;
+    }
+    written.extend_from_slice(&body[from..]);
+    written
 }
 
 /// Says whether the payload of an event tells usage and nothing else.

@@ -80,7 +80,7 @@ fn response(label: Label<'_>, status: &str, output: &[Value], used: Option<Usage
     json!({
         "id": label.id, "object": "response", "created_at": label.created, "status": status, "model": label.model,
         "output": output, "error": null, "incomplete_details": reason, "instructions": null, "metadata": {},
-        "parallel_tool_calls": true, "temperature": null, "tool_choice": "auto", "tools": [], "top_p": null,
+        "previous_response_id": null, "parallel_tool_calls": true, "temperature": null, "tool_choice": "auto", "tools": [], "top_p": null,
         "usage": used.map(usage),
     })
 }
@@ -111,12 +111,26 @@ pub struct Writer {
     text: String,
     reason: Option<String>,
     used: Usage,
+    /// The response before this one.
+    previous: Option<String>,
 }
 
 /// Where the one part of the one item stands.
 const PLACE: (u64, u64) = (0, 0);
 
 impl Writer {
+    /// Writes the response that comes after another, if it continues one.
+    #[must_use]
+    pub fn after(previous: Option<String>) -> Self {
+        Self { previous, ..Self::default() }
+    }
+
+    fn response(&self, label: Label<'_>, status: &str, output: &[Value], used: Option<Usage>) -> Value {
+        let mut response = response(label, status, output, used);
+        response["previous_response_id"] = self.previous.clone().into();
+        response
+    }
+
     fn event(&mut self, kind: &str, mut fields: Value) -> Value {
         fields["type"] = kind.into();
         fields["sequence_number"] = self.number.into();
@@ -133,7 +147,7 @@ impl Writer {
 
     /// Begins the response.
     pub fn begin(&mut self, label: Label<'_>) -> Vec<Value> {
-        let open = response(label, "in_progress", &[], None);
+        let open = self.response(label, "in_progress", &[], None);
         vec![
             self.event("response.created", json!({"response": open})),
             self.event("response.in_progress", json!({"response": open})),
@@ -161,14 +175,14 @@ impl Writer {
         let status = status(self.reason.as_deref());
         let text = std::mem::take(&mut self.text);
         let whole = item(label.id, status, &[part(&text)]);
-        let used = self.used;
+        let response = self.response(label, status, std::slice::from_ref(&whole), Some(self.used));
         vec![
             self.part_event("response.output_text.done", label, json!({"text": text, "logprobs": []})),
             self.part_event("response.content_part.done", label, json!({"part": part(&text)})),
             self.event("response.output_item.done", json!({"output_index": PLACE.0, "item": whole})),
             self.event(
                 if status == "incomplete" { "response.incomplete" } else { "response.completed" },
-                json!({"response": response(label, status, &[whole], Some(used))}),
+                json!({"response": response}),
             ),
         ]
     }
@@ -194,7 +208,7 @@ mod tests {
 
     #[test]
     fn events_are_numbered_from_created_to_completed() {
-        let mut writer = Writer::default();
+        let mut writer = Writer::after(Some("resp_0".into()));
         let mut events = writer.begin(LABEL);
         for text in ["Hel", "lo", ""] {
             let delta = TextDelta { text: text.into(), ..TextDelta::default() };
@@ -209,6 +223,9 @@ mod tests {
         assert_eq!((&events[0]["type"], &events[4]["delta"]), (&json!("response.created"), &json!("Hel")));
         let response = &events[9]["response"];
         assert_eq!((&events[9]["type"], &response["status"]), (&json!("response.completed"), &json!("completed")));
+        for place in [0, 1, 9] {
+            assert_eq!(events[place]["response"]["previous_response_id"], "resp_0");
+        }
         assert_eq!(
             (&response["output"][0]["content"][0]["text"], &response["usage"]["total_tokens"]),
             (&json!("Hello"), &json!(5))

@@ -57,7 +57,7 @@ pub(super) fn is_window(columns: &[&str]) -> bool {
     let is_number = |column: &&str| column.parse::<f64>().is_ok();
     columns.len() == 6
         && columns[..2].iter().all(is_number)
-        && (matches!(columns[3], "Gamma" | "Weibull") || columns[3].is_empty() && columns[1].parse() == Ok(0.0))
+        && (matches!(columns[3], "Gamma" | "Weibull") || columns[3].is_empty() && columns[1].parse::<f64>() == Ok(0.0))
 }
 
 /// Reads one file into the client it belongs to, and says whether it belongs to one.
