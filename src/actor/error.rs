@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::provider::Failure;
 use crate::core::fair_queue::Refusal;
 use crate::task::wire::Malformed;
+use crate::task::wire::translatable::Untranslatable;
 
 /// Why a generation was refused or failed.
 #[derive(Debug, Clone, Error)]
@@ -127,6 +128,7 @@ impl Error {
             Self::RetriesExhausted { .. } => "retries_exhausted",
             Self::UpstreamTimeout { .. } => "upstream_timeout",
             Self::Unconfirmed(_) => "unconfirmed",
+            Self::Rejected(_) if self.cause::<Untranslatable>().is_some() => "untranslatable",
             Self::Rejected(_) => "rejected",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Internal(_) => "internal",

@@ -268,7 +268,7 @@ where
                 let attempt = closure(attempt);
                 async {
                     let value = attempt.await.map_err(|error| read_failure(error, classify.as_ref()))?;
-                    Ok(Yield { value, hints: RateHints::default() })
+                    Ok(Yield { value, hints: RateHints::default(), id: None })
                 }
             })
             .await?;

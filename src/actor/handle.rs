@@ -14,7 +14,7 @@ use super::error::Error;
 use super::events::Events;
 use super::generate::{Call, Generate};
 use super::learned::Learned;
-use super::messages::{Ensure, Shed, TopTenants};
+use super::messages::{Ensure, Forget, Shed, TopTenants};
 use super::operator::{Action, Operate, Override};
 use super::provider::{Answer, Attempt, Provider, Reply};
 use super::registry::{Model, Shared};
@@ -63,7 +63,7 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Finds a model; one that is not configured appears on first use where the configuration allows it.
-    pub(crate) async fn model(&self, name: &str, policy: &TenantPolicy) -> Result<Arc<Model>, Error> {
+    pub(crate) async fn model(&self, name: &str, tenant: &str, policy: &TenantPolicy) -> Result<Arc<Model>, Error> {
         let found = self.shared.model_for(name, policy);
         if !matches!(found, Err(Error::UnknownModel { .. })) {
             return found;
@@ -75,12 +75,23 @@ impl Engine {
         }
         let settings = self.shared.settings();
         if settings.unknown_models.is_some() && !name.is_empty() && name.len() <= LONGEST_NAME {
-            self.supervisor.send(Ensure(name.into())).await.map_err(|_| Error::Stopped)?;
+            let wanted = Ensure { name: name.into(), tenant: tenant.into() };
+            self.supervisor.send(wanted).await.map_err(|_| Error::Stopped)?;
             if let Some(model) = self.shared.model(name) {
                 return Ok(model);
             }
         }
         found
+    }
+
+    /// Gives up the place of a model that appeared on first use and has never served, since its provider refuses it: names
+    /// come from outside, and most that are refused are none.
+    pub(crate) fn refused(&self, model: &Arc<Model>, error: &Error) {
+        let answer = error.failure().and_then(|failure| failure.upstream.as_ref());
+        let is_refused = answer.is_some_and(|answer| (400..500).contains(&answer.status));
+        if is_refused && model.stats.served() == 0 && !self.shared.settings().models.contains_key(&model.name) {
+            self.supervisor.do_send(Forget(model.clone()));
+        }
     }
 
     #[cfg(test)]
@@ -315,18 +326,19 @@ impl Fairflow {
         job: Option<Arc<str>>,
     ) -> Result<(Reply, Settling, Receipt), Error> {
         let engine = &*self.engine;
-        let (answer, slot, receipt) = run(engine, spec.into(), |attempt| {
+        let (answer, slot, mut receipt) = run(engine, spec.into(), |attempt| {
             if let Some(job) = &job {
                 attempt.name(job);
             }
             async move {
                 let answer = attempt.client.call(request, &attempt).await?;
-                let hints = answer.hints;
-                Ok(Yield { value: answer, hints })
+                let (hints, id) = (answer.hints, answer.told.id.clone());
+                Ok(Yield { value: answer, hints, id })
             }
         })
         .await?;
-        let Answer { reply, cost, usage, .. } = answer;
+        let Answer { reply, cost, usage, told, .. } = answer;
+        receipt.told = told;
         Ok((reply, Settling { slot, cost, usage }, receipt))
     }
 

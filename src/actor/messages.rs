@@ -27,7 +27,7 @@ macro_rules! answered_with {
 }
 
 answered_with!((): Submit, Cancel, Assign, Raise, Settle, Update, Claim, Allowed, Reopen, Signal, Hold, Lift, Recount, Join, Leave);
-answered_with!((): Stop, Wire, Withdraw, NewQueue, Reconfigure, Relimit, Shed, Died, Ensure, Retire);
+answered_with!((): Stop, Wire, Withdraw, NewQueue, Reconfigure, Relimit, Shed, Died, Ensure, Forget, Retire);
 answered_with!(TenantView: Inspect);
 answered_with!(Tenants: TopTenants);
 #[cfg(test)]
@@ -265,9 +265,16 @@ pub(crate) enum Who {
     Account { provider: Arc<str>, generation: u32 },
 }
 
-/// Handle → supervisor: a model that is not configured is wanted; answers once it is registered.
+/// Handle → supervisor: a model that is not configured is wanted by a tenant; answers once it is registered.
 #[derive(Debug)]
-pub(crate) struct Ensure(pub(crate) Arc<str>);
+pub(crate) struct Ensure {
+    pub(crate) name: Arc<str>,
+    pub(crate) tenant: Arc<str>,
+}
+
+/// Handle → supervisor: the provider refuses what a model was asked for that is not configured and has never served.
+#[derive(Debug)]
+pub(crate) struct Forget(pub(crate) Arc<Model>);
 
 /// Queue → supervisor: a model that was withdrawn has nothing left to do, or one that appeared on first use has been
 /// idle for long.

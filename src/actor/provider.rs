@@ -223,6 +223,18 @@ pub struct Answer {
     pub cost: Option<Cost>,
     /// What the response's headers say about rates.
     pub hints: RateHints,
+    /// What the provider says beside its answer.
+    pub told: Told,
+}
+
+/// What a provider says beside its answer, for people and for clients of its own API.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Told {
+    /// Its own name for the request, by which its support finds it.
+    pub id: Option<Arc<str>>,
+    /// Headers that go on to a caller that speaks the same API, in small letters.
+    pub headers: Vec<(Box<str>, Box<str>)>,
 }
 
 impl Answer {
@@ -236,7 +248,7 @@ impl Answer {
     /// Wraps a reply of which nothing more is known.
     #[must_use]
     pub fn new(reply: Reply) -> Self {
-        Self { reply, usage: Usage::default(), cost: None, hints: RateHints::default() }
+        Self { reply, usage: Usage::default(), cost: None, hints: RateHints::default(), told: Told::default() }
     }
 }
 
@@ -274,6 +286,8 @@ pub struct Failure {
     pub upstream: Option<Upstream>,
     /// What the provider said, as far as it was understood.
     pub words: Option<Box<Words>>,
+    /// The provider's own name for the request, where it gave one.
+    pub upstream_id: Option<Arc<str>>,
     /// What it was made from, where that was an error of the caller's own client.
     pub source: Option<Source>,
 }
@@ -316,6 +330,7 @@ impl Failure {
             hints: Box::default(),
             upstream: None,
             words: None,
+            upstream_id: None,
             source: None,
         }
     }

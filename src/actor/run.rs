@@ -16,7 +16,7 @@ use super::events::EventKind;
 use super::handle::Engine;
 use super::lease::{Grant, Lease, Past, Report, Waiting};
 use super::messages::Submit;
-use super::provider::{Attempt, Errand, Failure};
+use super::provider::{Attempt, Errand, Failure, Told};
 use super::quote::Quote;
 use super::registry::{Live, Model};
 use super::slot::{Slot, Tally};
@@ -81,6 +81,8 @@ pub struct Receipt {
     pub provider: Arc<str>,
     /// The model's name there.
     pub upstream_model: Arc<str>,
+    /// What the provider said beside its answer.
+    pub told: Told,
 }
 
 /// What an attempt yields beside its value.
@@ -88,6 +90,8 @@ pub struct Receipt {
 pub(crate) struct Yield<T> {
     pub(crate) value: T,
     pub(crate) hints: RateHints,
+    /// The provider's own name for the request.
+    pub(crate) id: Option<Arc<str>>,
 }
 
 /// Runs `call` once a slot is granted, and again while its failures are worth it, until the caller's deadline.
@@ -104,10 +108,11 @@ where
     Fut: Future<Output = Result<Yield<T>, Failure>>,
 {
     async move {
-        let policy = engine.shared.policy(spec.tenant.as_deref().unwrap_or(ANONYMOUS));
+        let tenant = spec.tenant.as_deref().unwrap_or(ANONYMOUS);
+        let policy = engine.shared.policy(tenant);
         let model = match engine.shared.model(&spec.model).filter(|_| policy.allows(&spec.model)) {
             Some(model) => model,
-            None => Box::pin(engine.model(&spec.model, &policy)).await?,
+            None => Box::pin(engine.model(&spec.model, tenant, &policy)).await?,
         };
         let mut journey = Journey::begin(engine, spec, model);
         let entered = journey.enter(&policy).inspect_err(|error| journey.refused(error));
@@ -204,15 +209,16 @@ impl<'a> Journey<'a> {
         // The call is made inside what is caught: an adapter may panic before it returns its future.
         let attempted = AssertUnwindSafe(async { call(attempt).await }).catch_unwind();
         let failure = match tokio::time::timeout_at(deadline, attempted).await {
-            Ok(Ok(Ok(Yield { value, hints }))) => {
+            Ok(Ok(Ok(Yield { value, hints, id }))) => {
                 let now = shared.clock.now();
-                self.tally.note(|diary| diary.answered(now));
+                self.tally.note(|diary| diary.answered(now, id.clone()));
                 let receipt = Receipt {
                     queued,
                     upstream: now.since(sent),
                     attempts: number,
                     provider: route.provider_name.clone(),
                     upstream_model: route.upstream.clone(),
+                    told: Told { id, ..Told::default() },
                 };
                 return Ok(Made::Answer { value, hints, lease, charged, sent, receipt });
             }
@@ -287,6 +293,7 @@ impl<'a> Journey<'a> {
 
     /// Counts the end of the request.
     fn end(&mut self, error: Error) -> Error {
+        self.engine.refused(&self.model, &error);
         self.tally.end(End::Error(&error));
         error
     }
@@ -375,6 +382,7 @@ impl<'a> Journey<'a> {
 
     /// Counts a request that ends without an attempt under way, and tells of it.
     fn refused(&mut self, error: &Error) {
+        self.engine.refused(&self.model, error);
         self.tally.end(End::Error(error));
         let tenant = || self.tenant.clone();
         let reason = error.reason();
@@ -440,7 +448,7 @@ impl<'a> Journey<'a> {
     async fn resubmit(&mut self) -> Result<Waiting, Error> {
         tokio::time::sleep(RESUBMIT_PAUSE).await;
         let policy = self.engine.shared.policy(&self.tenant);
-        self.model = self.engine.model(&self.spec.model, &policy).await?;
+        self.model = self.engine.model(&self.spec.model, &self.tenant, &policy).await?;
         self.submit(&policy)
     }
 }

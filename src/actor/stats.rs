@@ -91,7 +91,7 @@ impl Histogram {
 
 /// How a request ended, as `fairflow_requests_total` labels it: `success`, `cancelled` where its caller left, or the
 /// reason of the refusal.
-pub const REQUEST_OUTCOMES: [&str; 16] = [
+pub const REQUEST_OUTCOMES: [&str; 17] = [
     "success",
     "cancelled",
     "invalid_request",
@@ -107,6 +107,7 @@ pub const REQUEST_OUTCOMES: [&str; 16] = [
     "deadline_exceeded",
     "unconfirmed",
     "rejected",
+    "untranslatable",
     "internal",
 ];
 
@@ -163,6 +164,11 @@ impl Stats {
         if let Some(index) = REQUEST_OUTCOMES.iter().position(|name| *name == outcome) {
             self.requests[index].fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Returns how many requests were answered.
+    pub(crate) fn served(&self) -> u64 {
+        self.requests[0].load(Ordering::Relaxed)
     }
 
     pub(crate) fn attempt(&self, outcome: Outcome) {

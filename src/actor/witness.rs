@@ -102,6 +102,8 @@ pub struct Made {
     pub status: Option<u16>,
     /// Whether it ran into its timeout.
     pub timed_out: bool,
+    /// The provider's own name for it, where it gave one.
+    pub upstream_id: Option<Arc<str>>,
 }
 
 impl Step {
@@ -198,11 +200,15 @@ impl Diary {
             outcome: Outcome::Cancelled,
             status: None,
             timed_out: false,
+            upstream_id: None,
         };
         self.turn(at, Now::Attempt(made));
     }
 
-    pub(super) fn answered(&mut self, at: Time) {
+    pub(super) fn answered(&mut self, at: Time, id: Option<Arc<str>>) {
+        if let Now::Attempt(made) = &mut self.now {
+            made.upstream_id = id;
+        }
         self.story.answered = Some(self.clock.instant(at));
     }
 
@@ -212,6 +218,7 @@ impl Diary {
             made.outcome = outcome;
             made.status = failure.and_then(|failure| failure.upstream.as_ref()).map(|upstream| upstream.status);
             made.timed_out = failure.is_some_and(|failure| failure.timed_out);
+            made.upstream_id = made.upstream_id.take().or_else(|| failure?.upstream_id.clone());
         }
     }
 

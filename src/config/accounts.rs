@@ -1,6 +1,10 @@
 //! Checks `[providers]`: each kind's keys, and its service's address where none is given.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+
+use secrecy::SecretString;
 
 use super::error::{nearest, shown};
 use super::schema::{PollConfig, ProviderConfig, SimConfig};
@@ -59,6 +63,20 @@ pub(super) fn provider(check: &mut Check, name: &str, raw: &ProviderConfig) -> P
     }
 }
 
+/// Tells each account what no answer may show: its own keys, and those of the others.
+pub(super) fn guarded(mut accounts: BTreeMap<Arc<str>, ProviderSettings>) -> BTreeMap<Arc<str>, ProviderSettings> {
+    let keys_of = |endpoint: &Endpoint| {
+        let headers = endpoint.headers.iter().filter(|header| header.secret).map(|header| header.value.clone());
+        endpoint.api_key.iter().cloned().chain(headers).collect::<Vec<_>>()
+    };
+    let keys = accounts.values().filter_map(|account| account.kind.endpoint()).flat_map(keys_of);
+    let keys: Arc<[SecretString]> = keys.collect();
+    for endpoint in accounts.values_mut().filter_map(|account| account.kind.endpoint_mut()) {
+        endpoint.guarded = keys.clone();
+    }
+    accounts
+}
+
 fn preset(kind: &str) -> Option<Preset> {
     Some(match kind {
         "bfl" => Preset::Bfl,
@@ -74,10 +92,12 @@ fn check_keys(check: &mut Check, path: &str, raw: &ProviderConfig) {
     let polled = ["bfl", "fal", "replicate", "ark"];
     let polled_or_runware = ["bfl", "fal", "replicate", "ark", "runware"];
     let reached = ["openai", "runware", "bfl", "fal", "replicate", "ark"];
-    let keys: [(&str, bool, &[&str]); 10] = [
+    let keys: [(&str, bool, &[&str]); 12] = [
         ("base_url", raw.base_url.is_some(), &reached),
         ("api_key", raw.api_key.is_some(), &reached),
         ("ca_file", raw.ca_file.is_some(), &reached),
+        ("headers", !raw.headers.is_empty(), &reached),
+        ("user_agent", raw.user_agent.is_some(), &reached),
         ("verdicts", !raw.verdicts.is_empty(), &reached),
         ("sim", raw.sim.is_some(), &["sim"]),
         ("key_header", raw.key_header.is_some(), &["openai"]),
@@ -116,6 +136,9 @@ fn endpoint(check: &mut Check, path: &str, raw: &ProviderConfig, default: Option
         api_key: check.key(&format!("{path}.api_key"), raw.api_key.as_ref()),
         bare_key,
         api_version: raw.api_version.clone(),
+        headers: super::headers::read(check, path, raw),
+        user_agent: super::headers::user_agent(check, path, raw.user_agent.as_deref()),
+        guarded: Arc::default(),
         max_response: raw.max_response.map_or(DEFAULT_MAX_RESPONSE, |size| size.0),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::headers::HeaderSource;
 use super::rate::RateConfig;
 use super::schema::{
     Config, ModelConfig, ProviderConfig, QueueConfig, RetryConfig, RouteConfig, SimConfig, TenantConfig, TierConfig,
@@ -117,6 +118,20 @@ impl ProviderConfig {
     #[must_use]
     pub fn api_key(mut self, key: KeySource) -> Self {
         self.api_key = Some(key);
+        self
+    }
+
+    /// Sends a header with each request, in place of an earlier one of that name.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: HeaderSource) -> Self {
+        self.headers.insert(name.into(), value);
+        self
+    }
+
+    /// Sets what it is told of who asks; default `fairflow/VERSION`.
+    #[must_use]
+    pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
+        self.user_agent = Some(agent.into());
         self
     }
 

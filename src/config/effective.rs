@@ -73,7 +73,9 @@ fn endpoint(endpoint: &Endpoint) -> Value {
     let key = endpoint.api_key.as_ref().map(|_| "[redacted]");
     let url = without_credentials(&endpoint.base_url);
     let ca_file = endpoint.authorities.as_ref().map(|own| &own.file);
-    json!({"base_url": url, "ca_file": ca_file, "api_key": key, "max_response": Size(endpoint.max_response)})
+    let headers = endpoint.headers.iter().map(|header| (header.name.as_str(), "[redacted]"));
+    json!({"base_url": url, "ca_file": ca_file, "api_key": key, "headers": headers.collect::<BTreeMap<_, _>>(),
+        "user_agent": endpoint.user_agent, "max_response": Size(endpoint.max_response)})
 }
 
 /// Header values stay out: they are keys.

@@ -5,9 +5,11 @@
 
 mod accounts;
 mod build;
+mod cors;
 mod delivery;
 mod effective;
 mod error;
+mod headers;
 mod queue;
 mod rate;
 mod read;
@@ -26,6 +28,7 @@ mod verdicts;
 
 use std::path::Path;
 
+pub use self::cors::CorsConfig;
 #[cfg(feature = "gateway")]
 pub(crate) use self::delivery::TASKS;
 pub use self::delivery::{DeliverySettings, JobsConfig, SocketConfig, WebhookConfig};
@@ -33,6 +36,7 @@ pub(crate) use self::error::nearest;
 #[cfg(feature = "task")]
 pub(crate) use self::error::shown;
 pub use self::error::{ConfigError, Place, Problem};
+pub use self::headers::{HeaderSetting, HeaderSource, USER_AGENT};
 pub use self::rate::RateConfig;
 pub(crate) use self::read::read;
 pub use self::schema::{

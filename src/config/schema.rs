@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::cors::CorsConfig;
 use super::delivery::{JobsConfig, SocketConfig, WebhookConfig};
+use super::headers::HeaderSource;
 use super::rate::RateConfig;
 use super::secret::{KeyHash, KeySource};
 use super::telemetry::TelemetryConfig;
@@ -114,20 +116,6 @@ impl Default for ServerConfig {
     }
 }
 
-/// `cors = { … }` of `[server]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct CorsConfig {
-    /// Origins as browsers send them, like `"https://app.example"`; with `auth = "keys"` also `"*"`, for any.
-    pub origins: Vec<String>,
-}
-
-impl CorsConfig {
-    fn is_empty(&self) -> bool {
-        self.origins.is_empty()
-    }
-}
-
 /// `[providers.NAME]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
@@ -146,6 +134,12 @@ pub struct ProviderConfig {
     /// authority of its own; for `https` and the socket alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// Headers of each request to it, beside those that the kind sends; none of the connection's or the message's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, HeaderSource>,
+    /// What it is told of who asks; default `fairflow/VERSION`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
     /// Most requests in flight over all models of the account; default no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<u32>,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::delivery::DeliverySettings;
+use super::headers::HeaderSetting;
 use super::schema::{ServerConfig, SimConfig, Transport};
 use super::secret::KeyHash;
 use super::telemetry::TelemetrySettings;
@@ -87,6 +88,26 @@ pub enum ProviderKind {
 }
 
 impl ProviderKind {
+    /// Returns where it answers, where that is over a network.
+    #[must_use]
+    pub const fn endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            Self::OpenAi(endpoint) => Some(endpoint),
+            Self::Runware(account) => Some(&account.endpoint),
+            Self::Task(account) => Some(&account.endpoint),
+            Self::Sim(_) | Self::Custom => None,
+        }
+    }
+
+    pub(super) const fn endpoint_mut(&mut self) -> Option<&mut Endpoint> {
+        match self {
+            Self::OpenAi(endpoint) => Some(endpoint),
+            Self::Runware(account) => Some(&mut account.endpoint),
+            Self::Task(account) => Some(&mut account.endpoint),
+            Self::Sim(_) | Self::Custom => None,
+        }
+    }
+
     /// Returns the name that a configuration gives it as its `kind`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -214,20 +235,32 @@ pub struct Endpoint {
     pub bare_key: bool,
     /// The query `api-version` of each request.
     pub api_version: Option<String>,
+    /// Sent with each request, beside the key.
+    pub headers: Vec<HeaderSetting>,
+    /// The header `user-agent`.
+    pub user_agent: String,
     /// Largest answer read, in bytes.
     pub max_response: usize,
+    /// What no answer may show: the keys of all accounts, as they were when this one was read.
+    pub guarded: Arc<[SecretString]>,
 }
 
 impl PartialEq for Endpoint {
     fn eq(&self, other: &Self) -> bool {
-        // Taken apart, so that a field that is added is not forgotten here.
-        let Self { base_url, authorities, api_key, bare_key, api_version, max_response } = self;
+        // Taken apart, so that a field that is added is not forgotten here. Another account's new key makes this no other.
+        let Self { base_url, authorities, api_key, bare_key, api_version, headers, user_agent, max_response, .. } =
+            self;
+        let values = |headers: &[HeaderSetting]| -> Vec<(String, String)> {
+            headers.iter().map(|header| (header.name.clone(), header.value.expose_secret().to_owned())).collect()
+        };
         let key = |key: &Option<SecretString>| key.as_ref().map(|key| key.expose_secret().to_owned());
         base_url == &other.base_url
             && authorities == &other.authorities
             && key(api_key) == key(&other.api_key)
             && bare_key == &other.bare_key
             && api_version == &other.api_version
+            && values(headers) == values(&other.headers)
+            && user_agent == &other.user_agent
             && max_response == &other.max_response
     }
 }

@@ -23,6 +23,11 @@ pub(crate) const LONGEST_NAME: usize = 256;
 pub(super) struct Check(Vec<Problem>);
 
 impl Check {
+    #[cfg(test)]
+    pub(super) fn is_clean(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn problem(&mut self, path: impl Into<String>, problem: impl Into<String>) {
         self.0.push(Problem { path: path.into(), problem: problem.into(), place: None });
     }
@@ -111,6 +116,7 @@ impl Config {
             .iter()
             .map(|(name, raw)| (Arc::from(name.as_str()), super::accounts::provider(&mut check, name, raw)))
             .collect();
+        let providers = super::accounts::guarded(providers);
         let mut files: HashMap<&std::path::Path, &str> = HashMap::new();
         for (name, raw) in &self.providers {
             if let Some(other) = raw.handles.as_deref().and_then(|path| files.insert(path, name)) {
@@ -209,13 +215,7 @@ impl Config {
         }
         check.span("server.keep_alive", Some(server.keep_alive), server.keep_alive.0);
         check.span("server.client_keep_alive", Some(server.client_keep_alive), server.client_keep_alive.0);
-        for (index, origin) in server.cors.origins.iter().enumerate() {
-            let any = origin == "*" && server.auth == AuthMode::Keys;
-            if !any && !is_origin(origin) {
-                let remedy = "write it as browsers do, like \"https://app.example\", or with auth = \"keys\" \"*\"";
-                check.problem(format!("server.cors.origins[{index}]"), format!("{origin:?} is no origin; {remedy}"));
-            }
-        }
+        server.cors.check(check, server.auth);
         check.wait("server.drain_timeout", server.drain_timeout);
         check.wait("server.drain_delay", server.drain_delay);
         if server.auth == AuthMode::Open && !server.listen.ip().is_loopback() {
@@ -234,15 +234,6 @@ impl Config {
         }
         check.key("server.admin_key", server.admin_key.as_ref())
     }
-}
-
-/// Says whether a text is an origin as browsers send them: scheme, host and port, in small letters.
-fn is_origin(origin: &str) -> bool {
-    let small = |text: &str, more: &[u8]| {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || more.contains(&byte);
-        !text.is_empty() && text.bytes().all(plain)
-    };
-    origin.split_once("://").is_some_and(|(scheme, host)| small(scheme, b"+-.") && small(host, b"-._:[]"))
 }
 
 fn model(check: &mut Check, path: &str, name: &str, raw: &ModelConfig, defaults: &Defaults) -> ModelSettings {

@@ -18,7 +18,7 @@ use crate::Error;
 use crate::capacity::{ModelCapacity, RouteCapacity};
 use crate::stats::{Histogram, Stats};
 
-/// Tenants per model that have a label of their own; the rest is `other`, for their names come from outside.
+/// Tenants per model that have a label of their own; the rest is summed, for their names come from outside.
 const NAMED_TENANTS: usize = 20;
 /// Ends of a request that are refusals of ours.
 pub(super) const REFUSALS: [&str; 8] = [
@@ -247,7 +247,8 @@ impl Page {
                 self.sample("fairflow_tenant_share", &labels, share(*flying))?;
             }
             if total > named && tenants.len() == NAMED_TENANTS {
-                let labels = [("model", model.as_ref()), ("tenant", "other")];
+                // A tenant may be called "other" too, and has no label of that name.
+                let labels = [("model", model.as_ref()), ("tenant", "other"), ("sum", "true")];
                 self.sample("fairflow_tenant_share", &labels, share(total - named))?;
             }
         }

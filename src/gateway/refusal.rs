@@ -2,6 +2,7 @@
 
 mod words;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -32,6 +33,8 @@ pub(super) struct Refusal {
     pub(super) upstream: Option<Upstream>,
     /// What the provider says, for callers of any dialect.
     words: Option<Words>,
+    /// The provider's own name for the request.
+    upstream_id: Option<Arc<str>>,
 }
 
 impl From<Error> for Refusal {
@@ -43,12 +46,22 @@ impl From<Error> for Refusal {
             Error::UnknownModel { .. } | Error::ModelForbidden { .. } => Some("model".to_owned()),
             _ => None,
         };
+        let upstream_id = error.failure().and_then(|failure| failure.upstream_id.clone());
         let Error::Rejected(failure) = error else {
-            return Self { status, reason, message, param, retry_after, upstream: None, words: None };
+            return Self { param, retry_after, upstream_id, ..Self::new(status, reason, message, None) };
         };
         let words = Words::of(&failure, message);
         let (message, param) = (words.message.clone(), words.param.clone());
-        Self { status, reason, message, param, retry_after, upstream: failure.upstream, words: Some(words) }
+        Self {
+            status,
+            reason,
+            message,
+            param,
+            retry_after,
+            upstream: failure.upstream,
+            words: Some(words),
+            upstream_id,
+        }
     }
 }
 
@@ -61,7 +74,8 @@ impl From<Malformed> for Refusal {
 impl Refusal {
     fn new(status: u16, reason: &'static str, message: impl Into<String>, param: Option<&str>) -> Self {
         let param = param.map(str::to_owned);
-        Self { status, reason, message: message.into(), param, retry_after: None, upstream: None, words: None }
+        let message = message.into();
+        Self { status, reason, message, param, retry_after: None, upstream: None, words: None, upstream_id: None }
     }
 
     pub(super) fn invalid_key() -> Self {
@@ -153,6 +167,9 @@ impl Refusal {
         if self.reason == "unconfirmed" || own || tomorrow {
             // The official SDKs send a 5xx or 429 again by themselves, which could be paid twice, or is in vain.
             response.insert_header(("x-should-retry", "false"));
+        }
+        if let Some(id) = &self.upstream_id {
+            response.insert_header(("x-fairflow-upstream-id", visible(id)));
         }
         if let Some(wait) = self.retry_after {
             // Whole seconds, at least one: a zero would be read as "at once".
@@ -295,6 +312,12 @@ pub(super) fn receipt(response: &mut HttpResponseBuilder, receipt: &Receipt) {
         .insert_header(("x-fairflow-upstream-ms", receipt.upstream.as_millis().to_string()))
         .insert_header(("x-fairflow-attempts", receipt.attempts.to_string()))
         .insert_header(("x-fairflow-route", visible(&format!("{}/{}", receipt.provider, receipt.upstream_model))));
+    if let Some(id) = &receipt.told.id {
+        response.insert_header(("x-fairflow-upstream-id", visible(id)));
+    }
+    for (name, value) in &receipt.told.headers {
+        response.insert_header((&**name, visible(value)));
+    }
 }
 
 /// Writes a text so that it can stand in a header: all but visible ASCII as `%XX`.

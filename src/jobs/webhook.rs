@@ -90,6 +90,7 @@ impl Webhooks {
             return Ok(client.clone());
         }
         let client = Client::builder()
+            .user_agent(crate::config::USER_AGENT)
             .dns_resolver(Arc::new(PublicOnly { hosts: hosts.to_vec() }))
             .connect_timeout(Duration::from_secs(10))
             // A redirect would lead around the guard.

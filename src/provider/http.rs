@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 use reqwest::{Client, ClientBuilder, IntoUrl, Method, RequestBuilder, Response, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -17,13 +19,21 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub(super) use super::classify::classify;
 use super::headers::Unit;
-use super::{Failure, Outcome};
+use super::secrets::Secrets;
+use super::{Failure, Outcome, Told};
 use crate::actor::witness::TraceContext;
-use crate::config::{Authorities, Endpoint};
+use crate::config::{self, Authorities, Endpoint};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most of an error's body that is read and passed on.
 const MAX_ERROR_BODY: usize = 256 * 1024;
+/// Where services name a request: OpenAI and most, Anthropic, Azure, Amazon, Cloudflare.
+const REQUEST_IDS: [&str; 6] =
+    ["x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "x-amzn-requestid", "cf-ray"];
+/// Longest of them, and of another header that is passed on, in bytes.
+const LONGEST_ID: usize = 256;
+/// Most of the provider's headers that are passed on.
+const MOST_TOLD: usize = 16;
 
 /// A provider's HTTP endpoint.
 #[derive(Debug, Clone)]
@@ -33,6 +43,7 @@ pub(super) struct Http {
     fresh: Client,
     base_url: Arc<str>,
     max_response: usize,
+    secrets: Secrets,
 }
 
 impl Http {
@@ -46,10 +57,19 @@ impl Http {
 
     /// As [`new`](Self::new), with the key in headers of the provider's own choice.
     pub(super) fn with_headers(endpoint: &Endpoint, headers: HeaderMap) -> Result<Self, String> {
+        let headers =
+            own_headers(endpoint)?.into_iter().chain(headers).filter_map(|(name, value)| Some((name?, value)));
+        let headers: HeaderMap = headers.collect();
         let builder = || builder(&endpoint.base_url, endpoint.authorities.as_ref(), headers.clone());
         let client = built(builder()?.connector_layer(alive::NoteOpened))?;
         let fresh = built(builder()?.pool_max_idle_per_host(0))?;
-        Ok(Self { client, fresh, base_url: endpoint.base_url.as_str().into(), max_response: endpoint.max_response })
+        Ok(Self {
+            client,
+            fresh,
+            base_url: endpoint.base_url.as_str().into(),
+            max_response: endpoint.max_response,
+            secrets: Secrets::new(endpoint.guarded.iter()),
+        })
     }
 
     /// Posts JSON below the base URL.
@@ -145,14 +165,53 @@ impl Http {
             unit.strip(&mut headers);
         }
         // A body that cannot be read does not change what the status says.
-        let body = read(response, MAX_ERROR_BODY).await.unwrap_or_default();
-        Err(classify(status, &headers, body))
+        let body = self.secrets.cut(read(response, MAX_ERROR_BODY).await.unwrap_or_default());
+        let upstream_id = self.id_of(&headers);
+        Err(Failure { upstream_id, ..classify(status, &headers, body) })
     }
 
     /// Reads a whole body, up to the account's limit.
     pub(super) async fn body(&self, response: Response) -> Result<Bytes, Failure> {
-        read(response, self.max_response).await
+        Ok(self.secrets.cut(read(response, self.max_response).await?))
     }
+
+    /// Returns the response's chunks; a break in the middle is an item.
+    pub(super) fn chunks(&self, response: Response) -> BoxStream<'static, Result<Bytes, Failure>> {
+        self.secrets.cut_stream(chunks(response))
+    }
+
+    /// Returns the name that the provider gave a request, by which its support finds it.
+    pub(super) fn id_of(&self, headers: &HeaderMap) -> Option<Arc<str>> {
+        let text = REQUEST_IDS.into_iter().find_map(|name| headers.get(name)?.to_str().ok());
+        let text = text.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID)?;
+        Some(self.secrets.cut_text(text).into())
+    }
+
+    /// Returns what the provider says beside its answer: its name for the request, and the headers of OpenAI's API.
+    pub(super) fn told(&self, headers: &HeaderMap) -> Told {
+        let own = headers.iter().filter(|(name, _)| name.as_str().starts_with("openai-"));
+        let own =
+            own.filter_map(|(name, value)| Some((name, value.to_str().ok().filter(|text| text.len() <= LONGEST_ID)?)));
+        let cut = own.take(MOST_TOLD).map(|(name, text)| (name.as_str().into(), self.secrets.cut_text(text).into()));
+        Told { headers: cut.collect(), id: self.id_of(headers) }
+    }
+}
+
+/// Returns the headers that the configuration sends with each request.
+///
+/// # Errors
+///
+/// A sentence, when one cannot stand in a header.
+pub(super) fn own_headers(endpoint: &Endpoint) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    let agent = HeaderValue::from_str(&endpoint.user_agent).map_err(|_| "user_agent cannot stand in a header")?;
+    headers.insert(USER_AGENT, agent);
+    for header in &endpoint.headers {
+        let name =
+            HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| format!("{:?} is no header", header.name))?;
+        headers.insert(name, secret_header(header.value.expose_secret())?);
+    }
+    Ok(headers)
 }
 
 /// Builds a client for the addresses below one base URL; `headers` go with every request.
@@ -172,6 +231,7 @@ fn builder(base_url: &str, own: Option<&Authorities>, mut headers: HeaderMap) ->
     // What is compressed all the same is decoded. Asking for it would have streams held back until there is enough to pack.
     headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
     let builder = Client::builder()
+        .user_agent(config::USER_AGENT)
         .default_headers(headers)
         .connect_timeout(CONNECT_TIMEOUT)
         // A redirect would carry the key to wherever it points.
@@ -228,8 +288,7 @@ pub(crate) fn tls(https: bool, own: Option<&Authorities>) -> Result<rustls::Clie
     Ok(config.with_platform_verifier().map_err(failed)?.with_no_client_auth())
 }
 
-/// Returns the response's chunks; a break in the middle is an item.
-pub(super) fn chunks(response: Response) -> BoxStream<'static, Result<Bytes, Failure>> {
+fn chunks(response: Response) -> BoxStream<'static, Result<Bytes, Failure>> {
     response.bytes_stream().map(|chunk| chunk.map_err(|error| transport(&error))).boxed()
 }
 

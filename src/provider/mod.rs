@@ -25,6 +25,9 @@ mod openai;
 pub(crate) mod public;
 #[cfg(feature = "runware")]
 mod runware;
+#[cfg(feature = "client")]
+#[cfg_attr(not(any(feature = "openai", feature = "runware", feature = "task")), allow(dead_code))]
+mod secrets;
 mod sim;
 #[cfg(any(feature = "openai", feature = "runware", feature = "task"))]
 mod streamed;
@@ -43,12 +46,14 @@ pub use futures_util::future::BoxFuture;
 
 pub use self::sim::Sim;
 use crate::actor::handle::{Builder, Fairflow};
-pub use crate::actor::provider::{Answer, Attempt, Failure, Pieces, Provider, Reply, Source, Upstream};
+pub use crate::actor::provider::{Answer, Attempt, Failure, Pieces, Provider, Reply, Source, Told, Upstream};
 pub use crate::actor::words::Words;
 use crate::config::{Config, ProviderKind, ProviderSettings};
 pub use crate::core::outcome::Outcome;
 pub use crate::core::pacer::{RateHint, RateHints};
 pub use crate::core::verdict::{Again, Basis, Matter, Scope, Verdict};
+#[cfg(any(feature = "runware", feature = "task"))]
+use crate::task::wire::{Wire, translatable::Untranslatable};
 use crate::task::{Request, Work};
 
 impl Fairflow {
@@ -94,6 +99,16 @@ pub fn build(settings: &ProviderSettings) -> Result<Arc<dyn Provider>, String> {
     };
     let rules = settings.verdicts.clone();
     Ok(if rules.is_empty() { inner } else { Arc::new(verdicts::overruled::Overruled { inner, rules }) })
+}
+
+/// Reads a request as typed work for a provider of another dialect, where nothing of it is lost on the way.
+#[cfg(any(feature = "runware", feature = "task"))]
+fn translated(request: &Request) -> Result<Work, Failure> {
+    if let Request::Wire(Wire::OpenAi(request)) = request {
+        let lost = |error: Untranslatable| Failure::new(Outcome::Rejected, error.to_string()).caused_by(error);
+        request.check_translatable().map_err(lost)?;
+    }
+    read_work(request)
 }
 
 /// Reads a request as typed work; one that cannot be read is its caller's fault.

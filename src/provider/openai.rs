@@ -30,6 +30,8 @@ pub(super) struct OpenAi {
     addresses: Option<Vec<Url>>,
     /// Which models tell the usage of a stream.
     usage: UsageWish,
+    /// Headers that the configuration sets.
+    fixed: Vec<Box<str>>,
 }
 
 /// How this API's streams are read.
@@ -46,12 +48,14 @@ impl OpenAi {
         } else {
             Http::new(endpoint)?
         };
+        let fixed = endpoint.headers.iter().map(|header| header.name.as_str().into()).collect();
         let mut client = Self {
             http,
             api_version: endpoint.api_version.clone(),
             fetch: Fetch::new(endpoint, &[])?,
             addresses: None,
             usage: UsageWish::default(),
+            fixed,
         };
         if !endpoint.base_url.contains("{model}") {
             let parsed = openai::Endpoint::ALL.iter().map(|to| client.parse(*to, ""));
@@ -95,12 +99,16 @@ impl OpenAi {
         endpoint: openai::Endpoint,
         content_type: &str,
         body: Bytes,
+        passed: &[(Box<str>, Box<str>)],
         attempt: &Attempt,
     ) -> Result<Response, Failure> {
         let costly = is_costly(endpoint);
         let url = self.address(endpoint, attempt.upstream_model())?;
         let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, content_type).body(body);
         let request = Http::traced(request, attempt.trace());
+        // What the configuration sets is not the caller's to change.
+        let passed = passed.iter().filter(|(name, _)| !self.fixed.contains(name));
+        let request = passed.fold(request, |request, (name, value)| request.header(&**name, &**value));
         attempt.mark_spent(costly);
         let unit = unit(endpoint);
         let sent =
@@ -126,17 +134,18 @@ impl OpenAi {
     /// Forwards a request of this dialect and its answer as they are.
     async fn forward(&self, request: &OpenAiRequest, attempt: &Attempt) -> Result<Answer, Failure> {
         let upstream = attempt.upstream_model();
-        let send = |body| self.send(request.endpoint, request.content_type(), body, attempt);
+        let send = |body| self.send(request.endpoint, request.content_type(), body, &request.passed, attempt);
         let wish = if self.usage.may_ask(upstream) { request.body_with_usage(upstream) } else { None };
         let response = match wish {
             None => send(request.body_for(upstream)).await?,
             Some(body) => self.usage.ask(upstream, send(body), || send(request.body_for(upstream))).await?,
         };
         let (status, hints) = (response.status().as_u16(), unit(request.endpoint).of(hints(response.headers())));
+        let told = self.http.told(response.headers());
         let content_type = kind(&response);
         let body = if request.stream {
             match self.open(response).await? {
-                Opened::Events(chunks) => return Ok(Answer { hints, ..Answer::new(Reply::Stream(chunks)) }),
+                Opened::Events(chunks) => return Ok(Answer { hints, told, ..Answer::new(Reply::Stream(chunks)) }),
                 Opened::Whole(body) => body,
             }
         } else {
@@ -145,7 +154,7 @@ impl OpenAi {
         let body = whole(body, &content_type, request.endpoint, attempt)?;
         let usage = usage_of(&body).unwrap_or_default();
         let cost = request.endpoint.cost(usage);
-        Ok(Answer { reply: Reply::Verbatim(Upstream { status, content_type, body }), usage, cost, hints })
+        Ok(Answer { reply: Reply::Verbatim(Upstream { status, content_type, body }), usage, cost, hints, told })
     }
 
     /// Carries out typed work; `foreign` where another dialect named its parameters.
@@ -160,14 +169,14 @@ impl OpenAi {
             }
             work => encode(work, upstream, wish)?,
         };
-        let send = |body| self.send(endpoint, &content_type, body, attempt);
+        let send = |body| self.send(endpoint, &content_type, body, &[], attempt);
         let response = if wish {
             let (.., plain) = encode(work, upstream, false)?;
             self.usage.ask(upstream, send(body), || send(plain)).await?
         } else {
             send(body).await?
         };
-        let hints = unit(endpoint).of(hints(response.headers()));
+        let (hints, told) = (unit(endpoint).of(hints(response.headers())), self.http.told(response.headers()));
         if streams {
             let pieces = match self.open(response).await? {
                 Opened::Events(chunks) => streamed::deltas(chunks, DIALECT),
@@ -176,14 +185,14 @@ impl OpenAi {
                     _ => return Err(unreadable(&Malformed::new("answer", "is no text"))),
                 },
             };
-            return Ok(Answer { hints, ..Answer::new(Reply::Deltas(pieces)) });
+            return Ok(Answer { hints, told, ..Answer::new(Reply::Deltas(pieces)) });
         }
         let content_type = kind(&response);
         let body = whole(self.read(response).await?, &content_type, endpoint, attempt)?;
         let mut product = openai::decode(endpoint, &body).map_err(|error| unreadable(&error))?;
         self.fetch.fill(&mut product, form_asked(work)).await;
         let cost = actual_cost(work, &product);
-        Ok(Answer { cost, hints, ..Answer::product(product) })
+        Ok(Answer { cost, hints, told, ..Answer::product(product) })
     }
 }
 

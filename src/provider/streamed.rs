@@ -44,7 +44,7 @@ pub(super) async fn open(
     refused: fn(&Value, &HeaderMap) -> Failure,
 ) -> Result<Opened, Failure> {
     let headers = std::mem::take(response.headers_mut());
-    let mut chunks = super::http::chunks(response);
+    let mut chunks = http.chunks(response);
     let mut begun = BytesMut::new();
     let mut events = loop {
         let chunk = chunks.next().await.transpose()?;

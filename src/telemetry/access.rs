@@ -39,6 +39,7 @@ pub(super) fn ended(origin: &Origin, operation: &str, task: Option<&str>, story:
         total_ms = total,
         attempts = last.map_or(0, |(made, _)| made.number),
         route,
+        upstream_id = last.and_then(|(made, _)| made.upstream_id.as_deref()),
         input_tokens = story.usage.input_tokens,
         output_tokens = story.usage.output_tokens,
         "generation"

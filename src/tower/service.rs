@@ -89,7 +89,7 @@ where
                     };
                     match policy.judge(result.as_ref()) {
                         Some(failure) if again && failure.outcome.is_retryable() => Err(failure),
-                        failure => Ok(Yield { value: (result, failure), hints: RateHints::default() }),
+                        failure => Ok(Yield { value: (result, failure), hints: RateHints::default(), id: None }),
                     }
                 }
             })

@@ -109,8 +109,10 @@ async fn complete(request: HttpRequest, body: web::Bytes, seen: web::Data<Arc<Se
     seen.busy.fetch_add(1, Ordering::SeqCst);
     let busy = Busy(seen.get_ref().clone());
     seen.calls.fetch_add(1, Ordering::SeqCst);
-    let body: Value = serde_json::from_slice(&body).unwrap();
-    match body["model"].as_str().unwrap() {
+    // A form, or what only a lenient server reads.
+    let Ok(body) = serde_json::from_slice::<Value>(&body) else { return HttpResponse::Ok().json(json!({"data": []})) };
+    let model = body["model"].as_str().unwrap();
+    match model.split_once('/').map_or(model, |(kind, _)| kind) {
         "hang" => return std::future::pending().await,
         "down" => return HttpResponse::ServiceUnavailable().body("{}"),
         "echo" => {
@@ -127,6 +129,38 @@ async fn complete(request: HttpRequest, body: web::Bytes, seen: web::Data<Arc<Se
             let choice =
                 json!({"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"});
             return HttpResponse::Ok().json(json!({"choices": [choice]}));
+        }
+        // Says what it was sent, and what it calls the request.
+        "told" => {
+            let sent = request.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or("?")));
+            let sent = Value::from_iter(sent.map(|(name, value)| (name.to_owned(), Value::from(value))));
+            let choice =
+                json!({"index": 0, "message": {"role": "assistant", "content": sent}, "finish_reason": "stop"});
+            return HttpResponse::Ok()
+                .insert_header(("x-request-id", "req_42"))
+                .insert_header(("openai-processing-ms", "7"))
+                .json(json!({"choices": [choice]}));
+        }
+        // Repeats the key, whatever it is asked for.
+        "leak" => {
+            let message = format!("You sent {}, and that.", header("authorization").unwrap_or_default());
+            let error = json!({"error": {"message": message, "type": "x", "param": null, "code": "x"}});
+            if body["stream"] == true {
+                let event = Bytes::from(format!("data: {error}\n\n"));
+                let (one, two) = (event.slice(..event.len() / 2), event.slice(event.len() / 2..));
+                let halves = futures_util::stream::iter([one, two]).then(|half| async {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    Ok::<_, std::io::Error>(half)
+                });
+                return HttpResponse::Ok().content_type("text/event-stream").streaming(halves);
+            }
+            let status = body["status"].as_u64().map_or(400, |status| u16::try_from(status).unwrap());
+            let status = actix_web::http::StatusCode::from_u16(status).unwrap();
+            return HttpResponse::build(status).insert_header(("request-id", "req_43")).json(error);
+        }
+        "unknown" => {
+            let error = json!({"message": "no such model", "type": "x", "param": "model", "code": "model_not_found"});
+            return HttpResponse::NotFound().json(json!({"error": error}));
         }
         "quick" => tokio::time::sleep(Duration::from_millis(20)).await,
         "slow" => tokio::time::sleep(Duration::from_millis(400)).await,

@@ -38,5 +38,6 @@ mod socket;
 mod spending;
 mod streams;
 mod tenants;
+mod upstream;
 mod webhooks;
 mod whole_answers;

@@ -9,7 +9,7 @@ use super::{DispatcherEntry, ModelEntry, Supervisor};
 use crate::actor::capacity::RouteCapacity;
 use crate::actor::dispatcher::Blueprint;
 use crate::actor::lease::{Door, Route};
-use crate::actor::messages::{Reconfigure, Relimit, Withdraw};
+use crate::actor::messages::{Reconfigure, Relimit};
 use crate::actor::queue::QueueActor;
 use crate::actor::registry::Model;
 use crate::config::{ModelSettings, RouteSettings, Settings};
@@ -39,7 +39,7 @@ impl Supervisor {
                     let entry = self.change_model(entry, model, &changed, ctx);
                     self.models.insert(name.clone(), entry);
                 }
-                None => self.start_model(model, false, ctx),
+                None => self.start_model(model, None, ctx),
             }
         }
         for entry in self.models.values() {
@@ -55,18 +55,12 @@ impl Supervisor {
         let same = before.unknown_models == settings.unknown_models
             && settings.unknown_models.as_ref().is_none_or(|unknown| !changed.contains(&unknown.provider));
         let stays = |name: &Arc<str>, entry: &ModelEntry| match settings.models.contains_key(name) {
-            true => !entry.on_demand,
-            false => entry.on_demand && same,
+            true => entry.on_demand.is_none(),
+            false => entry.on_demand.is_some() && same,
         };
         let gone: Vec<_> = self.models.iter().filter(|(name, entry)| !stays(name, entry)).collect();
         let gone: Vec<Arc<str>> = gone.into_iter().map(|(name, _)| name.clone()).collect();
-        for name in gone {
-            self.shared.models.remove(&name);
-            if let Some(entry) = self.models.remove(&name) {
-                entry.queue.do_send(Withdraw);
-                self.leaving.push(entry);
-            }
-        }
+        gone.iter().for_each(|name| self.offer_no_longer(name));
     }
 
     /// Gives a model that runs its new settings; its queue and what waits there stay.
@@ -112,10 +106,15 @@ impl Supervisor {
         entry
     }
 
-    pub(super) fn start_model(&mut self, settings: &Arc<ModelSettings>, on_demand: bool, ctx: &mut Context<Self>) {
+    pub(super) fn start_model(
+        &mut self,
+        settings: &Arc<ModelSettings>,
+        on_demand: Option<Arc<str>>,
+        ctx: &mut Context<Self>,
+    ) {
         let model = Arc::new(Model::new(settings.clone(), &self.shared));
         let name = model.name.clone();
-        let (queue, life) = self.start_queue(&model, on_demand, ctx);
+        let (queue, life) = self.start_queue(&model, on_demand.is_some(), ctx);
         let mut entry =
             ModelEntry { model: model.clone(), queue, life, dispatchers: Vec::new(), on_demand, restarts: 0 };
         for (index, route) in settings.routes.iter().enumerate() {

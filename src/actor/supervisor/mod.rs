@@ -14,7 +14,7 @@ use super::capacity::RouteCapacity;
 use super::clock::Mark;
 use super::dispatcher::{Blueprint, Dispatcher};
 use super::learned::Learned;
-use super::messages::{Died, Ensure, Join, Leave, NewQueue, Recount, Retire, Stop, Who, Wire, Wired};
+use super::messages::{Died, Ensure, Forget, Join, Leave, NewQueue, Recount, Retire, Stop, Who, Wire, Wired, Withdraw};
 use super::provider::Provider;
 use super::queue::QueueActor;
 use super::registry::{Model, Shared};
@@ -25,8 +25,10 @@ use crate::core::route::Memory;
 /// Makes the client of a provider account.
 pub type ProviderFactory = Arc<dyn Fn(&ProviderSettings) -> Result<Arc<dyn Provider>, String> + Send + Sync>;
 
-/// Models that may appear on first use: names come from outside, so their number has an end.
-const MOST_ON_DEMAND: usize = 1_000;
+/// Models that may have appeared on first use, in all and for one tenant: names come from outside, so their number has an
+/// end. Beyond it the oldest that is idle goes.
+const MOST_ON_DEMAND: usize = 256;
+const MOST_OF_A_TENANT: usize = 64;
 /// An actor that dies again and again is restarted after 0.1 s, 0.2 s, … at most this.
 const LONGEST_RESTART: Duration = Duration::from_secs(5);
 
@@ -91,7 +93,8 @@ pub(super) struct ModelEntry {
     queue: Addr<QueueActor>,
     life: u32,
     pub(super) dispatchers: Vec<DispatcherEntry>,
-    on_demand: bool,
+    /// Which tenant it appeared for, unless it is configured.
+    on_demand: Option<Arc<str>>,
     restarts: u32,
 }
 
@@ -149,7 +152,7 @@ impl Supervisor {
         match who {
             Who::Queue { model, generation } => {
                 let Some(entry) = self.models.get(model).filter(|entry| entry.life == *generation) else { return };
-                let (shared, on_demand) = (entry.model.clone(), entry.on_demand);
+                let (shared, on_demand) = (entry.model.clone(), entry.on_demand.is_some());
                 let (queue, life) = self.start_queue(&shared, on_demand, ctx);
                 let Some(entry) = self.models.get_mut(model) else { return };
                 entry.queue = queue.clone();
@@ -271,13 +274,53 @@ impl Handler<ClientOf> for Supervisor {
 impl Handler<Ensure> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Ensure(name): Ensure, ctx: &mut Self::Context) {
-        let on_demand = self.models.values().filter(|entry| entry.on_demand).count();
-        if self.models.contains_key(&name) || on_demand >= MOST_ON_DEMAND {
+    fn handle(&mut self, Ensure { name, tenant }: Ensure, ctx: &mut Self::Context) {
+        if self.models.contains_key(&name) || !self.make_room(Some(&tenant)) || !self.make_room(None) {
             return;
         }
         if let Some(unknown) = &self.shared.settings().unknown_models {
-            self.start_model(&Arc::new(unknown.model(&name)), true, ctx);
+            self.start_model(&Arc::new(unknown.model(&name)), Some(tenant), ctx);
+        }
+    }
+}
+
+impl Handler<Forget> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Forget(model): Forget, _: &mut Self::Context) {
+        let entry = self.models.get(&model.name).filter(|entry| Arc::ptr_eq(&entry.model, &model));
+        if entry.is_some_and(|entry| entry.on_demand.is_some()) {
+            self.offer_no_longer(&model.name);
+        }
+    }
+}
+
+impl Supervisor {
+    /// Says whether another model may appear on first use, for `tenant` or in all; the oldest that is idle makes way.
+    fn make_room(&mut self, tenant: Option<&Arc<str>>) -> bool {
+        let is_one =
+            |entry: &&ModelEntry| entry.on_demand.as_ref().is_some_and(|of| tenant.is_none_or(|one| one == of));
+        let most = if tenant.is_some() { MOST_OF_A_TENANT } else { MOST_ON_DEMAND };
+        if self.models.values().filter(is_one).count() < most {
+            return true;
+        }
+        let is_idle = |entry: &&ModelEntry| {
+            let capacity = entry.model.capacity.borrow();
+            capacity.queue_depth == 0 && capacity.in_flight == 0
+        };
+        // Lives are numbered in their order.
+        let oldest = self.models.values().filter(is_one).filter(is_idle).min_by_key(|entry| entry.life);
+        let Some(name) = oldest.map(|entry| entry.model.name.clone()) else { return false };
+        self.offer_no_longer(&name);
+        true
+    }
+
+    /// Frees a model's name; what waits there is served.
+    fn offer_no_longer(&mut self, name: &Arc<str>) {
+        self.shared.models.remove(name);
+        if let Some(entry) = self.models.remove(name) {
+            entry.queue.do_send(Withdraw);
+            self.leaving.push(entry);
         }
     }
 }

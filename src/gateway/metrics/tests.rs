@@ -10,13 +10,15 @@ mod prometheus;
 
 #[test]
 fn tenants_beyond_the_largest_are_one() {
-    let tenants = (0..NAMED_TENANTS).map(|n| (format!("t{n}\""), 0, if n == 0 { 11 } else { 1 })).collect();
+    let name = |n| if n == 1 { "other".to_owned() } else { format!("t{n}\"") };
+    let tenants = (0..NAMED_TENANTS).map(|n| (name(n), 0, if n == 0 { 11 } else { 1 })).collect();
     let mut page = Page(String::new());
     page.tenants(&[(40, "m".to_owned(), tenants), (0, "idle".to_owned(), Vec::new())]).expect("written");
     let samples: Vec<&str> = page.0.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(samples.len(), NAMED_TENANTS + 1);
     assert_eq!(samples[0], r#"fairflow_tenant_share{model="m",tenant="t0\""} 0.275"#);
-    assert_eq!(samples[NAMED_TENANTS], r#"fairflow_tenant_share{model="m",tenant="other"} 0.25"#);
+    assert_eq!(samples.iter().collect::<std::collections::BTreeSet<_>>().len(), samples.len(), "each once");
+    assert_eq!(samples[NAMED_TENANTS], r#"fairflow_tenant_share{model="m",tenant="other",sum="true"} 0.25"#);
 }
 
 /// A gateway with models that are busy, and tenants of which each has a request waiting or in flight.

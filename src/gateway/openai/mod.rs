@@ -28,6 +28,9 @@ use crate::task::{Product, Request};
 
 /// Longest that the slot of a background response is held, where the model has no settings of its own.
 const HELD: Duration = Duration::from_secs(120);
+/// Most headers of OpenAI's API that go on to a provider, and the longest, in bytes.
+const MOST_PASSED: usize = 8;
+const LONGEST_PASSED: usize = 256;
 
 pub(super) async fn chat(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
     answer(Endpoint::Chat, &request, payload, &gateway).await
@@ -98,7 +101,8 @@ async fn respond(
     let tenant = auth::tenant(request, &settings, None)?;
     let auth::Wishes { class, max_wait } = auth::wishes(request)?;
     let body = body::read(request, payload, settings.server.max_body.0).await?;
-    let parsed = OpenAiRequest::read(endpoint, content_type(request), body)?;
+    let mut parsed = OpenAiRequest::read(endpoint, content_type(request), body)?;
+    parsed.passed = passed(request);
     let parsed = kept::continued(gateway, &tenant, parsed)?;
     let keeper = Keeper::of(gateway, &tenant, &parsed);
     let model: Arc<str> = parsed.model.as_str().into();
@@ -192,6 +196,14 @@ fn forget<T>(
             .json(json!({"id": name, "object": kind, "deleted": true})),
         Err(refusal) => refuse(gateway, &refusal, &id),
     }
+}
+
+/// Returns the headers of OpenAI's API that go on to a provider of that API: organization, project, beta, …
+fn passed(request: &HttpRequest) -> Vec<(Box<str>, Box<str>)> {
+    let own = request.headers().iter().filter(|(name, _)| name.as_str().starts_with("openai-"));
+    let own = own.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let own = own.filter(|(_, text)| !text.is_empty() && text.len() <= LONGEST_PASSED);
+    own.take(MOST_PASSED).map(|(name, text)| (name.into(), text.into())).collect()
 }
 
 /// Returns what a body is said to be.

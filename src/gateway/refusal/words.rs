@@ -6,6 +6,7 @@ use crate::core::verdict::Matter;
 use crate::provider::{Failure, Upstream};
 use crate::task::wire::Malformed;
 use crate::task::wire::said::Said;
+use crate::task::wire::translatable::Untranslatable;
 
 /// What is asked for, by the names that providers and dialects have for it: as the provider may say it, at OpenAI's
 /// callers, at Runware's.
@@ -27,6 +28,8 @@ const CODES: [(&str, &str, &str); 4] = [
     ("unsupported", "unsupported_value", "unsupportedParameter"),
     ("contextlength", "context_length_exceeded", "invalidRequest"),
 ];
+/// Codes of what a provider's dialect has no word for.
+const UNTRANSLATABLE: (&str, &str) = ("untranslatable", "unsupportedParameter");
 /// Codes of any other refusal that names a field, and of one that names none.
 const OF_A_FIELD: (&str, &str) = ("invalid_value", "invalidParameter");
 const OF_NONE: (&str, &str) = ("rejected", "invalidRequest");
@@ -45,9 +48,12 @@ impl Words {
     pub(super) fn of(failure: &Failure, told: String) -> Self {
         let moderated = (failure.verdict.matter == Matter::Moderation).then_some(MODERATED);
         let Some(upstream) = &failure.upstream else {
-            let malformed = failure.source.as_ref().and_then(|source| source.get().downcast_ref::<Malformed>());
+            let source = failure.source.as_ref().map(|source| source.get());
+            let lost = source.and_then(|source| source.downcast_ref::<Untranslatable>());
+            let malformed = source.and_then(|source| source.downcast_ref::<Malformed>()).or(lost.map(|lost| &lost.0));
             let param = malformed.map(|malformed| malformed.field.clone());
-            let codes = moderated.unwrap_or(if param.is_some() { OF_A_FIELD } else { OF_NONE });
+            let usual = if param.is_some() { OF_A_FIELD } else { OF_NONE };
+            let codes = moderated.or(lost.map(|_| UNTRANSLATABLE)).unwrap_or(usual);
             return Self { message: told, param, codes };
         };
         match Said::read(&upstream.body) {

@@ -23,7 +23,7 @@ use super::headers::hints;
 use super::http::Http;
 use super::streamed::{self, Dialect, Opened};
 use super::task::{MemoryHandles, TaskProvider};
-use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, read_work};
+use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, translated};
 use crate::config::{RunwareSettings, Transport};
 use crate::task::wire::runware::{decode, decode_delta, encode};
 use crate::task::wire::{Malformed, Wire};
@@ -79,7 +79,7 @@ impl Runware {
         match self.send(&task, attempt).await? {
             Sent::Items(items, headers) => {
                 let product = decode(&Work::Raw(RawTask { body: task }), items);
-                Ok(Answer { hints: hints(&headers), ..Answer::product(product) })
+                Ok(Answer { hints: hints(&headers), told: self.http.told(&headers), ..Answer::product(product) })
             }
             // An earlier attempt of ours was taken after all: its result is asked for.
             Sent::Conflict(_) if attempt.number() > 1 => {
@@ -119,13 +119,13 @@ impl Runware {
     async fn stream(&self, task: &Object, attempt: &Attempt) -> Result<Answer, Failure> {
         let sent = self.http.send(Http::traced(self.http.post("", array(task)), attempt.trace())).await;
         let response = sent.map_err(|failure| reread(Failure { spent: false, ..failure }))?;
-        let hints = hints(response.headers());
+        let (hints, told) = (hints(response.headers()), self.http.told(response.headers()));
         let opened = streamed::open(&self.http, response, refused).await;
         let pieces = match opened.map_err(|failure| Failure { spent: false, ..failure })? {
             Opened::Events(chunks) => streamed::deltas(chunks, Dialect { decode: decode_delta, refused }),
             Opened::Whole(body) => iter([Ok(whole(&body)?)]).boxed(),
         };
-        Ok(Answer { hints, ..Answer::new(Reply::Deltas(pieces)) })
+        Ok(Answer { hints, told, ..Answer::new(Reply::Deltas(pieces)) })
     }
 }
 
@@ -183,7 +183,7 @@ fn rename(value: &mut Value, from: &str, to: &str) {
 /// Reads a frame of the service's socket, as far as that can be done without a connection.
 #[cfg(feature = "websocket")]
 pub(super) fn read_frame(data: &[u8]) {
-    let Some(mut frame) = socket::object(&data.to_vec().into()) else { return };
+    let Some(mut frame) = socket::read(data) else { return };
     std::hint::black_box((error_in(&frame, &HeaderMap::new()), code(&frame)));
     for item in objects(frame.remove("data")).unwrap_or_default() {
         std::hint::black_box(polled::is_result(&item));
@@ -214,7 +214,7 @@ impl Provider for Runware {
                     (None, body)
                 }
                 _ => {
-                    let work = read_work(request)?;
+                    let work = translated(request)?;
                     let task = encode(&work, attempt.upstream_model(), attempt.idempotency_key());
                     let Some(task) = task else {
                         let message = format!("a runware provider cannot do {} tasks", work.kind());

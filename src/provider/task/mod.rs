@@ -42,7 +42,7 @@ use super::fetch::Fetch;
 use super::headers::{Unit, hints, retry_after, stated_wait};
 use super::http::{Http, classify, secret_header};
 use super::openai::OpenAi;
-use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, RateHints, Reply, Upstream, read_work};
+use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, RateHints, Reply, Upstream, translated};
 use crate::actor::clock::unix_time;
 use crate::actor::witness::TraceContext;
 use crate::config::{self, Endpoint, PollSettings, TaskSettings};
@@ -191,7 +191,7 @@ impl TaskProvider {
 impl Provider for TaskProvider {
     fn call<'a>(&'a self, request: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>> {
         Box::pin(async move {
-            let work = read_work(request)?;
+            let work = translated(request)?;
             match &self.openai {
                 Some(openai) if self.inner.preset.is_openai_shaped(&work) => {
                     let preset = &self.inner.preset;

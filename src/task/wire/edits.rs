@@ -21,27 +21,17 @@ pub(super) fn parse(form: Form, body: Bytes) -> Result<OpenAiRequest, Malformed>
     let model_at = (model.at, model.at + model.bytes.len());
     let model = model.text()?;
     let text = |name: &str| one(&form, name)?.map(Part::text).transpose();
-    if text("prompt")?.is_none_or(|prompt| prompt.is_empty()) {
-        return Err(Malformed::new("prompt", "is missing"));
-    }
-    one(&form, "mask")?;
-    let images = form.parts().iter().filter(|part| part.name == "image").count();
-    if images == 0 || images > MOST_IMAGES {
-        return Err(wrong_number(images));
-    }
     let stream = match text("stream")?.as_deref() {
         None | Some("false" | "") => false,
         Some("true") => true,
         Some(other) => return Err(Malformed::new("stream", format!("must be true or false, not {}", short(other)))),
     };
-    let count = text("n")?;
-    let number = |text: &str| super::whole(&serde_json::from_str(text).ok()?);
-    let count = count.as_deref().map(|text| match number(text) {
-        Some(count) if count > 0 => Ok(count),
-        _ => Err(Malformed::new("n", format!("must be a whole number above 0, not {}", short(text)))),
-    });
-    let (width, height) = size_of(text("size")?.map(Value::from).as_ref())?.pixels.unwrap_or(SQUARE);
-    let cost = image_cost(count.transpose()?.unwrap_or(1), None, width, height);
+    // Of the rest only the cost is read; what is wrong there its provider judges.
+    let told = |name: &str| text(name).ok().flatten();
+    let count = told("n").and_then(|text| super::whole(&serde_json::from_str(&text).ok()?)).filter(|count| *count > 0);
+    let size = size_of(told("size").map(Value::from).as_ref()).ok().and_then(|size| size.pixels);
+    let (width, height) = size.unwrap_or(SQUARE);
+    let cost = image_cost(count.unwrap_or(1), None, width, height);
     let (tokens, options) = (None, StreamOptions::default());
     let form = Some(form);
     Ok(OpenAiRequest {
@@ -55,6 +45,7 @@ pub(super) fn parse(form: Form, body: Bytes) -> Result<OpenAiRequest, Malformed>
         options,
         previous: None,
         form,
+        passed: Vec::new(),
     })
 }
 

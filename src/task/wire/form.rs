@@ -23,7 +23,7 @@ pub struct Form {
 /// One part of a form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
-    /// The field's name, without the `[]` of a list.
+    /// The field's name, without the `[]` or `[0]` of a list.
     pub name: String,
     /// Whether it is a file, and not a text.
     pub file: bool,
@@ -131,7 +131,8 @@ impl Form {
 fn part(body: &Bytes, start: usize, end: usize) -> Option<Part> {
     let whole = &body[start..end];
     let length = memmem::find(whole, b"\r\n\r\n")?;
-    let headers = std::str::from_utf8(&whole[..length]).ok()?;
+    // A file's name may be in any encoding; nobody here needs it.
+    let headers = String::from_utf8_lossy(&whole[..length]);
     let header = |name: &str| {
         let mut lines = headers.split("\r\n").filter_map(|line| line.split_once(':'));
         lines.find(|(given, _)| given.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
@@ -140,13 +141,21 @@ fn part(body: &Bytes, start: usize, end: usize) -> Option<Part> {
     let name = parameter(parameters, "name").filter(|name| !name.is_empty())?;
     let at = start + length + 4;
     Some(Part {
-        name: name.trim_end_matches("[]").to_owned(),
+        name: without_index(&name).to_owned(),
         file: parameter(parameters, "filename").or_else(|| parameter(parameters, "filename*")).is_some(),
         bytes: body.slice(at..end),
         kind: header("content-type").filter(|kind| kind.is_ascii()).map(str::to_owned),
         at,
         whole: body.slice(start..end),
     })
+}
+
+/// Returns the name of a list's part without its place there: `image[]` and `image[0]` are of `image`.
+fn without_index(name: &str) -> &str {
+    let place = name.strip_suffix(']').and_then(|name| name.rsplit_once('['));
+    place
+        .filter(|(name, at)| !name.is_empty() && at.bytes().all(|byte| byte.is_ascii_digit()))
+        .map_or(name, |(name, _)| name)
 }
 
 /// Returns a parameter of a header, without its quotes.

@@ -14,6 +14,7 @@ pub mod sse;
 #[cfg(test)]
 mod tests;
 mod told;
+pub mod translatable;
 pub mod usage;
 
 use serde_json::{Map, Value};

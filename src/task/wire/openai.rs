@@ -73,15 +73,6 @@ impl Endpoint {
             Self::Images | Self::Edits => None,
         }
     }
-
-    /// Returns the field without which there is nothing to generate from.
-    const fn input(self) -> &'static str {
-        match self {
-            Self::Chat => "messages",
-            Self::Embeddings | Self::Responses => "input",
-            Self::Images | Self::Edits => "prompt",
-        }
-    }
 }
 
 /// A body for an OpenAI endpoint, with what scheduling needs to know of it.
@@ -106,6 +97,8 @@ pub struct OpenAiRequest {
     /// The response that this one continues, where the conversation up to it was put before the input here.
     pub(crate) previous: Option<String>,
     pub(super) form: Option<Form>,
+    /// Headers that go on to a provider of the same dialect, by name.
+    pub(crate) passed: Vec<(Box<str>, Box<str>)>,
 }
 
 /// The fields that decide; all others are skipped, not parsed.
@@ -133,10 +126,6 @@ struct Peek<'a> {
     n: Option<&'a RawValue>,
     #[serde(borrow)]
     size: Option<&'a RawValue>,
-    #[serde(borrow)]
-    image: Option<&'a RawValue>,
-    #[serde(borrow)]
-    images: Option<&'a RawValue>,
 }
 
 impl OpenAiRequest {
@@ -158,7 +147,8 @@ impl OpenAiRequest {
     ///
     /// # Errors
     ///
-    /// [`Malformed`] names the field: no JSON object, no model, nothing to generate from, or a number that is none.
+    /// [`Malformed`] names the field: no JSON object, no model, or a `stream` that is neither true nor false. What else may
+    /// be wrong its provider judges, which knows what it takes.
     pub fn parse(endpoint: Endpoint, body: Bytes) -> Result<Self, Malformed> {
         // Checked by hand: an array would be read as the fields in their order.
         if body.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
@@ -182,26 +172,19 @@ impl OpenAiRequest {
                 return Err(Malformed::new("stream", format!("must be true or false, not {}", short(other))));
             }
         };
-        let input = match endpoint {
-            Endpoint::Chat => peek.messages,
-            Endpoint::Embeddings | Endpoint::Responses => peek.input,
-            Endpoint::Images | Endpoint::Edits => peek.prompt,
-        };
-        if endpoint == Endpoint::Edits && peek.image.or(peek.images).is_none() {
-            return Err(Malformed::new("images", "is missing; send at least one image to edit"));
-        }
-        let input = check_input(endpoint, input)?;
-        let most = whole("max_output_tokens", peek.max_output_tokens)?;
-        let limit =
-            whole("max_completion_tokens", peek.max_completion_tokens)?.or(whole("max_tokens", peek.max_tokens)?);
-        let count = whole("n", peek.n)?.unwrap_or(1);
+        let inputs = [peek.messages, peek.input, peek.prompt];
+        let input = inputs.into_iter().flatten().map(|raw| raw.get().len() as u64).sum();
+        let most = whole(peek.max_output_tokens);
+        let limit = whole(peek.max_completion_tokens).or(whole(peek.max_tokens));
+        let count = whole(peek.n).unwrap_or(1);
         let cost = match endpoint {
             Endpoint::Chat => text_cost(input, limit),
             Endpoint::Responses => text_cost(input, most),
             Endpoint::Embeddings => text_cost(input, Some(0)),
             Endpoint::Images | Endpoint::Edits => {
-                let size = peek.size.and_then(|raw| serde_json::from_str(raw.get()).ok());
-                let (width, height) = size_of(size.as_ref())?.pixels.unwrap_or(SQUARE);
+                let size: Option<Value> = peek.size.and_then(|raw| serde_json::from_str(raw.get()).ok());
+                let size = size_of(size.as_ref()).ok().and_then(|size| size.pixels);
+                let (width, height) = size.unwrap_or(SQUARE);
                 image_cost(count, None, width, height)
             }
         };
@@ -217,7 +200,8 @@ impl OpenAiRequest {
         };
         let model_at = place(raw_model);
         let options = StreamOptions::read(peek.stream_options, place);
-        Ok(Self { endpoint, model, stream, cost, tokens, model_at, options, previous: None, body, form: None })
+        let (previous, form, passed) = (None, None, Vec::new());
+        Ok(Self { endpoint, model, stream, cost, tokens, model_at, options, previous, body, form, passed })
     }
 
     /// Returns the `content-type` of the body.
@@ -270,8 +254,8 @@ impl OpenAiRequest {
         match self.endpoint {
             Endpoint::Chat => {
                 let messages = parse_messages(body.remove("messages").as_ref())?;
-                let limit = body.remove("max_completion_tokens").or_else(|| body.remove("max_tokens"));
-                let max_tokens = limit.as_ref().and_then(super::whole);
+                let limits = ["max_completion_tokens", "max_tokens"].map(|name| body.remove(name));
+                let max_tokens = limits.iter().flatten().find_map(super::whole);
                 body.remove("stream_options");
                 Ok(Work::Text(TextInference { model, messages, max_tokens, stream: self.stream, extra: body }))
             }
@@ -318,30 +302,6 @@ pub(super) fn image(request: &OpenAiRequest, mut body: Map<String, Value>) -> Re
     Ok(ImageInference { extra: body, ..task })
 }
 
-/// Checks that there is something to generate from and returns its length in bytes.
-fn check_input(endpoint: Endpoint, input: Option<&RawValue>) -> Result<u64, Malformed> {
-    let field = endpoint.input();
-    let raw = input.ok_or_else(|| Malformed::new(field, "is missing"))?.get();
-    let empty_array = raw.starts_with('[') && raw[1..].trim_start().starts_with(']');
-    let well_typed = match endpoint {
-        Endpoint::Chat => raw.starts_with('['),
-        Endpoint::Embeddings | Endpoint::Responses => raw.starts_with('[') || raw.starts_with('"'),
-        Endpoint::Images | Endpoint::Edits => raw.starts_with('"'),
-    };
-    if !well_typed {
-        let wanted = match endpoint {
-            Endpoint::Chat => "an array of messages",
-            Endpoint::Embeddings | Endpoint::Responses => "a string or an array",
-            Endpoint::Images | Endpoint::Edits => "a string",
-        };
-        return Err(Malformed::new(field, format!("must be {wanted}, not {}", short(raw))));
-    }
-    if empty_array || raw == "\"\"" {
-        return Err(Malformed::new(field, "is empty; there is nothing to generate from"));
-    }
-    Ok(raw.len() as u64)
-}
-
 pub(super) fn parse_messages(messages: Option<&Value>) -> Result<Vec<Message>, Malformed> {
     let items = messages.and_then(Value::as_array).filter(|items| !items.is_empty());
     let items = items.ok_or_else(|| Malformed::new("messages", "must be a non-empty array of messages"))?;
@@ -356,14 +316,10 @@ pub(super) fn parse_messages(messages: Option<&Value>) -> Result<Vec<Message>, M
         .collect()
 }
 
-fn whole(field: &str, raw: Option<&RawValue>) -> Result<Option<u64>, Malformed> {
-    match raw.map(RawValue::get) {
-        None | Some("null") => Ok(None),
-        Some(text) => match serde_json::from_str(text).ok().as_ref().and_then(super::whole) {
-            Some(value) if value > 0 => Ok(Some(value)),
-            _ => Err(Malformed::new(field, format!("must be a whole number above 0, not {}", short(text)))),
-        },
-    }
+/// Reads a count above 0, however it is written; what is none is the provider's to judge.
+fn whole(raw: Option<&RawValue>) -> Option<u64> {
+    let value = serde_json::from_str(raw?.get()).ok()?;
+    super::whole(&value).filter(|count| *count > 0)
 }
 
 /// The size of a picture of which none is given.

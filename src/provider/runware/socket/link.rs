@@ -3,21 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::Object;
 use crate::config::Endpoint;
-use crate::provider::http::{remedy, tls};
+use crate::provider::http::{own_headers, remedy, tls};
 use crate::provider::runware::refusals::coded;
+use crate::provider::secrets::Secrets;
 use crate::provider::{Failure, Outcome};
 
 /// Longest that opening and authenticating may take.
@@ -35,6 +39,8 @@ pub(super) struct Address {
     port: u16,
     uri: String,
     tls: Option<TlsConnector>,
+    headers: HeaderMap,
+    secrets: Secrets,
     max_message: usize,
 }
 
@@ -60,7 +66,19 @@ impl Address {
         let tls =
             if secure { Some(TlsConnector::from(Arc::new(tls(true, endpoint.authorities.as_ref())?))) } else { None };
         let uri = format!("{scheme}://{host}:{port}{}", url.path());
-        Ok(Self { host: host.trim_matches(['[', ']']).to_owned(), port, uri, tls, max_message: *max_message })
+        let host = host.trim_matches(['[', ']']).to_owned();
+        let (headers, secrets) = (own_headers(endpoint)?, Secrets::new(endpoint.guarded.iter()));
+        Ok(Self { host, port, uri, tls, headers, secrets, max_message: *max_message })
+    }
+
+    /// Reads a frame of the server's, without any of our keys.
+    pub(super) fn object(&self, message: Message) -> Option<Object> {
+        let frame = match message {
+            Message::Text(text) => Bytes::from(text),
+            Message::Binary(bytes) => bytes,
+            _ => return None,
+        };
+        read(&self.secrets.cut(frame))
     }
 
     async fn connect(&self) -> Result<Stream, Failure> {
@@ -81,7 +99,9 @@ impl Address {
         };
         let config =
             WebSocketConfig::default().max_message_size(Some(self.max_message)).max_frame_size(Some(self.max_message));
-        let opened = client_async_with_config(self.uri.as_str(), stream, Some(config)).await;
+        let mut request = self.uri.as_str().into_client_request().map_err(|error| failed(&error))?;
+        request.headers_mut().extend(self.headers.clone());
+        let opened = client_async_with_config(request, stream, Some(config)).await;
         opened.map(|(stream, _)| stream).map_err(|error| failed(&error))
     }
 
@@ -105,8 +125,8 @@ impl Address {
             stream.send(Message::text(json!([hello]).to_string())).await.map_err(|_| lost())?;
             loop {
                 let message = stream.next().await.and_then(Result::ok).ok_or_else(lost)?;
-                let Some(frame) = object(&message) else { continue };
-                if let Some(failure) = coded(&frame, 401, &reqwest::header::HeaderMap::new()) {
+                let Some(frame) = self.object(message) else { continue };
+                if let Some(failure) = coded(&frame, 401, &HeaderMap::new()) {
                     return Err(failure);
                 }
                 let session = frame.get("data").and_then(|data| data.pointer("/0/connectionSessionUUID")?.as_str());
@@ -121,13 +141,8 @@ impl Address {
 }
 
 /// Reads a frame of the server's; what is none is skipped.
-pub(in crate::provider) fn object(message: &Message) -> Option<Object> {
-    let text: &[u8] = match message {
-        Message::Text(text) => Utf8Bytes::as_ref(text),
-        Message::Binary(bytes) => bytes,
-        _ => return None,
-    };
-    match serde_json::from_slice(text) {
+pub(in crate::provider) fn read(frame: &[u8]) -> Option<Object> {
+    match serde_json::from_slice(frame) {
         Ok(Value::Object(object)) => Some(object),
         _ => None,
     }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use self::link::Address;
-pub(super) use self::link::object;
+pub(super) use self::link::read;
 use self::pump::Pump;
 use super::Object;
 use super::polled::is_result;

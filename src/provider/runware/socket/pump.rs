@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::link::{Stream, object};
+use super::link::Stream;
 use super::{Event, Frame, Object, Shared};
 use crate::provider::Failure;
 use crate::provider::runware::objects;
@@ -96,7 +96,7 @@ impl Pump {
                     match message {
                         Some(Ok(Message::Close(_)) | Err(_)) | None => return Some(()),
                         Some(Ok(message)) => {
-                            if let Some(frame) = object(&message) {
+                            if let Some(frame) = self.shared.address.object(message) {
                                 self.pass_on(frame);
                             }
                         }

@@ -64,7 +64,10 @@ fn socket(url: &str, key: &str, beat: Beat) -> Socket {
         api_key: Some(SecretString::from(key)),
         bare_key: false,
         api_version: None,
+        headers: Vec::new(),
+        user_agent: "test".to_owned(),
         max_response: 1 << 20,
+        guarded: [SecretString::from(key)].into(),
     };
     let poll =
         PollSettings { initial: Duration::from_millis(10), max: Duration::from_millis(10), ..PollSettings::default() };

@@ -36,7 +36,7 @@ pub(super) fn work(model: String, stream: bool, mut body: Map<String, Value>) ->
         }
         _ => return Err(Malformed::new("input", "must be a string or an array of items")),
     }
-    let max_tokens = body.remove("max_output_tokens").and_then(|limit| limit.as_u64());
+    let max_tokens = body.remove("max_output_tokens").as_ref().and_then(super::whole);
     for field in ["store", "background", "metadata", "include", "truncation", "stream_options"] {
         body.remove(field);
     }

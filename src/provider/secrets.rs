@@ -1,0 +1,199 @@
+//! Our keys, cut out of all that providers say: an answer that repeats the key it was asked with shows it to a tenant.
+//!
+//! It stands where answers come in, so that nothing behind it (errors, streams, frames, logs, stories, webhooks) can hold
+//! a key. A key is known as it is and as it may be written in JSON, in a URL and in base64, at whatever place there.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, unfold};
+use memchr::memmem::Finder;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Failure;
+
+/// What stands in place of a key.
+const CUT: &[u8] = b"[redacted]";
+/// Keys shorter than this are words that may stand anywhere; no service gives such.
+const SHORTEST: usize = 8;
+
+/// What is looked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Secrets(Arc<[Finder<'static>]>);
+
+impl Secrets {
+    pub(super) fn new<'a>(keys: impl IntoIterator<Item = &'a SecretString>) -> Self {
+        let mut forms: Vec<String> = keys.into_iter().flat_map(|key| forms(key.expose_secret())).collect();
+        // The longest first: what is left of a key must not be taken for another.
+        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        forms.dedup();
+        Self(forms.iter().map(|form| Finder::new(form).into_owned()).collect())
+    }
+
+    /// Cuts all keys out; what holds none is not copied.
+    pub(super) fn cut(&self, mut bytes: Bytes) -> Bytes {
+        for finder in self.0.iter() {
+            if finder.find(&bytes).is_none() {
+                continue;
+            }
+            let (mut clean, mut from) = (BytesMut::with_capacity(bytes.len()), 0);
+            for at in finder.find_iter(&bytes) {
+                clean.extend_from_slice(&bytes[from..at]);
+                clean.extend_from_slice(CUT);
+                from = at + finder.needle().len();
+            }
+            clean.extend_from_slice(&bytes[from..]);
+            bytes = clean.freeze();
+        }
+        bytes
+    }
+
+    /// Cuts all keys out of a text.
+    pub(super) fn cut_text(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.cut(Bytes::copy_from_slice(text.as_bytes()))).into_owned()
+    }
+
+    /// Cuts all keys out of a stream, also those that are split over chunks: the beginning of one is held back until
+    /// what follows tells. The end of an event is never the beginning of a key.
+    pub(super) fn cut_stream(
+        &self,
+        chunks: BoxStream<'static, Result<Bytes, Failure>>,
+    ) -> BoxStream<'static, Result<Bytes, Failure>> {
+        if self.0.is_empty() {
+            return chunks;
+        }
+        let begin = (self.clone(), chunks, Bytes::new());
+        unfold(begin, |(secrets, mut chunks, mut held)| async move {
+            loop {
+                match chunks.next().await {
+                    Some(Ok(chunk)) => {
+                        let whole = if held.is_empty() { chunk } else { Bytes::from([&held[..], &chunk].concat()) };
+                        let mut clean = secrets.cut(whole);
+                        held = clean.split_off(clean.len() - secrets.begun(&clean));
+                        if !clean.is_empty() {
+                            return Some((Ok(clean), (secrets, chunks, held)));
+                        }
+                    }
+                    Some(Err(failure)) => return Some((Err(failure), (secrets, chunks, Bytes::new()))),
+                    None if held.is_empty() => return None,
+                    None => return Some((Ok(std::mem::take(&mut held)), (secrets, chunks, held))),
+                }
+            }
+        })
+        .boxed()
+    }
+
+    /// Returns how many bytes at the end may be the beginning of a key.
+    fn begun(&self, bytes: &[u8]) -> usize {
+        let begun = |finder: &Finder<'_>| {
+            let needle = finder.needle();
+            let most = (needle.len() - 1).min(bytes.len());
+            (1..=most).rev().find(|length| bytes.ends_with(&needle[..*length])).unwrap_or(0)
+        };
+        self.0.iter().map(begun).max().unwrap_or(0)
+    }
+}
+
+/// Returns the ways in which a key may be written.
+fn forms(key: &str) -> Vec<String> {
+    if key.len() < SHORTEST {
+        return Vec::new();
+    }
+    let json = serde_json::Value::from(key).to_string();
+    let json = json[1..json.len() - 1].to_owned();
+    let percent = |write: fn(u8) -> String| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+        let write = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { write(byte) };
+        key.bytes().map(write).collect::<String>()
+    };
+    let urls = [percent(|byte| format!("%{byte:02X}")), percent(|byte| format!("%{byte:02x}"))];
+    let mut forms = vec![key.to_owned(), json.replace('/', "\\/"), json];
+    forms.extend(urls);
+    // A key within something longer begins at any of three places in a group; the letters at its ends depend on what
+    // stands beside it.
+    for before in 0..3 {
+        let bytes = [&[0; 2][..before], key.as_bytes()].concat();
+        let from = [0, 2, 3][before];
+        let unsure = usize::from(bytes.len() % 3 != 0);
+        for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+            let written = engine.encode(&bytes);
+            forms.push(written[from..written.len() - unsure].to_owned());
+        }
+    }
+    forms.sort();
+    forms.dedup();
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::STANDARD;
+    use futures_util::stream::iter;
+
+    use super::*;
+
+    const KEY: &str = "sk-ours/0123+456789abcdef";
+
+    fn secrets() -> Secrets {
+        Secrets::new([
+            &SecretString::from(KEY),
+            &SecretString::from("another-key-of-ours"),
+            &SecretString::from("short"),
+        ])
+    }
+
+    #[test]
+    fn a_key_is_found_in_every_form() {
+        let url = "sk-ours%2F0123%2B456789abcdef";
+        let mut said = vec![
+            format!("Incorrect API key provided: {KEY}."),
+            format!("{KEY}{KEY}"),
+            format!("GET /v1?key={url} and {}", url.to_lowercase()),
+            serde_json::json!({"error": {"message": KEY}}).to_string(),
+            r"sk-ours\/0123+456789abcdef".to_owned(),
+            "another-key-of-ours".to_owned(),
+        ];
+        for before in ["", "B", "Be", "Bearer ", "user:"] {
+            for after in ["", "x", "xy", " and more"] {
+                let text = format!("{before}{KEY}{after}");
+                said.extend([STANDARD.encode(&text), URL_SAFE_NO_PAD.encode(&text)]);
+            }
+        }
+        for text in said {
+            let clean = secrets().cut_text(&text);
+            assert!(
+                clean.contains("[redacted]") && !clean.contains("0123") && !clean.contains("key-of"),
+                "{text}: {clean}"
+            );
+            assert!(!clean.contains(&STANDARD.encode("456789abc")), "{text}: {clean}");
+        }
+    }
+
+    #[test]
+    fn what_holds_none_is_passed_on_as_it_is() {
+        let bytes = Bytes::from_static(b"a short answer about sk-ours");
+        let clean = secrets().cut(bytes.clone());
+        assert_eq!((clean.as_ptr(), clean.len()), (bytes.as_ptr(), bytes.len()), "not copied");
+    }
+
+    #[test]
+    fn a_key_that_is_split_over_chunks_is_found_and_nothing_else_waits() {
+        let text = format!("data: {{\"error\": \"{KEY}\"}}\n\ndata: sk-our\n\ndata: {KEY}");
+        for size in 1..text.len() {
+            let chunks =
+                iter(text.as_bytes().chunks(size).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect::<Vec<_>>());
+            let clean = secrets().cut_stream(chunks.boxed()).map(|chunk| chunk.expect("no failure"));
+            let clean = futures_util::FutureExt::now_or_never(clean.collect::<Vec<_>>()).expect("nothing to wait for");
+            assert!(clean.iter().all(|chunk| !chunk.is_empty()));
+            let clean = String::from_utf8(clean.concat()).expect("text");
+            assert_eq!(
+                clean, "data: {\"error\": \"[redacted]\"}\n\ndata: sk-our\n\ndata: [redacted]",
+                "chunks of {size}"
+            );
+        }
+        assert_eq!(secrets().begun(b"data: sk-our\n\n"), 0, "an event that is whole goes on at once");
+    }
+}
