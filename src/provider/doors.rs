@@ -4,8 +4,6 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::http::classify;
-use super::runware::polled::Polled;
-use super::task::preset::Preset;
 use super::task::preset_of;
 use crate::config;
 use crate::task::wire::said::Said;
@@ -33,8 +31,8 @@ pub fn polls(data: &[u8]) {
     let raw = Work::Raw(RawTask::new("videoInference", "m").set("taskUUID", "u"));
     let works = [Work::Image(ImageInference::new("m", "x")), Work::Video(VideoInference::new("m", "x")), raw];
     let kinds = [config::Preset::Ark, config::Preset::Bfl, config::Preset::Fal, config::Preset::Replicate];
-    let presets = kinds.into_iter().map(preset_of).chain([Box::new(Polled) as Box<dyn Preset>]);
-    for preset in presets {
+    super::runware::read_answer(data);
+    for preset in kinds.into_iter().map(preset_of) {
         for work in &works {
             drop(preset.accepted("https://api.invalid/v1", work, &answer, true));
             drop(preset.state(work, &answer));

@@ -91,7 +91,7 @@ pub fn build(settings: &ProviderSettings) -> Result<Arc<dyn Provider>, String> {
         #[cfg(feature = "openai")]
         ProviderKind::OpenAi(endpoint) => Arc::new(openai::OpenAi::new(endpoint)?),
         #[cfg(feature = "runware")]
-        ProviderKind::Runware(runware) => Arc::new(runware::Runware::new(&settings.name, runware)?),
+        ProviderKind::Runware(runware) => Arc::new(runware::Runware::new(runware)?),
         #[cfg(feature = "task")]
         ProviderKind::Task(task) => Arc::new(task::TaskProvider::new(&settings.name, task)?),
         #[allow(unreachable_patterns, reason = "reachable where a feature is off")]

@@ -202,7 +202,7 @@ fn product(work: &Work, attempt: &Attempt) -> Product {
         Work::Raw(task) => {
             let items = raw::results(task, attempt.provider());
             let dollars = Some(0.001 * items.len() as f64);
-            Product::Raw(RawResult { items, usage: Usage { dollars, ..Usage::default() } })
+            Product::Raw(RawResult { items, usage: Usage { dollars, ..Usage::default() }, ..RawResult::default() })
         }
     }
 }

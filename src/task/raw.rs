@@ -47,6 +47,8 @@ pub(crate) fn results_wanted(body: &Map<String, Value>) -> u64 {
 pub struct RawResult {
     /// One object per result.
     pub items: Vec<Map<String, Value>>,
+    /// The errors of those results that are missing, in the provider's own words; empty where all are there.
+    pub errors: Vec<Map<String, Value>>,
     /// Price, where known.
     pub usage: Usage,
 }

@@ -4,164 +4,85 @@
 //! is never paid twice. What takes long (video, audio, and what asks for it) is asynchronous: acknowledged at once, then
 //! asked for by `getResponse`.
 
-pub(super) mod polled;
+mod follow;
 mod refusals;
+mod rest;
 #[cfg(feature = "websocket")]
 mod socket;
+mod told;
 
-use std::sync::Arc;
-
-use futures_util::stream::{StreamExt, iter};
-use reqwest::header::HeaderMap;
+use bytes::Bytes;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::polled::Polled;
-use self::refusals::{CONFLICT, code, error_in, reread};
-use super::common::{actual_cost, unreadable};
-use super::headers::hints;
-use super::http::Http;
-use super::streamed::{self, Dialect, Opened};
-use super::task::{MemoryHandles, TaskProvider};
+use self::rest::Rest;
+use self::told::text;
+use super::common::actual_cost;
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, translated};
 use crate::config::{RunwareSettings, Transport};
-use crate::task::wire::runware::{decode, decode_delta, encode};
-use crate::task::wire::{Malformed, Wire};
-use crate::task::{Product, RawTask, Request, TextDelta, TextInference, TextResult, Work};
+use crate::task::wire::Wire;
+use crate::task::wire::runware::{decode, encode};
+use crate::task::{Product, Request};
 
 type Object = Map<String, Value>;
 
 /// An account at Runware, or at a server of its shape.
 #[derive(Debug)]
 pub(super) struct Runware {
-    http: Http,
-    polled: TaskProvider,
+    rest: Rest,
     #[cfg(feature = "websocket")]
     socket: Option<socket::Socket>,
 }
 
 impl Runware {
-    pub(super) fn new(account: &str, settings: &RunwareSettings) -> Result<Self, String> {
-        let endpoint = &settings.endpoint;
+    pub(super) fn new(settings: &RunwareSettings) -> Result<Self, String> {
+        let RunwareSettings { endpoint, poll, .. } = settings;
         #[cfg(not(feature = "websocket"))]
         if settings.transport == Transport::WebSocket {
             return Err("transport = \"websocket\" needs the feature websocket, which this build lacks".into());
         }
         Ok(Self {
-            http: Http::new(endpoint)?,
-            polled: TaskProvider::build(
-                account,
-                Box::new(Polled),
-                endpoint,
-                &settings.poll,
-                Arc::<MemoryHandles>::default(),
-            )?,
+            rest: Rest::new(endpoint, poll)?,
             #[cfg(feature = "websocket")]
             socket: match settings.transport {
                 Transport::Rest => None,
-                Transport::WebSocket => Some(socket::Socket::new(endpoint, &settings.poll)?),
+                Transport::WebSocket => Some(socket::Socket::new(endpoint, poll)?),
             },
         })
     }
 
     /// Carries out one task object and returns its result objects.
-    async fn make(&self, mut task: Object, attempt: &Attempt) -> Result<Answer, Failure> {
+    async fn make(&self, task: &Object, attempt: &Attempt) -> Result<Answer, Failure> {
         #[cfg(feature = "websocket")]
         if let Some(socket) = &self.socket {
-            // A named task may have been sent before a restart.
-            let again = attempt.number() > 1 || attempt.job().is_some();
-            let items = socket.run(&task, again).await?;
-            return Ok(Answer::product(decode(&Work::Raw(RawTask { body: task }), items)));
+            let made = socket.run(task, attempt).await?;
+            return Ok(Answer::product(Product::Raw(made)));
         }
-        if task.get("deliveryMethod").is_some_and(|method| method == "async") {
-            return self.polled.make(Work::Raw(RawTask { body: task }), attempt).await;
-        }
-        match self.send(&task, attempt).await? {
-            Sent::Items(items, headers) => {
-                let product = decode(&Work::Raw(RawTask { body: task }), items);
-                Ok(Answer { hints: hints(&headers), told: self.http.told(&headers), ..Answer::product(product) })
-            }
-            // An earlier attempt of ours was taken after all: its result is asked for.
-            Sent::Conflict(_) if attempt.number() > 1 => {
-                task.insert("deliveryMethod".into(), "async".into());
-                self.polled.make(Work::Raw(RawTask { body: task }), attempt).await
-            }
-            Sent::Conflict(failure) => Err(failure),
-        }
-    }
-
-    async fn send(&self, task: &Object, attempt: &Attempt) -> Result<Sent, Failure> {
-        let harmless = |failure| Failure { spent: false, ..failure };
-        let sent =
-            self.http.send(Http::traced(self.http.post("", array(task)), attempt.trace())).await.map_err(harmless);
-        let response = match sent {
-            Ok(response) => response,
-            Err(failure) => {
-                let body = failure.upstream.as_ref().and_then(|upstream| serde_json::from_slice(&upstream.body).ok());
-                return match body {
-                    Some(answer) if code(&answer) == CONFLICT => Ok(Sent::Conflict(failure)),
-                    _ => Err(reread(failure)),
-                };
-            }
-        };
-        let headers = response.headers().clone();
-        let body = self.http.body(response).await.map_err(harmless)?;
-        let mut answer: Object = serde_json::from_slice(&body)
-            .map_err(|error| unreadable(&Malformed::new("answer", format!("is no JSON object: {error}"))))?;
-        if let Some(failure) = error_in(&answer, &headers) {
-            return if code(&answer) == CONFLICT { Ok(Sent::Conflict(failure)) } else { Err(failure) };
-        }
-        let items = objects(answer.remove("data"))
-            .ok_or_else(|| unreadable(&Malformed::new("data", "is missing from the answer")))?;
-        Ok(Sent::Items(items, headers))
+        let (made, hints) = self.rest.run(task, attempt).await?;
+        Ok(Answer { hints, ..Answer::product(Product::Raw(made)) })
     }
 
     async fn stream(&self, task: &Object, attempt: &Attempt) -> Result<Answer, Failure> {
-        let sent = self.http.send(Http::traced(self.http.post("", array(task)), attempt.trace())).await;
-        let response = sent.map_err(|failure| reread(Failure { spent: false, ..failure }))?;
-        let (hints, told) = (hints(response.headers()), self.http.told(response.headers()));
-        let opened = streamed::open(&self.http, response, refused).await;
-        let pieces = match opened.map_err(|failure| Failure { spent: false, ..failure })? {
-            Opened::Events(chunks) => streamed::deltas(chunks, Dialect { decode: decode_delta, refused }),
-            Opened::Whole(body) => iter([Ok(whole(&body)?)]).boxed(),
-        };
-        Ok(Answer { hints, told, ..Answer::new(Reply::Deltas(pieces)) })
+        let (pieces, hints) = self.rest.stream(task, attempt).await?;
+        Ok(Answer { hints, ..Answer::new(Reply::Deltas(pieces)) })
     }
 }
 
-/// Says what an error among the events of a stream means.
-fn refused(error: &Value, headers: &HeaderMap) -> Failure {
-    let answer = Map::from_iter([("errors".to_owned(), Value::Array(vec![error.clone()]))]);
-    error_in(&answer, headers).unwrap_or_else(|| streamed::refused(error, headers))
+/// Writes a task as the array that the service takes.
+fn array(task: &Object) -> Bytes {
+    // An object of JSON values can always be written.
+    serde_json::to_vec(std::slice::from_ref(task)).unwrap_or_default().into()
 }
 
-/// Reads a text that came as a whole though it was to be streamed.
-fn whole(body: &[u8]) -> Result<TextDelta, Failure> {
-    let mut answer: Object = serde_json::from_slice(body)
-        .map_err(|error| unreadable(&Malformed::new("answer", format!("is no JSON object: {error}"))))?;
-    let items = objects(answer.remove("data")).unwrap_or_default();
-    match decode(&Work::Text(TextInference::new("", "")), items) {
-        Product::Text(text) if text != TextResult::default() => Ok(text.into()),
-        _ => Err(unreadable(&Malformed::new("data", "holds no text"))),
-    }
+/// Refuses a task whose UUID is in use.
+fn is_under_way(uuid: &str) -> Failure {
+    Failure::new(Outcome::Rejected, format!("taskUUID {uuid:?} is under way; give each task its own"))
 }
 
-/// What became of a task that was sent.
-enum Sent {
-    Items(Vec<Object>, HeaderMap),
-    /// Its `taskUUID` was used before.
-    Conflict(Failure),
-}
-
-fn array(task: &Object) -> bytes::Bytes {
-    Value::Array(vec![Value::Object(task.clone())]).to_string().into()
-}
-
-/// Takes the objects out of a list.
-fn objects(list: Option<Value>) -> Option<Vec<Object>> {
-    let Some(Value::Array(items)) = list else { return None };
-    let object = |item| if let Value::Object(item) = item { Some(item) } else { None };
-    Some(items.into_iter().filter_map(object).collect())
+#[allow(clippy::disallowed_methods, reason = "a provider is outside the engine")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Returns the `taskUUID` that a tenant's task has at the provider, where all tenants share one account: the same for the
@@ -180,19 +101,33 @@ fn rename(value: &mut Value, from: &str, to: &str) {
     }
 }
 
+/// Reads an answer of the service, and follows three kinds of task by it, as far as that can be done without a
+/// connection.
+pub(super) fn read_answer(data: &[u8]) {
+    let Some(told) = serde_json::from_slice(data).ok().and_then(told::Told::read) else { return };
+    let now = now();
+    for (kind, method) in [("imageInference", "sync"), ("videoInference", "async"), ("modelSearch", "sync")] {
+        let task = [("taskType", kind), ("taskUUID", "u"), ("deliveryMethod", method)];
+        let task = Object::from_iter(task.map(|(name, text)| (name.to_owned(), text.into())));
+        let mut follow = follow::Follow::new(&task, true, now, now + std::time::Duration::from_secs(60));
+        let first = follow.hear(told.clone(), now);
+        if first.is_ok() && follow.hear(told.clone(), now).is_ok() {
+            drop(follow.end());
+        }
+    }
+}
+
 /// Reads a frame of the service's socket, as far as that can be done without a connection.
 #[cfg(feature = "websocket")]
 pub(super) fn read_frame(data: &[u8]) {
-    let Some(mut frame) = socket::read(data) else { return };
-    std::hint::black_box((error_in(&frame, &HeaderMap::new()), code(&frame)));
-    for item in objects(frame.remove("data")).unwrap_or_default() {
-        std::hint::black_box(polled::is_result(&item));
+    if socket::read(data).is_some() {
+        read_answer(data);
     }
 }
 
 /// Says which delivery a task has that names none: media that take minutes would outlast the connection.
 fn delivery(task: &Object) -> &'static str {
-    match task.get("taskType").and_then(Value::as_str).unwrap_or_default() {
+    match text(task, "taskType") {
         "videoInference" | "audioInference" | "3dInference" | "training" => "async",
         _ => "sync",
     }
@@ -228,12 +163,13 @@ impl Provider for Runware {
             }
             let method = delivery(&task);
             task.entry("deliveryMethod").or_insert_with(|| method.into());
-            if task.get("taskUUID").and_then(Value::as_str).is_none_or(str::is_empty) {
+            if text(&task, "taskUUID").is_empty() {
                 task.insert("taskUUID".into(), attempt.idempotency_key().into());
             }
-            let mut answer = self.make(task, attempt).await?;
+            let mut answer = self.make(&task, attempt).await?;
             if let (Some((there, here)), Reply::Product(Product::Raw(raw))) = (names, &mut answer.reply) {
-                raw.items.iter_mut().flat_map(Map::values_mut).for_each(|value| rename(value, &there, here));
+                let objects = raw.items.iter_mut().chain(&mut raw.errors);
+                objects.flat_map(Map::values_mut).for_each(|value| rename(value, &there, here));
             }
             if let (Some(work), Reply::Product(Product::Raw(raw))) = (&work, &mut answer.reply) {
                 let product = decode(work, std::mem::take(&mut raw.items));

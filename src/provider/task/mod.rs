@@ -402,7 +402,7 @@ enum Unanswered {
 }
 
 /// Reads when to ask again.
-fn next_question(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn next_question(headers: &HeaderMap) -> Option<Duration> {
     let millis = headers.get("openai-poll-after-ms").and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
     millis.map(Duration::from_millis).or_else(|| retry_after(headers))
 }

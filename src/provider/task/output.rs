@@ -147,7 +147,7 @@ pub(crate) fn done(
             Value::Object(object) => object.clone(),
             other => [("output".to_owned(), other.clone())].into_iter().collect(),
         };
-        return Ok(State::Done(Product::Raw(RawResult { items: vec![item], usage })));
+        return Ok(State::Done(Product::Raw(RawResult { items: vec![item], usage, ..RawResult::default() })));
     }
     let found = files(answer, Kind::made_by(work));
     if found.is_empty() {

@@ -2,7 +2,9 @@
 
 mod render;
 
-use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+use serde_json::{Map, Number, Value, json};
 
 pub use self::render::{render, render_delta};
 use super::event::error_of;
@@ -26,20 +28,22 @@ const GENERATES: [&str; 5] = ["imageInference", "textInference", "videoInference
 /// One task object, checked as far as scheduling needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunwareTask {
-    body: Map<String, Value>,
+    /// Shared: it may hold media of many megabytes.
+    body: Arc<Map<String, Value>>,
     cost: Cost,
 }
 
 impl RunwareTask {
-    /// Checks a task object.
+    /// Checks a task object. A null is taken as absent, and `20.0` as the whole number that it is.
     ///
     /// # Errors
     ///
     /// [`Malformed`] names the field: not an object, no `taskType`, no `model`, or a number that is none.
     pub fn parse(task: Value) -> Result<Self, Malformed> {
-        let Value::Object(body) = task else {
+        let Value::Object(mut body) = task else {
             return Err(Malformed::new("task", "must be an object with taskType, taskUUID and model"));
         };
+        normalise(&mut body);
         let generates = body.get("taskType").and_then(Value::as_str).is_some_and(|kind| GENERATES.contains(&kind));
         for field in ["taskType", "model"] {
             match body.get(field) {
@@ -53,7 +57,7 @@ impl RunwareTask {
             return Err(Malformed::new("taskUUID", "must be a string"));
         }
         let cost = cost(&body)?;
-        Ok(Self { body, cost })
+        Ok(Self { body: Arc::new(body), cost })
     }
 
     /// Returns the task's type.
@@ -92,6 +96,12 @@ impl RunwareTask {
         self.body.get(name)
     }
 
+    /// Returns the whole task object.
+    #[must_use]
+    pub fn body(&self) -> &Map<String, Value> {
+        &self.body
+    }
+
     fn text(&self, name: &str) -> &str {
         self.body.get(name).and_then(Value::as_str).unwrap_or_default()
     }
@@ -99,7 +109,7 @@ impl RunwareTask {
     /// Returns the object with the model's name, where it has one, replaced by `upstream`.
     #[must_use]
     pub fn body_for(&self, upstream: &str) -> Map<String, Value> {
-        let mut body = self.body.clone();
+        let mut body = Map::clone(&self.body);
         if let Some(model) = body.get_mut("model") {
             *model = upstream.into();
         }
@@ -112,7 +122,7 @@ impl RunwareTask {
     ///
     /// [`Malformed`] names the field that cannot be read.
     pub fn work(&self) -> Result<Work, Malformed> {
-        let mut body = self.body.clone();
+        let mut body = Map::clone(&self.body);
         let model = self.model().to_owned();
         let stream = self.wants_stream();
         let task_type = self.task_type().to_owned();
@@ -178,6 +188,27 @@ impl RunwareTask {
             }
         }
     }
+}
+
+/// Leaves out nulls, which SDKs send for what is not set, and writes whole numbers as such, which some languages write as
+/// fractions.
+fn normalise(fields: &mut Map<String, Value>) {
+    fields.retain(|_, value| !value.is_null());
+    for value in fields.values_mut() {
+        match value {
+            Value::Object(fields) => normalise(fields),
+            Value::Number(number) => *number = whole_number(number).unwrap_or_else(|| number.clone()),
+            _ => {}
+        }
+    }
+}
+
+/// Returns a fraction that is a whole number, as far as a fraction holds these exactly.
+fn whole_number(number: &Number) -> Option<Number> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let fraction = number.as_f64().filter(|fraction| number.is_f64() && fraction.fract() == 0.0)?;
+    #[allow(clippy::cast_possible_truncation, reason = "compared just before")]
+    (fraction.abs() <= EXACT).then(|| Number::from(fraction as i64))
 }
 
 /// Takes out the images to begin from, where the first is a seed, and the mask.
@@ -384,7 +415,7 @@ pub fn decode(work: &Work, items: Vec<Map<String, Value>>) -> Product {
             });
             Product::Audio(AudioResult { audios: audios.collect(), usage })
         }
-        Work::Embedding(_) | Work::Raw(_) => Product::Raw(RawResult { items, usage }),
+        Work::Embedding(_) | Work::Raw(_) => Product::Raw(RawResult { items, usage, ..RawResult::default() }),
     }
 }
 

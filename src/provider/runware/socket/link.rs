@@ -20,7 +20,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use super::Object;
 use crate::config::Endpoint;
 use crate::provider::http::{own_headers, remedy, tls};
-use crate::provider::runware::refusals::coded;
+use crate::provider::runware::refusals::failure;
+use crate::provider::runware::told::{Told, text};
 use crate::provider::secrets::Secrets;
 use crate::provider::{Failure, Outcome};
 
@@ -72,10 +73,10 @@ impl Address {
     }
 
     /// Reads a frame of the server's, without any of our keys.
-    pub(super) fn object(&self, message: Message) -> Option<Object> {
+    pub(super) fn object(&self, message: &Message) -> Option<Object> {
         let frame = match message {
-            Message::Text(text) => Bytes::from(text),
-            Message::Binary(bytes) => bytes,
+            Message::Text(text) => Bytes::from(text.clone()),
+            Message::Binary(bytes) => bytes.clone(),
             _ => return None,
         };
         read(&self.secrets.cut(frame))
@@ -105,7 +106,7 @@ impl Address {
         opened.map(|(stream, _)| stream).map_err(|error| failed(&error))
     }
 
-    /// Connects and authenticates; returns the session, which is `session` where that is resumed.
+    /// Connects and authenticates; returns the session, where it has one: `session` where that is resumed.
     ///
     /// # Errors
     ///
@@ -114,7 +115,7 @@ impl Address {
         &self,
         key: Option<&SecretString>,
         session: Option<&str>,
-    ) -> Result<(Stream, String), Failure> {
+    ) -> Result<(Stream, Option<String>), Failure> {
         let open = async {
             let mut stream = self.connect().await?;
             let mut hello = json!({"taskType": "authentication", "apiKey": key.map_or("", |key| key.expose_secret())});
@@ -125,13 +126,16 @@ impl Address {
             stream.send(Message::text(json!([hello]).to_string())).await.map_err(|_| lost())?;
             loop {
                 let message = stream.next().await.and_then(Result::ok).ok_or_else(lost)?;
-                let Some(frame) = self.object(message) else { continue };
-                if let Some(failure) = coded(&frame, 401, &HeaderMap::new()) {
-                    return Err(failure);
+                let Some(frame) = self.object(&message) else { continue };
+                let Some(told) = Told::read(frame) else { continue };
+                let errors: Vec<_> = told.errors.into_iter().map(|fault| fault.object).collect();
+                if !errors.is_empty() {
+                    return Err(failure(&errors, 401, &HeaderMap::new()));
                 }
-                let session = frame.get("data").and_then(|data| data.pointer("/0/connectionSessionUUID")?.as_str());
-                if let Some(session) = session {
-                    return Ok((stream, session.to_owned()));
+                let welcome = |item: &Object| text(item, "taskType") == "authentication";
+                if let Some(item) = told.items.into_iter().find(welcome) {
+                    let session = Some(text(&item, "connectionSessionUUID").to_owned());
+                    return Ok((stream, session.filter(|session| !session.is_empty())));
                 }
             }
         };

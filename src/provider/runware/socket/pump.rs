@@ -5,20 +5,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use serde_json::{Map, Value, json};
+use rand::RngExt;
+use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval};
-use tokio_tungstenite::tungstenite::Message;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::link::Stream;
-use super::{Event, Frame, Object, Shared};
-use crate::provider::Failure;
-use crate::provider::runware::objects;
+use super::suspects::{accuse, forget_writes, unheard};
+use super::waiters::Event;
+use super::{Frame, Shared};
+use crate::provider::runware::now;
+use crate::provider::runware::told::Told;
+use crate::provider::{Failure, Outcome};
 
-/// Connections in a row that may fail before the callers are told.
+/// Connections in a row that may not hold before the callers are told.
 const MOST_FAILURES: u32 = 3;
-/// Wait before the second try to connect; it doubles.
+/// Upper end of the wait before the second try to connect; it doubles with each connection that does not hold.
 const BACKOFF: Duration = Duration::from_millis(200);
+/// Upper end of any such wait.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// How long a connection stands that holds, even where it has brought nothing.
+const HOLDS: Duration = Duration::from_secs(5);
+/// Times that one task is written to connections that break before it is given back.
+const MOST_SENDS: u32 = 3;
+/// The same for one that is suspected: more than it takes to find one culprit among thousands.
+const MOST_SENDS_OF_SUSPECTS: u32 = 8;
+/// How long suspected frames have the connection for themselves: what cannot bear a frame closes at once.
+const ALONE: Duration = Duration::from_millis(250);
+/// What the number of suspects that go together is multiplied by each time that the connection bears them.
+const BOLDER: usize = 4;
 
 pub(super) struct Pump {
     shared: Arc<Shared>,
@@ -26,87 +43,241 @@ pub(super) struct Pump {
     session: Option<String>,
     /// A frame that ended a time without a connection.
     first: Option<Frame>,
+    /// Connections in a row that did not hold.
+    failures: u32,
+    not_before: Option<Instant>,
+    why: Failure,
+    /// Tasks that may have closed the last connection, or may not have been read, the likeliest last.
+    suspects: Vec<String>,
+    /// Those of them that have the connection for themselves.
+    probed: Vec<String>,
+    /// Most of them that go together next.
+    together: usize,
+    /// Whether the last connection was closed by the other side.
+    is_accused: bool,
+    has_delivered: bool,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// By the other side, which may have met a frame that it cannot bear.
+    Closed,
+    /// By silence, or because the other side restarts: no frame is to blame.
+    Left,
+}
+
+/// When the next suspects go, and how many together.
+struct Probe {
+    next: Instant,
+    size: usize,
 }
 
 impl Pump {
     pub(super) fn new(shared: Arc<Shared>, frames: mpsc::Receiver<Frame>) -> Self {
-        Self { shared, frames, session: None, first: None }
+        let why = Failure::new(Outcome::Failed, "the provider keeps closing its socket");
+        let (session, first, not_before) = (None, None, None);
+        let (suspects, probed, failures, has_delivered) = (Vec::new(), Vec::new(), 0, false);
+        let (together, is_accused) = (usize::MAX, false);
+        Self {
+            shared,
+            frames,
+            session,
+            first,
+            failures,
+            not_before,
+            why,
+            suspects,
+            probed,
+            together,
+            is_accused,
+            has_delivered,
+        }
     }
 
-    /// Runs until the account is no more, or no connection can be had.
+    /// Runs until the account is no more.
     pub(super) async fn run(mut self) {
-        let mut failures = 0;
         loop {
-            match self.shared.address.open(self.shared.key.as_ref(), self.session.as_deref()).await {
-                Ok((stream, session)) => {
-                    failures = 0;
-                    let resumed = self.session.as_deref() == Some(&session);
-                    self.session = Some(session);
-                    if self.hold(stream, resumed).await.is_none() {
-                        return;
-                    }
-                    tracing::info!(address = ?self.shared.address, "the provider's socket closed; connecting anew");
-                    if self.shared.waiting().is_empty() {
-                        self.first = self.frames.recv().await;
-                        if self.first.is_none() {
-                            return;
-                        }
-                    }
-                }
-                Err(failure) => {
-                    failures += 1;
-                    // A refused key stays refused.
-                    if failures >= MOST_FAILURES || failure.verdict.scope.is_account() {
-                        return self.give_up(&failure);
-                    }
-                    tokio::time::sleep(BACKOFF * 2u32.pow(failures - 1)).await;
+            if self.shared.waiters.all().is_empty() && self.first.is_none() {
+                self.first = self.frames.recv().await;
+                if self.first.is_none() {
+                    return;
                 }
             }
+            self.pause().await;
+            if self.frames.is_closed() {
+                return;
+            }
+            if self.shared.waiters.all().is_empty() {
+                // Whoever wanted something has left, or was told.
+                self.first = None;
+                continue;
+            }
+            match self.shared.address.open(self.shared.key.as_ref(), self.session.as_deref()).await {
+                Ok((stream, session)) => {
+                    let resumed = session.is_some() && self.session == session;
+                    self.session = session;
+                    let opened = now();
+                    self.has_delivered = false;
+                    let Some(ending) = self.hold(stream, resumed).await else { return };
+                    tracing::info!(address = ?self.shared.address, "the provider's socket closed");
+                    self.broke(opened, ending);
+                }
+                Err(failure) => {
+                    self.failures += 1;
+                    // A refused key stays refused.
+                    let is_final = self.failures >= MOST_FAILURES || failure.verdict.scope.is_account();
+                    self.back_off();
+                    self.why = failure;
+                    if is_final {
+                        self.give_up();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until a connection may be tried. A caller who comes meanwhile is told at once, where many have failed.
+    async fn pause(&mut self) {
+        let Some(until) = self.not_before.take() else { return };
+        if self.failures < MOST_FAILURES {
+            return sleep_until(until).await;
+        }
+        let mut frame = self.first.take();
+        loop {
+            if let Some(frame) = frame {
+                self.shared.waiters.lose(&frame.uuid, Failure { unsent: true, ..self.lost(until) });
+            }
+            match timeout_at(until, self.frames.recv()).await {
+                Ok(Some(next)) => frame = Some(next),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    fn lost(&self, until: Instant) -> Failure {
+        let left = until.saturating_duration_since(now());
+        Failure { retry_after: self.why.retry_after.or(Some(left)), ..self.why.clone() }
+    }
+
+    /// Waits longer with each connection in a row that did not hold.
+    fn back_off(&mut self) {
+        let ceiling = BACKOFF.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(LONGEST_BACKOFF);
+        self.not_before = Some(now() + ceiling.mul_f64(rand::rng().random_range(0.5..=1.0)));
+    }
+
+    /// Tells all callers.
+    fn give_up(&mut self) {
+        let until = self.not_before.unwrap_or_else(now);
+        self.suspects.clear();
+        self.shared.waiters.lose_all(&self.lost(until));
+    }
+
+    /// Looks back at a connection that broke.
+    fn broke(&mut self, opened: Instant, ending: Ending) {
+        let stood = now().saturating_duration_since(opened) >= HOLDS;
+        self.failures = if stood || self.has_delivered { 0 } else { self.failures + 1 };
+        // Of those that went together one is to blame: fewer go next.
+        self.together = if self.probed.is_empty() { usize::MAX } else { (self.probed.len() / BOLDER).max(1) };
+        let mut suspects = std::mem::take(&mut self.probed);
+        if suspects.is_empty() {
+            suspects = unheard(&self.shared.waiters, now());
+        }
+        // Where it is known why, the others need not be told.
+        if ending == Ending::Closed && accuse(&mut suspects, &self.shared.waiters, &self.shared.records, now()) {
+            self.failures = self.failures.min(1);
+            self.together = usize::MAX;
+        }
+        self.suspects.retain(|uuid| !suspects.contains(uuid));
+        self.suspects.extend(suspects);
+        self.is_accused = ending == Ending::Closed;
+        if !stood {
+            self.back_off();
+        }
+        if self.failures >= MOST_FAILURES {
+            let message = format!("the provider closed its socket {} times in a row without an answer", self.failures);
+            self.why = Failure::new(Outcome::Failed, message);
+            self.give_up();
         }
     }
 
     /// Serves one connection until it breaks; `None` when the account is no more.
-    async fn hold(&mut self, mut stream: Stream, resumed: bool) -> Option<()> {
-        if !resumed {
+    async fn hold(&mut self, mut stream: Stream, resumed: bool) -> Option<Ending> {
+        let beat = self.shared.beat;
+        forget_writes(&self.shared.waiters);
+        if resumed {
+            self.doubt();
+        } else {
             for text in self.owed() {
-                if stream.send(Message::text(text)).await.is_err() {
-                    return Some(());
+                if !write(&mut stream, text, beat.dead).await {
+                    return Some(Ending::Closed);
                 }
             }
         }
-        if let Some(text) = self.first.take().and_then(|frame| self.text_of(frame))
-            && stream.send(Message::text(text)).await.is_err()
-        {
-            return Some(());
-        }
-        let mut beat = interval(self.shared.beat.every);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        beat.reset();
+        // The connection has to stand without them first, or they are not to blame.
+        let mut probe = (!self.suspects.is_empty()).then(|| Probe { next: now() + ALONE, size: 1 });
+        let mut ticks = interval(beat.every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.reset();
         let mut heard = now();
         loop {
+            let frame = async {
+                match self.first.take() {
+                    Some(first) => Some(first),
+                    None => self.frames.recv().await,
+                }
+            };
             tokio::select! {
-                frame = self.frames.recv() => {
+                // While suspects are on their way, nothing else is.
+                frame = frame, if probe.is_none() => {
                     let text = self.text_of(frame?);
-                    if let Some(text) = text && stream.send(Message::text(text)).await.is_err() {
-                        return Some(());
+                    if let Some(text) = text && !write(&mut stream, text, beat.dead).await {
+                        return Some(Ending::Closed);
+                    }
+                }
+                () = sleep_until(probe.as_ref().map_or(heard, |probe| probe.next)), if probe.is_some() => {
+                    self.probed.clear();
+                    if self.suspects.is_empty() {
+                        probe = None;
+                    } else if let Some(Probe { next, size }) = &mut probe {
+                        let rest = self.suspects.len().saturating_sub(*size);
+                        (*next, *size) = (now() + ALONE, (*size * BOLDER).min(self.together));
+                        self.together = self.together.saturating_mul(2);
+                        self.probed = self.suspects.split_off(rest);
+                        for uuid in self.probed.clone() {
+                            let text = self.text_of(Frame { uuid, question: None });
+                            if let Some(text) = text && !write(&mut stream, text, beat.dead).await {
+                                return Some(Ending::Closed);
+                            }
+                        }
                     }
                 }
                 message = stream.next() => {
                     heard = now();
                     match message {
-                        Some(Ok(Message::Close(_)) | Err(_)) | None => return Some(()),
+                        Some(Ok(Message::Close(reason))) => {
+                            let code = reason.map_or(CloseCode::Status, |reason| reason.code);
+                            let restarts = matches!(code, CloseCode::Away | CloseCode::Restart | CloseCode::Again);
+                            return Some(if restarts { Ending::Left } else { Ending::Closed });
+                        }
+                        Some(Err(_)) | None => return Some(Ending::Closed),
                         Some(Ok(message)) => {
-                            if let Some(frame) = self.shared.address.object(message) {
-                                self.pass_on(frame);
+                            match self.shared.address.object(&message) {
+                                Some(frame) => {
+                                    let told = Told::read(frame);
+                                    self.has_delivered |= told.is_some_and(|told| self.shared.waiters.pass_on(told));
+                                }
+                                None if message.is_text() || message.is_binary() => self.garbled(),
+                                None => {}
                             }
                         }
                     }
                 }
-                _ = beat.tick() => {
-                    let silent = now().duration_since(heard) > self.shared.beat.dead;
+                _ = ticks.tick() => {
+                    let silent = now().duration_since(heard) > beat.dead;
                     let ping = json!([{"taskType": "ping", "ping": true}]).to_string();
-                    if silent || stream.send(Message::text(ping)).await.is_err() {
-                        return Some(());
+                    if silent || !write(&mut stream, ping.into(), beat.dead).await {
+                        return Some(Ending::Left);
                     }
                 }
             }
@@ -114,61 +285,67 @@ impl Pump {
     }
 
     /// Returns what to write for a frame; nothing when its caller has left.
-    fn text_of(&self, frame: Frame) -> Option<String> {
-        let mut waiting = self.shared.waiting();
-        let waiter = waiting.get_mut(&frame.uuid)?;
-        if frame.text.is_some() {
-            return frame.text;
+    fn text_of(&self, frame: Frame) -> Option<Utf8Bytes> {
+        let mut all = self.shared.waiters.all();
+        let waiter = all.get_mut(&frame.uuid)?;
+        if let Some(question) = frame.question {
+            waiter.is_asked = true;
+            return Some(question.into());
         }
-        waiter.sent = true;
+        if waiter.sends > 0 {
+            waiter.tell(Event::SentAgain);
+        }
+        waiter.sends += 1;
+        waiter.unheard = Some(now());
         Some(waiter.frame.clone())
     }
 
-    /// Returns the tasks that a lost session has lost too, in a fixed order.
-    fn owed(&self) -> Vec<String> {
-        let mut waiting = self.shared.waiting();
-        let mut owed: Vec<_> = waiting.iter_mut().filter(|(_, waiter)| waiter.sent).collect();
-        owed.sort_by(|one, other| one.0.cmp(other.0));
-        let again = |(_, waiter): (&String, &mut super::Waiter)| {
-            waiter.resent = true;
-            waiter.frame.clone()
-        };
-        owed.into_iter().map(again).collect()
-    }
-
-    /// Gives each answer to the caller whose UUID it bears.
-    fn pass_on(&self, mut frame: Object) {
-        let waiting = self.shared.waiting();
-        let tell = |object: &Object, event: Event| {
-            let waiter = object.get("taskUUID").and_then(Value::as_str).and_then(|uuid| waiting.get(uuid));
-            if waiter.is_some_and(|waiter| waiter.events.try_send(event).is_err()) {
-                tracing::warn!("an answer came that its caller had no room for");
+    /// Returns the tasks that a lost session has lost too, in a fixed order, but for the suspects, which go by themselves.
+    /// What was written often enough is given back.
+    fn owed(&mut self) -> Vec<Utf8Bytes> {
+        let all = self.shared.waiters.all();
+        // Where no frame is to blame, none goes by itself.
+        let is_accused = self.is_accused;
+        self.suspects.retain(|uuid| is_accused && all.contains_key(uuid));
+        let mut owed: Vec<(String, u32)> = all
+            .iter()
+            .filter(|(_, waiter)| waiter.sends > 0)
+            .map(|(uuid, waiter)| (uuid.clone(), waiter.sends))
+            .collect();
+        drop(all);
+        owed.sort();
+        let mut texts = Vec::new();
+        for (uuid, sends) in owed {
+            let is_suspect = self.suspects.contains(&uuid);
+            if sends >= if is_suspect { MOST_SENDS_OF_SUSPECTS } else { MOST_SENDS } {
+                let message = format!("the provider's connection broke {sends} times before this task was answered");
+                self.shared.waiters.lose(&uuid, Failure::new(Outcome::Failed, message));
+                self.suspects.retain(|suspect| *suspect != uuid);
+            } else if !is_suspect {
+                texts.extend(self.text_of(Frame { uuid, question: None }));
             }
-        };
-        for item in objects(frame.remove("data")).unwrap_or_default() {
-            tell(&item.clone(), Event::Item(item));
         }
-        for error in objects(frame.remove("errors")).unwrap_or_default() {
-            let answer = Map::from_iter([("errors".to_owned(), json!([error]))]);
-            tell(&error, Event::Error(answer));
+        texts
+    }
+
+    /// Ends what may have been answered by a frame that cannot be read; sent again, it is asked for.
+    fn garbled(&self) {
+        let failure = Failure::new(Outcome::Failed, "the provider sent a frame that cannot be read");
+        for uuid in unheard(&self.shared.waiters, now()) {
+            self.shared.waiters.lose(&uuid, failure.clone());
         }
     }
 
-    /// Takes no more frames and tells the callers of those that are left.
-    fn give_up(&mut self, failure: &Failure) {
-        self.frames.close();
-        while self.frames.try_recv().is_ok() {}
-        let mut waiting = self.shared.waiting();
-        let mut uuids: Vec<String> = waiting.keys().cloned().collect();
-        uuids.sort();
-        for waiter in uuids.iter().filter_map(|uuid| waiting.remove(uuid)) {
-            // A caller without room or gone finds its channel closed.
-            drop(waiter.events.try_send(Event::Lost(failure.clone())));
+    /// Lets the suspects' callers ask what a resumed session knows of them.
+    fn doubt(&mut self) {
+        let all = self.shared.waiters.all();
+        for waiter in self.suspects.drain(..).filter_map(|uuid| all.get(&uuid)) {
+            waiter.tell(Event::InDoubt);
         }
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "a provider is outside the engine")]
-fn now() -> Instant {
-    Instant::now()
+/// Writes a frame; says whether that could be done in time.
+async fn write(stream: &mut Stream, text: Utf8Bytes, patience: Duration) -> bool {
+    tokio::time::timeout(patience, stream.send(Message::Text(text))).await.is_ok_and(|sent| sent.is_ok())
 }

@@ -7,12 +7,15 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
+use serde_json::Value;
+
 use super::*;
 
 const SHORT: Beat = Beat { every: Duration::from_millis(20), dead: Duration::from_millis(60) };
 
 enum Say {
     Frame(Value),
+    Raw(&'static str),
     Close,
 }
 
@@ -36,8 +39,12 @@ async fn server(
                         let said = script(connection, &task);
                         log.lock().expect("held briefly").push(task);
                         for say in said {
-                            let Say::Frame(frame) = say else { return };
-                            if stream.send(Message::text(frame.to_string())).await.is_err() {
+                            let frame = match say {
+                                Say::Frame(frame) => frame.to_string(),
+                                Say::Raw(text) => text.to_owned(),
+                                Say::Close => return,
+                            };
+                            if stream.send(Message::text(frame)).await.is_err() {
                                 return;
                             }
                         }
@@ -72,6 +79,12 @@ fn socket(url: &str, key: &str, beat: Beat) -> Socket {
     let poll =
         PollSettings { initial: Duration::from_millis(10), max: Duration::from_millis(10), ..PollSettings::default() };
     Socket::with_beat(&endpoint, &poll, beat).expect("sets up")
+}
+
+/// Runs a task with all the time it needs; `was_sent` where an earlier attempt may have sent it.
+async fn run(socket: &Socket, task: &Object, was_sent: bool) -> Result<Vec<Object>, Failure> {
+    let follow = Follow::new(task, was_sent, now(), now() + Duration::from_secs(60));
+    socket.follow(task, follow).await.map(|made| made.items)
 }
 
 fn task(uuid: &str, method: &str, results: u64) -> Object {
@@ -119,11 +132,11 @@ async fn tasks_share_a_connection_and_each_gets_its_own() {
     let runs = (0..10).map(|n| {
         let task = task(&format!("t{n}"), "sync", if n == 0 { 2 } else { 1 });
         let socket = &socket;
-        async move { socket.run(&task, false).await }
+        async move { run(socket, &task, false).await }
     });
     let bad = task("bad", "sync", 1);
     let (results, refused) =
-        futures_util::future::join(futures_util::future::join_all(runs), socket.run(&bad, false)).await;
+        futures_util::future::join(futures_util::future::join_all(runs), run(&socket, &bad, false)).await;
     for (n, items) in results.into_iter().enumerate() {
         let items = items.expect("made");
         assert_eq!(items.len(), if n == 0 { 2 } else { 1 });
@@ -132,7 +145,7 @@ async fn tasks_share_a_connection_and_each_gets_its_own() {
     let refused = refused.expect_err("an unknown model");
     assert_eq!((refused.outcome, refused.message.as_str()), (Outcome::Rejected, "no such model"));
     assert_eq!(kinds(&seen, "authentication").len(), 1, "one connection");
-    assert!(socket.shared.waiting().is_empty(), "nothing is left behind");
+    assert!(socket.shared.waiters.all().is_empty(), "nothing is left behind");
 }
 
 #[tokio::test]
@@ -155,7 +168,7 @@ async fn what_is_asynchronous_is_asked_for() {
         }
     })
     .await;
-    let items = socket(&url, "k", BEAT).run(&task("t", "async", 1), false).await.expect("made");
+    let items = run(&socket(&url, "k", BEAT), &task("t", "async", 1), false).await.expect("made");
     assert_eq!(items[0]["imageUUID"], "i");
     assert_eq!((kinds(&seen, "imageInference").len(), kinds(&seen, "getResponse").len()), (1, 3));
 }
@@ -174,7 +187,7 @@ async fn a_resumed_session_delivers_what_it_owes_and_nothing_is_sent_twice() {
         _ => Vec::new(),
     })
     .await;
-    let items = socket(&url, "k", BEAT).run(&task("t", "sync", 1), false).await.expect("made");
+    let items = run(&socket(&url, "k", BEAT), &task("t", "sync", 1), false).await.expect("made");
     assert_eq!(items.len(), 1);
     assert_eq!(kinds(&seen, "imageInference").len(), 1);
 }
@@ -193,7 +206,7 @@ async fn a_lost_session_gets_the_same_task_again_and_a_conflict_means_that_it_ru
         }
     })
     .await;
-    let items = socket(&url, "k", BEAT).run(&task("t", "sync", 1), false).await.expect("made");
+    let items = run(&socket(&url, "k", BEAT), &task("t", "sync", 1), false).await.expect("made");
     assert_eq!(items.len(), 1);
     let sent = kinds(&seen, "imageInference");
     assert_eq!(sent.len(), 2);
@@ -208,7 +221,7 @@ async fn a_conflict_on_the_first_attempt_is_the_callers() {
             {"code": "conflictTaskUUID", "message": "used", "taskUUID": task["taskUUID"]}]}))],
     })
     .await;
-    let refused = socket(&url, "k", BEAT).run(&task("t", "sync", 1), false).await.expect_err("used before");
+    let refused = run(&socket(&url, "k", BEAT), &task("t", "sync", 1), false).await.expect_err("used before");
     assert_eq!(refused.outcome, Outcome::Rejected);
 }
 
@@ -220,7 +233,7 @@ async fn a_silent_server_is_left_for_another_connection() {
         _ => Vec::new(),
     })
     .await;
-    let items = socket(&url, "k", SHORT).run(&task("t", "sync", 1), false).await.expect("made");
+    let items = run(&socket(&url, "k", SHORT), &task("t", "sync", 1), false).await.expect("made");
     assert_eq!(items.len(), 1);
     assert!(!kinds(&seen, "ping").is_empty());
 }
@@ -233,7 +246,7 @@ async fn a_refused_key_concerns_the_account_and_is_not_tried_again() {
         )]
     })
     .await;
-    let failure = socket(&url, "K-123", BEAT).run(&task("t", "sync", 1), false).await.expect_err("refused");
+    let failure = run(&socket(&url, "K-123", BEAT), &task("t", "sync", 1), false).await.expect_err("refused");
     assert!(
         failure.verdict.scope.is_account()
             && failure.outcome == Outcome::RateLimited
@@ -246,7 +259,7 @@ async fn a_refused_key_concerns_the_account_and_is_not_tried_again() {
 async fn nobody_there_is_a_failure_and_the_next_task_tries_anew() {
     let socket = socket("http://127.0.0.1:1/v1", "k", BEAT);
     for _ in 0..2 {
-        let failure = socket.run(&task("t", "sync", 1), false).await.expect_err("nobody listens");
+        let failure = run(&socket, &task("t", "sync", 1), false).await.expect_err("nobody listens");
         assert!(failure.outcome == Outcome::Overloaded && !failure.spent, "{failure}");
     }
 }
@@ -260,6 +273,189 @@ async fn a_caller_who_leaves_is_forgotten() {
     .await;
     let socket = socket(&url, "k", BEAT);
     let task = task("t", "sync", 1);
-    assert!(tokio::time::timeout(Duration::from_millis(50), socket.run(&task, false)).await.is_err());
-    assert!(socket.shared.waiting().is_empty());
+    assert!(tokio::time::timeout(Duration::from_millis(50), run(&socket, &task, false)).await.is_err());
+    assert!(socket.shared.waiters.all().is_empty());
+}
+
+/// Returns how many connections have authenticated.
+fn connections(seen: &Mutex<Vec<Value>>) -> usize {
+    kinds(seen, "authentication").len()
+}
+
+fn sends(seen: &Mutex<Vec<Value>>, uuid: &str) -> usize {
+    kinds(seen, "imageInference").iter().filter(|task| task["taskUUID"] == uuid).count()
+}
+
+#[tokio::test]
+async fn a_frame_that_closes_each_connection_ends_its_own_task_and_no_other() {
+    let (url, seen) = server(|connection, task| {
+        let uuid = &task["taskUUID"];
+        match (task["taskType"].as_str(), connection) {
+            (Some("authentication"), connection) => welcome(&format!("s{connection}")),
+            (Some("imageInference"), _) if uuid == "killer" => vec![Say::Close],
+            // It takes longer than the first connections stand.
+            (Some("imageInference"), 0 | 1) if uuid == "slow" => Vec::new(),
+            (Some("imageInference"), _) => data(json!([image(uuid, "i")])),
+            _ => Vec::new(),
+        }
+    })
+    .await;
+    let socket = socket(&url, "k", BEAT);
+    let (slow, killer) = (task("slow", "sync", 1), task("killer", "sync", 1));
+    let (slow, killed) = futures_util::future::join(run(&socket, &slow, false), run(&socket, &killer, false)).await;
+    assert_eq!(slow.expect("made").len(), 1);
+    let killed = killed.expect_err("no connection bears it");
+    assert!(killed.outcome == Outcome::Failed && killed.message.contains("whenever it gets this task"), "{killed}");
+    assert_eq!((sends(&seen, "killer"), sends(&seen, "slow"), connections(&seen)), (2, 2, 3));
+    // Another attempt does not send it again, and others are served.
+    assert_eq!(run(&socket, &killer, true).await.expect_err("known").message, killed.message);
+    assert_eq!(run(&socket, &task("next", "sync", 1), false).await.expect("made").len(), 1);
+    assert_eq!((sends(&seen, "killer"), connections(&seen)), (2, 3));
+}
+
+#[tokio::test]
+async fn the_culprit_is_found_among_many_that_were_sent_together() {
+    let (url, seen) = server(|connection, task| {
+        let uuid = &task["taskUUID"];
+        match (task["taskType"].as_str(), connection) {
+            (Some("authentication"), connection) => welcome(&format!("s{connection}")),
+            (Some("imageInference"), _) if uuid == "t7" => vec![Say::Close],
+            (Some("imageInference"), 0) => Vec::new(),
+            (Some("imageInference"), _) => data(json!([image(uuid, "i")])),
+            _ => Vec::new(),
+        }
+    })
+    .await;
+    let socket = socket(&url, "k", BEAT);
+    let runs = (0..20).map(|n| {
+        let (socket, task) = (&socket, task(&format!("t{n}"), "sync", 1));
+        async move { run(socket, &task, false).await.is_ok() }
+    });
+    let ended = futures_util::future::join_all(runs).await;
+    assert_eq!(ended.iter().filter(|made| **made).count(), 19);
+    assert!(!ended[7]);
+    assert!(sends(&seen, "t7") <= 6 && connections(&seen) <= 6, "{} connections", connections(&seen));
+    assert!((0..20).all(|n| sends(&seen, &format!("t{n}")) <= 6));
+}
+
+#[tokio::test]
+async fn a_resumed_session_is_asked_for_what_it_may_not_have_read() {
+    let (url, seen) = server(|connection, task| match (task["taskType"].as_str(), connection) {
+        (Some("authentication"), _) => welcome("s"),
+        (Some("imageInference"), _) => vec![Say::Close],
+        (Some("getResponse"), _) => data(json!([image(&task["taskUUID"], "i")])),
+        _ => Vec::new(),
+    })
+    .await;
+    let items = run(&socket(&url, "k", BEAT), &task("t", "sync", 1), false).await.expect("made");
+    assert_eq!((items.len(), sends(&seen, "t")), (1, 1));
+}
+
+#[tokio::test]
+async fn connections_that_do_not_hold_become_rare_and_callers_hear_why() {
+    let (url, seen) = server(|connection, _| {
+        let mut said = welcome(&format!("s{connection}"));
+        said.push(Say::Close);
+        said
+    })
+    .await;
+    let socket = socket(&url, "k", BEAT);
+    let failure = run(&socket, &task("t", "sync", 1), false).await.expect_err("no connection holds");
+    assert!(failure.outcome == Outcome::Failed && failure.retry_after.is_some(), "{failure:?}");
+    assert_eq!(connections(&seen), 3);
+    // Who comes while it rests is told at once, and causes no connection.
+    for n in 0..50 {
+        run(&socket, &task(&format!("t{n}"), "sync", 1), false).await.expect_err("no connection holds");
+    }
+    assert!(connections(&seen) <= 4, "{} connections", connections(&seen));
+}
+
+#[tokio::test]
+async fn errors_of_any_shape_end_the_task_they_belong_to() {
+    let told = json!({"code": "invalidModel", "message": "no such model"});
+    for (frame, expected) in [
+        (json!({"errors": [told]}), "no such model"),
+        (json!({"error": told}), "no such model"),
+        (json!({"error": "no such model"}), "no such model"),
+        (json!({"data": [{"taskUUID": "bad", "status": "error", "error": told}]}), "no such model"),
+        (json!({"errors": [{"code": "invalidModel", "message": "x", "taskType": "imageInference"}]}), "x"),
+    ] {
+        let (url, _) = server(move |_, task| match task["taskType"].as_str() {
+            Some("authentication") => welcome("s1"),
+            // Another task, of another type, is under way.
+            Some("imageInference") => vec![Say::Frame(frame.clone())],
+            Some("caption") => Vec::new(),
+            _ => Vec::new(),
+        })
+        .await;
+        let socket = socket(&url, "k", BEAT);
+        let refused = run(&socket, &task("bad", "sync", 1), false).await.expect_err("refused");
+        assert_eq!((refused.outcome, refused.message.as_str()), (Outcome::Rejected, expected));
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_names_no_task_reaches_those_that_it_can_be_of() {
+    let (url, _) = server(|_, task| {
+        let said =
+            |code: &str| Say::Frame(json!({"errors": [{"code": code, "message": "x", "taskType": "imageInference"}]}));
+        match (task["taskType"].as_str(), task["taskUUID"].as_str()) {
+            (Some("authentication"), _) => welcome("s1"),
+            (_, Some("broke")) => vec![said("insufficientCredits")],
+            (_, Some("bad")) => vec![said("invalidPrompt")],
+            _ => Vec::new(),
+        }
+    })
+    .await;
+    let socket = socket(&url, "k", BEAT);
+    let mut other = task("other", "sync", 1);
+    other.insert("taskType".into(), "caption".into());
+    let mut other = Box::pin(run(&socket, &other, false));
+    for (last, outcome) in [("broke", Outcome::RateLimited), ("bad", Outcome::Failed)] {
+        let (waiting, last) = (task("waiting", "sync", 1), task(last, "sync", 1));
+        let both = futures_util::future::join(run(&socket, &waiting, false), run(&socket, &last, false));
+        let (first, second) = tokio::select! {
+            ended = &mut other => panic!("it is another's: {ended:?}"),
+            both = both => both,
+        };
+        for failure in [first.expect_err("told"), second.expect_err("told")] {
+            assert_eq!(failure.outcome, outcome, "{failure}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_results_in_one_frame_find_room() {
+    let (url, _) = server(|_, task| match task["taskType"].as_str() {
+        Some("authentication") => welcome("s1"),
+        _ => data((0..1_000).map(|n| image(&task["taskUUID"], &format!("i{n}"))).collect()),
+    })
+    .await;
+    let items = run(&socket(&url, "k", BEAT), &task("t", "sync", 1_000), false).await.expect("made");
+    assert_eq!(items.len(), 1_000);
+}
+
+#[tokio::test]
+async fn a_frame_that_cannot_be_read_ends_what_it_may_have_answered() {
+    for frame in ["half {\"data\": [", "[1, 2]", "\u{0}\u{1}", "\"text\""] {
+        let (url, _) = server(move |_, task| match task["taskType"].as_str() {
+            Some("authentication") => welcome("s1"),
+            _ => vec![Say::Raw(frame)],
+        })
+        .await;
+        let failure = run(&socket(&url, "k", BEAT), &task("t", "sync", 1), false).await.expect_err("nothing was told");
+        assert!(failure.outcome == Outcome::Failed && failure.message.contains("cannot be read"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_beyond_all_bounds_is_not_fetched_again_and_again() {
+    let (url, seen) = server(|connection, task| match task["taskType"].as_str() {
+        Some("authentication") => welcome(&format!("s{connection}")),
+        _ => data(json!([{"taskUUID": task["taskUUID"], "imageBase64Data": "x".repeat(2 << 20)}])),
+    })
+    .await;
+    let failure = run(&socket(&url, "k", BEAT), &task("t", "sync", 1), false).await.expect_err("too large");
+    assert_eq!(failure.outcome, Outcome::Failed, "{failure}");
+    assert!(sends(&seen, "t") <= 3 && connections(&seen) <= 3, "{} connections", connections(&seen));
 }
