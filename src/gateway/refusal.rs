@@ -110,6 +110,12 @@ impl Refusal {
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(429, "tenant_queue_full", message, None) }
     }
 
+    /// A task under way that is to be posted to more places than are kept for one.
+    pub(super) fn too_many_places() -> Self {
+        let message = "invalid request: `webhookURL` is one too many for this task; use a new taskUUID";
+        Self::new(400, "conflict", message, Some("webhookURL"))
+    }
+
     /// A synchronous task that would outlast what its SDK waits.
     pub(super) fn too_slow(limit: Duration) -> Self {
         let message = format!("not done within {limit:.1?}; ask for it with deliveryMethod \"async\"");

@@ -3,5 +3,5 @@
 mod store;
 mod webhook;
 
-pub(crate) use self::store::{Claim, Finished, Jobs, Key, Watch};
+pub(crate) use self::store::{Claim, Finished, Jobs, Key, Posting, Watch};
 pub(crate) use self::webhook::Webhooks;

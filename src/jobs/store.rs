@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use reqwest::Url;
 use tokio::sync::watch;
 
 use crate::config::JobsConfig;
@@ -17,6 +18,20 @@ pub(crate) type Key = (Arc<str>, Arc<str>);
 
 /// Where the end of a job is told; as long as one of these is held, an attached job goes on.
 pub(crate) type Watch<T> = watch::Receiver<Option<Arc<T>>>;
+
+/// Most places to which the end of one job is posted.
+const MOST_PLACES: usize = 8;
+
+/// Who posts the end of a job to a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Posting {
+    /// Who does the job, when it ends.
+    ByTheJob,
+    /// Who asks for it: the job is done.
+    ByTheAsker,
+    /// Nobody: there are too many places.
+    Refused,
+}
 
 /// How a job ended.
 #[derive(Debug)]
@@ -50,6 +65,8 @@ struct Entry<T> {
     told: Arc<watch::Sender<Option<Arc<T>>>>,
     /// Keeps a detached job going.
     hold: Option<Watch<T>>,
+    /// Where its end is to be posted.
+    places: Vec<Url>,
     /// Its place in the order of results, once it is done.
     done: Option<u64>,
     failed: bool,
@@ -174,18 +191,41 @@ impl<T> Jobs<T> {
         let number = table.next;
         table.next += 1;
         let hold = detached.then(|| receiver.clone());
-        let entry =
-            Entry { number, kind: kind.into(), digest, told: told.clone(), hold, done: None, failed: false, bytes: 0 };
+        let entry = Entry {
+            number,
+            kind: kind.into(),
+            digest,
+            told: told.clone(),
+            hold,
+            places: Vec::new(),
+            done: None,
+            failed: false,
+            bytes: 0,
+        };
         table.entries.insert(key.clone(), entry);
         table.all.known += 1;
         table.tenants.entry(key.0.clone()).or_default().known += 1;
         Claim::New(Ticket { jobs: self.clone(), key: key.clone(), number, told }, receiver)
     }
 
+    /// Asks for the end of a job to be posted to a place: once, however often that is asked for while it is under way.
+    pub(crate) fn post_to(&self, key: &Key, place: &Url) -> Posting {
+        let mut table = self.table();
+        match table.entries.get_mut(key).filter(|entry| entry.done.is_none()) {
+            None => Posting::ByTheAsker,
+            Some(entry) if entry.places.contains(place) => Posting::ByTheJob,
+            Some(entry) if entry.places.len() >= MOST_PLACES => Posting::Refused,
+            Some(entry) => {
+                entry.places.push(place.clone());
+                Posting::ByTheJob
+            }
+        }
+    }
+
     /// Keeps what is done already, under a name that is new; another under the same name stays.
     pub(crate) fn keep(&self, key: &Key, finished: Finished<T>, limits: JobsConfig) {
         if let Claim::New(ticket, _) = self.claim(key, ("", [0; 32]), true, limits, finished.at) {
-            ticket.tell(finished);
+            ticket.tell(finished, |_, _| {});
         }
     }
 
@@ -228,22 +268,35 @@ pub(crate) struct Ticket<T> {
 impl<T> Ticket<T> {
     /// Does the job, unless nobody waits for it any more.
     pub(crate) async fn run(self, work: impl Future<Output = Finished<T>>) {
+        self.run_and_post(work, |_, _| {}).await;
+    }
+
+    /// As [`run`](Self::run); `post` gets the end and where it is wanted, before anybody else is told.
+    pub(crate) async fn run_and_post(self, work: impl Future<Output = Finished<T>>, post: impl FnOnce(&T, Vec<Url>)) {
         tokio::select! {
-            finished = work => self.tell(finished),
+            finished = work => self.tell(finished, post),
             () = self.told.closed() => {}
         }
     }
 
-    fn tell(&self, finished: Finished<T>) {
+    fn tell(&self, finished: Finished<T>, post: impl FnOnce(&T, Vec<Url>)) {
         let Finished { value, bytes, failed, at } = finished;
+        // From here on who asks posts.
+        let places = self.file(bytes, failed, at);
+        post(&value, places);
         self.told.send_replace(Some(Arc::new(value)));
+    }
+
+    /// Puts the job among the results and returns where its end is wanted.
+    fn file(&self, bytes: usize, failed: bool, at: Time) -> Vec<Url> {
         let mut table = self.jobs.table();
         let place = table.next;
         let table = &mut *table;
         let entry = table.entries.get_mut(&self.key).filter(|entry| entry.number == self.number);
-        let Some(entry) = entry else { return };
+        let Some(entry) = entry else { return Vec::new() };
         table.next += 1;
         entry.hold = None;
+        let places = std::mem::take(&mut entry.places);
         (entry.done, entry.failed, entry.bytes) = (Some(place), failed, bytes);
         let shelf = table.tenants.entry(self.key.0.clone()).or_default();
         for shelf in [&mut table.all, shelf] {
@@ -251,6 +304,7 @@ impl<T> Ticket<T> {
             shelf.results.insert(place, (at, self.key.clone()));
         }
         table.trim(&self.key.0, 0, at);
+        places
     }
 }
 

@@ -32,6 +32,7 @@ mod metrics;
 mod operate;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod parts;
 mod refusals;
 mod reload;
 mod socket;

@@ -12,10 +12,10 @@ use crate::lab::{Lab, post};
 use crate::support::{Gateway, json as read};
 
 /// One delivery: its headers, and its body.
-type Delivery = (String, String);
+pub type Delivery = (String, String);
 
 /// A server that answers the statuses given, then 200, and keeps what it was sent.
-async fn receiver(statuses: &'static [u16]) -> (u16, Arc<Mutex<Vec<Delivery>>>) {
+pub async fn receiver(statuses: &'static [u16]) -> (u16, Arc<Mutex<Vec<Delivery>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let taken: Arc<Mutex<Vec<Delivery>>> = Arc::default();
@@ -48,8 +48,8 @@ async fn receiver(statuses: &'static [u16]) -> (u16, Arc<Mutex<Vec<Delivery>>>) 
     (port, taken)
 }
 
-async fn wait(taken: &Mutex<Vec<Delivery>>, count: usize) -> Vec<Delivery> {
-    for _ in 0..400 {
+pub async fn wait(taken: &Mutex<Vec<Delivery>>, count: usize) -> Vec<Delivery> {
+    for _ in 0..2_000 {
         if taken.lock().unwrap().len() >= count {
             break;
         }
@@ -58,7 +58,7 @@ async fn wait(taken: &Mutex<Vec<Delivery>>, count: usize) -> Vec<Delivery> {
     taken.lock().unwrap().clone()
 }
 
-const SIM: &str = "[providers.sim]\nkind = \"sim\"\nsim = { service = \"20ms\", sigma = 0.0 }\n\
+pub const SIM: &str = "[providers.sim]\nkind = \"sim\"\nsim = { service = \"20ms\", sigma = 0.0 }\n\
     [models.fast]\nroutes = [{ provider = \"sim\" }]\n";
 
 #[tokio::test]
@@ -116,4 +116,50 @@ async fn a_failure_is_posted_too_and_given_up_in_the_end() {
         assert_eq!(answer["errors"][0]["parameter"], "webhookURL", "{answer}");
     }
     assert_eq!(lab.seen.calls.load(std::sync::atomic::Ordering::SeqCst), calls);
+}
+
+const SLOW: &str = "[providers.slowly]\nkind = \"sim\"\nsim = { service = \"2s\", sigma = 0.0 }\n\
+    [models.slow]\nroutes = [{ provider = \"slowly\" }]\n";
+
+#[tokio::test]
+async fn a_task_sent_again_with_a_webhook_is_posted_whether_it_is_done_or_under_way() {
+    let (port, taken) = receiver(&[]).await;
+    let gateway = Gateway::start("", &format!("{SIM}{SLOW}[webhooks]\nhosts = [\"127.0.0.1\"]\n"));
+    let place = |path: &str| format!("http://127.0.0.1:{port}/{path}");
+    let task = |uuid: &str| {
+        let model = if uuid == "done" { "fast" } else { "slow" };
+        json!({"taskType": "imageInference", "taskUUID": uuid, "model": model, "positivePrompt": "x"})
+    };
+    let to = |uuid: &str, path: &str| {
+        let mut task = task(uuid);
+        task["webhookURL"] = place(path).into();
+        json!([task])
+    };
+    // Done: the known result goes there.
+    let made = read(post(&gateway, "/v1", &json!([task("done")]), &[]).await).await;
+    let acknowledged = read(post(&gateway, "/v1", &to("done", "late"), &[]).await).await;
+    assert_eq!(acknowledged, json!({"data": [{"taskType": "imageInference", "taskUUID": "done"}]}));
+    let (head, body) = wait(&taken, 1).await[0].clone();
+    let posted: Value = serde_json::from_str(&body).unwrap();
+    assert!(head.starts_with("POST /late"), "{head}");
+    assert_eq!(posted["data"][0]["imageUUID"], made["data"][0]["imageUUID"]);
+    // Under way: to each place once, however often it is sent.
+    let tasks = [to("way", "one"), to("way", "two"), to("way", "one")];
+    futures_util::future::join_all(tasks.iter().map(|task| post(&gateway, "/v1", task, &[]))).await;
+    let paths = |taken: Vec<Delivery>| -> Vec<String> {
+        let mut paths: Vec<_> = taken.iter().map(|(head, _)| head.split(' ').nth(1).unwrap().to_owned()).collect();
+        paths.sort();
+        paths
+    };
+    assert_eq!(paths(wait(&taken, 3).await), ["/late", "/one", "/two"]);
+    // Another task under the same UUID is a conflict.
+    let mut other = to("done", "late");
+    other[0]["positivePrompt"] = "another".into();
+    let refused = read(post(&gateway, "/v1", &other, &[]).await).await;
+    assert_eq!(refused["errors"][0]["code"], "conflictTaskUUID");
+    // More places than can be kept are a conflict too, and silence is none.
+    let many: Vec<_> = (0..12).map(|n| to("many", &n.to_string())).collect();
+    let answers = futures_util::future::join_all(many.iter().map(|task| post(&gateway, "/v1", task, &[]))).await;
+    let refused = answers.iter().filter(|answer| answer.status() != 200).count();
+    assert_eq!(wait(&taken, 3 + 12 - refused).await.len(), 3 + 12 - refused);
 }

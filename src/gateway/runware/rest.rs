@@ -8,7 +8,9 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::task::{Begun, Caller, Delivery, Items, Refused, Standing, begin, refused, spec, standing, state_of, text};
+use super::task::{
+    Begun, Caller, Delivery, Items, Made, Refused, Standing, begin, spec, standing, state_of, text, told_of,
+};
 use crate::Error;
 use crate::actor::run::Receipt;
 use crate::gateway::refusal::{self, Refusal};
@@ -28,7 +30,7 @@ pub(in crate::gateway) async fn tasks(request: HttpRequest, payload: Payload, ga
     let settings = gateway.fairflow.settings();
     if let Err(refusal) = auth::glance(&request, &settings) {
         let tasks = small(&request, payload).await.unwrap_or_default();
-        return refuse(&gateway, &refusal, &tasks, &id);
+        return refuse(&gateway, &refusal, &names(&tasks), &id);
     }
     let body = match body::read(&request, payload, settings.server.max_body.0).await {
         Ok(body) => body,
@@ -38,8 +40,9 @@ pub(in crate::gateway) async fn tasks(request: HttpRequest, payload: Payload, ga
         Ok(tasks) => tasks,
         Err(refusal) => return refuse(&gateway, &refusal.into(), &[], &id),
     };
-    let answered = respond(&request, &gateway, &body, &tasks, &id).await;
-    answered.unwrap_or_else(|refusal| refuse(&gateway, &refusal, &tasks, &id))
+    let names = names(&tasks);
+    let answered = respond(&request, &gateway, &body, tasks, &id).await;
+    answered.unwrap_or_else(|refusal| refuse(&gateway, &refusal, &names, &id))
 }
 
 /// Reads the tasks of a request that is refused already, so that the refusal can name them: only where they are few and
@@ -64,14 +67,18 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<Value>, Malformed> {
     }
 }
 
+/// The type and the UUID of a task: all that an error says of it.
+type Name = (String, String);
+
+fn names(tasks: &[Value]) -> Vec<Name> {
+    let named = tasks.iter().filter(|task| !is_authentication(task) && task.is_object());
+    named.map(|task| (text(task, "taskType").to_owned(), text(task, "taskUUID").to_owned())).collect()
+}
+
 /// Refuses a whole array; every task that can be told is told by its own error.
-fn refuse(gateway: &Gateway, refusal: &Refusal, tasks: &[Value], id: &str) -> HttpResponse {
+fn refuse(gateway: &Gateway, refusal: &Refusal, names: &[Name], id: &str) -> HttpResponse {
     gateway.count(refusal);
-    let named: Vec<Value> = tasks
-        .iter()
-        .filter(|task| !is_authentication(task) && task.is_object())
-        .map(|task| refusal.runware_error(text(task, "taskType"), text(task, "taskUUID")))
-        .collect();
+    let named: Vec<Value> = names.iter().map(|(task_type, uuid)| refusal.runware_error(task_type, uuid)).collect();
     let errors = if named.is_empty() { vec![refusal.runware_error("", "")] } else { named };
     refusal.runware(&errors, id)
 }
@@ -84,20 +91,20 @@ async fn respond(
     request: &HttpRequest,
     gateway: &Data<Gateway>,
     body: &Bytes,
-    tasks: &[Value],
+    tasks: Vec<Value>,
     id: &str,
 ) -> Result<HttpResponse, Refusal> {
     let key = tasks.iter().find(|task| is_authentication(task)).and_then(|task| task.get("apiKey")?.as_str());
     let tenant = auth::tenant(request, &gateway.fairflow.settings(), key)?;
     let caller = Caller { tenant, wishes: auth::wishes(request)?, origin: trail::origin(request, id) };
-    let work: Vec<&Value> = tasks.iter().filter(|task| !is_authentication(task)).collect();
+    let mut work: Vec<Value> = tasks.into_iter().filter(|task| !is_authentication(task)).collect();
     if work.is_empty() {
-        return Err(Malformed::new("body", "holds no task but the authentication").into());
+        return Ok(welcome(id));
     }
-    if let [task] = work[..]
+    if let [task] = &mut work[..]
         && text(task, "deliveryMethod") == "stream"
     {
-        return stream(gateway, task, &caller, id).await;
+        return stream(gateway, task.take(), &caller, id).await;
     }
     let generated = async {
         let runs = work.into_iter().map(|task| answer(gateway, &caller, task));
@@ -107,36 +114,43 @@ async fn respond(
     idempotency::once(gateway, request, &caller.tenant, digest, id, generated).await
 }
 
-/// What one task of an array adds to the answer.
-type Part = Result<(Items, Option<Receipt>), Refused>;
+/// Answers a key that is alone, and good.
+fn welcome(id: &str) -> HttpResponse {
+    let session = uuid::Uuid::new_v4().to_string();
+    let item = json!({"taskType": "authentication", "connectionSessionUUID": session});
+    HttpResponse::Ok().insert_header(("x-request-id", id)).json(json!({"data": [item]}))
+}
 
-async fn answer(gateway: &Data<Gateway>, caller: &Caller, task: &Value) -> Part {
-    match text(task, "taskType") {
+/// What one task of an array adds to the answer.
+type Part = Result<Made, Refused>;
+
+async fn answer(gateway: &Data<Gateway>, caller: &Caller, task: Value) -> Part {
+    match text(&task, "taskType") {
         "ping" => {
             let pong = json!({"taskType": "ping", "pong": true});
-            Ok((pong.as_object().cloned().into_iter().collect(), None))
+            Ok(pong.as_object().cloned().into_iter().collect::<Items>().into())
         }
-        "getResponse" => match standing(gateway, caller, task)? {
-            Standing::Done(done) => Ok((done.state(text(task, "taskUUID"))?, None)),
-            Standing::UnderWay(job) => Ok((vec![state_of(&job.task_type, &job.uuid, Some("processing"))], None)),
+        "getResponse" => match standing(gateway, caller, &task)? {
+            Standing::Done(done) => Ok(Made { receipt: None, ..done.state(text(&task, "taskUUID"))? }),
+            Standing::UnderWay(job) => Ok(vec![state_of(&job.task_type, &job.uuid, Some("processing"))].into()),
         },
         _ => {
-            let mut begun = begin(gateway, caller, task.clone())?;
+            let mut begun = begin(gateway, caller, task)?;
             if begun.delivery == Delivery::Sync {
-                return sync(&mut begun, task).await;
+                return sync(&mut begun).await;
             }
             match begun.refused_at_once().await {
                 Some(refused) => Err(refused),
-                None => Ok((vec![begun.acknowledgement()], None)),
+                None => Ok(vec![begun.acknowledgement()].into()),
             }
         }
     }
 }
 
-async fn sync(begun: &mut Begun, task: &Value) -> Part {
+async fn sync(begun: &mut Begun) -> Part {
     match begun.end().await {
-        Some(done) => done.told(&begun.uuid).map(|(items, receipt)| (items, Some(receipt))),
-        None => Err(refused(task, Error::Stopped.into())),
+        Some(done) => done.told(&begun.uuid),
+        None => Err(told_of(&begun.task_type, &begun.uuid, Error::Stopped.into())),
     }
 }
 
@@ -146,9 +160,10 @@ fn gather(gateway: &Gateway, parts: Vec<Part>, id: &str) -> HttpResponse {
     let (mut worst, mut receipt): (Option<Refusal>, Option<Receipt>) = (None, None);
     for part in parts {
         match part {
-            Ok((items, one)) => {
-                data.extend(items);
-                receipt = match (receipt, one) {
+            Ok(made) => {
+                data.extend(made.items);
+                errors.extend(made.errors);
+                receipt = match (receipt, made.receipt) {
                     (Some(all), Some(one)) => Some(together(all, one)),
                     (all, one) => all.or(one),
                 };
@@ -180,8 +195,8 @@ fn together(all: Receipt, one: Receipt) -> Receipt {
 }
 
 /// Answers one task piece by piece.
-async fn stream(gateway: &Gateway, task: &Value, caller: &Caller, id: &str) -> Result<HttpResponse, Refusal> {
-    let parsed = RunwareTask::parse(task.clone())?;
+async fn stream(gateway: &Gateway, task: Value, caller: &Caller, id: &str) -> Result<HttpResponse, Refusal> {
+    let parsed = RunwareTask::parse(task)?;
     if parsed.task_type() != "textInference" {
         return Err(Malformed::new("deliveryMethod", "\"stream\" is for textInference").into());
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 
 use super::outbox::{Frame, Outbox};
-use super::task::{Begun, Caller, Delivery, Done};
+use super::task::{Begun, Caller, Delivery, Done, Made};
 use crate::Error;
 use crate::config::SocketConfig;
 use crate::gateway::refusal::Refusal;
@@ -107,23 +107,29 @@ impl Session {
             };
             // Free again before the client can know, or what it sends in answer would be one too many.
             free(&begun.uuid);
-            outbox.push(match end {
+            let frames = match end {
                 Ok(Some(done)) => ended(&done, &begun),
-                Ok(None) => failed(&Error::Stopped.into(), &begun),
-                Err(_) => failed(&Refusal::too_slow(patience), &begun),
-            });
+                Ok(None) => vec![failed(&Error::Stopped.into(), &begun)],
+                Err(_) => vec![failed(&Refusal::too_slow(patience), &begun)],
+            };
+            frames.into_iter().for_each(|frame| outbox.push(frame));
         });
     }
 }
 
-fn ended(done: &Done, begun: &Begun) -> Frame {
+/// Writes what was made, then each error of what was not in a frame of its own: SDKs look at the first alone.
+pub(super) fn frames(made: Made) -> Vec<Frame> {
+    std::iter::once(data(made.items)).chain(made.errors.iter().map(error)).collect()
+}
+
+fn ended(done: &Done, begun: &Begun) -> Vec<Frame> {
     let told = match begun.delivery {
-        Delivery::Sync => done.told(&begun.uuid).map(|(items, _)| items),
+        Delivery::Sync => done.told(&begun.uuid),
         Delivery::Async | Delivery::Webhook => done.state(&begun.uuid),
     };
     match told {
-        Ok(items) => data(items),
-        Err((_, told)) => error(&told),
+        Ok(made) => frames(made),
+        Err((_, told)) => vec![error(&told)],
     }
 }
 

@@ -17,7 +17,7 @@ use super::deflate::Deflate;
 use super::frames;
 use super::outbox::{Frame, Next, Outbox};
 use super::rest::parse;
-use super::session::{Session, data, error};
+use super::session::{self, Session, data, error};
 use super::task::{Caller, Standing, begin, refused, standing, state_of, text};
 use crate::gateway::auth;
 use crate::gateway::refusal::{Refusal, request_id};
@@ -239,7 +239,10 @@ impl Connection {
         let uuid = text(task, "taskUUID");
         match standing(&self.gateway, &session.caller, task)? {
             Standing::Done(_) if session.awaits(uuid) => Ok(None),
-            Standing::Done(done) => Ok(Some(data(done.state(uuid)?))),
+            Standing::Done(done) => {
+                session::frames(done.state(uuid)?).into_iter().for_each(|frame| session.outbox.push(frame));
+                Ok(None)
+            }
             Standing::UnderWay(begun) => {
                 let state = state_of(&begun.task_type, uuid, Some("processing"));
                 session.follow(begun);

@@ -18,10 +18,10 @@ use crate::gateway::auth::Wishes;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::state::Gateway;
 use crate::gateway::trail;
-use crate::jobs::{Claim, Finished, Key, Watch, Webhooks};
-use crate::task::Request;
+use crate::jobs::{Claim, Finished, Key, Posting, Watch, Webhooks};
 use crate::task::wire::runware::{RunwareTask, render};
 use crate::task::wire::{Malformed, Wire};
+use crate::task::{Product, Request};
 use crate::telemetry::Origin;
 
 pub(super) type Items = Vec<Map<String, Value>>;
@@ -31,11 +31,26 @@ const LONGEST_UUID: usize = 128;
 /// What an acknowledgement waits, so that a task that is refused at once is refused and not acknowledged.
 const REFUSED_AT_ONCE: Duration = Duration::from_millis(25);
 
-/// How a task ended: its result objects, or why there are none.
+/// How a task ended: what was made, or why nothing was.
 #[derive(Debug)]
 pub(in crate::gateway) struct Done {
-    pub(super) outcome: Result<(Items, Receipt), Refusal>,
+    outcome: Result<Made, Refusal>,
     task_type: Box<str>,
+}
+
+/// What was made, and the errors of what was asked for beside it and is missing.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    pub(super) items: Items,
+    pub(super) errors: Vec<Value>,
+    /// Missing where nothing was scheduled for it.
+    pub(super) receipt: Option<Receipt>,
+}
+
+impl From<Items> for Made {
+    fn from(items: Items) -> Self {
+        Self { items, errors: Vec::new(), receipt: None }
+    }
 }
 
 /// Who asks.
@@ -75,33 +90,40 @@ pub(super) fn text<'a>(task: &'a Value, name: &str) -> &'a str {
 
 /// Words a refusal as the error of a task.
 pub(super) fn refused(task: &Value, refusal: Refusal) -> Refused {
-    let error = refusal.runware_error(text(task, "taskType"), text(task, "taskUUID"));
+    told_of(text(task, "taskType"), text(task, "taskUUID"), refusal)
+}
+
+pub(super) fn told_of(task_type: &str, uuid: &str, refusal: Refusal) -> Refused {
+    let error = refusal.runware_error(task_type, uuid);
     (refusal, error)
 }
 
 impl Done {
     /// Says what the caller is told who has asked for the state of a task: a result says that it is one.
-    pub(super) fn state(&self, uuid: &str) -> Result<Items, Refused> {
-        let mut items = self.told(uuid)?.0;
-        for item in &mut items {
+    pub(super) fn state(&self, uuid: &str) -> Result<Made, Refused> {
+        let mut made = self.told(uuid)?;
+        for item in &mut made.items {
             item.entry("status").or_insert_with(|| "success".into());
         }
-        Ok(items)
+        Ok(made)
     }
 
     /// Says what the caller is told.
-    pub(super) fn told(&self, uuid: &str) -> Result<(Items, Receipt), Refused> {
-        self.outcome.clone().map_err(|refusal| {
-            let error = refusal.runware_error(&self.task_type, uuid);
-            (refusal, error)
-        })
+    pub(super) fn told(&self, uuid: &str) -> Result<Made, Refused> {
+        self.outcome.clone().map_err(|refusal| told_of(&self.task_type, uuid, refusal))
     }
 
-    /// Writes the bodies of its webhook: each result by itself.
-    fn bodies(&self, uuid: &str) -> Vec<Value> {
-        match self.state(uuid) {
-            Ok(items) => items.into_iter().map(|item| json!({"data": [item]})).collect(),
-            Err((_, error)) => vec![json!({"errors": [error]})],
+    /// Posts it: each result and each error by itself.
+    fn post(&self, gateway: &Gateway, uuid: &str, place: &Url) {
+        let (items, errors) = match self.state(uuid) {
+            Ok(made) => (made.items, made.errors),
+            Err((_, error)) => (Vec::new(), vec![error]),
+        };
+        let items = items.into_iter().map(|item| json!({"data": [item]}));
+        let errors = errors.into_iter().map(|error| json!({"errors": [error]}));
+        let settings = &gateway.fairflow.settings().delivery;
+        for body in items.chain(errors) {
+            gateway.webhooks.deliver(settings, place.clone(), body.to_string().into());
         }
     }
 }
@@ -182,9 +204,10 @@ pub(super) fn begin(gateway: &Data<Gateway>, caller: &Caller, mut task: Value) -
         let malformed = Malformed::new("taskUUID", format!("must be a string of 1 to {LONGEST_UUID} bytes"));
         return Err(describe(malformed, &task));
     }
-    let webhook = webhook(gateway, &mut task).map_err(|malformed| describe(malformed, &task))?;
-    let (delivery, parsed) = read(&task, webhook.is_some()).map_err(|malformed| describe(malformed, &task))?;
-    let task_type: Arc<str> = parsed.task_type().into();
+    let place = webhook(gateway, &mut task).map_err(|malformed| describe(malformed, &task))?;
+    let task_type: Arc<str> = text(&task, "taskType").into();
+    let refused = |refusal| told_of(&task_type, &uuid, refusal);
+    let (delivery, parsed) = read(task, place.is_some()).map_err(|malformed| refused(malformed.into()))?;
     let limits = gateway.fairflow.settings().delivery.jobs;
     let key: Key = match parsed.task_type() {
         // Asks about the task of that UUID, and again each time.
@@ -193,33 +216,63 @@ pub(super) fn begin(gateway: &Data<Gateway>, caller: &Caller, mut task: Value) -
     };
     let detached = delivery != Delivery::Sync;
     let span = trail::task(&caller.origin, &caller.tenant, &parsed);
-    let watch = match gateway.jobs.claim(&key, (&task_type, digest(&task)), detached, limits, gateway.fairflow.now()) {
-        Claim::Known(watch) => watch,
-        Claim::Conflict => return Err(refused(&task, Refusal::uuid_reused())),
-        Claim::Full => return Err(refused(&task, Refusal::too_many_jobs())),
+    let watch = match gateway.jobs.claim(&key, (&task_type, digest(&parsed)), detached, limits, gateway.fairflow.now())
+    {
+        Claim::Known(watch) => {
+            if let Some(place) = place {
+                post(gateway, &key, &uuid, place, watch.clone()).map_err(refused)?;
+            }
+            watch
+        }
+        Claim::Conflict => return Err(refused(Refusal::uuid_reused())),
+        Claim::Full => return Err(refused(Refusal::too_many_jobs())),
         Claim::New(ticket, watch) => {
-            let (gateway, caller, uuid) = (gateway.clone(), caller.clone(), uuid.clone());
-            let making = ticket.run(async move {
+            let (maker, poster) = (gateway.clone(), gateway.clone());
+            let (caller, named) = (caller.clone(), uuid.clone());
+            if let Some(place) = &place {
+                gateway.jobs.post_to(&key, place);
+            }
+            let making = async move {
                 let task_type = parsed.task_type().into();
-                let outcome = make(&gateway, &caller, parsed, detached.then_some(&key)).await;
-                let done = Done { outcome, task_type };
-                if let Some(url) = webhook {
-                    let settings = &gateway.fairflow.settings().delivery;
-                    for body in done.bodies(&uuid) {
-                        gateway.webhooks.deliver(settings, url.clone(), body.to_string().into());
-                    }
-                }
-                let (bytes, failed) = match &done.outcome {
-                    Ok((items, _)) => (items.iter().flat_map(Map::values).map(weight).sum(), false),
+                let outcome = make(&maker, &caller, parsed, detached.then_some(&key)).await;
+                let (bytes, failed) = match &outcome {
+                    Ok(made) => (made.items.iter().flat_map(Map::values).chain(&made.errors).map(weight).sum(), false),
                     Err(_) => (0, true),
                 };
-                Finished { value: done, bytes: bytes + 512, failed, at: gateway.fairflow.now() }
-            });
-            tokio::spawn(making.instrument(span));
+                let value = Done { outcome, task_type };
+                Finished { value, bytes: bytes + 512, failed, at: maker.fairflow.now() }
+            };
+            let posting =
+                move |done: &Done, places: Vec<Url>| places.iter().for_each(|place| done.post(&poster, &named, place));
+            tokio::spawn(ticket.run_and_post(making, posting).instrument(span));
             watch
         }
     };
     Ok(Begun { task_type, uuid, delivery, watch })
+}
+
+/// Sees to it that a task that was begun before is posted: with the others when it ends, or now.
+fn post(
+    gateway: &Data<Gateway>,
+    key: &Key,
+    uuid: &Arc<str>,
+    place: Url,
+    mut watch: Watch<Done>,
+) -> Result<(), Refusal> {
+    match gateway.jobs.post_to(key, &place) {
+        Posting::ByTheJob => Ok(()),
+        Posting::Refused => Err(Refusal::too_many_places()),
+        Posting::ByTheAsker => {
+            let (gateway, uuid) = (gateway.clone(), uuid.clone());
+            // It is done, or a moment before.
+            tokio::spawn(async move {
+                if let Ok(Some(done)) = watch.wait_for(Option::is_some).await.as_deref() {
+                    done.post(&gateway, &uuid, &place);
+                }
+            });
+            Ok(())
+        }
+    }
 }
 
 /// Takes the webhook out of a task: whoever generates must not post the results too.
@@ -234,8 +287,8 @@ fn webhook(gateway: &Gateway, task: &mut Value) -> Result<Option<Url>, Malformed
 }
 
 /// Reads a task and how it is to be delivered.
-fn read(task: &Value, posted: bool) -> Result<(Delivery, RunwareTask), Malformed> {
-    let parsed = RunwareTask::parse(task.clone())?;
+fn read(task: Value, posted: bool) -> Result<(Delivery, RunwareTask), Malformed> {
+    let parsed = RunwareTask::parse(task)?;
     let takes_long = ["videoInference", "3dInference", "training"].contains(&parsed.task_type());
     let default = if takes_long { "async" } else { "sync" };
     let delivery = match parsed.get("deliveryMethod").map_or(Some(default), Value::as_str) {
@@ -251,12 +304,22 @@ fn read(task: &Value, posted: bool) -> Result<(Delivery, RunwareTask), Malformed
 }
 
 /// Tells tasks apart. How a result is delivered does not make it another task.
-fn digest(task: &Value) -> [u8; 32] {
+fn digest(task: &RunwareTask) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for (name, value) in task.as_object().into_iter().flatten().filter(|(name, _)| *name != "deliveryMethod") {
+    for (name, value) in task.body().iter().filter(|(name, _)| *name != "deliveryMethod") {
         hash.update(name.as_bytes());
-        hash.update([0]);
-        hash.update(value.to_string().as_bytes());
+        // A text may be a medium of many megabytes, which is not written anew.
+        match value {
+            Value::String(text) => {
+                hash.update([0, 1]);
+                hash.update(text.len().to_le_bytes());
+                hash.update(text.as_bytes());
+            }
+            other => {
+                hash.update([0, 0]);
+                hash.update(other.to_string().as_bytes());
+            }
+        }
         hash.update([0]);
     }
     hash.finalize().into()
@@ -286,12 +349,7 @@ pub(super) fn spec(gateway: &Gateway, task: &RunwareTask, caller: &Caller) -> Sp
     Spec { tenant, class, max_wait, witness, quote, ..Spec::new(queue_of(task).into()) }
 }
 
-async fn make(
-    gateway: &Gateway,
-    caller: &Caller,
-    task: RunwareTask,
-    job: Option<&Key>,
-) -> Result<(Items, Receipt), Refusal> {
+async fn make(gateway: &Gateway, caller: &Caller, task: RunwareTask, job: Option<&Key>) -> Result<Made, Refusal> {
     let spec = spec(gateway, &task, caller);
     if task.model().is_empty() && !gateway.fairflow.settings().models.contains_key(TASKS) {
         let problem = format!("is missing, and no [models.{TASKS}] is configured for tasks without one");
@@ -303,7 +361,12 @@ async fn make(
     let (reply, settling, receipt) = gateway.fairflow.dispatch_job(spec, &request, name).await?;
     settling.done();
     match reply {
-        Reply::Product(product) => Ok((render(product, &task), receipt)),
+        Reply::Product(mut product) => {
+            let errors =
+                if let Product::Raw(raw) = &mut product { std::mem::take(&mut raw.errors) } else { Vec::new() };
+            let errors = errors.into_iter().map(Value::Object).collect();
+            Ok(Made { items: render(product, &task), errors, receipt: Some(receipt) })
+        }
         _ => Err(Error::Internal("the provider answered in another form".into()).into()),
     }
 }
