@@ -171,7 +171,7 @@ impl Answered {
         let Self { status, headers, told, body } = self;
         let Some(told) = told else {
             let none = || unreadable(&Malformed::new("data", "is missing from the answer"));
-            return Err(if is_success { none() } else { classify(status, &headers, body) });
+            return Err(if is_success { none() } else { plain(status, &headers, body) });
         };
         let was_taken = was_sent && told.errors.iter().any(is_conflict);
         if told.items.is_empty() && !told.errors.is_empty() && !was_taken {
@@ -179,7 +179,7 @@ impl Answered {
             return Err(failure(&errors, status, &headers));
         }
         if told.items.is_empty() && told.errors.is_empty() && !is_success {
-            return Err(classify(status, &headers, body));
+            return Err(plain(status, &headers, body));
         }
         Ok(told)
     }
@@ -192,9 +192,9 @@ impl Answered {
             return match status {
                 429 => Said::TooOften,
                 404 | 410 => Said::Told(Told { errors: vec![unknown(status)], ..Told::default() }),
-                401..=403 => Said::Never(classify(status, &headers, body)),
+                401..=403 => Said::Never(plain(status, &headers, body)),
                 _ if is_success => Said::Nothing(unreadable(&Malformed::new("data", "is missing from the answer"))),
-                _ => Said::Nothing(classify(status, &headers, body)),
+                _ => Said::Nothing(plain(status, &headers, body)),
             };
         };
         let errors: Vec<_> = told.errors.iter().map(|fault| fault.object.clone()).collect();
@@ -212,6 +212,11 @@ impl Answered {
             _ => Said::Told(told),
         }
     }
+}
+
+/// Reads an answer without errors of the service's own. Its UUID makes it harmless to send a task again, whatever lost it.
+fn plain(status: u16, headers: &HeaderMap, body: Bytes) -> Failure {
+    Failure { spent: false, ..classify(status, headers, body) }
 }
 
 /// Words a status that says that there is no such task.
