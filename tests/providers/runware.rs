@@ -111,3 +111,74 @@ async fn a_uuid_that_another_request_used_is_refused() {
         assert_eq!(fairflow.generate(VideoInference::new("m", "a fox")).await.unwrap_err().status(), 400);
     }
 }
+
+/// What a proxy in front says of a task means nothing: under its UUID the task is sent again.
+#[tokio::test]
+async fn a_task_that_a_proxy_lost_is_sent_again() {
+    for status in [502, 504, 520, 522, 524] {
+        let fake = Fake::start(move |_, ask, nth| match nth {
+            0 => Reply::Json(status, json!("no JSON of the service")),
+            _ => Reply::Json(200, json!({"data": [{"taskUUID": ask.body[0]["taskUUID"], "imageURL": "https://x"}]})),
+        })
+        .await;
+        let fairflow = engine("runware", &fake.url, "", "").await;
+        let made = fairflow.generate(ImageInference::new("m", "a fox")).await.unwrap();
+        assert_eq!((made.images.len(), fake.asks().len()), (1, 2), "{status}");
+    }
+}
+
+/// Not found just after the acknowledgement, progress with an id, a state that is not known, then results one by one.
+#[tokio::test]
+async fn a_task_is_followed_through_whatever_is_no_end() {
+    let fake = Fake::start(|_, ask, nth| {
+        let uuid = &ask.body[0]["taskUUID"];
+        let item = |more: Value| {
+            let mut item = json!({"taskType": "videoInference", "taskUUID": uuid});
+            item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            item
+        };
+        let video =
+            |id: &str| item(json!({"videoUUID": id, "videoURL": format!("https://x/{id}"), "status": "success"}));
+        let unknown = json!({"code": "taskFailedOrNotFound", "message": "not found", "taskUUID": uuid});
+        match (kind(ask), nth) {
+            ("videoInference", _) => Reply::Json(200, json!({"data": [item(json!({}))]})),
+            (_, 1) => Reply::Json(404, json!({"data": [], "errors": [unknown]})),
+            (_, 2) => Reply::Json(404, json!("a page")),
+            (_, 3) => Reply::Json(200, json!({"data": [item(json!({"videoUUID": "a", "progress": 30}))]})),
+            (_, 4) => Reply::Json(200, json!({"data": [item(json!({"status": "uploading"}))]})),
+            (_, 5) => Reply::Json(200, json!({"data": [video("a"), item(json!({"status": "processing"}))]})),
+            // Only what is new.
+            _ => Reply::Json(200, json!({"data": [video("b")]})),
+        }
+    })
+    .await;
+    let fairflow = engine("runware", &fake.url, "", "").await;
+    let mut task = VideoInference::new("m", "a fox");
+    task.count = 2;
+    let made = fairflow.generate(task).await.unwrap();
+    let ids: Vec<_> = made.videos.iter().map(|video| video.id.as_deref().unwrap()).collect();
+    assert_eq!((ids, fake.asks().len()), (vec!["a", "b"], 7));
+}
+
+#[tokio::test]
+async fn an_error_of_the_task_ends_it_in_whatever_shape_it_is_told() {
+    let own = json!({"code": "invalidProviderContent", "message": "not allowed"});
+    for answer in [
+        json!({"data": [{"status": "error", "error": own}]}),
+        json!({"error": own}),
+        json!({"errors": own}),
+        json!({"data": [], "errors": [own]}),
+    ] {
+        let fake = Fake::start(move |_, ask, _| match kind(ask) {
+            "getResponse" => Reply::Json(200, answer.clone()),
+            _ => {
+                Reply::Json(200, json!({"data": [{"taskType": "videoInference", "taskUUID": ask.body[0]["taskUUID"]}]}))
+            }
+        })
+        .await;
+        let fairflow = engine("runware", &fake.url, "", "").await;
+        let error = fairflow.generate(VideoInference::new("m", "a fox")).await.unwrap_err();
+        assert_eq!((error.status(), fake.asks().len()), (400, 2), "{error}");
+        assert!(error.to_string().contains("not allowed"), "{error}");
+    }
+}
