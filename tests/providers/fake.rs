@@ -36,6 +36,8 @@ pub enum Reply {
     Truncated,
     /// The end, after the whole request was read.
     Break,
+    /// These and no other bytes, then the end.
+    Bytes(Vec<u8>),
 }
 
 pub struct Fake {
@@ -137,6 +139,11 @@ async fn write(mut stream: TcpStream, reply: Reply) {
         Reply::Text(kind, body) => answer(200, kind, none, body, body.len()),
         Reply::Truncated => answer(200, "application/json", none, "{\"status\":\"Re", 100),
         Reply::Break => return,
+        Reply::Bytes(bytes) => {
+            stream.write_all(&bytes).await.ok();
+            stream.shutdown().await.ok();
+            return;
+        }
     };
     stream.write_all(text.as_bytes()).await.ok();
     stream.shutdown().await.ok();

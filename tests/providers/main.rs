@@ -6,6 +6,7 @@ mod edits;
 mod encodings;
 mod failures;
 mod fake;
+mod noise;
 mod openai;
 #[allow(dead_code, reason = "the gateway's tests use the rest")]
 mod raw;
