@@ -3,6 +3,7 @@
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
+use super::Failure;
 use super::http::classify;
 use super::task::preset_of;
 use crate::config;
@@ -11,6 +12,20 @@ use crate::task::{ImageInference, RawTask, VideoInference, Work};
 
 /// Reads lines of `name: value` as the headers of an answer.
 pub fn headers(data: &[u8]) {
+    let headers = lines(data);
+    std::hint::black_box((super::headers::hints(&headers), super::headers::stated_wait(&headers, data)));
+}
+
+/// Reads a line with a status, lines of headers, an empty line and a body as an answer that is no success.
+pub fn verdict(data: &[u8]) -> Failure {
+    let line = data.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let status = std::str::from_utf8(line).ok().and_then(|line| line.trim().parse().ok()).unwrap_or(500);
+    let rest = &data[line.len()..];
+    let split = rest.windows(2).position(|pair| pair == b"\n\n").map_or(rest.len(), |at| at + 2);
+    classify(status, &lines(&rest[..split]), bytes::Bytes::copy_from_slice(&rest[split..]))
+}
+
+fn lines(data: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n').take(64) {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
@@ -18,10 +33,7 @@ pub fn headers(data: &[u8]) {
         let pair = HeaderName::from_bytes(name).ok().zip(HeaderValue::from_bytes(value[1..].trim_ascii()).ok());
         headers.extend(pair.map(|(name, value)| (Some(name), value)));
     }
-    std::hint::black_box((super::headers::hints(&headers), super::headers::stated_wait(&headers, data)));
-    for status in [400, 429, 503] {
-        drop(classify(status, &headers, bytes::Bytes::copy_from_slice(data)));
-    }
+    headers
 }
 
 /// Reads JSON as what each service answers to a submission, a question, and for a result.

@@ -1,8 +1,10 @@
 //! What is thrown at the parsers of everything that comes from the network. `fuzz/` runs each of these with cargo-fuzz;
 //! `main.rs` runs them over the corpora.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use fairflow::provider::doors;
+use fairflow::provider::{Outcome, doors};
 use fairflow::task::wire::event::{error_in, moves};
 use fairflow::task::wire::form::Form;
 use fairflow::task::wire::openai::{self, Endpoint, Label, OpenAiRequest};
@@ -18,7 +20,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target by name.
 #[allow(dead_code, reason = "each fuzzer uses one of them")]
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("answers", answers),
     ("bodies", bodies),
     ("forms", forms),
@@ -28,6 +30,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("responses", responses),
     ("sse", sse),
     ("tasks", tasks),
+    ("verdicts", verdicts),
 ];
 
 /// Arrays of tasks, over REST and over the socket.
@@ -140,6 +143,15 @@ pub fn responses(data: &[u8]) {
 /// Headers of an answer.
 pub fn headers(data: &[u8]) {
     doors::headers(data);
+}
+
+/// Answers that are no success, of any status: each has one verdict, and a wait with an end.
+pub fn verdicts(data: &[u8]) {
+    const LONGEST_WAIT: Duration = Duration::from_secs(31 * 86_400);
+    let failure = doors::verdict(data);
+    assert_ne!(failure.outcome, Outcome::Success);
+    assert!(failure.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT), "{failure:?}");
+    assert!(failure.message.len() < 4096, "what is told of it is short: {}", failure.message.len());
 }
 
 /// Answers of services that are submitted to and polled.

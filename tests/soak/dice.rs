@@ -41,8 +41,8 @@ impl Dice {
         (0..count).map(|_| self.0.random()).collect()
     }
 
-    /// A service time around 250 ms.
+    /// A service time around half a second.
     pub fn service(&mut self) -> Duration {
-        Duration::from_secs_f64(self.between(0.15, 0.35))
+        Duration::from_secs_f64(self.between(0.3, 0.6))
     }
 }

@@ -13,10 +13,15 @@ use crate::tally::{Tally, Told};
 
 /// Attempts of a request, and the time of each.
 pub const ATTEMPTS: u32 = 4;
-pub const TIMEOUT: Duration = Duration::from_millis(2500);
+pub const TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait that callers allow.
 pub const GOOD_WAIT: Duration = Duration::from_secs(20);
 pub const ODD_WAIT: Duration = Duration::from_secs(4);
+/// How the story of a request begins that had no end.
+pub const UNHEARD: &str = "nothing within";
+pub const BROKE_OFF: &str = "the gateway broke off";
+/// How long the odd ones stay when the run is over.
+const LAST_CALL: Duration = Duration::from_secs(2);
 /// What a loaded machine may add.
 const SLACK: Duration = Duration::from_secs(10);
 
@@ -60,17 +65,20 @@ async fn caller(crowd: Crowd, number: usize, site: Site) {
         let prompt = format!("{name} {} {} {number} {request}", crowd.model, crowd.tenant);
         let stream = dice.chance(0.5);
         // Some of the odd ones do not wait for the end.
-        let patience = if crowd.odd && dice.chance(0.1) {
+        let mut patience = if crowd.odd && dice.chance(0.1) {
             Duration::from_secs_f64(dice.between(0.0, 0.6))
         } else {
             bound(crowd.odd)
         };
+        if crowd.odd {
+            patience = patience.min(site.ends.duration_since(Instant::now()) + LAST_CALL);
+        }
         let began = Instant::now();
         let heard = tokio::time::timeout(patience, ask(&crowd, &site, &prompt, stream)).await;
         let told = match heard {
             Ok(heard) => Told::Heard(heard),
             Err(_) if patience < bound(crowd.odd) => Told::Left,
-            Err(_) => Told::Heard(Err(format!("nothing within {patience:?}"))),
+            Err(_) => Told::Heard(Err(format!("{UNHEARD} {patience:?}"))),
         };
         let refused = !matches!(told, Told::Heard(Ok(Heard::Served)));
         let known = crowd.odd && site.odd && Door::of(crowd.model) == Door::Chat;
@@ -93,7 +101,7 @@ async fn ask(crowd: &Crowd, site: &Site, prompt: &str, stream: bool) -> Result<H
     let (path, body) = door.request(crowd.model, prompt, stream);
     let request = site.http.post(format!("{}{path}", site.url)).header("x-fairflow-tenant", &crowd.tenant);
     let request = request.header("x-fairflow-max-wait", wait.as_millis().to_string()).body(body.to_string());
-    let broke = |error: reqwest::Error| format!("the gateway broke off: {error:?}");
+    let broke = |error: reqwest::Error| format!("{BROKE_OFF}: {error:?}");
     let answer = request.send().await.map_err(broke)?;
     let header =
         |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();

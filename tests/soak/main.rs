@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::plan::{MEASURED, Plan};
+use crate::plan::{MEASURED, Plan, UNMET};
 use crate::world::{Report, World};
 
 /// Reads a number from the environment.
@@ -43,9 +43,20 @@ fn goodput(report: &Report, model: &str) -> f64 {
     used / offered
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claims {
+    /// Everybody hears an end, nothing is left over, memory is bounded, no storm, and models that the odd do not ask for
+    /// keep half of what the control has at the very least.
+    Ends,
+    /// All of it: true ends, the due words, and 0.95 of the control's goodput for every model.
+    All,
+}
+
 /// Runs the plan twice at the same time: with a provider as odd as it is, and with an honest one as the control.
-async fn soak(plan: Plan, least: f64) {
+/// What is claimed says how much of it must hold: everything, or what a short run on a busy machine can show.
+async fn soak(plan: Plan, claims: Claims) {
     println!("FAIRFLOW_SOAK_SEED={} for {:?}", plan.seed, plan.length);
+    mischief::prepare();
     // Both gateways are up by then.
     let begun = Instant::now() + Duration::from_secs(1);
     let (odd, control) = (World::start(&plan, false, begun).await, World::start(&plan, true, begun).await);
@@ -64,32 +75,47 @@ async fn soak(plan: Plan, least: f64) {
     for (name, meter) in &report.meters {
         println!(" {name}: {meter:.2?}; control {:.2?}", calm.meters[name]);
     }
-    let mut kept = true;
+    let (mut wrong, all) = (Vec::new(), claims == Claims::All);
     for model in MEASURED {
         let (seen, calm) = (goodput(&report, model), goodput(&calm, model));
         let (served, refused) = report.tally.good(model);
-        println!(
-            " {model}: goodput {seen:.3}, control {calm:.3}: {:.3}; {served} served, {refused} refused",
-            seen / calm
-        );
-        kept &= seen >= least * calm && refused * 100 <= served;
+        let share = seen / calm;
+        println!(" {model}: goodput {seen:.3}, control {calm:.3}: {share:.3}; {served} served, {refused} refused");
+        let least = if all { 0.95 } else { 0.5 };
+        if all || UNMET.contains(&model) {
+            check(&mut wrong, share >= least, || format!("{model}: {share:.3} of the control's goodput, not {least}"));
+        }
+        check(&mut wrong, !all || refused * 100 <= served, || format!("{model}: {refused} well-behaved were refused"));
     }
-    println!(" {:.3} of the odd heard what is due", report.tally.due());
+    let ((untrue, unheard), due) = (report.tally.wrong(), report.tally.due());
+    println!(" {due:.3} of the odd heard what is due");
+    check(&mut wrong, !all || untrue == 0, || format!("{untrue} requests ended untruly"));
+    check(&mut wrong, unheard == 0, || format!("{unheard} requests had no end"));
+    check(&mut wrong, !all || due >= 0.9, || format!("{due:.3} of the odd heard what is due"));
+    let (third, end) = report.resident;
+    check(&mut wrong, end <= third + third / 4 + (16 << 20), || format!("memory grew from {third} to {end} bytes"));
+    let sockets = report.met.get("socket opened").copied().unwrap_or_default();
+    let most = 20 + 3 * plan.length.as_secs();
+    check(&mut wrong, sockets <= most, || format!("{sockets} sockets were opened, more than {most}"));
     odd.leaves_nothing().await;
     control.leaves_nothing().await;
-    assert_eq!(report.tally.wrong(), 0, "untrue ends, see above; FAIRFLOW_SOAK_SEED={}", plan.seed);
-    assert!(kept, "the well-behaved lost capacity, see above; FAIRFLOW_SOAK_SEED={}", plan.seed);
+    assert!(wrong.is_empty(), "{}; what was heard stands above; FAIRFLOW_SOAK_SEED={}", wrong.join("; "), plan.seed);
+}
+
+fn check(wrong: &mut Vec<String>, holds: bool, what: impl FnOnce() -> String) {
+    if !holds {
+        wrong.push(what());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "until answers are judged by whose matter they are"]
-async fn odd_answers_to_some_cost_the_others_nothing() {
-    soak(Plan::short(setting("FAIRFLOW_SOAK_SEED").unwrap_or(13)), 0.85).await;
+async fn whatever_a_provider_does_requests_end_and_nothing_is_left_over() {
+    soak(Plan::short(setting("FAIRFLOW_SOAK_SEED").unwrap_or(13)), Claims::Ends).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes"]
 async fn for_minutes() {
     let seed = setting("FAIRFLOW_SOAK_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    soak(Plan::long(seed, setting("FAIRFLOW_SOAK_SECONDS").unwrap_or(600)), 0.95).await;
+    soak(Plan::long(seed, setting("FAIRFLOW_SOAK_SECONDS").unwrap_or(600)), Claims::All).await;
 }

@@ -1,6 +1,7 @@
 //! How a provider misbehaves at a request: one row a way, drawn by the request's own text.
 
 use std::io::Write;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::dice::Dice;
@@ -95,6 +96,14 @@ fn packed(body: &str) -> Vec<u8> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packer.write_all(body.as_bytes()).unwrap();
     packer.finish().unwrap()
+}
+
+/// Four times what the gateway reads of an answer, in some kilobytes.
+static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| packed(&" ".repeat(4 << 20)));
+
+/// Makes what takes long to make before anybody waits for it.
+pub fn prepare() {
+    LazyLock::force(&BOMB);
 }
 
 /// The first bytes of a text, somewhere in its middle.
@@ -282,7 +291,7 @@ pub static WAYS: &[Mischief] = &[
         Script::answer(200, "content-encoding: gzip\r\n", JSON, packed(&asked.body))
     }),
     bad("called packed, is not", |_, asked| Script::answer(200, "content-encoding: gzip\r\n", JSON, asked.body)),
-    bad("packed bomb", |_, _| Script::answer(200, "content-encoding: gzip\r\n", JSON, packed(&" ".repeat(64 << 20)))),
+    bad("packed bomb", |_, _| Script::answer(200, "content-encoding: gzip\r\n", JSON, &*BOMB)),
     bad("packed error", |_, _| {
         Script::answer(429, "content-encoding: gzip\r\n", JSON, packed(r#"{"error":{"message":"slow down"}}"#))
     }),

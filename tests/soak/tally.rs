@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::heard::Heard;
-use crate::load::Crowd;
+use crate::load::{BROKE_OFF, Crowd, UNHEARD};
 use crate::mischief::{Hears, Mischief};
 use crate::pool::Pool;
 
@@ -32,6 +32,8 @@ struct Counts {
     refused: u64,
     left: u64,
     wrong: u64,
+    /// Of those, the ones that heard nothing, or not to an end.
+    unheard: u64,
 }
 
 pub struct Tally {
@@ -85,6 +87,7 @@ impl Tally {
             }
             Told::Heard(Err(what)) => {
                 counts.wrong += 1;
+                counts.unheard += u64::from(what.starts_with(UNHEARD) || what.starts_with(BROKE_OFF));
                 wrong(what);
             }
         }
@@ -106,9 +109,10 @@ impl Tally {
         }
     }
 
-    /// Requests that no caller should have ended like this.
-    pub fn wrong(&self) -> u64 {
-        self.counts.lock().unwrap().values().map(|counts| counts.wrong).sum()
+    /// Requests that no caller should have ended like this, and how many of them had no end at all.
+    pub fn wrong(&self) -> (u64, u64) {
+        let counts = self.counts.lock().unwrap();
+        counts.values().fold((0, 0), |(wrong, unheard), of| (wrong + of.wrong, unheard + of.unheard))
     }
 
     /// The well-behaved of a model: served, and refused although the model was there.

@@ -111,7 +111,8 @@ fn config(port: u16, socket: u16, pools: &[Arc<Pool>]) -> String {
         models.entry(model).or_default().push(format!("{{ provider = {account:?} }}"));
     }
     let mut config = format!(
-        "[defaults]\ntimeout = \"{}ms\"\nretry = {{ max_attempts = {ATTEMPTS}, base = \"50ms\", max = \"500ms\" }}\n",
+        "[defaults]\ntimeout = \"{}ms\"\nretry = {{ max_attempts = {ATTEMPTS}, base = \"50ms\", max = \"500ms\" }}\n\
+         window.initial = 6\n",
         TIMEOUT.as_millis()
     );
     for account in accounts.into_keys() {

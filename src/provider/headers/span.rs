@@ -2,16 +2,16 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Longest wait believed, thirty days: beyond that it is taken for a mistake.
-pub(super) const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+/// Longest wait believed, a month: quotas are renewed by then. What lies beyond (the year 9999, 1e300 seconds) is a
+/// mistake, and no wait at all: read as a long one, it would close a model for weeks.
+pub(super) const LONGEST: Duration = Duration::from_secs(31 * 86_400);
 /// From here on (the year 2001) a number of seconds is a Unix time, not a wait.
 const UNIX_SECONDS: f64 = 1e9;
 /// And from here on a Unix time in milliseconds.
 const UNIX_MILLIS: f64 = 1e12;
 
 pub(super) fn bounded(seconds: f64) -> Option<Duration> {
-    let wait = (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST));
-    wait.map(|wait| wait.min(LONGEST))
+    Duration::try_from_secs_f64(seconds).ok().filter(|wait| *wait <= LONGEST)
 }
 
 /// Reads milliseconds.
@@ -97,7 +97,7 @@ pub(super) fn instant(text: &str, now: SystemTime) -> Option<Duration> {
             rfc3339.ok().or_else(|| httpdate::parse_http_date(text).ok())?
         }
     };
-    Some(at.duration_since(now).unwrap_or_default().min(LONGEST))
+    Some(at.duration_since(now).unwrap_or_default()).filter(|wait| *wait <= LONGEST)
 }
 
 /// Reads either of the two: how long to wait, or until when.

@@ -30,11 +30,13 @@ fn every_spelling_of_retry_after_is_read() {
         (&[("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT")], 0),
         (&[("retry-after", "Wed, 01 May 2024 12:00:10 GMT")], 10_000),
         (&[("retry-after", "1714564815")], 15_000),
-        (&[("retry-after", "999999999")], 30 * 86_400_000),
+        (&[("retry-after", "2600000")], 2_600_000_000),
     ] {
         assert_eq!(retry_after_at(&headers(pairs), noon()), Some(Duration::from_millis(millis)), "{pairs:?}");
     }
-    for bad in ["soon", "-5", "NaN", "inf", "", "1x", "m", "1m-2s"] {
+    for bad in
+        ["soon", "-5", "NaN", "inf", "", "1x", "m", "1m-2s", "999999999", "1e400", "Fri, 31 Dec 9999 23:59:59 GMT"]
+    {
         assert_eq!(retry_after_at(&headers(&[("retry-after", bad)]), noon()), None, "{bad}");
     }
 }
@@ -71,7 +73,7 @@ fn waits_are_found_in_messages() {
         ("you will regain access on 2024-05-02 at 00:00 utc.", Some(43_200_000)),
         ("out of call volume quota. quota will be replenished in 5.00:00:00.", Some(432_000_000)),
         ("you've hit it; it's full. wait for 3s, or retry in 20 minutes", Some(1_200_000)),
-        ("retry in 99999999 hours", Some(30 * 86_400_000)),
+        ("retry in 99999999 hours", None),
         ("try again in 0 seconds", Some(0)),
         ("retry after -5 seconds", None),
         ("retry after nan seconds", None),
@@ -318,12 +320,12 @@ proptest! {
             let headers = headers(&[(name, value), ("x-ratelimit-remaining-requests", "3"), ("ratelimit-remaining", "1")]);
             let hints = hints_at(&headers, noon());
             prop_assert!(hints.requests.is_some_and(|hint| hint.remaining >= 0.0));
-            prop_assert!(retry_after_at(&headers, noon()).is_none_or(|wait| wait <= Duration::from_secs(30 * 86_400)));
+            prop_assert!(retry_after_at(&headers, noon()).is_none_or(|wait| wait <= Duration::from_secs(31 * 86_400)));
         }
     }
 
     #[test]
     fn no_message_makes_it_panic(message in "(try again in |retry after )?[ -~µ]{0,40}") {
-        prop_assert!(wait_in(&message, noon()).is_none_or(|wait| wait <= Duration::from_secs(30 * 86_400)));
+        prop_assert!(wait_in(&message, noon()).is_none_or(|wait| wait <= Duration::from_secs(31 * 86_400)));
     }
 }

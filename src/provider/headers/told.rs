@@ -34,7 +34,7 @@ const INSIDE: [&str; 7] = ["error", "errors", "details", "detail", "metadata", "
 /// Fields that hold the provider's sentence.
 const SENTENCES: [&str; 6] = ["message", "error", "detail", "msg", "error_description", "title"];
 
-/// Returns how long a refusal says to stay away, at most thirty days; `None` where it does not say.
+/// Returns how long a refusal says to stay away, at most a month; `None` where it does not say.
 pub(crate) fn stated_wait(headers: &HeaderMap, body: &[u8]) -> Option<Duration> {
     stated_wait_at(headers, body, SystemTime::now())
 }
