@@ -22,7 +22,7 @@ use super::error::Error;
 use super::events::Tap;
 use super::lease::{Expected, Grant, Lease, Report, Route};
 use super::messages::{
-    Assign, Died, Ended, Hold, Job, NewQueue, Reconfigure, Recount, Reopen, Settle, Signal, Stop, Update, Who,
+    Assign, Died, Ended, Hold, Job, NewQueue, Reconfigure, Recount, Reopen, Settle, Stop, Update, Who,
 };
 use super::queue::QueueActor;
 use super::stats::Stats;

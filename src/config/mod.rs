@@ -40,7 +40,7 @@ pub use self::headers::{HeaderSetting, HeaderSource, USER_AGENT};
 pub use self::rate::RateConfig;
 pub(crate) use self::read::read;
 pub use self::schema::{
-    AuthMode, Classes, Config, CorsConfig, Defaults, GroupConfig, ModelConfig, PollConfig, ProviderConfig, QueueConfig,
+    AuthMode, Classes, Config, Defaults, GroupConfig, ModelConfig, PollConfig, ProviderConfig, QueueConfig,
     RetryConfig, RouteConfig, ServerConfig, SimConfig, TenantConfig, TierConfig, Transport, WindowConfig,
 };
 pub use self::secret::{KeyHash, KeySource};

@@ -143,20 +143,20 @@ impl Http {
 
     /// Sends a request and returns a successful response, or what its failure means.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        Self::successful(None, self.answer(request).await?).await
+        self.successful(None, self.answer(request).await?).await
     }
 
     /// As [`send`](Self::send), for a request whose unit is known: limits on others say nothing about its refusal.
     pub(super) async fn send_for(&self, unit: Unit, request: RequestBuilder) -> Result<Response, Failure> {
-        Self::successful(Some(unit), self.answer(request).await?).await
+        self.successful(Some(unit), self.answer(request).await?).await
     }
 
     /// As [`send_for`](Self::send_for), for a request that must not go twice.
     pub(super) async fn send_once(&self, unit: Unit, request: RequestBuilder) -> Result<Response, Failure> {
-        Self::successful(Some(unit), self.answer_once(request).await?).await
+        self.successful(Some(unit), self.answer_once(request).await?).await
     }
 
-    async fn successful(unit: Option<Unit>, response: Response) -> Result<Response, Failure> {
+    async fn successful(&self, unit: Option<Unit>, response: Response) -> Result<Response, Failure> {
         if response.status().is_success() {
             return Ok(response);
         }

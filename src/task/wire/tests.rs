@@ -121,7 +121,7 @@ fn what_a_task_costs_is_asked_for_and_kept_from_who_did_not_ask() {
         assert_eq!(cut.body_with_cost("there")["includeCost"], true);
         let items = vec![Map::from_iter([("imageUUID".to_owned(), json!("i")), ("cost".to_owned(), json!(0.5))])];
         let usage = Usage { dollars: Some(0.5), ..Usage::default() };
-        let rendered = render(Product::Raw(RawResult { items, usage }), &cut);
+        let rendered = render(Product::Raw(RawResult { items, errors: Vec::new(), usage }), &cut);
         assert_eq!(rendered[0].get("cost").and_then(Value::as_f64), told, "{wanted}");
     }
     let text = task(json!({"taskType": "textInference", "taskUUID": "u", "model": "m", "messages": []}));
