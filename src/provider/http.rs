@@ -361,9 +361,9 @@ fn transport(error: &reqwest::Error) -> Failure {
     // The URL stays out of it: it may hold what should not be logged.
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     let cause = causes.last().map_or(String::new(), |cause| format!(" ({cause}){}", remedy(&cause.to_string())));
-    // A request that never had a connection was certainly not taken.
-    let unsent = error.is_connect();
-    Failure { spent: !unsent, unsent, ..Failure::new(Outcome::Overloaded, format!("{what}{cause}")) }
+    // A request that never had a connection was certainly not taken. One whose peer is not trusted never will be.
+    let (spent, trusted) = (!error.is_connect(), !cause.contains("certificate"));
+    Failure { spent, unsent: !spent && trusted, ..Failure::new(Outcome::Overloaded, format!("{what}{cause}")) }
 }
 
 /// Says what helps against a certificate that is not trusted; nothing where that is not the trouble.

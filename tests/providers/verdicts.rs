@@ -70,8 +70,10 @@ async fn an_operator_says_what_an_answer_means() {
         assert!(retry_after > Duration::from_secs(500), "{retry_after:?}");
     }
     assert_eq!(fake.count("POST", CHAT), 2, "one call each");
-    let capacity = told.capacity_of("m", None).await.unwrap();
-    assert_eq!(capacity.routes[0].reason.as_deref(), Some("held as the configured verdicts say"));
+    let mut capacity = told.watch("m");
+    let says = |reason: Option<&str>| reason == Some("held as the configured verdicts say");
+    let shown = capacity.wait_for(|now| now.routes.first().is_some_and(|route| says(route.reason.as_deref())));
+    drop(tokio::time::timeout(Duration::from_secs(10), shown).await.expect("it is shown"));
 }
 
 #[tokio::test]
