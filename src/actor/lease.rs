@@ -114,8 +114,8 @@ pub(crate) struct Waiter {
 pub(crate) struct Past {
     /// Attempts made so far, without those that cost none.
     pub(crate) attempts: u32,
-    /// Routes at which it has failed since all of them were tried, one bit each.
-    tried: u64,
+    /// Routes at which it has been, one bit each: small, since requests wait by the hundred thousand.
+    tried: u16,
     /// Whether it may only go to a route that it has not tried.
     pub(crate) elsewhere: bool,
     /// How often it let a free slot of a tried route pass.
@@ -123,14 +123,14 @@ pub(crate) struct Past {
 }
 
 impl Past {
-    /// Says whether it has failed at a route; one beyond the first 64 is never known.
+    /// Says whether it has been at a route; one beyond the first 16 is never known.
     pub(crate) fn has_tried(self, route: usize) -> bool {
         u32::try_from(route).ok().and_then(|route| self.tried.checked_shr(route)).is_some_and(|bits| bits & 1 == 1)
     }
 
     /// Notes that it goes to a route.
     pub(crate) fn with(self, route: usize) -> Self {
-        let bit = u32::try_from(route).ok().and_then(|route| 1_u64.checked_shl(route)).unwrap_or(0);
+        let bit = u32::try_from(route).ok().and_then(|route| 1_u16.checked_shl(route)).unwrap_or(0);
         Self { tried: self.tried | bit, ..self }
     }
 }

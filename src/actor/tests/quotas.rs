@@ -12,7 +12,7 @@ use crate::actor::operator::Action;
 use crate::actor::provider::Failure;
 use crate::config::Config;
 use crate::core::outcome::Outcome;
-use crate::core::verdict::Verdict;
+use crate::core::verdict::{Matter, Scope, Verdict};
 use crate::task::Usage;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -126,7 +126,7 @@ fn an_account_that_was_held_is_lifted_for_all_of_its_models() {
     paused(async {
         let fairflow = engine("").await;
         let call = fairflow.call("other", |_| async {
-            Err::<(), _>(Failure::judged(Verdict::of_status(401), "the key is revoked").retry_after(DAY))
+            Err::<(), _>(Failure::judged(Verdict::new(Scope::Key, Matter::Key), "the key is revoked").retry_after(DAY))
         });
         let call = actix::spawn(async move { call.await.map(drop) });
         for model in ["m", "other"] {
