@@ -1,15 +1,15 @@
-//! The simulator's word against the wire: the gateway process before provider servers of five kinds, over HTTP, beside
+//! The simulator's word against the wire: the gateway process before provider servers of several kinds, over HTTP, beside
 //! the same scenario in virtual time.
 //!
-//! `FAIRFLOW_REAL_SECONDS=60 cargo test --release --test real_check -- --ignored --nocapture` runs all five and prints the table; it
+//! `FAIRFLOW_REAL_SECONDS=60 cargo test --release --test real_check -- --ignored --nocapture` runs all and prints the table; it
 //! is a campaign, not a check of every change. `FAIRFLOW_REAL_ONLY="cap 24"` runs those with that in their name.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::let_underscore_must_use, reason = "a test")]
 
 mod support;
 
 use std::net::TcpListener;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
@@ -31,8 +31,16 @@ const BURST: f64 = 40.0;
 enum Kind {
     Cap,
     Queue,
-    Rate { headers: bool },
+    Rate {
+        headers: bool,
+    },
     Steps,
+    /// This share of requests fails with a 503.
+    Weather(f64),
+    /// Everything is a 503 for this stretch of the run.
+    Down(f64, f64),
+    /// Everything is a 429 for this stretch.
+    Full(f64, f64),
 }
 
 /// A provider, and what it has seen.
@@ -60,12 +68,25 @@ impl Drop for Slot {
 impl Lab {
     fn cap(&self) -> usize {
         match self.kind {
-            Kind::Cap => 24,
+            Kind::Full(from, to) if self.is_within(from, to) => 0,
+            Kind::Cap | Kind::Weather(_) | Kind::Down(..) | Kind::Full(..) => 24,
             Kind::Steps => {
                 let part = self.began.elapsed().as_secs_f64() / self.seconds * 3.0;
                 [24, 8, 48][(part as usize).min(2)]
             }
             Kind::Queue | Kind::Rate { .. } => usize::MAX,
+        }
+    }
+
+    fn is_within(&self, from: f64, to: f64) -> bool {
+        (from..to).contains(&self.began.elapsed().as_secs_f64())
+    }
+
+    fn fails(&self) -> bool {
+        match self.kind {
+            Kind::Weather(share) => rand::rng().random::<f64>() < share,
+            Kind::Down(from, to) => self.is_within(from, to),
+            _ => false,
         }
     }
 
@@ -101,6 +122,9 @@ async fn complete(lab: web::Data<Lab>) -> HttpResponse {
             }
             return response.body(r#"{"error":{"message":"too many requests per minute"}}"#);
         }
+    }
+    if lab.fails() {
+        return HttpResponse::ServiceUnavailable().body(r#"{"error":{"message":"the service is unavailable"}}"#);
     }
     if lab.busy.fetch_add(1, Ordering::SeqCst) >= lab.cap() {
         drop(Slot(lab.clone()));
@@ -163,23 +187,29 @@ fn simulated(provider: &str, seconds: f64) -> ((f64, f64), (f64, f64), f64) {
     (spread(fairflow::sim::Measure::Goodput), spread(fairflow::sim::Measure::Refusals), successes)
 }
 
-async fn drive(url: &str, seconds: f64) {
+/// Returns how many calls were answered, and how many of them with an error.
+async fn drive(url: &str, seconds: f64) -> (u64, u64) {
     let http = client();
+    let counts = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     let clients = (0..CLIENTS).map(|n| {
         let request = http
             .post(format!("{url}/v1/chat/completions"))
             .header("x-fairflow-tenant", format!("t{}", n % 20))
             .body(r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hello"}]}"#);
+        let counts = counts.clone();
         tokio::spawn(async move {
             while Instant::now() < end {
-                let _ = request.try_clone().unwrap().send().await.map(|response| response.status());
+                let good = request.try_clone().unwrap().send().await.is_ok_and(|answer| answer.status().is_success());
+                counts[0].fetch_add(1, Ordering::SeqCst);
+                counts[1].fetch_add(u64::from(!good), Ordering::SeqCst);
             }
         })
     });
     let clients: Vec<_> = clients.collect();
     tokio::time::sleep_until(end).await;
     clients.iter().for_each(tokio::task::JoinHandle::abort);
+    (counts[0].load(Ordering::SeqCst), counts[1].load(Ordering::SeqCst))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -195,9 +225,24 @@ async fn the_wire_is_within_two_hundredths_of_the_simulator() {
         ("rate with headers", Kind::Rate { headers: true }, rate(true)),
         ("rate, bare 429", Kind::Rate { headers: false }, rate(false)),
         ("cap 24, 8, 48", Kind::Steps, format!("[provider]\ncap = [[0, 24], [{third}, 8], [{two}, 48]]")),
+        ("weather, 1 % of 503", Kind::Weather(0.01), "[provider]\ncap = 24\nfailures = 0.01".to_owned()),
+        ("weather, 5 % of 503", Kind::Weather(0.05), "[provider]\ncap = 24\nfailures = 0.05".to_owned()),
+        ("503 in the first 0.8 s", Kind::Down(0.0, 0.8), "[provider]\ncap = 24\noutages = [[0, 0.8]]".to_owned()),
+        (
+            "503 for a fifth",
+            Kind::Down(third, third + seconds / 5.0),
+            format!("[provider]\ncap = 24\noutages = [[{third}, {}]]", third + seconds / 5.0),
+        ),
+        (
+            "429 for a quarter",
+            Kind::Full(third, third + seconds / 4.0),
+            format!("[provider]\ncap = [[0, 24], [{third}, 0], [{}, 24]]", third + seconds / 4.0),
+        ),
     ];
-    println!("| {seconds} s each | goodput ÷ oracle, HTTP | simulated | refusals per success, HTTP | simulated |");
-    println!("|---|---|---|---|---|");
+    println!(
+        "| {seconds} s each | goodput ÷ oracle, HTTP | simulated | refusals per success, HTTP | simulated | calls that failed |"
+    );
+    println!("|---|---|---|---|---|---|");
     let mut far = Vec::new();
     let only = std::env::var("FAIRFLOW_REAL_ONLY").unwrap_or_default();
     for (name, kind, provider) in cases.into_iter().filter(|(name, ..)| name.contains(&only)) {
@@ -208,7 +253,7 @@ async fn the_wire_is_within_two_hundredths_of_the_simulator() {
              [models.m]\nroutes = [{{ provider = \"lab\" }}]\n"
         );
         let gateway = Gateway::start("", &rest);
-        drive(&gateway.public, seconds).await;
+        let (calls, failed) = drive(&gateway.public, seconds).await;
         let served = lab.served.load(Ordering::SeqCst) as f64;
         // Where slots are the limit, the oracle delivers service at that rate, however long the requests turn out.
         let mean = MEDIAN * (SIGMA * SIGMA / 2.0).exp();
@@ -219,7 +264,7 @@ async fn the_wire_is_within_two_hundredths_of_the_simulator() {
         };
         let seen = (work / oracle, lab.refused.load(Ordering::SeqCst) as f64 / served.max(1.0));
         println!(
-            "| {name} | {:.3} | {:.3}–{:.3} | {:.4} | {:.4}–{:.4} |",
+            "| {name} | {:.3} | {:.3}–{:.3} | {:.4} | {:.4}–{:.4} | {failed} of {calls} |",
             seen.0, goodput.0, goodput.1, seen.1, refusals.0, refusals.1
         );
         let near = |value: f64, (least, most): (f64, f64)| value >= least - 0.02 && value <= most + 0.02;

@@ -73,6 +73,9 @@ impl Window {
                     self.base = Some(Reading { samples: STUCK_BASE, ..served });
                     return change;
                 }
+                if self.octaves.suspicious() {
+                    return None;
+                }
                 full.then(|| self.slow_start(now, until, then)).flatten()
             }
             State::Climb { until, done } => {

@@ -23,6 +23,9 @@ const ENOUGH_BELOW: f64 = 2.0;
 /// sample, so it must be well above the 1.6 of a single look.
 const SIGNIFICANT: f64 = 3.0;
 
+/// Standard errors from which on it is a suspicion.
+const SUSPICIOUS: f64 = 1.5;
+
 /// ln of the least rise that matters, 1.25: a queue a quarter of the service.
 const MATTERS: f64 = 0.223;
 
@@ -164,20 +167,28 @@ impl Octaves {
         lowest.count > 0.0 && seconds > LENGTHENED * lowest.reading().seconds
     }
 
+    /// Whether service time seems to rise: not for certain, but growth can wait until that is known.
+    pub(super) fn suspicious(&self) -> bool {
+        self.rises(SUSPICIOUS)
+    }
+
+    /// Whether service time in the highest octave exceeds that below by so many standard errors.
+    fn rises(&self, errors: f64) -> bool {
+        let Some((below, top)) = self.split() else { return false };
+        let rise = top.log / top.count - below.log / below.count;
+        let freedom = (top.count + below.count - 2.0).max(1.0);
+        let variance = ((top.deviations() + below.deviations()) / freedom).max(LEAST_SCATTER * LEAST_SCATTER);
+        let error = (variance * (1.0 / top.count + 1.0 / below.count)).sqrt();
+        rise >= MATTERS && rise >= errors * error
+    }
+
     /// The knee, if service time rises significantly: by Little's law the
     /// throughput of the upper octave times the service time of the lower.
     pub(super) fn knee(&self) -> Option<(f64, bool)> {
         if self.line.queued() {
             return Some((self.lowest().reading().level, true));
         }
-        let (below, top) = self.split()?;
-        let rise = top.log / top.count - below.log / below.count;
-        let freedom = (top.count + below.count - 2.0).max(1.0);
-        let variance = ((top.deviations() + below.deviations()) / freedom).max(LEAST_SCATTER * LEAST_SCATTER);
-        let error = (variance * (1.0 / top.count + 1.0 / below.count)).sqrt();
-        if rise < MATTERS || rise < SIGNIFICANT * error {
-            return None;
-        }
+        let (_, top) = self.split().filter(|_| self.rises(SIGNIFICANT))?;
         let (below, top) = (self.lowest().reading(), top.reading());
         Some((top.level * below.seconds / top.seconds, false))
     }
