@@ -124,8 +124,11 @@ impl<T, F: FnMut(&T) -> Told + Unpin> Stream for Held<T, F> {
 }
 
 impl<T, F> Drop for Held<T, F> {
+    /// The watch keeps what is shared for a moment yet; the slot and the call are free now.
     fn drop(&mut self) {
         self.watch.abort();
+        let running = lock(&self.shared).running.take();
+        drop(running);
     }
 }
 
