@@ -79,7 +79,7 @@ async fn a_caller_that_does_not_read_holds_no_slot() {
     let gateway = gateway(&raw);
     let mut caller = TcpStream::connect(gateway.public.trim_start_matches("http://")).await.unwrap();
     let body = streamed("m").to_string();
-    let head = format!("POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
     caller.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     while raw.requests() == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
