@@ -17,10 +17,10 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const CALLS: usize = 100_000;
 /// Bytes per queued call, apart from its closure; this one captures nothing.
-const MOST: usize = 800;
+const MOST: usize = 920;
 
 #[tokio::test]
-async fn a_hundred_thousand_queued_calls_cost_less_than_800_bytes_each() {
+async fn a_hundred_thousand_queued_calls_cost_less_than_a_kilobyte_each() {
     let model = ModelConfig::on("mine").window(1, 1, 1).queue_capacity(200_000).max_wait(Duration::from_secs(3_600));
     let config = Config::new().provider("mine", ProviderConfig::custom()).model("m", model);
     let fairflow = Fairflow::builder(config).start().await.unwrap();
