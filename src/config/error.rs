@@ -30,7 +30,7 @@ pub struct Place {
 impl Place {
     /// Returns the place of the byte `at`.
     pub(crate) fn of(text: &str, at: usize) -> Self {
-        let before = &text[..text.floor_char_boundary(at)];
+        let before = &text[..floor_char_boundary(text, at)];
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         Self { file: None, line, column }
@@ -91,11 +91,16 @@ fn list(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
 }
 
+/// Returns the last boundary of a character up to the byte `at`. The method of `str` is younger than our oldest toolchain.
+fn floor_char_boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
 /// Words a TOML error, with the nearest known key.
 ///
 /// It never repeats a value near a key: a secret pasted in the wrong form must not end up in a log.
 pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
-    let at = error.span().map_or(0, |span| text.floor_char_boundary(span.start));
+    let at = error.span().map_or(0, |span| floor_char_boundary(text, span.start));
     let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
     let line = text[line..].lines().next().unwrap_or_default();
     let key = line.split_once('=').map_or(line, |(key, _)| key).trim();

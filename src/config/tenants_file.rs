@@ -1,5 +1,6 @@
 //! `server.tenants_file`: tenants kept apart from the rest, by whoever makes and ends them.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -58,16 +59,15 @@ impl Config {
         let tenants = tenants.unwrap_or_default();
         let names = tenants.keys().cloned().collect();
         for (name, tenant) in tenants {
-            if self.tenants.contains_key(&name) {
-                let (path, problem) = (
-                    format!("{}: tenants.{name:?}", file.display()),
-                    "is in the configuration itself \
-                    too; name each tenant once"
-                        .to_owned(),
-                );
-                problems.push(Problem { path, problem, place: None });
-            } else {
-                self.tenants.insert(name, tenant);
+            match self.tenants.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(tenant);
+                }
+                Entry::Occupied(there) => {
+                    let path = format!("{}: tenants.{:?}", file.display(), there.key());
+                    let problem = "is in the configuration itself too; name each tenant once".to_owned();
+                    problems.push(Problem { path, problem, place: None });
+                }
             }
         }
         self.tenants_from = Some(TenantsFrom { file: file.to_owned(), names, is_blank });

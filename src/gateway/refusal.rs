@@ -32,7 +32,7 @@ pub(super) struct Refusal {
     /// The provider's own answer, which passes through where it is in the caller's dialect.
     pub(super) upstream: Option<Upstream>,
     /// What the provider says, for callers of any dialect.
-    words: Option<Words>,
+    words: Option<Box<Words>>,
     /// The provider's own name for the request.
     upstream_id: Option<Arc<str>>,
 }
@@ -59,7 +59,7 @@ impl From<Error> for Refusal {
             param,
             retry_after,
             upstream: failure.upstream,
-            words: Some(words),
+            words: Some(Box::new(words)),
             upstream_id,
         }
     }

@@ -362,7 +362,7 @@ fn transport(error: &reqwest::Error) -> Failure {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     let cause = causes.last().map_or(String::new(), |cause| format!(" ({cause}){}", remedy(&cause.to_string())));
     // A request that never had a connection was certainly not taken. One whose peer is not trusted never will be.
-    let (spent, trusted) = (!error.is_connect(), !cause.contains("certificate"));
+    let (spent, trusted) = (!error.is_connect(), remedy(&cause).is_empty());
     Failure { spent, unsent: !spent && trusted, ..Failure::new(Outcome::Overloaded, format!("{what}{cause}")) }
 }
 

@@ -48,7 +48,7 @@ impl Client {
     /// Returns the next frame; what is no frame of text is an error in the form `{"closed": CODE}`.
     pub async fn next(&mut self) -> Value {
         loop {
-            let message = tokio::time::timeout(Duration::from_secs(10), self.0.next()).await.expect("a frame in time");
+            let message = tokio::time::timeout(Duration::from_secs(60), self.0.next()).await.expect("a frame in time");
             match message {
                 Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
                 Some(Ok(Message::Close(frame))) => return json!({"closed": frame.map(|frame| u16::from(frame.code))}),

@@ -58,6 +58,8 @@ impl Lab {
                     .workers(1)
                     .disable_signals()
                     .h1_allow_half_closed(false)
+                    // Pieces of a stream are not held back for each other.
+                    .tcp_nodelay(true)
                     .listen(listener)
                     .unwrap()
                     .run();

@@ -19,6 +19,9 @@ async fn every_metric_is_there_and_counts() {
     assert_eq!(post(&gateway, CHAT, &chat("none"), &[]).await.status(), 404);
     assert_eq!(post(&gateway, CHAT, &serde_json::json!({}), &[]).await.status(), 400);
     assert_eq!(post(&gateway, CHAT, &chat("hang-late"), &[]).await.status(), 504);
+    // Moves the window.
+    let pin = client().post(format!("{}/admin/models/bad", gateway.admin)).body(r#"{"action":"pin","window":9}"#);
+    assert_eq!(pin.send().await.unwrap().status(), 200);
     let held: Vec<_> = ["a\"b", "a\"b", "a\"b", "c"]
         .into_iter()
         .map(|tenant| {

@@ -114,6 +114,9 @@ async fn dashboard_and_alerts_name_what_is_there() {
     for model in ["ok", "down", "bad", "none"] {
         post(&gateway, CHAT, &chat(model), &[]).await;
     }
+    // Moves the window.
+    let pin = client().post(format!("{}/admin/models/bad", gateway.admin)).body(r#"{"action":"pin","window":9}"#);
+    assert_eq!(pin.send().await.unwrap().status(), 200);
     // The first crowd teaches how fast it drains, the second waits under forecasts.
     for _ in 0..2 {
         let quick = chat("quick");

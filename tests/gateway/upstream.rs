@@ -30,8 +30,7 @@ async fn a_provider_is_told_who_asks() {
     let plain = gateway(&lab, "", "");
     let seen = sent(&plain, &[("user-agent", "a-tenant/1")]).await;
     assert_eq!(seen["user-agent"], format!("fairflow/{}", env!("CARGO_PKG_VERSION")));
-    let own =
-        "user_agent = \"mine/2\"\nheaders = { X-Title = \"fair\", openai-organization = { value = \"org-ours\" } }";
+    let own = "user_agent = \"mine/2\"\nheaders = { X-Title = \"fair\", openai-organization = \"org-ours\" }";
     let set = gateway(&lab, own, "");
     let theirs = [
         ("openai-organization", "org-theirs"),

@@ -279,5 +279,6 @@ fn an_outage() {
     let actors = without_rests(&actors(&scenario), 460_000);
     compare_moves("outage", &simulated.1, &actors.1, 20);
     let apart = simulated.0.abs_diff(actors.0);
-    assert!(apart < 60_000, "the longest rest is 15 s, and the window moves {apart} ms apart");
+    // The window moves again after whole windows of completions, which the chance of the rest shifts.
+    assert!(apart < 150_000, "the window moves {apart} ms apart");
 }

@@ -83,7 +83,7 @@ impl Dispatcher {
             return;
         };
         let ends = waiter.past.attempts >= self.settings.max_attempts;
-        if !ends && !(own && attempt >= OWN_FAILURES) {
+        if !ends && (!own || attempt < OWN_FAILURES) {
             waiter.expected = expected;
             let wait = match verdict.again {
                 // Nothing is waited for: it goes to a route that has not refused it.

@@ -57,6 +57,8 @@ const MEASURE_TRUST: f64 = 0.9;
 
 /// Share of a rate's limit from which on plenty is left.
 const PLENTY: f64 = 0.5;
+/// A rate of which fewer fit into its bucket is never in plenty: one request more or less decides there.
+const LEAST_PLENTY: f64 = 8.0;
 
 /// How the provider's bucket fills.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -250,7 +252,8 @@ impl Bucket {
     /// it, there is nothing to say against it.
     pub(super) fn has_plenty(mut self, now: Time) -> bool {
         self.refill(now);
-        self.stock.is_none_or(|stock| stock.left >= if stock.budget { 1.0 } else { PLENTY * stock.limit })
+        self.stock
+            .is_none_or(|stock| stock.left >= if stock.budget { 1.0 } else { PLENTY * stock.limit.max(LEAST_PLENTY) })
     }
 
     /// Takes a budget for unspent, until an answer tells.

@@ -124,6 +124,7 @@ fn broken(mut writer: Writer, refusal: &Refusal) -> Events {
 /// # Errors
 ///
 /// The writer and the reply, where that has no form as events; its slot is free then.
+#[allow(clippy::result_large_err, reason = "it is handed on at once")]
 fn events(mut writer: Writer, reply: Reply, settling: Settling, receipt: &Receipt) -> Result<Events, (Writer, Reply)> {
     writer.expect(receipt);
     match reply {

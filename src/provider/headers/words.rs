@@ -117,6 +117,6 @@ fn unquoted(message: &str) -> String {
     let mut marks = message.char_indices().filter(is_mark);
     let Some((first, _)) = marks.next() else { return message.to_owned() };
     // A single one quotes all that follows.
-    let after = marks.last().map_or("", |(at, mark)| &message[at + mark.len_utf8()..]);
+    let after = marks.next_back().map_or("", |(at, mark)| &message[at + mark.len_utf8()..]);
     format!("{}\n{after}", &message[..first])
 }

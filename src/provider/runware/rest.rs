@@ -72,7 +72,7 @@ impl Rest {
         let answer = self.exchange(array(task), attempt.trace()).await?;
         let rates = hints(&answer.headers);
         let wait = next_question(&answer.headers);
-        let standing = follow.hear(answer.to_a_task(was_sent)?, now())?;
+        let standing = follow.hear(answer.read_task(was_sent)?, now())?;
         match standing {
             Standing::UnderWay if follow.is_under_way => self.ask(follow, wait).await,
             // An answer over REST is whole.
@@ -120,7 +120,7 @@ impl Rest {
             let said = match asked {
                 Ok(answer) => {
                     (rates, wait) = (hints(&answer.headers), next_question(&answer.headers));
-                    answer.to_a_question(follow.uuid())
+                    answer.read_question(follow.uuid())
                 }
                 Err(failure) => Said::Nothing(failure),
             };
@@ -166,7 +166,7 @@ impl Answered {
     }
 
     /// Reads the answer to a task: what it tells, unless it refuses.
-    fn to_a_task(self, was_sent: bool) -> Result<Told, Failure> {
+    fn read_task(self, was_sent: bool) -> Result<Told, Failure> {
         let is_success = self.is_success();
         let Self { status, headers, told, body } = self;
         let Some(told) = told else {
@@ -185,7 +185,7 @@ impl Answered {
     }
 
     /// Reads the answer to a question about a task.
-    fn to_a_question(self, uuid: &str) -> Said {
+    fn read_question(self, uuid: &str) -> Said {
         let is_success = self.is_success();
         let Self { status, headers, told, body } = self;
         let Some(told) = told.filter(|told| is_success || !(told.items.is_empty() && told.errors.is_empty())) else {

@@ -73,13 +73,12 @@ struct File {
 /// Collects addresses and data URIs, but not those of what was asked for.
 fn collect(value: &Value, name: &str, kind: Option<Kind>, found: &mut Vec<File>) {
     match value {
+        Value::String(_) if found.len() >= MOST_FILES => {}
         Value::String(url) if ["http://", "https://", "data:"].iter().any(|scheme| url.starts_with(scheme)) => {
-            if found.len() < MOST_FILES {
-                found.push(File { kind: kind.or_else(|| Kind::at(url)), url: url.clone(), name: name.to_owned() });
-            }
+            found.push(File { kind: kind.or_else(|| Kind::at(url)), url: url.clone(), name: name.to_owned() });
         }
         // A file itself.
-        Value::String(data) if found.len() < MOST_FILES => {
+        Value::String(data) => {
             let url = file_uri(data);
             found.extend(url.map(|url| File { kind: Kind::at(&url), url, name: name.to_owned() }));
         }

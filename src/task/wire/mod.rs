@@ -52,6 +52,7 @@ pub(crate) fn whole(value: &Value) -> Option<u64> {
 /// A request in the form in which it arrived.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "there is one a request, and it is not moved about")]
 pub enum Wire {
     /// A body for one of OpenAI's endpoints.
     OpenAi(OpenAiRequest),

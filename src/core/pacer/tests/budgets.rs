@@ -255,7 +255,8 @@ fn a_release_sends_one_request_at_once_whatever_held_it() {
         let ticket = pacer.take(Time::ZERO, 1.0);
         told(pacer, Time::ZERO, ticket, hint(50.0, 0.0, 30_000.0));
     };
-    let ways: [(&str, &dyn Fn(&mut Pacer)); 3] = [("held", &held), ("refused", &refused), ("spent", &spent)];
+    type Way<'a> = (&'a str, &'a dyn Fn(&mut Pacer));
+    let ways: [Way<'_>; 3] = [("held", &held), ("refused", &refused), ("spent", &spent)];
     for (what, stop) in ways {
         let (mut pacer, now) = (Pacer::default(), Time::from_millis(10));
         stop(&mut pacer);

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::link::Stream;
 use super::suspects::{accuse, forget_writes, unheard};
-use super::waiters::Event;
+use super::waiters::{Event, unsent};
 use super::{Frame, Shared};
 use crate::provider::runware::now;
 use crate::provider::runware::told::Told;
@@ -146,7 +146,7 @@ impl Pump {
         let mut frame = self.first.take();
         loop {
             if let Some(frame) = frame {
-                self.shared.waiters.lose(&frame.uuid, Failure { unsent: true, ..self.lost(until) });
+                self.shared.waiters.lose(&frame.uuid, unsent(self.lost(until)));
             }
             match timeout_at(until, self.frames.recv()).await {
                 Ok(Some(next)) => frame = Some(next),

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::Shared;
+use crate::provider::http::remedy;
 use crate::provider::runware::refusals::failure;
 use crate::provider::runware::told::{Fault, Told, is_result, text};
 use crate::provider::{Failure, Outcome};
@@ -154,7 +155,8 @@ impl Waiters {
         uuids.sort();
         for waiter in uuids.iter().filter_map(|uuid| all.remove(uuid)) {
             // A caller without room finds its channel closed.
-            waiter.tell(Event::Lost(Failure { unsent: waiter.sends == 0, ..failure.clone() }));
+            let failure = failure.clone();
+            waiter.tell(Event::Lost(if waiter.sends == 0 { unsent(failure) } else { failure }));
         }
     }
 
@@ -195,4 +197,10 @@ fn unclear(fault: &Fault) -> Option<Failure> {
     let meant = failure(std::slice::from_ref(&fault.object), 400, &HeaderMap::new());
     let message = || format!("the provider reports an error that names no task: {}", meant.message);
     (meant.outcome == Outcome::Rejected).then(|| Failure::new(Outcome::Failed, message()))
+}
+
+/// Says of a failure that nothing was sent, so that the attempt costs nothing. A peer that is not trusted never will be:
+/// there it does, and its caller hears why.
+pub(super) fn unsent(failure: Failure) -> Failure {
+    Failure { unsent: remedy(&failure.message).is_empty(), ..failure }
 }
