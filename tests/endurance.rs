@@ -50,7 +50,7 @@ async fn ten_thousand_streams_left_half_way_leave_no_slot() {
         })
     });
     let all = futures_util::future::join_all(callers.collect::<Vec<_>>());
-    let ended = tokio::time::timeout(Duration::from_secs(60), all).await.expect("in time");
+    let ended = tokio::time::timeout(Duration::from_secs(300), all).await.expect("in time");
     assert!(ended.into_iter().all(|caller| caller.is_ok()));
     assert_eq!(begun.load(Ordering::SeqCst), 10_000);
     gateway.at_rest("drip").await;

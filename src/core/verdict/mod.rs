@@ -1,6 +1,6 @@
 //! Verdicts: whose matter an answer of a provider is, what it is about, and whether the request may be sent again.
 //!
-//! An [`Outcome`](super::outcome::Outcome) says which machine an answer moves. A verdict says whom it concerns, so that
+//! An [`Outcome`] says which machine an answer moves. A verdict says whom it concerns, so that
 //! one request's fault never stops others. It is made from what the provider states (a status and the words of its error
 //! object), from what the operator has configured, or from a guess. A guess that would stop more than the request that
 //! met it needs a second witness: [`Evidence`] for an account, [`Blame`] for a request that fails wherever it goes.

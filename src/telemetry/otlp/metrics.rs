@@ -97,6 +97,7 @@ impl Book {
         self.counter("fairflow.window_changes", "kind", models, |stats| {
             stats.window_changes().map(|(kind, count)| (kind.as_str(), count)).collect()
         });
+        self.verdicts(models);
         self.counter("fairflow.wait_forecasts", "held", models, |stats| stats.forecasts().collect());
         self.histogram("fairflow.wait_forecast_ratio", "", models, |stats| vec![(None, &stats.forecast_ratio)]);
         let per_model = |value: fn(&Stats) -> Value| -> Vec<NumberDataPoint> {
@@ -114,6 +115,18 @@ impl Book {
         self.histogram("gen_ai.client.token.usage", "{token}", models, |stats| {
             ["input", "output"].map(Some).into_iter().zip(&stats.tokens).collect()
         });
+    }
+
+    fn verdicts(&mut self, models: &Models<Stats>) {
+        let mut points = Vec::new();
+        for (model, stats) in models {
+            for ((scope, matter), count) in stats.verdicts().filter(|(_, count)| *count > 0) {
+                let attributes =
+                    vec![text("model", &**model), text("scope", scope.as_str()), text("matter", matter.as_str())];
+                points.push(self.point(attributes, Value::AsInt(i64::try_from(count).unwrap_or(i64::MAX))));
+            }
+        }
+        self.sum("fairflow.verdicts", "{answer}", points);
     }
 
     fn counter(
