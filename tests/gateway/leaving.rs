@@ -29,7 +29,11 @@ async fn model(gateway: &Gateway, model: &str) -> serde_json::Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_thousand_callers_that_hang_up_leave_nothing_behind() {
     let lab = Lab::start();
-    let models = [("hang", "window = { initial = 8 }"), ("drip", "window = { min = 1, max = 1 }")];
+    // However long it takes until all have arrived, none is refused for a wait that it cannot have.
+    let models = [
+        ("hang", "window = { initial = 8 }\nqueue = { max_wait = \"1h\" }"),
+        ("drip", "window = { min = 1, max = 1 }"),
+    ];
     let gateway = lab.gateway("keep_alive = \"100ms\"", &models);
     // Half wait or hang, plain and as streams that have begun with comments; half are queued for, or in, a stream.
     let bodies = (0..1_000).map(|n| match n % 4 {
