@@ -248,12 +248,11 @@ impl Bucket {
         self.stock.is_some_and(|stock| stock.budget)
     }
 
-    /// Says whether the provider's last answers leave plenty: half of a rate, or anything of a budget. Where none spoke of
-    /// it, there is nothing to say against it.
-    pub(super) fn has_plenty(mut self, now: Time) -> bool {
+    /// Says whether the provider's last answers leave plenty: half of a rate, or anything of a budget; `None`
+    /// where none told enough to say.
+    pub(super) fn has_plenty(mut self, now: Time) -> Option<bool> {
         self.refill(now);
-        self.stock
-            .is_none_or(|stock| stock.left >= if stock.budget { 1.0 } else { PLENTY * stock.limit.max(LEAST_PLENTY) })
+        self.stock.map(|stock| stock.left >= if stock.budget { 1.0 } else { PLENTY * stock.limit.max(LEAST_PLENTY) })
     }
 
     /// Takes a budget for unspent, until an answer tells.

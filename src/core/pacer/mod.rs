@@ -263,7 +263,8 @@ impl Pacer {
 
     /// Says whether the provider states that there is plenty left of everything that it states.
     fn has_plenty(&self, now: Time) -> bool {
-        self.buckets.iter().flatten().all(|bucket| bucket.has_plenty(now))
+        let mut stated = self.buckets.iter().flatten().filter_map(|bucket| bucket.has_plenty(now)).peekable();
+        stated.peek().is_some() && stated.all(|plenty| plenty)
     }
 
     /// Follows what the provider said is left.
