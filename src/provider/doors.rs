@@ -46,11 +46,10 @@ pub fn polls(data: &[u8]) {
     super::runware::read_answer(data);
     for preset in kinds.into_iter().map(preset_of) {
         for work in &works {
-            drop(preset.accepted("https://api.invalid/v1", work, &answer, true));
+            drop(preset.accepted("https://api.invalid/v1", work, &answer));
             drop(preset.state(work, &answer));
             for status in [200, 404, 422, 500] {
                 drop(preset.result(work, status, &HeaderMap::new(), &answer));
-                drop(preset.refusal(status, &HeaderMap::new(), bytes::Bytes::copy_from_slice(data)));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -21,6 +21,8 @@ pub struct Seen {
     pub flaky: AtomicUsize,
     /// Each `traceparent` that came.
     pub traces: Mutex<Vec<String>>,
+    /// When the last piece of a stream of `drip` was sent.
+    pub dripped: Mutex<Option<SystemTime>>,
 }
 
 /// Counts a call as under way until it is dropped.
@@ -175,9 +177,8 @@ async fn complete(request: HttpRequest, body: web::Bytes, seen: web::Data<Arc<Se
             let last =
                 "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":11}}\n\ndata: [DONE]\n\n";
             let last = futures_util::stream::iter([Ok(Bytes::from_static(last.as_bytes()))]);
-            let held = busy;
             let chunks = futures_util::stream::iter(0..5).then(tick).chain(last).map(move |chunk| {
-                let _held = &held;
+                *busy.0.dripped.lock().unwrap() = Some(SystemTime::now());
                 chunk
             });
             return HttpResponse::Ok().content_type("text/event-stream").streaming(chunks);

@@ -1,7 +1,6 @@
 //! What a success does: grow, prove a probe, or feed a measurement.
 
 use super::meter::Reading;
-use super::octaves::Octaves;
 use super::refusal::ALERT_PROBES;
 use super::state::State;
 use super::{Change, ChangeKind, Stamp, Window};
@@ -221,9 +220,7 @@ impl Window {
         self.bound = Some(self.limit);
         self.shared |= self.alert == 0;
         self.alert = ALERT_PROBES - 1;
-        self.octaves = Octaves::since(now);
-        self.state = State::SlowStart { until: self.config.max, then: self.config.max };
-        self.meter.begin(now, 0);
+        self.search(now);
         None
     }
 }

@@ -16,7 +16,6 @@
 //! What was sent before the first failure was seen is one event with it: a crash that takes all in flight along is no
 //! overload.
 
-use super::octaves::Octaves;
 use super::refusal::ALERT_PROBES;
 use super::state::State;
 use super::{Change, ChangeKind, FULL, Stamp, Window};
@@ -142,14 +141,13 @@ impl Window {
         let unproven = self.sends.after(stamp.at, stamp.serial);
         let admitted = before.saturating_sub(unproven.saturating_add(1));
         let (admitted, many) = self.failures.soon(now, stamp.at, admitted)?;
-        if let State::Probe { from, .. } = self.state
-            && many
-        {
-            // The request more is what fails.
-            self.failures = Failures { held: true, ..Failures::default() };
-            return self.probe_failed(now, from);
+        if !many {
+            return None;
         }
-        if many { self.admits(now, admitted) } else { None }
+        let State::Probe { from, .. } = self.state else { return self.admits(now, admitted) };
+        // The request more is what fails.
+        self.failures = Failures { held: true, ..Failures::default() };
+        self.probe_failed(now, from)
     }
 
     /// The route had closed, but something that was sent before is answered, with so many in flight `before` it ended.
@@ -183,9 +181,7 @@ impl Window {
         let to = (f64::from(self.limit) * COLLAPSE) as u32;
         let to = self.config.clamp(to.max(self.config.initial)).min(self.limit);
         self.epoch_ends(false);
-        self.octaves = Octaves::since(now);
-        self.state = State::SlowStart { until: self.config.max, then: self.config.max };
-        self.meter.begin(now, 0);
+        self.search(now);
         self.set(to, ChangeKind::Overload)
     }
 
@@ -204,9 +200,7 @@ impl Window {
         self.epoch_ends(false);
         self.bound = bound;
         (self.interval, self.alert, self.shared, self.suspect) = (1, 0, false, false);
-        self.octaves = Octaves::since(now);
-        self.state = State::SlowStart { until: self.config.max, then: self.config.max };
-        self.meter.begin(now, 0);
+        self.search(now);
         self.set(level, ChangeKind::Resume)
     }
 }

@@ -25,7 +25,6 @@
 //! asks often), leaves to others for a while what it gave way, and every second time
 //! gives way instead of probing, which costs no refusal.
 
-use super::octaves::Octaves;
 use super::state::State;
 use super::{Change, ChangeKind, Stamp, Window};
 use crate::core::time::Time;
@@ -169,9 +168,7 @@ impl Window {
         }
         self.bound = Some(self.home());
         (self.suspect, self.shared, self.interval) = (false, false, 1);
-        self.octaves = Octaves::since(now);
-        self.state = State::SlowStart { until: self.config.max, then: self.config.max };
-        self.meter.begin(now, 0);
+        self.search(now);
     }
 
     /// Somebody else needs the capacity, or it fell.

@@ -109,6 +109,13 @@ impl Window {
         change
     }
 
+    /// Looks for more from wherever the limit is put, as at a cold start.
+    pub(super) fn search(&mut self, now: Time) {
+        self.octaves = Octaves::since(now);
+        self.state = State::SlowStart { until: self.config.max, then: self.config.max };
+        self.meter.begin(now, 0);
+    }
+
     /// Goes up carefully from wherever the limit is put.
     pub(super) fn climb(&mut self, now: Time, until: u32) {
         self.octaves = Octaves::since(now);

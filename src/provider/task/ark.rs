@@ -58,7 +58,7 @@ impl Preset for Ark {
         }
     }
 
-    fn submission(&self, work: &Work, upstream: &str, _: &str) -> Result<Submission, Malformed> {
+    fn submission(&self, work: &Work, upstream: &str) -> Result<Submission, Malformed> {
         let Work::Video(task) = work else {
             return Err(no_such("ark", work, "text, image, embedding and video tasks"));
         };
@@ -94,7 +94,7 @@ impl Preset for Ark {
         Ok(Submission { path: TASKS.into(), body: Value::Object(body) })
     }
 
-    fn accepted(&self, base_url: &str, _: &Work, answer: &Value, _: bool) -> Result<Accepted, Malformed> {
+    fn accepted(&self, base_url: &str, _: &Work, answer: &Value) -> Result<Accepted, Malformed> {
         let id = text(answer, "id")?;
         // The id becomes part of an address.
         super::preset::path_of(&id)?;

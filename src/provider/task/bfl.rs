@@ -40,7 +40,7 @@ impl Preset for Bfl {
         &["api.bfl.ai", "api.*.bfl.ai"]
     }
 
-    fn submission(&self, work: &Work, upstream: &str, _: &str) -> Result<Submission, Malformed> {
+    fn submission(&self, work: &Work, upstream: &str) -> Result<Submission, Malformed> {
         let Work::Image(task) = work else { return Err(no_such("bfl", work, "image tasks")) };
         just_one(task.count)?;
         let mut body = translated(&task.extra, Dialect::Bfl, upstream);
@@ -59,7 +59,7 @@ impl Preset for Bfl {
         Ok(Submission { path: format!("/{}", path_of(upstream)?), body: Value::Object(body) })
     }
 
-    fn accepted(&self, _: &str, _: &Work, answer: &Value, _: bool) -> Result<Accepted, Malformed> {
+    fn accepted(&self, _: &str, _: &Work, answer: &Value) -> Result<Accepted, Malformed> {
         Ok(Accepted {
             id: text(answer, "id")?,
             poll_url: text(answer, "polling_url")?,

@@ -25,7 +25,7 @@ impl Preset for Fal {
         ("authorization", format!("Key {key}"))
     }
 
-    fn submission(&self, work: &Work, upstream: &str, _: &str) -> Result<Submission, Malformed> {
+    fn submission(&self, work: &Work, upstream: &str) -> Result<Submission, Malformed> {
         let body = match work {
             Work::Image(task) => {
                 let mut body = translated(&task.extra, Dialect::Fal, upstream);
@@ -74,7 +74,7 @@ impl Preset for Fal {
         Ok(Submission { path: format!("/{}", path_of(upstream)?), body: Value::Object(body) })
     }
 
-    fn accepted(&self, _: &str, _: &Work, answer: &Value, _: bool) -> Result<Accepted, Malformed> {
+    fn accepted(&self, _: &str, _: &Work, answer: &Value) -> Result<Accepted, Malformed> {
         Ok(Accepted {
             id: text(answer, "request_id")?,
             poll_url: text(answer, "status_url")?,

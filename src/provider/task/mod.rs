@@ -147,15 +147,13 @@ impl TaskProvider {
     pub(super) async fn make(&self, work: Work, attempt: &Attempt) -> Result<Answer, Failure> {
         let inner = &self.inner;
         let upstream = attempt.upstream_model();
-        let submission = inner
-            .preset
-            .submission(&work, upstream, attempt.idempotency_key())
-            .map_err(|malformed| unable(inner.preset.name(), &malformed))?;
+        let submission =
+            inner.preset.submission(&work, upstream).map_err(|malformed| unable(inner.preset.name(), &malformed))?;
         let draft = Draft { path: submission.path, text: submission.body.to_string() };
         let request = draft.fingerprint();
         let _claim = attempt.job().map(|job| Claim::take(inner, job)).transpose()?;
         let known = attempt.job().and_then(|job| inner.handles.get(job));
-        attempt.mark_spent(!inner.preset.is_idempotent());
+        attempt.mark_spent(true);
         let (handle, begun) = match known {
             Some(handle) if handle.account != *inner.account || handle.request != request => {
                 attempt.mark_spent(false);
@@ -174,12 +172,8 @@ impl TaskProvider {
             }
         };
         let watch = Watch { inner: inner.clone(), job: attempt.job().map(Arc::from), handle: Some(handle) };
-        let mut end = watch.follow(&work, begun).await.map_err(|failure| {
-            // With an idempotency key the same generation is found again.
-            let spent = failure.spent && !inner.preset.is_idempotent();
-            attempt.mark_spent(spent);
-            Failure { spent, ..failure }
-        })?;
+        let end = watch.follow(&work, begun).await;
+        let mut end = end.inspect_err(|failure| attempt.mark_spent(failure.spent))?;
         if let Reply::Product(product) = &mut end.reply {
             inner.fetch.fill(product, form_asked(&work)).await;
         }
@@ -223,11 +217,10 @@ impl Inner {
         };
         let (sender, receiver) = oneshot::channel();
         let (work, job) = (work.clone(), attempt.job().map(Arc::<str>::from));
-        let again = attempt.number() > 1 || job.is_some();
         let trace = attempt.trace().cloned();
         tokio::spawn(async move {
             let _permit = permit;
-            let submitting = self.send(draft, request, &work, job.as_deref(), again, trace.as_ref());
+            let submitting = self.send(draft, request, &work, job.as_deref(), trace.as_ref());
             let submitted = tokio::time::timeout(SUBMIT_TIMEOUT, submitting).await.unwrap_or_else(|_| {
                 let message = "the provider did not answer the submission";
                 Err(Failure { spent: true, ..Failure::new(Outcome::Overloaded, message) })
@@ -247,31 +240,23 @@ impl Inner {
         request: String,
         work: &Work,
         job: Option<&str>,
-        again: bool,
         trace: Option<&TraceContext>,
     ) -> Result<Begun, Failure> {
         let url = format!("{}{}", self.http.base_url(), draft.path);
         let post = self.http.request(reqwest::Method::POST, url).header(CONTENT_TYPE, "application/json");
         let post = Http::traced(post.body(draft.text), trace);
-        // With an idempotency key it may be sent again, whatever became of it.
-        let idempotent = self.preset.is_idempotent();
-        let sent = if idempotent { self.http.exchange(post).await } else { self.http.exchange_once(post).await };
-        let (status, headers, body) =
-            sent.map_err(|failure| Failure { spent: failure.spent && !idempotent, ..failure })?;
+        let (status, headers, body) = self.http.exchange_once(post).await?;
         let success = (200..300).contains(&status);
         let accepted = serde_json::from_slice::<Value>(&body)
             .map_err(|error| Malformed::new("answer", format!("is not JSON: {error}")))
-            .and_then(|answer| self.preset.accepted(self.http.base_url(), work, &answer, again));
+            .and_then(|answer| self.preset.accepted(self.http.base_url(), work, &answer));
         let Accepted { id, poll_url, cancel_url, state } = match accepted {
-            Ok(accepted) if success || self.preset.speaks_in_body() => accepted,
-            accepted => {
-                if let Some(failure) = self.preset.refusal(status, &headers, body) {
-                    // A gateway in between may have failed after the service had taken the work.
-                    let unclear = matches!(status, 408 | 500 | 502 | 504 | 520 | 524) && !idempotent;
-                    return Err(Failure { spent: unclear, ..failure });
-                }
-                let malformed = accepted.err().unwrap_or_else(|| Malformed::new("answer", "is none"));
-                return Err(Failure { spent: !idempotent, ..unreadable(&malformed) });
+            Ok(accepted) if success => accepted,
+            Err(malformed) if success => return Err(Failure { spent: true, ..unreadable(&malformed) }),
+            _ => {
+                // A gateway in between may have failed after the service had taken the work.
+                let unclear = matches!(status, 408 | 500 | 502 | 504 | 520 | 524);
+                return Err(Failure { spent: unclear, ..classify(status, &headers, body) });
             }
         };
         let account = self.account.to_string();
@@ -285,23 +270,16 @@ impl Inner {
 
     /// Asks once how a generation stands, and how long to wait before the next question.
     async fn ask(&self, work: &Work, handle: &Handle) -> Result<Told, Unanswered> {
-        let question = self.preset.question(&handle.id, &handle.poll_url);
-        let url = self.guard.admit(&question.url).map_err(Unanswered::Never)?;
-        let mut request = self.http.request(question.method, url);
-        if let Some(body) = question.body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
-        }
+        let url = self.guard.admit(&handle.poll_url).map_err(Unanswered::Never)?;
+        let request = self.http.request(reqwest::Method::GET, url);
         let (status, headers, body) = self.http.exchange(request).await.map_err(Unanswered::Perhaps)?;
         let wait = next_question(&headers);
         let rates = Unit::from(work).of(hints(&headers));
         let answer = serde_json::from_slice::<Value>(&body);
         let state = match status {
             429 => return Err(Unanswered::TooOften(stated_wait(&headers, &body))),
-            404 | 410 if !self.preset.speaks_in_body() => State::Missing,
-            400..=499 if !self.preset.speaks_in_body() => {
-                return Err(Unanswered::Perhaps(classify(status, &headers, body)));
-            }
-            200..=499 => {
+            404 | 410 => State::Missing,
+            200..=399 => {
                 let answer = answer.map_err(|error| Malformed::new("answer", format!("is not JSON: {error}")));
                 let state = answer.and_then(|answer| self.preset.state(work, &answer));
                 state.map_err(|malformed| Unanswered::Perhaps(unreadable(&malformed)))?

@@ -91,11 +91,10 @@ proptest! {
         let works = [Work::Image(ImageInference::new("m", "x")), Work::Video(VideoInference::new("m", "x"))];
         for preset in presets {
             for work in &works {
-                drop(preset.accepted("https://api.invalid/v1", work, &answer, true));
+                drop(preset.accepted("https://api.invalid/v1", work, &answer));
                 drop(preset.state(work, &answer));
                 drop(preset.result(work, status, &HeaderMap::new(), &answer));
             }
-            drop(preset.refusal(status, &HeaderMap::new(), answer.to_string().into()));
             let state = preset.state(&works[0], &json!({}));
             prop_assert!(state.is_err(), "an empty answer says nothing");
         }

@@ -8,7 +8,6 @@ use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
 
 use super::handle::State;
-use crate::provider::http::classify;
 use crate::provider::{Failure, Outcome};
 use crate::task::wire::Malformed;
 use crate::task::wire::runware::whole_or_not;
@@ -29,14 +28,6 @@ pub(crate) struct Accepted {
     pub(crate) poll_url: String,
     pub(crate) cancel_url: Option<String>,
     pub(crate) state: State,
-}
-
-/// One HTTP request about a generation.
-#[derive(Debug)]
-pub(crate) struct Question {
-    pub(crate) method: Method,
-    pub(crate) url: String,
-    pub(crate) body: Option<Value>,
 }
 
 /// A service's dialect. It only writes and reads: the adapter sends, waits and decides.
@@ -69,29 +60,19 @@ pub(crate) trait Preset: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Says whether a submission with the same key twice is one generation.
-    fn is_idempotent(&self) -> bool {
-        false
-    }
-
-    /// Writes work as a submission; `key` is the same for all attempts of one request.
+    /// Writes work as a submission.
     ///
     /// # Errors
     ///
     /// [`Malformed`] names what the service cannot do.
-    fn submission(&self, work: &Work, upstream: &str, key: &str) -> Result<Submission, Malformed>;
+    fn submission(&self, work: &Work, upstream: &str) -> Result<Submission, Malformed>;
 
-    /// Reads the answer to a submission; `again` where an earlier attempt of the same request may have made it.
+    /// Reads the answer to a submission.
     ///
     /// # Errors
     ///
     /// [`Malformed`] names what is missing.
-    fn accepted(&self, base_url: &str, work: &Work, answer: &Value, again: bool) -> Result<Accepted, Malformed>;
-
-    /// Writes the question for the state.
-    fn question(&self, _id: &str, poll_url: &str) -> Question {
-        Question { method: Method::GET, url: poll_url.to_owned(), body: None }
-    }
+    fn accepted(&self, base_url: &str, work: &Work, answer: &Value) -> Result<Accepted, Malformed>;
 
     /// Reads a state.
     ///
@@ -108,16 +89,6 @@ pub(crate) trait Preset: fmt::Debug + Send + Sync {
     /// Returns how a generation is cancelled at `cancel_url`.
     fn cancel_method(&self) -> Method {
         Method::POST
-    }
-
-    /// Says whether the body tells more than the status, so that answers with a status of 4xx are read too.
-    fn speaks_in_body(&self) -> bool {
-        false
-    }
-
-    /// Says what an answer means that accepts nothing; `None` where it refuses nothing either.
-    fn refusal(&self, status: u16, headers: &HeaderMap, body: bytes::Bytes) -> Option<Failure> {
-        (!(200..300).contains(&status)).then(|| classify(status, headers, body))
     }
 }
 

@@ -20,7 +20,7 @@ impl Preset for Replicate {
         "replicate"
     }
 
-    fn submission(&self, work: &Work, upstream: &str, _: &str) -> Result<Submission, Malformed> {
+    fn submission(&self, work: &Work, upstream: &str) -> Result<Submission, Malformed> {
         let upstream = path_of(upstream)?;
         let input = input(work, upstream)?;
         let (path, body) = match (upstream.rsplit_once(':'), upstream.contains('/')) {
@@ -34,7 +34,7 @@ impl Preset for Replicate {
         Ok(Submission { path, body })
     }
 
-    fn accepted(&self, base_url: &str, work: &Work, answer: &Value, _: bool) -> Result<Accepted, Malformed> {
+    fn accepted(&self, base_url: &str, work: &Work, answer: &Value) -> Result<Accepted, Malformed> {
         let id = text(answer, "id")?;
         let url = |name: &str| answer.pointer(&format!("/urls/{name}")).and_then(Value::as_str).map(str::to_owned);
         Ok(Accepted {
