@@ -63,7 +63,7 @@ impl Window {
         match self.state {
             State::SlowStart { until, then } => {
                 self.octaves.add(stamp.at, level, seconds / work);
-                if let Some((knee, deep)) = self.octaves.knee() {
+                if let Some((knee, deep)) = self.octaves.knee(now) {
                     return self.latency_hold(now, knee, deep);
                 }
                 if let Some(served) = self.stuck(now) {
@@ -79,13 +79,13 @@ impl Window {
             }
             State::Climb { until, done } => {
                 self.octaves.add(stamp.at, level, seconds / work);
-                if let Some((knee, deep)) = self.octaves.knee() {
+                if let Some((knee, deep)) = self.octaves.knee(now) {
                     return self.latency_hold(now, knee, deep);
                 }
                 full.then(|| self.climbed(now, until, done + 1)).flatten()
             }
             State::Hold { done } => {
-                if let Some((knee, deep)) = self.belated(stamp.at, level, seconds / work) {
+                if let Some((knee, deep)) = self.belated(now, stamp.at, level, seconds / work) {
                     return self.latency_hold(now, knee, deep);
                 }
                 self.held(now, done + u32::from(full))
@@ -99,14 +99,14 @@ impl Window {
     }
 
     /// A steep ramp may meet a refusal before there were enough samples of service time; those that follow decide.
-    fn belated(&mut self, at: Time, level: u32, seconds: f64) -> Option<(f64, bool)> {
+    fn belated(&mut self, now: Time, at: Time, level: u32, seconds: f64) -> Option<(f64, bool)> {
         let known = self.base.is_some() && !self.rough;
         if known || self.bound.is_none() || self.held > BELATED {
             return None;
         }
         self.octaves.add(at, level, seconds);
         // Short requests finish first, so those of slow start seem fast; only "all of it is queue" is beyond doubt.
-        self.octaves.knee().filter(|(_, deep)| *deep)
+        self.octaves.knee(now).filter(|(_, deep)| *deep)
     }
 
     /// Whether a request sent at `at` would have been refused by now, had it been.

@@ -22,7 +22,7 @@ use crate::core::time::Time;
 
 /// Hold this multiple of the knee: a short queue keeps every server busy, and an
 /// estimate that is a little too low costs nothing.
-const HEADROOM: f64 = 1.1;
+const HEADROOM: f64 = 1.07;
 
 /// Standard errors of a difference that is acted on once a contrast is made.
 const SIGNIFICANT: f64 = 2.0;

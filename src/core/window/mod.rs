@@ -157,6 +157,10 @@ pub struct Window {
     burst: u32,
     /// Successes while holding since the last refusal at the known capacity.
     since_refusal: u32,
+    /// Slots given away at the last of several falls of the capacity in a row.
+    last_fall: u32,
+    /// Falls of several slots at once since somebody else was last seen to take one.
+    falls: u32,
     /// The capacity is from before a restart and was not confirmed yet.
     recalled: bool,
     /// The last up-contrast paid.
@@ -204,6 +208,8 @@ impl Window {
             reading_open: false,
             burst: 0,
             since_refusal: u32::MAX,
+            last_fall: 0,
+            falls: 0,
             recalled: false,
             paid: false,
             deep: true,

@@ -20,14 +20,20 @@ const ENOUGH: f64 = 8.0;
 const ENOUGH_BELOW: f64 = 2.0;
 
 /// Standard errors that the rise must exceed. It is looked at after every
-/// sample, so it must be well above the 1.6 of a single look.
+/// sample, so it must be well above the 1.6 of a single look, and is confirmed.
 const SIGNIFICANT: f64 = 3.0;
+
+/// The same of a second sample, which is looked at once.
+const CONFIRMED: f64 = 1.6;
 
 /// Standard errors from which on it is a suspicion.
 const SUSPICIOUS: f64 = 1.5;
 
 /// ln of the least rise that matters, 1.25: a queue a quarter of the service.
 const MATTERS: f64 = 0.223;
+
+/// After so many samples a suspicion that was not confirmed is none.
+const PATIENT: f64 = 48.0;
 
 /// Standard deviation of a logarithm assumed at least.
 const LEAST_SCATTER: f64 = 0.05;
@@ -107,12 +113,32 @@ impl Octave {
     }
 }
 
+/// What is asked after a rise was seen: requests that were sent since.
+#[derive(Debug, Clone, Copy)]
+struct Witness {
+    since: Time,
+    heard: Octave,
+    lowest: Octave,
+    /// The answer if they agree.
+    knee: (f64, bool),
+}
+
+/// Whether service time `above` exceeds that `below` by what matters and by so many standard errors.
+fn rises(below: Octave, above: Octave, errors: f64) -> bool {
+    let rise = above.log / above.count - below.log / below.count;
+    let freedom = (above.count + below.count - 2.0).max(1.0);
+    let variance = ((above.deviations() + below.deviations()) / freedom).max(LEAST_SCATTER * LEAST_SCATTER);
+    let error = (variance * (1.0 / above.count + 1.0 / below.count)).sqrt();
+    rise >= MATTERS && rise >= errors * error
+}
+
 /// Service times by octave of in flight.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Octaves {
     octaves: [Octave; OCTAVES],
     line: Line,
     since: Time,
+    witness: Option<Witness>,
 }
 
 impl Octaves {
@@ -132,14 +158,13 @@ impl Octaves {
         }
         let index = (level.max(1).ilog2() as usize).min(OCTAVES - 1);
         let log = seconds.max(1e-9).ln();
+        let sample = Octave { count: 1.0, log, log_square: log * log, seconds, level: f64::from(level) };
+        if let Some(witness) = self.witness.as_mut().filter(|witness| at >= witness.since) {
+            witness.heard = witness.heard.add(sample);
+            return;
+        }
         self.line.add(f64::from(level.max(1)).ln(), log);
-        self.octaves[index] = self.octaves[index].add(Octave {
-            count: 1.0,
-            log,
-            log_square: log * log,
-            seconds,
-            level: f64::from(level),
-        });
+        self.octaves[index] = self.octaves[index].add(sample);
     }
 
     /// The highest octave with enough samples, and all below it.
@@ -169,26 +194,43 @@ impl Octaves {
 
     /// Whether service time seems to rise: not for certain, but growth can wait until that is known.
     pub(super) fn suspicious(&self) -> bool {
-        self.rises(SUSPICIOUS)
+        self.witness.is_some() || self.split().is_some_and(|(below, top)| rises(below, top, SUSPICIOUS))
     }
 
-    /// Whether service time in the highest octave exceeds that below by so many standard errors.
-    fn rises(&self, errors: f64) -> bool {
-        let Some((below, top)) = self.split() else { return false };
-        let rise = top.log / top.count - below.log / below.count;
-        let freedom = (top.count + below.count - 2.0).max(1.0);
-        let variance = ((top.deviations() + below.deviations()) / freedom).max(LEAST_SCATTER * LEAST_SCATTER);
-        let error = (variance * (1.0 / top.count + 1.0 / below.count)).sqrt();
-        rise >= MATTERS && rise >= errors * error
+    /// The knee, if service time rises significantly, and still does in what was sent after that was seen: by Little's law
+    /// the throughput of the upper level times the service time of the lower. Also whether all of it is queue.
+    ///
+    /// One look in a hundred finds a rise by accident, and a window that believes it stays small for minutes. So growth
+    /// pauses, and a second sample decides that was not chosen for being slow.
+    pub(super) fn knee(&mut self, now: Time) -> Option<(f64, bool)> {
+        let Some(Witness { heard, lowest, knee, .. }) = self.witness else {
+            if let Some(knee) = self.first_look() {
+                self.witness = Some(Witness { since: now, heard: Octave::default(), lowest: self.lowest(), knee });
+            }
+            return None;
+        };
+        if heard.count < ENOUGH {
+            return None;
+        }
+        self.witness = None;
+        if rises(lowest, heard, CONFIRMED) {
+            return Some(knee);
+        }
+        // What looked slow was chosen for it: only the second sample counts.
+        let index = ((heard.reading().level as u32).max(1).ilog2() as usize).min(OCTAVES - 1);
+        self.octaves[index..].fill(Octave::default());
+        self.octaves[index] = heard;
+        self.line = Line::default();
+        None
     }
 
-    /// The knee, if service time rises significantly: by Little's law the
-    /// throughput of the upper octave times the service time of the lower.
-    pub(super) fn knee(&self) -> Option<(f64, bool)> {
+    fn first_look(&self) -> Option<(f64, bool)> {
         if self.line.queued() {
             return Some((self.lowest().reading().level, true));
         }
-        let (_, top) = self.split().filter(|_| self.rises(SIGNIFICANT))?;
+        let (_, top) = self
+            .split()
+            .filter(|&(below, top)| rises(below, top, if top.count < PATIENT { SIGNIFICANT } else { SUSPICIOUS }))?;
         let (below, top) = (self.lowest().reading(), top.reading());
         Some((top.level * below.seconds / top.seconds, false))
     }

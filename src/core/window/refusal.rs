@@ -16,7 +16,9 @@
 //!   once, and a second refusal tells that the slot is gone; another before a
 //!   quarter of a window tells that the capacity fell;
 //! - gone, or clearly below: × 0.8 per drain until requests are admitted again, then
-//!   +1 per window until it can be read again.
+//!   +1 per window until it can be read again. A capacity that only sinks is followed
+//!   by steps of one, two, four slots up to that: most falls are small, and what is
+//!   given away beyond them is missed until it is climbed again.
 //!
 //! # Among others
 //!
@@ -43,6 +45,10 @@ const RARE: u32 = 4;
 /// A refusal at the known capacity after so many windows without one means that somebody else took the slot: a
 /// provider that frees its slots late refuses more often.
 const TAKEN: u32 = 2;
+
+/// After so many falls of several slots at once, a single slot that is gone is a fall as well: whoever takes slots takes
+/// them one by one.
+const SINKING: u32 = 2;
 
 /// Among others, one in so many probes yields instead …
 const PROBES_PER_YIELD: u32 = 2;
@@ -89,8 +95,11 @@ impl Window {
                 self.give_way(now, admitted)
             }
             State::Probe { .. } if self.suspect => {
-                // The slot is still gone: somebody has it.
-                self.shared = true;
+                // The slot is still gone: somebody has it, unless the capacity is known to sink.
+                self.shared = self.falls < SINKING || self.alert == 0;
+                if self.shared {
+                    self.falls = 0;
+                }
                 self.give_way(now, admitted)
             }
             State::Probe { from, .. } if seen > from => self.probe_failed(now, from),
@@ -125,6 +134,10 @@ impl Window {
         let taken = since >= home.saturating_mul(TAKEN);
         if !near || falls {
             self.shared = false;
+            self.falls = self.falls.saturating_add(1);
+            if !near {
+                self.last_fall = u32::MAX;
+            }
             return self.give_way(now, admitted);
         }
         self.remember_level();
@@ -156,6 +169,7 @@ impl Window {
             self.held = 0;
         }
         self.bound = Some(admitted);
+        self.last_fall = 0;
         self.epoch_ends(true);
         self.hold(now, admitted.min(self.limit), kind)
     }
@@ -179,7 +193,9 @@ impl Window {
         self.epoch_ends(false);
         self.interval = 1;
         self.alert = ALERT_PROBES - 1;
-        self.leave(now, admitted, self.config.max)
+        self.last_fall = self.last_fall.saturating_mul(2).max(1);
+        let most = if self.shared { u32::MAX } else { self.last_fall };
+        self.leave(now, admitted, most, self.config.max)
     }
 
     /// Leaves a part to others, who are there but have not asked for it just now.
@@ -187,12 +203,14 @@ impl Window {
         self.epoch_ends(false);
         self.alert -= 1;
         // Back to here and no further: if nobody took it, that costs no refusal.
-        self.leave(now, self.limit, self.limit)
+        self.leave(now, self.limit, u32::MAX, self.limit)
     }
 
-    fn leave(&mut self, now: Time, admitted: u32, until: u32) -> Option<Change> {
-        let level = f64::from(admitted.min(self.limit));
-        let to = self.config.clamp((level * COMPETITOR).floor() as u32);
+    /// Goes a fifth below what was admitted, but by `most` slots at most, and climbs from there up to `until`.
+    fn leave(&mut self, now: Time, admitted: u32, most: u32, until: u32) -> Option<Change> {
+        let level = admitted.min(self.limit);
+        let fifth = (f64::from(level) * COMPETITOR).floor() as u32;
+        let to = self.config.clamp(fifth.max(level.saturating_sub(most)));
         self.climb(now, until);
         self.grace = if self.shared { GRACE.saturating_mul(to) } else { 0 };
         self.set(to, ChangeKind::Competitor)

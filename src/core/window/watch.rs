@@ -71,6 +71,10 @@ impl Window {
             None => reading,
         };
         self.watch = Some(watch);
+        if self.bounded() && self.alert > 0 {
+            // A capacity that moves is followed by probes; a contrast takes minutes in which nothing else may move.
+            return None;
+        }
         let lowest = self.limit <= self.config.min;
         let Some(base) = self.base.filter(|&base| !lowest && self.precise(base)) else {
             if lowest {
