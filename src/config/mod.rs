@@ -33,7 +33,7 @@ pub use self::cors::CorsConfig;
 pub(crate) use self::delivery::TASKS;
 pub use self::delivery::{DeliverySettings, JobsConfig, SocketConfig, WebhookConfig};
 pub(crate) use self::error::nearest;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "openai", feature = "task"))]
 pub(crate) use self::error::shown;
 pub use self::error::{ConfigError, Place, Problem};
 pub use self::headers::{HeaderSetting, HeaderSource, USER_AGENT};

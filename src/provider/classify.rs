@@ -25,10 +25,12 @@ pub(super) fn classify(status: u16, headers: &HeaderMap, body: Bytes) -> Failure
         |rule| rule.verdict,
     );
     // What is no JSON is a page for people, or a proxy's few words: told, but not passed on as the provider's answer.
+    // A redirect, "not modified" or a number of the provider's own would mislead a caller's client.
+    let told = if (400..600).contains(&status) { status } else { 502 };
     let upstream = if is_json {
-        Upstream { status, content_type: content_type.to_owned(), body }
+        Upstream { status: told, content_type: content_type.to_owned(), body }
     } else {
-        Upstream { status, content_type: "text/plain; charset=utf-8".into(), body: said.message.clone().into() }
+        Upstream { status: told, content_type: "text/plain; charset=utf-8".into(), body: said.message.clone().into() }
     };
     Failure {
         retry_after: stated.or(rule.and_then(|rule| rule.hold)),
@@ -60,6 +62,14 @@ mod tests {
         let headers: HeaderMap =
             pairs.iter().map(|(name, value)| (name.parse().expect("name"), value.parse().expect("value"))).collect();
         classify(status, &headers, Bytes::copy_from_slice(body.as_bytes()))
+    }
+
+    #[test]
+    fn a_status_that_is_no_refusal_is_told_as_a_bad_gateway() {
+        for status in [304, 307, 999] {
+            let failure = read(status, &[], "{}");
+            assert_eq!(failure.upstream.map(|upstream| upstream.status), Some(502), "{status}");
+        }
     }
 
     #[test]

@@ -219,7 +219,7 @@ pub(super) fn own_headers(endpoint: &Endpoint) -> Result<HeaderMap, String> {
 /// # Errors
 ///
 /// A sentence, when TLS cannot be set up.
-#[cfg(feature = "otlp")]
+#[cfg(feature = "gateway")]
 pub(crate) fn client(base_url: &str, own: Option<&Authorities>, headers: HeaderMap) -> Result<Client, String> {
     built(builder(base_url, own, headers)?)
 }

@@ -65,7 +65,7 @@ impl Secrets {
         if self.0.is_empty() {
             return chunks;
         }
-        let begin = (self.clone(), chunks, Bytes::new());
+        let begin = (self.clone(), chunks.fuse(), Bytes::new());
         unfold(begin, |(secrets, mut chunks, mut held)| async move {
             loop {
                 match chunks.next().await {
@@ -83,6 +83,8 @@ impl Secrets {
                 }
             }
         })
+        // Who looked for a first piece in vain asks for the rest all the same.
+        .fuse()
         .boxed()
     }
 
@@ -177,6 +179,15 @@ mod tests {
         let bytes = Bytes::from_static(b"a short answer about sk-ours");
         let clean = secrets().cut(bytes.clone());
         assert_eq!((clean.as_ptr(), clean.len()), (bytes.as_ptr(), bytes.len()), "not copied");
+    }
+
+    #[test]
+    fn what_has_ended_may_be_asked_again() {
+        let once = unfold(1, |left| async move { (left > 0).then(|| (Ok(Bytes::from_static(b"x")), left - 1)) });
+        let mut clean = secrets().cut_stream(once.boxed());
+        let mut next = || futures_util::FutureExt::now_or_never(clean.next()).expect("nothing to wait for");
+        assert!(next().is_some());
+        assert!((0..3).all(|_| next().is_none()));
     }
 
     #[test]

@@ -134,7 +134,7 @@ pub(super) fn deltas(chunks: Pieces<Bytes>, dialect: Dialect) -> Pieces<TextDelt
         }
         Some((pieces, Some((chunks, events))))
     });
-    batches.flat_map(iter).boxed()
+    batches.fuse().flat_map(iter).boxed()
 }
 
 impl Dialect {

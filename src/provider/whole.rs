@@ -36,8 +36,12 @@ pub(super) fn checked(content_type: &str, headers: &HeaderMap, body: Bytes) -> R
     if words::is_page(content_type, &body) {
         return none("it is a page of HTML");
     }
-    // A list of answers, and what else cannot be looked into so, is for its reader to judge.
-    let Ok(claim) = serde_json::from_slice::<Claim>(&body) else { return Ok(body) };
+    let claim = match serde_json::from_slice::<Claim>(&body) {
+        Ok(claim) => claim,
+        Err(error) if error.is_eof() => return none("it breaks off"),
+        // A list of answers, and what else cannot be looked into so, is for its reader to judge.
+        Err(_) => return Ok(body),
+    };
     let Claim { error, choices: None, data: None, output: None } = claim else { return Ok(body) };
     let Some(error) = error.filter(|error| !matches!(error, Value::Null | Value::Bool(_))) else { return Ok(body) };
     Err(Failure { spent: false, ..refused(&error, headers) })
@@ -59,6 +63,8 @@ mod tests {
             ("application/json", " \n", Outcome::Failed, true),
             ("text/html; charset=utf-8", "<h1>Welcome</h1>", Outcome::Failed, true),
             ("application/json", "<!doctype html><p>x", Outcome::Failed, true),
+            ("application/json", r#"{"choices":[{"index":0,"mess"#, Outcome::Failed, true),
+            ("application/json", r#"{"choices"#, Outcome::Failed, true),
             ("application/json", r#"{"error":{"message":"it broke"}}"#, Outcome::Failed, false),
             ("application/json", r#"{"error":"it broke"}"#, Outcome::Failed, false),
             ("application/json", r#"{"error":{"message":"busy","code":503}}"#, Outcome::Overloaded, false),

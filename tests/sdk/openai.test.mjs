@@ -108,7 +108,8 @@ test('each status says what to do', async () => {
   const create = (more, options) => client.chat.completions.create({ model: 'sim:text@1', messages, ...more }, options)
   const stranger = client.withOptions({ apiKey: 'wrong' }).chat.completions.create({ model: 'sim:text@1', messages })
   await refused(stranger, OpenAI.AuthenticationError, 401, 'invalid_api_key', /authorization: Bearer KEY/)
-  await refused(create({ max_tokens: -1 }), OpenAI.BadRequestError, 400, 'invalid_request', /max_tokens.*must be/)
+  const unclassed = create({}, { headers: { 'x-fairflow-class': 'gold' } })
+  await refused(unclassed, OpenAI.BadRequestError, 400, 'invalid_request', /x-fairflow-class.*must be interactive/)
   const model = 'sim:paused-text@1'
   await near.order(`models/${model}`, { action: 'pause' })
   for (const stream of [false, true]) {

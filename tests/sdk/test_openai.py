@@ -141,7 +141,7 @@ class OpenAi(unittest.TestCase):
         for model in ("chat-oai", "chat-rw"):
             with self.subTest(model):
                 messages = self.messages()
-                with self.client.chat.completions.stream(model=model, messages=messages, max_tokens=12) as stream:
+                with self.client.chat.completions.stream(model=model, messages=messages) as stream:
                     whole = stream.get_final_completion()
                 self.assertEqual(whole.choices[0].message.role, "assistant")
                 self.assertTrue(whole.choices[0].message.content)
@@ -378,8 +378,9 @@ class OpenAi(unittest.TestCase):
         stranger = self.client.with_options(api_key="wrong")
         error, _ = self.refused(openai.AuthenticationError, 401, "invalid_api_key", stranger, model="chat-oai")
         self.assertIn("authorization: Bearer KEY", str(error))
-        error, _ = self.refused(openai.BadRequestError, 400, "invalid_request", model="chat-oai", max_tokens=-1)
-        self.assertRegex(str(error), "max_tokens.*must be")
+        gold = {"x-fairflow-class": "gold"}
+        error, _ = self.refused(openai.BadRequestError, 400, "invalid_request", model="chat-oai", extra_headers=gold)
+        self.assertRegex(str(error), "x-fairflow-class.*must be interactive")
         for stream in (False, True):
             with self.subTest(stream=stream):
                 error, headers = self.refused(
