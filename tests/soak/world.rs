@@ -84,6 +84,9 @@ impl World {
         assert!(self.gateway.ended().await, "the gateway ends badly:\n{}", self.log());
         until("connections to the provider", || self.provider.open() == 0).await;
         let log = self.log();
+        if let Ok(path) = std::env::var("FAIRFLOW_SOAK_LOG") {
+            std::fs::write(format!("{path}.{}", if self.provider.honest { "control" } else { "odd" }), &log).unwrap();
+        }
         let bad: Vec<_> = log.lines().filter(|line| line.contains("panicked") || line.contains("ERROR")).collect();
         assert!(bad.is_empty(), "{}", bad.join("\n"));
     }

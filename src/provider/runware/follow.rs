@@ -92,7 +92,12 @@ impl Follow {
     ///
     /// A failure that ends the task at once.
     pub(super) fn hear(&mut self, told: Told, now: Instant) -> Result<Standing, Failure> {
-        let Told { items, errors } = told;
+        let Told { mut items, mut errors } = told;
+        // Another's result must not become this caller's, whatever the service mixes up.
+        let is_ours =
+            |object: &Object| ["", &self.uuid].iter().any(|uuid| text(object, "taskUUID").eq_ignore_ascii_case(uuid));
+        items.retain(is_ours);
+        errors.retain(|fault| is_ours(&fault.object));
         let is_unknown = self.is_asked && !errors.is_empty() && errors.iter().all(is_not_found);
         if is_unknown && items.is_empty() {
             return self.is_unknown(errors.into_iter().map(|fault| fault.object).collect(), now);

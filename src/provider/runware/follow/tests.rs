@@ -199,3 +199,15 @@ fn an_answer_without_anything_is_no_success() {
     assert_eq!(bare.hear(told(json!({"data": [item]})), now).expect("fine"), Standing::Ended);
     assert_eq!(bare.end().expect("done").items.len(), 1);
 }
+
+#[test]
+fn the_result_of_another_task_is_nobodys_here() {
+    let now = start();
+    let mut follow = follow("imageInference", "sync", 1, now);
+    let others = json!({"taskType": "imageInference", "taskUUID": "v", "imageUUID": "a", "imageURL": "https://x"});
+    let fault = json!({"code": "x", "message": "words", "taskUUID": "v"});
+    let answer = told(json!({"data": [others], "errors": [fault]}));
+    assert_eq!(follow.hear(answer, now).expect("no end"), Standing::UnderWay);
+    let failure = follow.end().expect_err("nothing was made");
+    assert_eq!(failure.message, "the provider's answer holds no result");
+}
