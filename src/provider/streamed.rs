@@ -59,7 +59,8 @@ pub(super) async fn open(
             Begins::No => false,
             Begins::Unknown if is_over => is_event_stream(&headers),
             Begins::Unknown => {
-                begun.extend_from_slice(&chunk);
+                // Blanks may come for ever.
+                begun.extend_from_slice(sse::leading(&chunk));
                 continue;
             }
         };

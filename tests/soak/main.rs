@@ -2,7 +2,7 @@
 //! accounts: these lose nothing but the capacity that is really gone, and nothing is left over.
 //!
 //! `FAIRFLOW_SOAK_SECONDS=600 cargo test --release --test soak -- --ignored --nocapture` is the campaign;
-//! `FAIRFLOW_SOAK_SEED` replays one, `FAIRFLOW_SOAK_LOG=PATH` keeps both gateways' logs.
+//! `FAIRFLOW_SOAK_SEED` replays one, `FAIRFLOW_SOAK_LOG=PATH` keeps both gateways' logs and metrics.
 #![cfg(all(feature = "gateway", feature = "websocket"))]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::let_underscore_must_use, reason = "a test")]
 

@@ -86,11 +86,6 @@ impl Provider {
         self.met.lock().unwrap().clone()
     }
 
-    /// Requests that have a slot.
-    pub fn busy(&self) -> usize {
-        self.pools.iter().map(|pool| pool.busy()).sum()
-    }
-
     /// Counts a connection.
     pub fn opened(self: &Arc<Self>) -> Open {
         self.open.fetch_add(1, Ordering::SeqCst);

@@ -75,17 +75,25 @@ impl World {
 
     /// Fails where anything is left: work, a slot, a connection, a descriptor, a panic.
     pub async fn leaves_nothing(mut self) {
+        let side = if self.provider.honest { "control" } else { "odd" };
+        let kept = std::env::var("FAIRFLOW_SOAK_LOG").map(|path| format!("{path}.{side}"));
         let models: Vec<_> = self.pools.iter().map(|pool| pool.name.split_once('/').unwrap().1).collect();
         for model in models {
             self.gateway.at_rest(model).await;
         }
-        until("slots at the provider", || self.provider.busy() == 0).await;
+        if let Ok(path) = &kept {
+            let metrics = client().get(format!("{}/metrics", self.gateway.admin)).send().await.unwrap();
+            std::fs::write(format!("{path}.metrics"), metrics.text().await.unwrap()).unwrap();
+        }
+        for pool in &self.pools {
+            until(&format!("slots of {}", pool.name), || pool.busy() == 0).await;
+        }
         self.gateway.terminate();
         assert!(self.gateway.ended().await, "the gateway ends badly:\n{}", self.log());
         until("connections to the provider", || self.provider.open() == 0).await;
         let log = self.log();
-        if let Ok(path) = std::env::var("FAIRFLOW_SOAK_LOG") {
-            std::fs::write(format!("{path}.{}", if self.provider.honest { "control" } else { "odd" }), &log).unwrap();
+        if let Ok(path) = kept {
+            std::fs::write(path, &log).unwrap();
         }
         let bad: Vec<_> = log.lines().filter(|line| line.contains("panicked") || line.contains("ERROR")).collect();
         assert!(bad.is_empty(), "{}", bad.join("\n"));

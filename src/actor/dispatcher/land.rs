@@ -24,15 +24,10 @@ impl Dispatcher {
     pub(super) fn land(&mut self, now: Time, held: Held, report: Report, retry: Option<Waiter>) {
         let Report { verdict, says, retry_after, hints, cost, tokens, .. } = report;
         let tenant = u64::from(held.expected.payer);
-        let own = report.outcome == Outcome::Failed && self.blame.is_own(tenant);
-        let outcome = if own { Outcome::Rejected } else { self.bearing(report.outcome, verdict) };
-        match outcome {
-            Outcome::Success => {
-                self.blame.note(tenant, true);
-                self.account_success.set(now);
-            }
-            _ if report.outcome == Outcome::Failed => self.blame.note(tenant, false),
-            _ => {}
+        let (own, odd) = self.whose(tenant, report.outcome, retry_after.is_some());
+        let outcome = if own || odd { Outcome::Rejected } else { self.bearing(report.outcome, verdict) };
+        if outcome == Outcome::Success {
+            self.account_success.set(now);
         }
         let service = now.since(held.sent);
         self.count(&held, outcome, verdict, service);
@@ -100,6 +95,18 @@ impl Dispatcher {
             false => Error::RetriesExhausted { attempts: attempt, retry_after, last },
         });
         self.ended.push(Ended::Done { key, outcome, expected, charged, cost, service });
+    }
+
+    /// Says whether a failure is the request's own matter, so that others are not to be bothered with it for long, and
+    /// whether its tenant fails so much more than others that it tells nothing of the route. A stated wait always does.
+    fn whose(&mut self, tenant: u64, outcome: Outcome, stated: bool) -> (bool, bool) {
+        let fails = matches!(outcome, Outcome::Failed | Outcome::Throttled | Outcome::Overloaded);
+        let odd = fails && !stated && self.blame.is_odd(tenant);
+        let own = outcome == Outcome::Failed && (odd || self.blame.is_own(tenant));
+        if fails || outcome == Outcome::Success {
+            self.blame.note(tenant, !fails);
+        }
+        (own, odd)
     }
 
     /// Returns which machines an outcome moves here. What another route may take although this one refuses it tells of

@@ -5,6 +5,15 @@ use std::collections::VecDeque;
 /// Settled attempts of a route that are looked back on.
 const MEMORY: usize = 64;
 
+/// A tenant is odd from so many failures on …
+const ODD_FROM: usize = 3;
+
+/// … if these are this share of its attempts or more, …
+const ODD_SHARE: f64 = 0.75;
+
+/// … and most of the other tenants fail in no more than this share of theirs.
+const FINE_SHARE: f64 = 0.25;
+
 /// How the last attempts of a route went, and whose they were.
 #[derive(Debug, Clone, Default)]
 pub struct Blame {
@@ -12,7 +21,7 @@ pub struct Blame {
 }
 
 impl Blame {
-    /// Notes that an attempt of `tenant` was served, or failed without a word of load.
+    /// Notes that an attempt of `tenant` was served, or failed in whatever way may be tried again.
     pub fn note(&mut self, tenant: u64, served: bool) {
         if self.recent.len() >= MEMORY {
             self.recent.pop_front();
@@ -25,6 +34,26 @@ impl Blame {
     pub fn is_own(&self, tenant: u64) -> bool {
         let mut others = self.recent.iter().filter(|(other, _)| *other != tenant).peekable();
         others.peek().is_some() && others.all(|(_, served)| *served)
+    }
+
+    /// Says whether `tenant` fails nearly always, and most others hardly ever: then its next failure says nothing of the
+    /// route, whatever it is called. A limit or an outage would befall others as well; several tenants may be odd at once.
+    #[must_use]
+    pub fn is_odd(&self, tenant: u64) -> bool {
+        let mut counts: Vec<(u64, usize, usize)> = Vec::new();
+        for (who, served) in &self.recent {
+            let place = counts.iter().position(|(other, ..)| other == who).unwrap_or_else(|| {
+                counts.push((*who, 0, 0));
+                counts.len() - 1
+            });
+            counts[place].1 += 1;
+            counts[place].2 += usize::from(!served);
+        }
+        let share = |(_, all, failed): &(u64, usize, usize)| *failed as f64 / *all as f64;
+        let (own, others): (Vec<_>, Vec<_>) = counts.iter().partition(|(who, ..)| *who == tenant);
+        let fine = others.iter().filter(|count| share(count) <= FINE_SHARE).count();
+        let odd = own.first().is_some_and(|count| count.2 >= ODD_FROM && share(count) >= ODD_SHARE);
+        odd && fine * 2 > others.len()
     }
 }
 
@@ -46,5 +75,26 @@ mod tests {
         }
         assert!(blame.is_own(1), "that was long ago");
         assert_eq!(blame.recent.len(), MEMORY);
+    }
+
+    #[test]
+    fn two_of_five_may_be_odd_and_weather_makes_nobody_so() {
+        let mut blame = Blame::default();
+        for _ in 0..4 {
+            (1..=3).for_each(|fine| blame.note(fine, true));
+            (4..=5).for_each(|odd| blame.note(odd, false));
+        }
+        assert!(blame.is_odd(4) && blame.is_odd(5) && !blame.is_odd(1));
+        for _ in 0..4 {
+            (1..=3).for_each(|fine| blame.note(fine, false));
+        }
+        assert!(!blame.is_odd(4), "now it befalls all");
+        let mut blame = Blame::default();
+        for _ in 0..9 {
+            blame.note(1, false);
+        }
+        assert!(!blame.is_odd(1), "nobody else is known");
+        blame.note(2, true);
+        assert!(blame.is_odd(1));
     }
 }

@@ -33,7 +33,7 @@ pub fn begins(body: &[u8]) -> Begins {
     if body.len() < MARK.len() && MARK.starts_with(body) {
         return Begins::Unknown;
     }
-    let body = body.strip_prefix(MARK).unwrap_or(body).trim_ascii_start();
+    let body = leading(body);
     if body.is_empty() {
         return Begins::Unknown;
     }
@@ -47,6 +47,13 @@ pub fn begins(body: &[u8]) -> Begins {
         }
     }
     Begins::No
+}
+
+/// Returns a body without what may stand before its beginning and says nothing: a byte order mark, blanks. What
+/// [`begins`] cannot tell yet is a few bytes of it, however much has come.
+#[must_use]
+pub(crate) fn leading(body: &[u8]) -> &[u8] {
+    body.strip_prefix(MARK).unwrap_or(body).trim_ascii_start()
 }
 
 /// What stands between two blank lines: an event, or comments alone.
@@ -321,6 +328,16 @@ mod tests {
             (b"idle", Begins::No),
         ] {
             assert_eq!(begins(body), expected, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_an_unknown_beginning_is_a_few_bytes() {
+        for rest in ["", "d", "even", "retry"] {
+            for mark in [&b""[..], MARK] {
+                let body = [mark, &[b'\n'; 100_000], rest.as_bytes()].concat();
+                assert_eq!((begins(&body), leading(&body)), (Begins::Unknown, rest.as_bytes()));
+            }
         }
     }
 }
