@@ -13,6 +13,8 @@ use crate::pool::Pool;
 
 /// How long after an outage the well-behaved may still hear of it: those who queued in it wait their time out.
 const AFTERMATH: Duration = Duration::from_secs(5);
+/// Reasons for which a request ends before it meets the provider.
+const QUEUED: [&str; 4] = ["deadline_unreachable", "queue_timeout", "queue_full", "no_capacity"];
 /// Lines of one kind that are printed.
 const SHOWN: usize = 4;
 
@@ -58,6 +60,8 @@ impl Tally {
         let counts = counts.entry((crowd.odd, crowd.model)).or_default();
         if let (Some(met), Told::Heard(heard), false) = (met, &told, gone) {
             let right = match (met.hears, heard) {
+                // Who was turned away in the queue met nothing yet.
+                (_, Ok(Heard::Refused { reason, .. })) if QUEUED.contains(&reason.as_str()) => None,
                 (Hears::Answer, heard) => Some(*heard == Ok(Heard::Served)),
                 (Hears::Words(due), Ok(Heard::Refused { words, .. })) => Some(words.contains(due)),
                 (Hears::Words(_), _) => Some(false),

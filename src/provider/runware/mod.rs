@@ -32,7 +32,7 @@ type Object = Map<String, Value>;
 pub(super) struct Runware {
     rest: Rest,
     #[cfg(feature = "websocket")]
-    socket: Option<socket::Socket>,
+    socket: Option<socket::Connections>,
 }
 
 impl Runware {
@@ -47,7 +47,7 @@ impl Runware {
             #[cfg(feature = "websocket")]
             socket: match settings.transport {
                 Transport::Rest => None,
-                Transport::WebSocket => Some(socket::Socket::new(endpoint, poll)?),
+                Transport::WebSocket => Some(socket::Connections::new(endpoint, poll)?),
             },
         })
     }

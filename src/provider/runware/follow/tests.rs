@@ -123,8 +123,8 @@ fn stragglers_are_waited_for_and_then_told_as_missing() {
     asked.hear(told(json!({"data": [image("a")]})), now).expect("fine");
     assert_eq!(asked.until(), Some(now + STRAGGLERS), "it is not said any more");
     // Nothing comes too late for the attempt.
-    let mut short =
-        Follow::new(&Object::from_iter([("numberResults".to_owned(), 2.into())]), false, now, now + STRAGGLERS);
+    let task = Object::from_iter([("taskUUID".to_owned(), "u".into()), ("numberResults".to_owned(), 2.into())]);
+    let mut short = Follow::new(&task, false, now, now + STRAGGLERS);
     short.hear(told(json!({"data": [words("x")]})), now).expect("fine");
     assert!(short.until().is_some_and(|until| until < now + STRAGGLERS));
 }

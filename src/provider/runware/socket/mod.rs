@@ -1,10 +1,11 @@
-//! One WebSocket per account: all its tasks share it, and each answer finds its caller.
+//! One WebSocket for all tasks of an account, on which each answer finds its caller; a second for tenants that closed it.
 //!
 //! A task of its own holds the connection; callers register, hand over a frame and wait for what bears their UUID. When
 //! the connection breaks, the next one resumes the session, and the service sends what it owes; where the session is
 //! lost, the frames go again, harmlessly, since a UUID stands for one task. No frame goes again and again, and no
 //! connection follows another without a pause, unless that one held.
 
+mod aside;
 mod link;
 mod pump;
 mod suspects;
@@ -19,6 +20,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+pub(super) use self::aside::Connections;
 use self::link::Address;
 pub(super) use self::link::read;
 use self::pump::Pump;
@@ -45,9 +47,9 @@ struct Beat {
 /// As the official Python SDK has it, but for an interval that is no burden.
 const BEAT: Beat = Beat { every: Duration::from_secs(10), dead: Duration::from_secs(30) };
 
-/// The connection of one account.
+/// One connection.
 #[derive(Debug)]
-pub(super) struct Socket {
+struct Socket {
     shared: Arc<Shared>,
     outbox: Mutex<Option<mpsc::Sender<Frame>>>,
     poll: PollSettings,
@@ -61,7 +63,7 @@ struct Shared {
     key: Option<SecretString>,
     beat: Beat,
     waiters: Waiters,
-    records: Records,
+    records: Arc<Records>,
 }
 
 /// A frame on its way out, and whose it is.
@@ -73,24 +75,20 @@ struct Frame {
 }
 
 impl Socket {
-    pub(super) fn new(endpoint: &Endpoint, poll: &PollSettings) -> Result<Self, String> {
-        Self::with_beat(endpoint, poll, BEAT)
-    }
-
-    fn with_beat(endpoint: &Endpoint, poll: &PollSettings, beat: Beat) -> Result<Self, String> {
+    fn with_beat(endpoint: &Endpoint, poll: &PollSettings, beat: Beat, records: Arc<Records>) -> Result<Self, String> {
         let shared = Shared {
             address: Address::new(endpoint)?,
             key: endpoint.api_key.clone(),
             beat,
             waiters: Waiters::default(),
-            records: Records::default(),
+            records,
         };
         let budget = Budget::new(poll.per_second);
         Ok(Self { shared: Arc::new(shared), outbox: Mutex::new(None), poll: poll.clone(), budget })
     }
 
     /// Sends a task and returns what was made.
-    pub(super) async fn run(&self, task: &Object, attempt: &Attempt) -> Result<RawResult, Failure> {
+    async fn run(&self, task: &Object, attempt: &Attempt) -> Result<RawResult, Failure> {
         // A named task may have been sent before a restart.
         let was_sent = attempt.number() > 1 || attempt.job().is_some();
         self.follow(task, Follow::new(task, was_sent, now(), attempt.deadline())).await

@@ -62,9 +62,16 @@ impl Records {
 }
 
 /// It is this task's matter alone, which another account may bear.
+const VERDICT: Verdict = Verdict { again: Again::Elsewhere, ..Verdict::new(Scope::Request, Matter::Fault) };
+const WORDS: &str = "the provider closes its connection whenever it gets this task";
+
 fn verdict() -> Failure {
-    let verdict = Verdict { again: Again::Elsewhere, ..Verdict::new(Scope::Request, Matter::Fault) };
-    Failure::judged(verdict, "the provider closes its connection whenever it gets this task")
+    Failure::judged(VERDICT, WORDS)
+}
+
+/// Says whether a task ended as a culprit.
+pub(super) fn is_culprit(failure: &Failure) -> bool {
+    failure.verdict == VERDICT && failure.message == WORDS
 }
 
 /// Returns the tasks that were written just before `now` and have not been heard of since, the latest last.
@@ -95,10 +102,10 @@ pub(super) fn accuse(suspects: &mut Vec<String>, waiters: &Waiters, records: &Re
         }
     }
     let [uuid] = &suspects[..] else { return false };
-    let is_culprit = all.get(uuid).is_some_and(|waiter| waiter.suspicions >= ENOUGH);
-    if is_culprit && let Some(waiter) = all.remove(uuid) {
+    let found = all.get(uuid).is_some_and(|waiter| waiter.suspicions >= ENOUGH);
+    if found && let Some(waiter) = all.remove(uuid) {
         waiter.tell(Event::Lost(verdict()));
         suspects.clear();
     }
-    is_culprit
+    found
 }

@@ -65,6 +65,11 @@ fn data(items: Value) -> Vec<Say> {
 }
 
 fn socket(url: &str, key: &str, beat: Beat) -> Socket {
+    let (endpoint, poll) = settings(url, key);
+    Socket::with_beat(&endpoint, &poll, beat, Arc::default()).expect("sets up")
+}
+
+fn settings(url: &str, key: &str) -> (Endpoint, PollSettings) {
     let endpoint = Endpoint {
         base_url: url.to_owned(),
         authorities: None,
@@ -78,7 +83,7 @@ fn socket(url: &str, key: &str, beat: Beat) -> Socket {
     };
     let poll =
         PollSettings { initial: Duration::from_millis(10), max: Duration::from_millis(10), ..PollSettings::default() };
-    Socket::with_beat(&endpoint, &poll, beat).expect("sets up")
+    (endpoint, poll)
 }
 
 /// Runs a task with all the time it needs; `was_sent` where an earlier attempt may have sent it.
@@ -311,6 +316,36 @@ async fn a_frame_that_closes_each_connection_ends_its_own_task_and_no_other() {
     assert_eq!(run(&socket, &killer, true).await.expect_err("known").message, killed.message);
     assert_eq!(run(&socket, &task("next", "sync", 1), false).await.expect("made").len(), 1);
     assert_eq!((sends(&seen, "killer"), connections(&seen)), (2, 3));
+}
+
+#[tokio::test]
+async fn a_tenant_whose_task_closed_the_connection_has_one_of_its_own() {
+    let (url, seen) = server(|connection, task| {
+        let uuid = &task["taskUUID"];
+        match task["taskType"].as_str() {
+            Some("authentication") => welcome(&format!("s{connection}")),
+            Some("imageInference") if uuid.as_str().is_some_and(|uuid| uuid.starts_with("killer")) => vec![Say::Close],
+            Some("imageInference") => data(json!([image(uuid, &format!("{connection}"))])),
+            _ => Vec::new(),
+        }
+    })
+    .await;
+    let (endpoint, poll) = settings(&url, "k");
+    let both = Connections::with_beat(&endpoint, &poll, BEAT).expect("sets up");
+    let ask = async |tenant: &str, uuid: &str| {
+        let ended = run(both.of(tenant), &task(uuid, "sync", 1), false).await;
+        both.note(tenant, &ended);
+        ended.map(|items| text(&items[0], "imageUUID").to_owned())
+    };
+    ask("odd", "killer-1").await.expect_err("a culprit");
+    let common = ask("good", "a").await.expect("made");
+    for n in 2..5 {
+        ask("odd", &format!("killer-{n}")).await.expect_err("a culprit");
+        assert_eq!(ask("good", &format!("b-{n}")).await.expect("made"), common, "its connection stands");
+    }
+    assert_ne!(ask("odd", "c").await.expect("made"), common);
+    ask("odd", "killer-1").await.expect_err("known on both");
+    assert_eq!(sends(&seen, "killer-1"), 2);
 }
 
 #[tokio::test]
