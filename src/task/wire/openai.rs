@@ -392,16 +392,22 @@ pub fn decode(endpoint: Endpoint, body: &[u8]) -> Result<Product, Malformed> {
         Endpoint::Chat => {
             let choices = items("choices")?;
             let choice = choices.first().ok_or_else(|| Malformed::new("choices", "is empty"))?;
-            let text = choice.pointer("/message/content").map(text_of).unwrap_or_default();
+            let message = choice.get("message").filter(|message| message.is_object());
+            let message = message.ok_or_else(|| Malformed::new("choices[0].message", "is missing from the answer"))?;
+            let text = message.get("content").map(text_of).unwrap_or_default();
             let finish_reason = choice.get("finish_reason").and_then(Value::as_str).map(str::to_owned);
             Ok(Product::Text(TextResult { text, finish_reason, usage }))
         }
         Endpoint::Images | Endpoint::Edits => {
             let text = |item: &Value, name: &str| item.get(name).and_then(Value::as_str).map(str::to_owned);
-            let images = items("data")?
+            let images: Vec<_> = items("data")?
                 .iter()
                 .map(|item| Image { url: text(item, "url"), base64: text(item, "b64_json"), ..Image::default() })
+                .filter(|image| image.url.is_some() || image.base64.is_some())
                 .collect();
+            if images.is_empty() {
+                return Err(Malformed::new("data", "holds no image"));
+            }
             Ok(Product::Image(ImageResult { images, usage }))
         }
         Endpoint::Embeddings => {
