@@ -24,9 +24,9 @@ pub(super) fn classify(status: u16, headers: &HeaderMap, body: Bytes) -> Failure
         || if limited { Verdict::new(Scope::Model, Matter::Rate) } else { Verdict::of_status(status) },
         |rule| rule.verdict,
     );
-    // What is no JSON is a page for people, or a proxy's few words: told, but not passed on as the provider's answer.
     // A redirect, "not modified" or a number of the provider's own would mislead a caller's client.
     let told = if (400..600).contains(&status) { status } else { 502 };
+    // What is no JSON is a page for people, or a proxy's few words: told, but not passed on as the provider's answer.
     let upstream = if is_json {
         Upstream { status: told, content_type: content_type.to_owned(), body }
     } else {

@@ -73,7 +73,7 @@ impl World {
         Report { meters, tally: self.tally.clone(), resident, met: self.provider.met() }
     }
 
-    /// Fails where anything is left: work, a slot, a connection, a descriptor, a panic.
+    /// Fails where anything is left: work, a slot, a connection, a panic.
     pub async fn leaves_nothing(mut self) {
         let side = if self.provider.honest { "control" } else { "odd" };
         let kept = std::env::var("FAIRFLOW_SOAK_LOG").map(|path| format!("{path}.{side}"));

@@ -1,6 +1,6 @@
 //! Whether failures come with one tenant's requests or with the route.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Settled attempts of a route that are looked back on.
 const MEMORY: usize = 64;
@@ -40,20 +40,16 @@ impl Blame {
     /// route, whatever it is called. A limit or an outage would befall others as well; several tenants may be odd at once.
     #[must_use]
     pub fn is_odd(&self, tenant: u64) -> bool {
-        let mut counts: Vec<(u64, usize, usize)> = Vec::new();
+        let mut counts = BTreeMap::<u64, (usize, usize)>::new();
         for (who, served) in &self.recent {
-            let place = counts.iter().position(|(other, ..)| other == who).unwrap_or_else(|| {
-                counts.push((*who, 0, 0));
-                counts.len() - 1
-            });
-            counts[place].1 += 1;
-            counts[place].2 += usize::from(!served);
+            let (all, failed) = counts.entry(*who).or_default();
+            (*all, *failed) = (*all + 1, *failed + usize::from(!served));
         }
-        let share = |(_, all, failed): &(u64, usize, usize)| *failed as f64 / *all as f64;
-        let (own, others): (Vec<_>, Vec<_>) = counts.iter().partition(|(who, ..)| *who == tenant);
-        let fine = others.iter().filter(|count| share(count) <= FINE_SHARE).count();
-        let odd = own.first().is_some_and(|count| count.2 >= ODD_FROM && share(count) >= ODD_SHARE);
-        odd && fine * 2 > others.len()
+        let share = |(all, failed): (usize, usize)| failed as f64 / all as f64;
+        let own = counts.remove(&tenant);
+        let odd = own.is_some_and(|own| own.1 >= ODD_FROM && share(own) >= ODD_SHARE);
+        let fine = counts.values().filter(|count| share(**count) <= FINE_SHARE).count();
+        odd && fine * 2 > counts.len()
     }
 }
 

@@ -8,7 +8,7 @@
 //! | provider | what tells | what the window does |
 //! |---|---|---|
 //! | hard cap: one too many is a 429 | the refusal *is* a reading of capacity | hold it, probe +1 ever more rarely (`refusal.rs`) |
-//! | silent queue: latency grows | service time against in flight | hold 1.1 × the knee (`watch.rs`, `knee.rs`) |
+//! | silent queue: latency grows | service time against in flight | hold 1.07 × the knee (`watch.rs`, `knee.rs`) |
 //! | 503, 504, 529, timeouts | what succeeds beside them | nothing, unless less is admitted or served than sent (`overload.rs`) |
 //! | anything that makes requests longer than wished | the median service time | give way, if an operator said so (`target.rs`) |
 //! | others on the same account | a slot that is gone | × 0.8, and leave it to them (`refusal.rs`) |

@@ -32,7 +32,7 @@ const SUSPICIOUS: f64 = 1.5;
 /// ln of the least rise that matters, 1.25: a queue a quarter of the service.
 const MATTERS: f64 = 0.223;
 
-/// After so many samples a suspicion that was not confirmed is none.
+/// After so many samples a suspicion is enough to ask for a second sample: growth must not pause for ever.
 const PATIENT: f64 = 48.0;
 
 /// Standard deviation of a logarithm assumed at least.
@@ -118,6 +118,7 @@ impl Octave {
 struct Witness {
     since: Time,
     heard: Octave,
+    /// The lowest octaves as they were when it was seen.
     lowest: Octave,
     /// The answer if they agree.
     knee: (f64, bool),
@@ -224,6 +225,7 @@ impl Octaves {
         None
     }
 
+    /// What all samples so far say of the knee, before it is confirmed.
     fn first_look(&self) -> Option<(f64, bool)> {
         if self.line.queued() {
             return Some((self.lowest().reading().level, true));

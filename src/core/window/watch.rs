@@ -32,7 +32,7 @@ const ROUND_SAMPLES: u32 = 16;
 const KEEP: f64 = 0.75;
 
 /// ln of the least rise that matters, 1.25. The headroom of the held level is
-/// nearly half of that.
+/// a third of that.
 pub(super) const MATTERS: f64 = 0.223;
 
 /// The same against a base from slow start: 1.6. The requests that finish within a doubling of the window are the

@@ -94,8 +94,10 @@ impl Follow {
     pub(super) fn hear(&mut self, told: Told, now: Instant) -> Result<Standing, Failure> {
         let Told { mut items, mut errors } = told;
         // Another's result must not become this caller's, whatever the service mixes up.
-        let is_ours =
-            |object: &Object| ["", &self.uuid].iter().any(|uuid| text(object, "taskUUID").eq_ignore_ascii_case(uuid));
+        let is_ours = |object: &Object| {
+            let uuid = text(object, "taskUUID");
+            uuid.is_empty() || uuid.eq_ignore_ascii_case(&self.uuid)
+        };
         items.retain(is_ours);
         errors.retain(|fault| is_ours(&fault.object));
         let is_unknown = self.is_asked && !errors.is_empty() && errors.iter().all(is_not_found);

@@ -75,7 +75,7 @@ struct Frame {
 }
 
 impl Socket {
-    fn with_beat(endpoint: &Endpoint, poll: &PollSettings, beat: Beat, records: Arc<Records>) -> Result<Self, String> {
+    fn new(endpoint: &Endpoint, poll: &PollSettings, beat: Beat, records: Arc<Records>) -> Result<Self, String> {
         let shared = Shared {
             address: Address::new(endpoint)?,
             key: endpoint.api_key.clone(),

@@ -24,7 +24,7 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 /// Most suspicions that are remembered; the oldest is forgotten first.
 const MOST_RECORDS: usize = 1_024;
 
-/// How often connections closed upon a task, alone or with others, and when last. It outlives the attempts of a request.
+/// How often connections closed upon something, alone or with others, and when last. It outlives the attempts of a request.
 #[derive(Debug, Default)]
 pub(super) struct Records(Mutex<HashMap<String, (u32, Instant)>>);
 
@@ -33,45 +33,42 @@ impl Records {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns how often connections have closed upon it lately.
+    pub(super) fn count(&self, name: &str, now: Instant) -> u32 {
+        let all = self.all();
+        let recent = all.get(name).filter(|(_, at)| now.saturating_duration_since(*at) < REMEMBERED);
+        recent.map_or(0, |(count, _)| *count)
+    }
+
     /// Returns how often connections have closed upon a task.
     ///
     /// # Errors
     ///
     /// The verdict, where the task is a culprit.
     pub(super) fn find(&self, uuid: &str, now: Instant) -> Result<u32, Failure> {
-        let all = self.all();
-        let count =
-            all.get(uuid).filter(|(_, at)| now.saturating_duration_since(*at) < REMEMBERED).map(|(count, _)| *count);
-        match count.unwrap_or(0) {
+        match self.count(uuid, now) {
             ENOUGH.. => Err(verdict()),
             few => Ok(few),
         }
     }
 
-    fn note(&self, uuid: &str, count: u32, now: Instant) {
+    pub(super) fn note(&self, name: &str, count: u32, now: Instant) {
         let mut all = self.all();
-        if all.len() >= MOST_RECORDS && !all.contains_key(uuid) {
+        if all.len() >= MOST_RECORDS && !all.contains_key(name) {
             all.retain(|_, (_, at)| now.saturating_duration_since(*at) < REMEMBERED);
-            let oldest = all.iter().min_by_key(|(_, (_, at))| *at).map(|(uuid, _)| uuid.clone());
+            let oldest = all.iter().min_by_key(|(_, (_, at))| *at).map(|(name, _)| name.clone());
             if let Some(oldest) = oldest.filter(|_| all.len() >= MOST_RECORDS) {
                 all.remove(&oldest);
             }
         }
-        all.insert(uuid.to_owned(), (count, now));
+        all.insert(name.to_owned(), (count, now));
     }
 }
 
 /// It is this task's matter alone, which another account may bear.
-const VERDICT: Verdict = Verdict { again: Again::Elsewhere, ..Verdict::new(Scope::Request, Matter::Fault) };
-const WORDS: &str = "the provider closes its connection whenever it gets this task";
-
 fn verdict() -> Failure {
-    Failure::judged(VERDICT, WORDS)
-}
-
-/// Says whether a task ended as a culprit.
-pub(super) fn is_culprit(failure: &Failure) -> bool {
-    failure.verdict == VERDICT && failure.message == WORDS
+    let verdict = Verdict { again: Again::Elsewhere, ..Verdict::new(Scope::Request, Matter::Fault) };
+    Failure::judged(verdict, "the provider closes its connection whenever it gets this task")
 }
 
 /// Returns the tasks that were written just before `now` and have not been heard of since, the latest last.
@@ -102,10 +99,10 @@ pub(super) fn accuse(suspects: &mut Vec<String>, waiters: &Waiters, records: &Re
         }
     }
     let [uuid] = &suspects[..] else { return false };
-    let found = all.get(uuid).is_some_and(|waiter| waiter.suspicions >= ENOUGH);
-    if found && let Some(waiter) = all.remove(uuid) {
+    let is_culprit = all.get(uuid).is_some_and(|waiter| waiter.suspicions >= ENOUGH);
+    if is_culprit && let Some(waiter) = all.remove(uuid) {
         waiter.tell(Event::Lost(verdict()));
         suspects.clear();
     }
-    found
+    is_culprit
 }

@@ -66,7 +66,7 @@ fn data(items: Value) -> Vec<Say> {
 
 fn socket(url: &str, key: &str, beat: Beat) -> Socket {
     let (endpoint, poll) = settings(url, key);
-    Socket::with_beat(&endpoint, &poll, beat, Arc::default()).expect("sets up")
+    Socket::new(&endpoint, &poll, beat, Arc::default()).expect("sets up")
 }
 
 fn settings(url: &str, key: &str) -> (Endpoint, PollSettings) {
@@ -331,10 +331,10 @@ async fn a_tenant_whose_task_closed_the_connection_has_one_of_its_own() {
     })
     .await;
     let (endpoint, poll) = settings(&url, "k");
-    let both = Connections::with_beat(&endpoint, &poll, BEAT).expect("sets up");
+    let both = Connections::new(&endpoint, &poll).expect("sets up");
     let ask = async |tenant: &str, uuid: &str| {
         let ended = run(both.of(tenant), &task(uuid, "sync", 1), false).await;
-        both.note(tenant, &ended);
+        both.note(tenant, uuid);
         ended.map(|items| text(&items[0], "imageUUID").to_owned())
     };
     ask("odd", "killer-1").await.expect_err("a culprit");
