@@ -14,6 +14,7 @@ use super::lease::{Route, Seat};
 use super::provider::Failure;
 use crate::core::outcome::Outcome;
 use crate::core::time::Time;
+use crate::core::verdict::Verdict;
 use crate::task::Usage;
 
 /// The HTTP status of a request whose caller went away, by custom.
@@ -104,6 +105,8 @@ pub struct Made {
     pub timed_out: bool,
     /// The provider's own name for it, where it gave one.
     pub upstream_id: Option<Arc<str>>,
+    /// Whose matter a failure was, and what it was about; nothing for a success.
+    pub verdict: Option<Verdict>,
 }
 
 impl Step {
@@ -201,6 +204,7 @@ impl Diary {
             status: None,
             timed_out: false,
             upstream_id: None,
+            verdict: None,
         };
         self.turn(at, Now::Attempt(made));
     }
@@ -217,6 +221,7 @@ impl Diary {
         if let Now::Attempt(made) = &mut self.now {
             made.outcome = outcome;
             made.status = failure.and_then(|failure| failure.upstream.as_ref()).map(|upstream| upstream.status);
+            made.verdict = failure.map(|failure| failure.verdict);
             made.timed_out = failure.is_some_and(|failure| failure.timed_out);
             made.upstream_id = made.upstream_id.take().or_else(|| failure?.upstream_id.clone());
         }

@@ -208,6 +208,15 @@ impl ServicePace {
     pub fn mean(&self) -> Option<f64> {
         (self.jobs > 0.0).then(|| self.seconds / self.jobs)
     }
+
+    /// Returns the units that completed jobs would have made in the time by which a job of `units` held its slot for
+    /// longer than it was expected to, and than the mean job does; 0 before the first completion.
+    #[must_use]
+    pub fn overstayed(&self, seconds: f64, units: f64) -> f64 {
+        let (Some(mean), Some(expected)) = (self.mean(), self.expected(units)) else { return 0.0 };
+        let late = (seconds - mean.max(expected)).max(0.0);
+        if self.seconds > 0.0 { late * self.units / self.seconds } else { 0.0 }
+    }
 }
 
 /// Seconds over which a [`Rate`] remembers.

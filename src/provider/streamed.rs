@@ -84,9 +84,14 @@ pub(super) async fn open(
         };
         events.push(chunk?).map_err(|error| unreadable(&error))?;
     };
-    if let Some(error) = first.data().and_then(|data| error_in(&data)) {
+    let data = first.data().unwrap_or_default();
+    if let Some(error) = error_in(&data) {
         return Err(refused(&error, &headers));
     }
+    if !sse::is_whole(&data) {
+        return Err(Failure::new(Outcome::Failed, "the provider's stream is none: its first event is no JSON"));
+    }
+    drop(data);
     let mut ready = vec![Ok(first.into_raw())];
     ready.extend(std::iter::from_fn(|| events.next_event()).map(|event| Ok(event.into_raw())));
     ready.extend(events.rest().map(|event| Ok(event.into_raw())));

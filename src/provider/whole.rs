@@ -9,23 +9,46 @@ use serde_json::Value;
 use super::streamed::refused;
 use super::verdicts::words;
 use super::{Failure, Outcome};
+use crate::task::wire::openai::Endpoint;
+use crate::task::wire::sse::{Begins, begins};
 
-/// What tells an answer from an error: an error object without any of what answers hold.
+/// What tells an answer from an error, and from an object that is neither.
 #[derive(Deserialize)]
 struct Claim {
     error: Option<Value>,
-    choices: Option<IgnoredAny>,
-    data: Option<IgnoredAny>,
-    output: Option<IgnoredAny>,
+    status: Option<IgnoredAny>,
+    choices: Option<Vec<IgnoredAny>>,
+    data: Option<Vec<IgnoredAny>>,
+    output: Option<Vec<IgnoredAny>>,
 }
 
-/// Checks a body of JSON that came with a status of success.
+impl Claim {
+    /// Names the field without which an endpoint's answer is none, and says whether the answer holds it.
+    fn holds(&self, endpoint: Endpoint) -> (&'static str, bool) {
+        let is_filled = |list: &Option<Vec<IgnoredAny>>| list.as_ref().is_some_and(|list| !list.is_empty());
+        match endpoint {
+            Endpoint::Chat => ("choices", is_filled(&self.choices)),
+            // No input has no embedding.
+            Endpoint::Embeddings => ("data", self.data.is_some()),
+            Endpoint::Images | Endpoint::Edits => ("data", is_filled(&self.data)),
+            // One in the background has a status alone.
+            Endpoint::Responses => ("output", self.output.is_some() || self.status.is_some()),
+        }
+    }
+}
+
+/// Checks the body that an endpoint answered with a status of success.
 ///
 /// # Errors
 ///
 /// A failure of the provider where it holds no answer; where its own error says more, what that means. An error object
 /// says that nothing was made, the others leave it open: `spent`.
-pub(super) fn checked(content_type: &str, headers: &HeaderMap, body: Bytes) -> Result<Bytes, Failure> {
+pub(super) fn checked(
+    endpoint: Endpoint,
+    content_type: &str,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Bytes, Failure> {
     let none = |what: &str| {
         let message = format!("the provider's answer is none: {what}");
         Err(Failure { spent: true, ..Failure::new(Outcome::Failed, message) })
@@ -36,15 +59,23 @@ pub(super) fn checked(content_type: &str, headers: &HeaderMap, body: Bytes) -> R
     if words::is_page(content_type, &body) {
         return none("it is a page of HTML");
     }
+    // Servers that stream whatever is asked are their callers' to read.
+    if matches!(begins(&body), Begins::Yes) {
+        return Ok(body);
+    }
     let claim = match serde_json::from_slice::<Claim>(&body) {
         Ok(claim) => claim,
         Err(error) if error.is_eof() => return none("it breaks off"),
-        // A list of answers, and what else cannot be looked into so, is for its reader to judge.
-        Err(_) => return Ok(body),
+        Err(_) => return none("it is no JSON object of the endpoint's form"),
     };
-    let Claim { error, choices: None, data: None, output: None } = claim else { return Ok(body) };
-    let Some(error) = error.filter(|error| !matches!(error, Value::Null | Value::Bool(_))) else { return Ok(body) };
-    Err(Failure { spent: false, ..refused(&error, headers) })
+    let (field, is_held) = claim.holds(endpoint);
+    if is_held {
+        return Ok(body);
+    }
+    match claim.error.filter(|error| !matches!(error, Value::Null | Value::Bool(_))) {
+        Some(error) => Err(Failure { spent: false, ..refused(&error, headers) }),
+        None => none(&format!("`{field}` is missing or empty")),
+    }
 }
 
 #[cfg(test)]
@@ -52,8 +83,8 @@ mod tests {
     use super::*;
     use crate::core::verdict::Again;
 
-    fn read(content_type: &str, body: &'static str) -> Result<Bytes, Failure> {
-        checked(content_type, &HeaderMap::new(), Bytes::from_static(body.as_bytes()))
+    fn read(endpoint: Endpoint, content_type: &str, body: &'static str) -> Result<Bytes, Failure> {
+        checked(endpoint, content_type, &HeaderMap::new(), Bytes::from_static(body.as_bytes()))
     }
 
     #[test]
@@ -65,6 +96,14 @@ mod tests {
             ("application/json", "<!doctype html><p>x", Outcome::Failed, true),
             ("application/json", r#"{"choices":[{"index":0,"mess"#, Outcome::Failed, true),
             ("application/json", r#"{"choices"#, Outcome::Failed, true),
+            ("application/json", r#"{"choices":[],"error":null}"#, Outcome::Failed, true),
+            ("application/json", r#"{"choices":"none"}"#, Outcome::Failed, true),
+            ("application/json", r#"{"data":[{"embedding":[0.5]}]}"#, Outcome::Failed, true),
+            ("application/json", "{}", Outcome::Failed, true),
+            ("application/json", "[]", Outcome::Failed, true),
+            ("application/json", "\"done\"", Outcome::Failed, true),
+            ("application/json", "null", Outcome::Failed, true),
+            ("text/plain", "plain words", Outcome::Failed, true),
             ("application/json", r#"{"error":{"message":"it broke"}}"#, Outcome::Failed, false),
             ("application/json", r#"{"error":"it broke"}"#, Outcome::Failed, false),
             ("application/json", r#"{"error":{"message":"busy","code":503}}"#, Outcome::Overloaded, false),
@@ -76,26 +115,28 @@ mod tests {
             ),
             ("application/json", r#"{"error":{"message":"bad","code":"400"}}"#, Outcome::Rejected, false),
         ] {
-            let failure = read(content_type, body).expect_err(body);
+            let failure = read(Endpoint::Chat, content_type, body).expect_err(body);
             assert_eq!((failure.outcome, failure.spent), (outcome, spent), "{body}");
         }
         assert_eq!(
-            read("", r#"{"error":{"message":"x","code":400}}"#).map_err(|failure| failure.verdict.again),
+            read(Endpoint::Chat, "", r#"{"error":{"message":"x","code":400}}"#).map_err(|failure| failure.verdict.again),
             Err(Again::Never)
         );
     }
 
     #[test]
     fn an_answer_is_left_as_it_is() {
-        for body in [
-            r#"{"choices":[],"error":null}"#,
-            r#"{"id":"r","object":"response","output":[],"error":{"code":"server_error"}}"#,
-            r#"{"data":[],"error":{"message":"one of them"}}"#,
-            r#"{"text":"x","error":null}"#,
-            "[1]",
-            "plain words",
+        for (endpoint, body) in [
+            (Endpoint::Chat, r#"{"choices":[{}],"error":{"message":"one of them"}}"#),
+            (Endpoint::Chat, "data: {\"choices\":[]}\n\n"),
+            (Endpoint::Embeddings, r#"{"data":[]}"#),
+            (Endpoint::Images, r#"{"data":[{"url":"https://x"}],"error":{"message":"one of them"}}"#),
+            (Endpoint::Responses, r#"{"id":"r","output":[],"error":{"code":"server_error"}}"#),
+            (Endpoint::Responses, r#"{"id":"r","status":"queued"}"#),
         ] {
-            assert_eq!(read("application/json", body).expect(body), body);
+            assert_eq!(read(endpoint, "application/json", body).expect(body), body);
         }
+        let empty = read(Endpoint::Images, "application/json", r#"{"data":[]}"#).expect_err("no image");
+        assert_eq!((empty.outcome, empty.spent), (Outcome::Failed, true));
     }
 }

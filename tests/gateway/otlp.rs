@@ -202,6 +202,10 @@ async fn each_request_is_a_tree_of_spans() {
         assert_eq!(attribute(span, "error.type"), "rejected");
         assert_eq!(attribute(span, "http.response.status_code"), "400");
     }
+    let verdict = |span| ["scope", "matter"].map(|part| attribute(span, &format!("fairflow.verdict.{part}")));
+    assert_eq!(verdict(&spans[2]), ["route", "outage"]);
+    assert_eq!(verdict(&rejected[2]), ["request", "input"]);
+    assert_eq!(verdict(&spans[5]), ["", ""], "a success is nobody's fault");
     let streamed = collector.request("four");
     assert_eq!(attribute(&streamed[0], "gen_ai.usage.output_tokens"), "11");
     let (attempt, begun) = (&streamed[2], &streamed[2].events[0]);

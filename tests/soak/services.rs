@@ -120,6 +120,9 @@ impl Provider {
         let task = &ask.body[0];
         let text = |name: &str| task[name].as_str().unwrap_or_default();
         let (prompt, uuid) = (text("positivePrompt"), text("taskUUID"));
+        if text("taskType") == "getResponse" {
+            return (self.asked_again(uuid), None);
+        }
         let mut dice = Dice::of(self.seed, prompt);
         let service = dice.service();
         let body = made(prompt, uuid);
@@ -128,12 +131,24 @@ impl Provider {
             Ok(entered) => entered,
             Err(answer) => return answer,
         };
+        let generation = Generation { prompt: prompt.to_owned(), ready: Instant::now() + service };
+        self.generations.lock().unwrap().insert(uuid.to_owned(), generation);
         let script = match self.oddity(&mut Dice::of(self.seed, prompt), prompt) {
             Odd::Nothing => asked.right,
             Odd::Body => Script::answer(200, "", JSON, item(&mut dice, uuid)),
             Odd::Submission(way) | Odd::Question(way) => (way.play)(&mut dice, asked),
         };
         (script, Some(slot))
+    }
+
+    /// Says how a task stands that was taken before.
+    fn asked_again(&self, uuid: &str) -> Script {
+        let answer = match self.generations.lock().unwrap().get(uuid) {
+            None => json!({"errors": [{"code": "taskNotFound", "message": "no such task", "taskUUID": uuid}]}).to_string(),
+            Some(task) if Instant::now() >= task.ready => made(&task.prompt, uuid),
+            Some(_) => json!({"data": [{"taskUUID": uuid, "status": "processing"}]}).to_string(),
+        };
+        Script::answer(200, "", JSON, answer)
     }
 
     /// Draws what becomes of a generation, and counts it.

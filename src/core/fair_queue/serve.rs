@@ -90,14 +90,19 @@ impl<P> FairQueue<P> {
         Some(room.saturating_sub(self.long))
     }
 
-    /// Ends a dispatched job and corrects its charge to the `actual` cost where that is known.
+    /// Ends a dispatched job and corrects its charge to the `actual` cost where that is known. Where it is not, the job
+    /// pays for the time by which it held its slot for longer than such jobs do: a tenant whose attempts hang would
+    /// otherwise hold most of the slots at an equal share of the charges.
     pub fn complete(&mut self, now: Time, key: Key, actual: Option<Cost>) {
         let Some(index) = self.land(key) else { return };
         let job = &self.jobs.records[index];
         let (flow, cost) = (job.flow, job.cost);
-        if let Some(actual) = actual {
-            self.pace.record(now.seconds_since(job.since), f64::from(actual.units()));
-            self.flows.reconcile(flow, cost, actual);
+        match actual {
+            Some(actual) => {
+                self.pace.record(now.seconds_since(job.since), f64::from(actual.units()));
+                self.flows.reconcile(flow, cost, actual);
+            }
+            None => self.charge_overstay(now, index),
         }
         drop(self.jobs.remove(index));
         self.settle(now, flow);
@@ -115,6 +120,17 @@ impl<P> FairQueue<P> {
         self.flows.reconcile(flow, before, after);
     }
 
+    /// Charges a flow for the time by which an attempt held its slot too long. The job's own cost stays, so that a later
+    /// success, which corrects that to the actual one, does not pay this back.
+    fn charge_overstay(&mut self, now: Time, index: u32) {
+        let job = &self.jobs.records[index];
+        let (flow, cost) = (job.flow, job.cost);
+        let units = self.pace.overstayed(now.seconds_since(job.since), f64::from(cost.units()));
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; saturates")]
+        let after = Cost::new(u64::from(cost.units()).saturating_add(units as u64));
+        self.flows.reconcile(flow, cost, after);
+    }
+
     /// Ends every job that `holder` was given: it is no more, and nobody will settle them. Looks at every job.
     pub fn abandon(&mut self, now: Time, holder: u32) {
         for index in self.jobs.held_by(holder) {
@@ -124,14 +140,16 @@ impl<P> FairQueue<P> {
 
     /// Puts a dispatched job back for another attempt, not before `not_before`.
     ///
-    /// It keeps its place in its tenant's order and is not charged again. `served`, the time it spent at the
-    /// provider, does not count against its deadline, which limits waiting.
+    /// It keeps its place in its tenant's order and is not charged again, but for a slot that it held too long
+    /// ([`complete`](Self::complete)). `served`, the time it spent at the provider, does not count against its deadline,
+    /// which limits waiting.
     ///
     /// # Errors
     ///
     /// The payload, when `key` names no dispatched job.
     pub fn requeue(&mut self, now: Time, key: Key, not_before: Time, served: Duration, payload: P) -> Result<(), P> {
         let Some(index) = self.land(key) else { return Err(payload) };
+        self.charge_overstay(now, index);
         self.jobs.records[index].deadline += served;
         self.reenter(now, index, not_before, payload);
         Ok(())

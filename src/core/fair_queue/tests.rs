@@ -1,5 +1,7 @@
 //! The queue against brute force: a state-machine model, and fluid weighted sharing.
 
+mod hangs;
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};

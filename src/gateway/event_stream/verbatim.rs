@@ -1,9 +1,10 @@
 //! A provider's events on their way to the caller, as they came: whole ones, looked at as they pass.
 
+use std::future::ready;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{StreamExt, unfold};
+use futures_util::stream::{StreamExt, once, unfold};
 
 use super::writer::Writer;
 use crate::actor::clock::Clock;
@@ -32,12 +33,13 @@ pub(super) fn forward(chunks: Pieces<Bytes>, settling: Settling, mut writer: Wri
             Ok(events) => join(events.into_iter().filter_map(|event| writer.pass(event)).collect()),
             Err(failure) => (writer.failure(&failure) + &writer.close()).into(),
         })
-        .filter(|passed: &Bytes| std::future::ready(!passed.is_empty()))
+        .filter(|passed: &Bytes| ready(!passed.is_empty()))
         .map(Ok)
         .boxed_local()
 }
 
-/// Cuts chunks into the events that end in them; half an event at the end is none.
+/// Cuts chunks into the events that end in them. Half an event at the end is none, and neither is one that is no JSON:
+/// clients would stumble over it.
 fn cut(chunks: Pieces<Bytes>) -> Pieces<Vec<Event>> {
     let begin = Some((chunks, sse::Events::default()));
     unfold(begin, |state| async move {
@@ -56,13 +58,25 @@ fn cut(chunks: Pieces<Bytes>) -> Pieces<Vec<Event>> {
             if let Err(failure) = taken {
                 return Some((Err(failure), None));
             }
-            let whole: Vec<Event> = std::iter::from_fn(|| events.next_event()).collect();
+            let mut whole: Vec<Event> = std::iter::from_fn(|| events.next_event()).collect();
+            if let Some(noise) = whole.iter().position(|event| !is_legible(event)) {
+                whole.truncate(noise);
+                let failure = Failure::new(Outcome::Failed, "the provider's stream broke off: an event is no JSON");
+                chunks = once(ready(Err(failure))).boxed();
+            }
             if !whole.is_empty() {
                 return Some((Ok(whole), Some((chunks, events))));
             }
         }
     })
     .boxed()
+}
+
+/// Says whether clients can read an event: it begins with a field or a comment, and its payload is JSON, the mark of the
+/// end, or nothing.
+fn is_legible(event: &Event) -> bool {
+    let is_noise = matches!(sse::begins(event.raw()), sse::Begins::No);
+    !is_noise && event.data().is_none_or(|data| data.trim().is_empty() || sse::is_whole(&data))
 }
 
 /// Gives an event the end that it lacks, where its payload is whole.
@@ -184,5 +198,12 @@ mod tests {
         assert_eq!(read(&["data: {\"a\":1}\n"]).await, ["data: {\"a\":1}\n\n\n"]);
         let half = read(&["data: 1\n\ndata: {\"a\":"]).await;
         assert_eq!(half, ["data: 1\n\n", "the provider's stream ended in the middle of an event"]);
+        let noise = "the provider's stream broke off: an event is no JSON";
+        assert_eq!(
+            read(&["data: 1\n\n: comment\n\ndata:\n\ndata: {nonsense\n\ndata: 2\n\n", "data: 3\n\n"]).await,
+            ["data: 1\n\n: comment\n\ndata:\n\n", noise]
+        );
+        assert_eq!(read(&["data: 1\n\n", "data: \u{0}\n\n", "data: 3\n\n"]).await, ["data: 1\n\n", noise]);
+        assert_eq!(read(&["data: 1\n\nbytes\n\n"]).await, ["data: 1\n\n", noise]);
     }
 }

@@ -154,6 +154,13 @@ impl Teller<'_> {
                 if made.outcome != Outcome::Success {
                     let problem = if made.timed_out { "timeout" } else { made.outcome.as_str() };
                     span.attributes.push(text("error.type", problem));
+                    let verdict = made.verdict.into_iter();
+                    span.attributes.extend(verdict.flat_map(|verdict| {
+                        [
+                            text("fairflow.verdict.scope", verdict.scope.as_str()),
+                            text("fairflow.verdict.matter", verdict.matter.as_str()),
+                        ]
+                    }));
                 }
                 span.status = status(made.outcome == Outcome::Success, made.outcome == Outcome::Cancelled);
                 if let Some(answered) = self.told.story.answered.filter(|at| step.from <= *at && *at <= step.to) {
