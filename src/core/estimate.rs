@@ -80,6 +80,9 @@ const DRAIN_MEMORY: f64 = 10.0;
 /// Completions before a rate is worth believing.
 const DRAIN_ENOUGH: f64 = 3.0;
 
+/// How many times as far as it was measured a drain rate reaches, while it was measured for less than its memory.
+const DRAIN_REACH: f64 = 8.0;
+
 /// Seconds after which the past is faded: often enough for the memory, seldom enough to cost nothing per job.
 const DRAIN_STEP: f64 = 0.01;
 
@@ -133,6 +136,14 @@ impl DrainRate {
     #[must_use]
     pub fn jobs_per_second(&self) -> Option<f64> {
         self.per_second(self.jobs)
+    }
+
+    /// Returns up to how many seconds ahead the rate tells enough to turn somebody away: what was seen for a second, at a
+    /// cold start or after an outage, says little about the next minute.
+    #[must_use]
+    pub fn reach(&self) -> f64 {
+        let seen = ((self.busy + self.fresh) / DRAIN_MEMORY).min(1.0);
+        DRAIN_REACH * DRAIN_MEMORY * seen / (1.0 - seen)
     }
 
     fn per_second(&self, amount: f64) -> Option<f64> {

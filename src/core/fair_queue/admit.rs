@@ -22,7 +22,8 @@ impl<P> FairQueue<P> {
     /// # Errors
     ///
     /// Gives the payload back with the [`Refusal`] that applies: the model's capacity first, then the class's cap, the
-    /// tenant's cap, and a forecast (P90) that exceeds the time the request has.
+    /// tenant's cap, and a forecast (P90) that exceeds the time the request has, as far as the drain rate was measured
+    /// for long enough to say so.
     pub fn push(&mut self, now: Time, request: Request<P>) -> Result<Key, (Refusal, P)> {
         self.collect(now);
         let tenant = self.flows.tenants.find(&request.tenant);
@@ -70,7 +71,7 @@ impl<P> FairQueue<P> {
             return Err(Refusal::TenantQueueFull { retry_after: self.drains_in(1.0 / share) });
         }
         if let Some(raw) = raw {
-            let p90 = self.correction.apply(raw).p90;
+            let p90 = self.correction.apply(raw).p90.min(self.drain.reach());
             let available = request.deadline.seconds_since(now);
             if p90 > available {
                 return Err(Refusal::DeadlineUnreachable {

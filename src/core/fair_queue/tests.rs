@@ -1,5 +1,6 @@
 //! The queue against brute force: a state-machine model, and fluid weighted sharing.
 
+mod forecasts;
 mod hangs;
 
 use super::*;
