@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use fairflow::core::cost::Cost;
 use fairflow::core::fair_queue::{Class, FairQueue, QueueLimits, Request, TenantLimits};
-use fairflow::core::slab::Key;
+use fairflow::core::key::Key;
 use fairflow::core::time::Time;
 
 const QUEUED: usize = 1_000_000;

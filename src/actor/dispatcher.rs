@@ -20,21 +20,22 @@ use super::capacity::RouteView;
 use super::clock::{Clock, Mark};
 use super::error::Error;
 use super::events::Tap;
-use super::lease::{Expected, Grant, Lease, Report, Route};
+use super::lease::{Expected, Gate, Grant, Lease, Route};
 use super::messages::{
     Assign, Died, Ended, Hold, Job, NewQueue, Reconfigure, Recount, Reopen, Settle, Stop, Update, Who,
 };
 use super::queue::QueueActor;
 use super::stats::Stats;
 use super::supervisor::Obituary;
-use super::timer::{HasTimer, Timer};
+use super::timer::Timer;
 use crate::config::ModelSettings;
 use crate::core::cost::Cost;
 use crate::core::health::RouteState;
+use crate::core::key::Key;
 use crate::core::lease::Leases;
 use crate::core::outcome::Outcome;
-use crate::core::route::{Memory, Route as Gates, Ticket};
-use crate::core::slab::Key;
+use crate::core::report::Report;
+use crate::core::route::{Gates, Memory, Ticket};
 use crate::core::time::Time;
 use crate::core::verdict::Blame;
 
@@ -87,8 +88,8 @@ pub(crate) struct Dispatcher {
     /// Until when the route is suspended, and why.
     suspension: Option<(Time, &'static str)>,
     leases: Leases<Held>,
-    /// One clone per lease, over all lives of this dispatcher: a predecessor's calls still occupy the provider.
-    token: Arc<()>,
+    /// One permit per lease, over all lives of this dispatcher: a predecessor's calls still occupy the provider.
+    slots: Arc<Gate>,
     ended: Vec<Ended>,
     random: Xoshiro256PlusPlus,
     timer: Timer,
@@ -106,7 +107,7 @@ pub(crate) struct Blueprint {
     pub(crate) stats: Arc<Stats>,
     pub(crate) tap: Tap,
     pub(crate) backlog: Arc<AtomicBool>,
-    pub(crate) token: Arc<()>,
+    pub(crate) slots: Arc<Gate>,
     pub(crate) account: Addr<AccountActor>,
     pub(crate) account_limited: bool,
     pub(crate) account_success: Mark,
@@ -131,7 +132,7 @@ impl Dispatcher {
             stats,
             tap,
             backlog,
-            token,
+            slots,
             account,
             account_limited,
             account_success,
@@ -163,7 +164,7 @@ impl Dispatcher {
             blame: Blame::default(),
             suspension: None,
             leases: Leases::new(),
-            token,
+            slots,
             ended: Vec::new(),
             random: Xoshiro256PlusPlus::seed_from_u64(seed ^ u64::from(generation)),
             timer: Timer::default(),
@@ -173,9 +174,7 @@ impl Dispatcher {
 
     /// Returns the leases that an earlier life gave out and that have not ended.
     fn ghosts(&self) -> u32 {
-        // The route's own clone of the token is no lease, nor is the blueprint's.
-        let out = Arc::strong_count(&self.token).saturating_sub(TOKEN_HOLDERS + self.leases.len());
-        u32::try_from(out).unwrap_or(u32::MAX)
+        u32::try_from(self.slots.count().saturating_sub(self.leases.len())).unwrap_or(u32::MAX)
     }
 
     fn in_flight(&self) -> u32 {
@@ -183,7 +182,7 @@ impl Dispatcher {
     }
 
     /// Returns the slots of the account that this route uses, jobs that wait for its leave included.
-    fn slots(&self) -> u32 {
+    fn slots_used(&self) -> u32 {
         self.in_flight().saturating_add(u32::try_from(self.staged.len()).unwrap_or(u32::MAX))
     }
 
@@ -210,7 +209,7 @@ impl Dispatcher {
     fn turn(&mut self, now: Time, ctx: &mut Context<Self>) {
         while let Some(held) = self.leases.expire(now) {
             tracing::warn!(route = self.index, "a lease was neither settled nor dropped; its slot is taken back");
-            self.land(now, held, Report::ended(Outcome::Cancelled), None);
+            self.land(now, held, Report::new(Outcome::Cancelled), None);
         }
         if let Some(change) = self.gates.advance(now) {
             self.window_changed(change);
@@ -230,7 +229,8 @@ impl Dispatcher {
                 ended: std::mem::take(&mut self.ended),
             });
         }
-        let next = self.leases.poll_timeout().into_iter().chain(self.gates.poll_timeout(now)).min();
+        let gate = self.gates.poll_timeout(now).map(|(at, _)| at);
+        let next = self.leases.poll_timeout().into_iter().chain(gate).min();
         self.timer.set(ctx, now, next, |actor, ctx| {
             let now = actor.clock.now();
             actor.turn(now, ctx);
@@ -253,7 +253,7 @@ impl Dispatcher {
             return self.give_back(cost);
         }
         let probe = self.gates.state(now) == RouteState::Probing;
-        let ticket = self.gates.dispatch(now, f64::from(cost.units()), more || self.backlog());
+        let ticket = self.gates.dispatch(now, f64::from(cost.units()), waiter.expected.payer, more || self.backlog());
         let attempt = waiter.past.attempts + 1;
         let (expected, past) = (waiter.expected, waiter.past.with(self.index));
         let queue = self.queue_life;
@@ -263,7 +263,7 @@ impl Dispatcher {
             route: self.route.clone(),
             key: lease_key,
             generation: self.generation,
-            token: Some(self.token.clone()),
+            slot: Some(self.slots.pass()),
         };
         let timeout = self.settings.timeout;
         let grant = Grant { lease, attempt, past, probe, charged: cost, timeout, sent: now };
@@ -271,9 +271,6 @@ impl Dispatcher {
         drop(waiter.reply.send(Ok(grant)));
     }
 }
-
-/// Who holds the token besides leases: this dispatcher and the supervisor's blueprint.
-const TOKEN_HOLDERS: usize = 2;
 
 impl Actor for Dispatcher {
     type Context = Context<Self>;
@@ -335,7 +332,7 @@ impl Handler<Settle> for Dispatcher {
 
     fn handle(&mut self, settle: Settle, ctx: &mut Self::Context) {
         let now = self.clock.now();
-        // A lease of an earlier life frees its slot by the token alone; its caller, if it wants to retry, finds the
+        // A lease of an earlier life frees its slot by its permit alone; its caller, if it wants to retry, finds the
         // reply dropped and submits anew.
         if settle.generation == self.generation
             && let Some(held) = self.leases.settle(settle.key)
@@ -393,12 +390,6 @@ impl Handler<Stop> for Dispatcher {
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
         ctx.stop();
-    }
-}
-
-impl HasTimer for Dispatcher {
-    fn timer(&mut self) -> &mut Timer {
-        &mut self.timer
     }
 }
 

@@ -14,17 +14,17 @@ use tokio::sync::oneshot;
 use super::dispatcher::Dispatcher;
 use super::error::Error;
 use super::messages::{Cancel, Raise, Settle};
-use super::provider::{Failure, Provider};
+use super::provider::Provider;
 use super::registry::Model;
 use crate::core::cost::Cost;
 use crate::core::estimate::Forecast;
+use crate::core::key::Key;
 use crate::core::outcome::Outcome;
-use crate::core::pacer::RateHints;
-use crate::core::slab::Key;
+use crate::core::report::Report;
 use crate::core::time::Time;
-use crate::core::verdict::Verdict;
 
-/// Counts the requests waiting for one model, from the edge: the bound that a mailbox does not have.
+/// Counts the permits that are out: of requests that wait for one model, the bound that a mailbox does not have, and of the
+/// slots of a route.
 #[derive(Debug, Default)]
 pub(crate) struct Gate(AtomicUsize);
 
@@ -34,9 +34,20 @@ impl Gate {
         let entered = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < capacity).then_some(n + 1));
         entered.is_ok().then(|| Permit(self.clone()))
     }
+
+    /// Lets one more in, however many there are.
+    pub(crate) fn pass(self: &Arc<Self>) -> Permit {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Permit(self.clone())
+    }
+
+    /// Returns how many permits are out.
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
-/// One place behind a [`Gate`]; given back on drop.
+/// One permit of a [`Gate`]; given back on drop.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<Gate>);
 
@@ -221,44 +232,6 @@ pub(crate) struct Grant {
     pub(crate) sent: Time,
 }
 
-/// How an attempt ended, as its dispatcher needs to know.
-#[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) outcome: Outcome,
-    pub(crate) verdict: Verdict,
-    /// The same for answers that say the same.
-    pub(crate) says: u64,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) hints: RateHints,
-    pub(crate) cost: Option<Cost>,
-    /// Tokens that were used, where they are told.
-    pub(crate) tokens: Option<f64>,
-}
-
-impl Report {
-    pub(crate) fn ended(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            verdict: Verdict::of(outcome),
-            says: 0,
-            retry_after: None,
-            hints: RateHints::default(),
-            cost: None,
-            tokens: None,
-        }
-    }
-
-    pub(crate) fn failed(failure: &Failure) -> Self {
-        Self {
-            verdict: failure.verdict,
-            says: failure.words.as_ref().map_or(0, |words| words.fingerprint()),
-            retry_after: failure.retry_after,
-            hints: *failure.hints,
-            ..Self::ended(failure.outcome)
-        }
-    }
-}
-
 /// The right to one dispatch. Settles exactly once: by [`settle`](Self::settle), or as cancelled on drop.
 #[derive(Debug)]
 pub(crate) struct Lease {
@@ -266,8 +239,8 @@ pub(crate) struct Lease {
     pub(crate) key: Key,
     /// Which life of the dispatcher issued it.
     pub(crate) generation: u32,
-    /// Counts the leases out over all lives of the dispatcher.
-    pub(crate) token: Option<Arc<()>>,
+    /// Its slot among those of all lives of the dispatcher; gone once the lease is settled.
+    pub(crate) slot: Option<Permit>,
 }
 
 impl Lease {
@@ -282,8 +255,8 @@ impl Lease {
     }
 
     fn end(&mut self, report: Report, retry: Option<Waiter>) {
-        // The token goes first, so that the dispatcher never counts a slot that it is being told is free.
-        if self.token.take().is_none() {
+        // The slot goes first, so that the dispatcher never counts one that it is being told is free.
+        if self.slot.take().is_none() {
             return;
         }
         self.tell(Settle { key: self.key, generation: self.generation, report, retry });
@@ -303,6 +276,6 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.end(Report::ended(Outcome::Cancelled), None);
+        self.end(Report::new(Outcome::Cancelled), None);
     }
 }

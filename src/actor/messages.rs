@@ -7,15 +7,16 @@ use actix::{Addr, Message};
 
 use super::capacity::{RouteView, TenantView};
 use super::dispatcher::Dispatcher;
-use super::lease::{Expected, Report, Route, Seat, Waiter};
+use super::lease::{Expected, Route, Seat, Waiter};
 use super::registry::Model;
 use crate::config::{ModelSettings, Settings};
+use crate::core::account::{Claim, Member, Signal};
 use crate::core::cost::Cost;
 use crate::core::fair_queue::{Class, TenantLimits};
+use crate::core::key::Key;
 use crate::core::outcome::Outcome;
-use crate::core::slab::Key;
+use crate::core::report::Report;
 use crate::core::time::Time;
-use crate::core::verdict::{Scope, Suspicion};
 
 /// Says what messages are answered with. Without actix's derive macros, which build a second `syn` for this.
 macro_rules! answered_with {
@@ -109,16 +110,6 @@ pub(crate) enum Ended {
     Unsent { key: Key, waiter: Waiter },
 }
 
-/// Dispatcher → account: jobs are about to be sent.
-#[derive(Debug)]
-pub(crate) struct Claim {
-    pub(crate) member: u64,
-    /// Slots in use before these jobs.
-    pub(crate) slots: u32,
-    /// What each is predicted to use, as limits on tokens count.
-    pub(crate) tokens: Vec<f64>,
-}
-
 /// Account → dispatcher: how many of the claimed jobs may go; when fewer, none more until [`Reopen`].
 #[derive(Debug)]
 pub(crate) struct Allowed {
@@ -128,35 +119,6 @@ pub(crate) struct Allowed {
 /// Account → dispatcher: the account may have room again.
 #[derive(Debug)]
 pub(crate) struct Reopen;
-
-/// Dispatcher → account: an attempt ended, or a claim was not used.
-#[derive(Debug)]
-pub(crate) struct Signal {
-    pub(crate) member: u64,
-    /// Slots in use now: a state, not a difference, so that a lost message does no lasting harm.
-    pub(crate) slots: u32,
-    /// Tokens as they were claimed and as they turned out.
-    pub(crate) used: Option<(f64, f64)>,
-    /// Tokens of a request that was claimed and not sent.
-    pub(crate) unused: Option<f64>,
-    /// Where the provider refused for a rate.
-    pub(crate) limited: Option<Limited>,
-    /// Where it refused in a way that may concern the whole account.
-    pub(crate) suspicion: Option<Suspicion>,
-}
-
-/// A refusal for a rate.
-#[derive(Debug)]
-pub(crate) struct Limited {
-    /// When the attempt was dispatched.
-    pub(crate) sent: Time,
-    /// How long the provider said to stay away.
-    pub(crate) stated: Option<Duration>,
-    /// Whose matter it is.
-    pub(crate) scope: Scope,
-    /// Why the routes are suspended, if they are.
-    pub(crate) suspension: Option<&'static str>,
-}
 
 /// Account → dispatcher: nothing may be sent before then.
 #[derive(Debug)]
@@ -177,14 +139,14 @@ pub(crate) struct Recount;
 /// Supervisor → account: a dispatcher that uses it, in its present life.
 #[derive(Debug)]
 pub(crate) struct Join {
-    pub(crate) member: u64,
+    pub(crate) member: Member,
     pub(crate) dispatcher: Addr<Dispatcher>,
 }
 
 /// Supervisor → account: that dispatcher is no more.
 #[derive(Debug)]
 pub(crate) struct Leave {
-    pub(crate) member: u64,
+    pub(crate) member: Member,
 }
 
 /// Supervisor → any actor: end.

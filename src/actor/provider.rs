@@ -15,6 +15,7 @@ use super::words::Words;
 use crate::core::cost::Cost;
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
+use crate::core::report::{Reached, Report};
 use crate::core::verdict::{self, Verdict};
 use crate::task::{Product, Request, TextDelta, Usage};
 
@@ -365,6 +366,24 @@ impl Failure {
     pub fn caused_by(mut self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(Source::new(error));
         self
+    }
+
+    /// Returns what a route and its account learn from the failure.
+    pub(crate) fn report(&self) -> Report {
+        let reached = match self {
+            Self { spent: true, .. } => Reached::Work,
+            Self { timed_out: true, .. } => Reached::Timeout,
+            Self { unsent: true, .. } => Reached::Nothing,
+            _ => Reached::Provider,
+        };
+        Report {
+            verdict: self.verdict,
+            words: self.words.as_ref().map_or(0, |words| words.fingerprint()),
+            retry_after: self.retry_after,
+            hints: *self.hints,
+            reached,
+            ..Report::new(self.outcome)
+        }
     }
 
     /// Adds how long to stay away.

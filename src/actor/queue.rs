@@ -215,7 +215,7 @@ impl QueueActor {
     }
 
     /// Takes back a dispatched job whose caller has gone.
-    fn forget(&mut self, now: Time, key: crate::core::slab::Key, waiter: Waiter) {
+    fn forget(&mut self, now: Time, key: crate::core::key::Key, waiter: Waiter) {
         if self.queue.give_back(now, key, waiter).is_ok() {
             drop(self.queue.cancel(now, key));
         }
@@ -454,11 +454,5 @@ impl Handler<super::messages::Crash> for QueueActor {
 
     fn handle(&mut self, _: super::messages::Crash, _: &mut Self::Context) {
         panic!("a test asked for it");
-    }
-}
-
-impl super::timer::HasTimer for QueueActor {
-    fn timer(&mut self) -> &mut Timer {
-        &mut self.timer
     }
 }

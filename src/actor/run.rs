@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::error::Error;
 use super::events::EventKind;
 use super::handle::Engine;
-use super::lease::{Grant, Lease, Past, Report, Waiting};
+use super::lease::{Grant, Lease, Past, Waiting};
 use super::messages::Submit;
 use super::provider::{Attempt, Errand, Failure, Told};
 use super::quote::Quote;
@@ -26,6 +26,7 @@ use crate::core::cost::Cost;
 use crate::core::fair_queue::Class;
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
+use crate::core::report::Report;
 use crate::core::time::Time;
 use crate::core::verdict::Again;
 use crate::task::{Task, Usage};
@@ -225,7 +226,7 @@ impl<'a> Journey<'a> {
             Ok(Ok(Err(failure))) => failure,
             Ok(Err(panic)) => {
                 // A fault of the adapter or the closure, not of the provider: no signal, and no second try.
-                lease.settle(Report::ended(Outcome::Rejected), None);
+                lease.settle(Report::new(Outcome::Rejected), None);
                 let what = panic_message(panic.as_ref());
                 tracing::error!(model = %self.spec.model, "an attempt panicked: {what}");
                 self.tally.note(|diary| diary.judge(Outcome::Rejected, None));
@@ -233,7 +234,7 @@ impl<'a> Journey<'a> {
             }
             Err(_) if deadline < timeout => {
                 // What the caller's own impatience ends is no fault of the provider.
-                lease.settle(Report::ended(Outcome::Cancelled), None);
+                lease.settle(Report::new(Outcome::Cancelled), None);
                 self.refused(&Error::DeadlineExceeded);
                 return Err(Error::DeadlineExceeded);
             }
@@ -252,7 +253,7 @@ impl<'a> Journey<'a> {
     fn failed(&mut self, lease: Lease, (number, probe): (u32, bool), mut failure: Failure) -> Result<Waiting, Error> {
         failure.spent |= self.errand.as_ref().is_some_and(|errand| errand.is_spent());
         self.tally.with_provider(failure.spent);
-        let report = Report::failed(&failure);
+        let report = failure.report();
         let settings = self.model.settings();
         let ends = match failure.verdict.again {
             Again::Never => true,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::Clock;
-use super::lease::{Lease, Report};
+use super::lease::Lease;
 use super::ledger::Bill;
 use super::provider::Failure;
 use super::quote::{Paid, Quote};
@@ -15,6 +15,7 @@ use crate::core::cost::Cost;
 use crate::core::ledger::Money;
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
+use crate::core::report::Report;
 use crate::core::time::Time;
 use crate::task::Usage;
 
@@ -106,7 +107,7 @@ impl Slot {
             // Where nobody tells, it was at least what passed.
             let cost = cost.or_else(|| (self.spent > u64::from(self.charged.units())).then(|| Cost::new(self.spent)));
             let tokens = usage.tokens();
-            lease.settle(Report { cost, tokens, hints: self.hints, ..Report::ended(Outcome::Success) }, None);
+            lease.settle(Report { cost, tokens, hints: self.hints, ..Report::new(Outcome::Success) }, None);
         }
     }
 
@@ -115,7 +116,7 @@ impl Slot {
         self.tally.note(|diary| diary.judge(failure.outcome, Some(failure)));
         self.tally.end(End::Broken);
         if let Some(lease) = self.lease.take() {
-            lease.settle(Report::failed(failure), None);
+            lease.settle(failure.report(), None);
         }
     }
 }

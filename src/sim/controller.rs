@@ -5,7 +5,8 @@ use std::fmt;
 use super::rivals::{Aimd, Arc, Envoy, Fixed, Gradient2, Limited, Rule, Vegas};
 use super::scenario::Scenario;
 use crate::core::pacer::Pacer;
-use crate::core::route::{Answer, Route, Ticket};
+use crate::core::report::Report;
+use crate::core::route::{self, Ticket};
 use crate::core::time::Time;
 use crate::core::window::{Change, Window};
 
@@ -64,7 +65,7 @@ impl Controller {
                     Some(limit) => Window::remembered(config, limit),
                     None => Window::new(config),
                 };
-                Box::new(Ours { route: Route::new(window, Pacer::default()) })
+                Box::new(Ours { route: route::Gates::new(window, Pacer::default()) })
             }
             Self::VectorArc => limited(Arc::new()),
             Self::NetflixAimd => limited(Aimd::published()),
@@ -117,7 +118,7 @@ pub(super) trait Gates {
     /// How many requests may be sent now.
     fn credits(&mut self, now: Time, inside: Inside) -> u32;
     fn dispatch(&mut self, now: Time, cost: f64, demand: bool) -> Sent;
-    fn settle(&mut self, now: Time, sent: Sent, answer: Answer, demand: bool, random: [f64; 2]) -> Option<Change>;
+    fn settle(&mut self, now: Time, sent: Sent, report: Report, demand: bool, random: [f64; 2]) -> Option<Change>;
     /// The limit on requests in flight.
     fn limit(&self) -> u32;
     fn in_flight(&self) -> u32;
@@ -126,7 +127,7 @@ pub(super) trait Gates {
 }
 
 struct Ours {
-    route: Route,
+    route: route::Gates,
 }
 
 impl Gates for Ours {
@@ -135,12 +136,12 @@ impl Gates for Ours {
     }
 
     fn dispatch(&mut self, now: Time, cost: f64, demand: bool) -> Sent {
-        Sent::Ours(self.route.dispatch(now, cost, demand))
+        Sent::Ours(self.route.dispatch(now, cost, 0, demand))
     }
 
-    fn settle(&mut self, now: Time, sent: Sent, answer: Answer, demand: bool, random: [f64; 2]) -> Option<Change> {
+    fn settle(&mut self, now: Time, sent: Sent, report: Report, demand: bool, random: [f64; 2]) -> Option<Change> {
         let Sent::Ours(ticket) = sent else { return None };
-        self.route.settle(now, ticket, answer, demand, random).change
+        self.route.settle(now, ticket, report, demand, random).change
     }
 
     fn limit(&self) -> u32 {
@@ -152,7 +153,7 @@ impl Gates for Ours {
     }
 
     fn poll_timeout(&self, now: Time) -> Option<Time> {
-        self.route.poll_timeout(now)
+        self.route.poll_timeout(now).map(|(at, _)| at)
     }
 }
 
@@ -173,7 +174,7 @@ impl Gates for Oracle {
         Sent::Plain { at, in_flight: self.in_flight }
     }
 
-    fn settle(&mut self, _: Time, _: Sent, _: Answer, _: bool, _: [f64; 2]) -> Option<Change> {
+    fn settle(&mut self, _: Time, _: Sent, _: Report, _: bool, _: [f64; 2]) -> Option<Change> {
         self.in_flight -= 1;
         None
     }

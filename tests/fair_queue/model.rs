@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use fairflow::core::cost::{Cost, Weight};
 use fairflow::core::fair_queue::{Class, FairQueue, Group, QueueLimits, Refusal, Request, TenantLimits};
-use fairflow::core::slab::Key;
+use fairflow::core::key::Key;
 use fairflow::core::time::Time;
 use random::Random;
 

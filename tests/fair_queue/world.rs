@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use fairflow::core::cost::{Cost, Weight};
 use fairflow::core::fair_queue::{Class, FairQueue, Group, QueueLimits, Request, TenantLimits};
+use fairflow::core::key::Key;
 use fairflow::core::predict::{ModelCosts, Ratio};
-use fairflow::core::slab::Key;
 use fairflow::core::time::Time;
 use serde::Deserialize;
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use fairflow::config::{Config, Settings};
 use fairflow::core::cost::Cost;
 use fairflow::core::fair_queue::{FairQueue, Request};
+use fairflow::core::key::Key;
 use fairflow::core::outcome::Outcome;
 use fairflow::core::pacer::Pacer;
 use fairflow::core::predict::{ModelCosts, Ratio};
+use fairflow::core::report::Report;
 use fairflow::core::retry::RetryBudget;
-use fairflow::core::route::{Answer, Route, Ticket};
-use fairflow::core::slab::Key;
+use fairflow::core::route::{Gates, Ticket};
 use fairflow::core::time::Time;
 use fairflow::core::window::Window;
 
@@ -31,7 +32,7 @@ struct Sent {
 pub struct Simulated {
     settings: Settings,
     queue: FairQueue<usize>,
-    gates: Route,
+    gates: Gates,
     budget: RetryBudget,
     costs: ModelCosts,
     ratios: BTreeMap<String, Ratio>,
@@ -48,7 +49,7 @@ impl Simulated {
         let model = settings.models["m"].clone();
         let mut simulated = Self {
             queue: FairQueue::new(model.queue),
-            gates: Route::new(Window::new(model.window), Pacer::default()),
+            gates: Gates::new(Window::new(model.window), Pacer::default()),
             budget: RetryBudget::new(model.retry_budget),
             settings,
             costs: ModelCosts::default(),
@@ -78,7 +79,7 @@ impl Simulated {
         while self.gates.credits(now, 0) > 0 {
             let Some(next) = self.queue.pop(now, 0) else { break };
             let (id, demand) = (next.payload, self.queue.has_ready());
-            let ticket = self.gates.dispatch(now, f64::from(next.cost.units()), demand);
+            let ticket = self.gates.dispatch(now, f64::from(next.cost.units()), 0, demand);
             let attempt = self.attempts.entry(id).or_default();
             *attempt += 1;
             self.flying.insert(id, Sent { key: next.key, ticket, at: now, attempt: *attempt });
@@ -87,9 +88,9 @@ impl Simulated {
     }
 
     fn settle(&mut self, ticket: Ticket, outcome: Outcome, cost: Option<Cost>) {
-        let answer = Answer { cost: cost.map(|cost| f64::from(cost.units())), ..Answer::new(outcome) };
+        let report = Report { cost, ..Report::new(outcome) };
         let demand = self.queue.has_ready();
-        self.gates.settle(self.now, ticket, answer, demand, [RANDOM; 2]);
+        self.gates.settle(self.now, ticket, report, demand, [RANDOM; 2]);
     }
 }
 
@@ -155,7 +156,8 @@ impl Engine for Simulated {
     async fn pass(&mut self, until: u64) -> (u64, Vec<Seen>) {
         let end = Time::from_millis(until);
         while self.seen.is_empty() && self.now < end {
-            let wake = self.queue.poll_timeout().into_iter().chain(self.gates.poll_timeout(self.now)).min();
+            let wake =
+                self.queue.poll_timeout().into_iter().chain(self.gates.poll_timeout(self.now).map(|(at, _)| at)).min();
             // Timers tick in milliseconds.
             let tick = Time::from_millis(self.now.as_nanos() / 1_000_000 + 1);
             let wake = wake.map_or(end, |at| Time::from_millis(at.as_nanos().div_ceil(1_000_000)).max(tick));

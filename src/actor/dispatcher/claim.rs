@@ -3,7 +3,8 @@
 use actix::{Context, Handler};
 
 use super::Dispatcher;
-use crate::actor::messages::{Allowed, Claim, Ended, Job, Signal};
+use crate::actor::messages::{Allowed, Ended, Job};
+use crate::core::account::{Claim, Signal};
 use crate::core::cost::Cost;
 
 impl Dispatcher {
@@ -28,8 +29,7 @@ impl Dispatcher {
 
     /// A signal of how many slots are used, and nothing else.
     pub(super) fn slots_only(&self) -> Signal {
-        let (member, slots) = (self.member, self.slots());
-        Signal { member, slots, used: None, unused: None, limited: None, suspicion: None }
+        Signal::slots(self.member, self.slots_used())
     }
 }
 

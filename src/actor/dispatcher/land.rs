@@ -7,12 +7,14 @@ use rand::RngExt;
 use super::{Dispatcher, Held};
 use crate::actor::error::Error;
 use crate::actor::events::EventKind;
-use crate::actor::lease::{Report, Waiter};
-use crate::actor::messages::{Ended, Limited, Signal};
+use crate::actor::lease::Waiter;
+use crate::actor::messages::Ended;
 use crate::actor::provider::Failure;
+use crate::core::account::{Limited, Signal, Used};
 use crate::core::outcome::Outcome;
 use crate::core::pacer::SUSPENSION;
-use crate::core::route::{Answer, Settled};
+use crate::core::report::Report;
+use crate::core::route::Settled;
 use crate::core::time::Time;
 use crate::core::verdict::{Again, Basis, Matter, Suspicion, Verdict};
 
@@ -22,7 +24,7 @@ const OWN_FAILURES: u32 = 2;
 impl Dispatcher {
     /// Learns from one ended attempt and decides what becomes of its job.
     pub(super) fn land(&mut self, now: Time, held: Held, report: Report, retry: Option<Waiter>) {
-        let Report { verdict, says, retry_after, hints, cost, tokens, .. } = report;
+        let Report { verdict, words, retry_after, cost, .. } = report;
         let tenant = u64::from(held.expected.payer);
         let (own, odd) = self.whose(tenant, report.outcome, retry_after.is_some());
         let outcome = if own || odd { Outcome::Rejected } else { self.bearing(report.outcome, verdict) };
@@ -31,12 +33,9 @@ impl Dispatcher {
         }
         let service = now.since(held.sent);
         self.count(&held, outcome, verdict, service);
-        let units = cost.map(|cost| f64::from(cost.units()));
-        let unnamed = verdict.is_unnamed();
-        let answer = Answer { outcome, unnamed, retry_after, hints, cost: units, tokens, witness: tenant };
         let random = [self.random.random(), self.random.random()];
         let Settled { change, hold, tokens, closed } =
-            self.gates.settle(now, held.ticket, answer, self.backlog(), random);
+            self.gates.settle(now, held.ticket, Report { outcome, ..report }, self.backlog(), random);
         if let Some(change) = change {
             self.window_changed(change);
         }
@@ -56,12 +55,12 @@ impl Dispatcher {
             scope: verdict.scope,
             suspension,
         });
-        let suspicion = verdict.suspects_account().then_some(Suspicion { tenant, model: self.member, words: says });
+        let suspicion = verdict.suspects_account().then_some(Suspicion { tenant, model: self.member, words });
         if self.account_limited || limited.is_some() || suspicion.is_some() {
             self.account.do_send(Signal {
                 member: self.member,
-                slots: self.slots(),
-                used: tokens.map(|used| (held.ticket.tokens(), used)),
+                slots: self.slots_used(),
+                used: tokens.map(|actual| Used { predicted: held.ticket.tokens(), actual }),
                 unused: None,
                 limited,
                 suspicion,

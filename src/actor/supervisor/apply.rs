@@ -8,7 +8,7 @@ use actix::{Addr, Context};
 use super::{DispatcherEntry, ModelEntry, Supervisor};
 use crate::actor::capacity::RouteCapacity;
 use crate::actor::dispatcher::Blueprint;
-use crate::actor::lease::{Door, Route};
+use crate::actor::lease::{Door, Gate, Route};
 use crate::actor::messages::{Reconfigure, Relimit};
 use crate::actor::queue::QueueActor;
 use crate::actor::registry::Model;
@@ -91,7 +91,7 @@ impl Supervisor {
                     let slots = known.map(|(_, dispatcher)| {
                         dispatcher.stop();
                         // Attempts under way there still occupy the provider, and say here when they end.
-                        (dispatcher.blueprint.token.clone(), dispatcher.blueprint.route.dispatcher.clone())
+                        (dispatcher.blueprint.slots.clone(), dispatcher.blueprint.route.dispatcher.clone())
                     });
                     self.start_route(&entry.model, index, route, (&entry.queue, entry.life), (memory, slots), ctx)
                 }
@@ -134,13 +134,13 @@ impl Supervisor {
         index: usize,
         route: &RouteSettings,
         queue: (&Addr<QueueActor>, u32),
-        (memory, slots): (Option<Memory>, Option<(Arc<()>, Door)>),
+        (memory, slots): (Option<Memory>, Option<(Arc<Gate>, Door)>),
         ctx: &mut Context<Self>,
     ) -> Option<DispatcherEntry> {
         // The settings were validated: a route names a provider that there is.
         let account = self.accounts.get(&route.provider)?;
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let (token, door) = slots.unwrap_or_default();
+        let (slots, door) = slots.unwrap_or_default();
         let blueprint = Blueprint {
             clock: self.shared.clock,
             model: model.name.clone(),
@@ -155,7 +155,7 @@ impl Supervisor {
             stats: model.stats.clone(),
             tap: model.tap.clone(),
             backlog: model.backlog.clone(),
-            token,
+            slots,
             account: account.address.clone(),
             account_limited: account.is_limited(),
             account_success: account.success.clone(),

@@ -8,7 +8,7 @@ use super::class::Class;
 use super::jobs::Place;
 use super::request::{Refusal, Request, TenantLimits};
 use crate::core::estimate::Forecast;
-use crate::core::slab::Key;
+use crate::core::key::Key;
 use crate::core::time::Time;
 
 /// A retry-after when nothing is known of the drain rate yet.

@@ -2,7 +2,7 @@
 
 use super::chunks::{Chunks, NONE};
 use crate::core::cost::Cost;
-use crate::core::slab::Key;
+use crate::core::key::Key;
 use crate::core::time::Time;
 
 /// Where a job is; it is in one place at a time.

@@ -5,7 +5,7 @@
 //! predicted cost is charged at dispatch and corrected to the actual cost on completion. `docs/FAIRNESS.md` says what
 //! is promised, why it holds and what was measured.
 //!
-//! A job keeps its [`Key`](super::slab::Key) from admission until it is settled: in the queue it may be [cancelled](FairQueue::cancel),
+//! A job keeps its [`Key`](super::key::Key) from admission until it is settled: in the queue it may be [cancelled](FairQueue::cancel),
 //! once popped it is [completed](FairQueue::complete), [requeued](FairQueue::requeue) as a retry or
 //! [given back](FairQueue::give_back) unsent. A key that was settled before finds nothing, so each of these acts once.
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::class::Class;
 use crate::core::cost::{Cost, Weight};
-use crate::core::slab::Key;
+use crate::core::key::Key;
 use crate::core::time::Time;
 
 /// Several tenants that share by weight as if they were one; within the group they share by their own weights.

@@ -8,7 +8,7 @@ use super::jobs::{CHARGED, Fifo, Job, LONG, Place, REFUNDABLE};
 use super::request::Dispatch;
 use super::wheel::{Wheel, tick_at};
 use crate::core::cost::Cost;
-use crate::core::slab::Key;
+use crate::core::key::Key;
 use crate::core::time::Time;
 
 impl<P> FairQueue<P> {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::core::cost::{Cost, Weight};
-use crate::core::slab::Key;
+use crate::core::key::Key;
 
 fn limits() -> QueueLimits {
     QueueLimits { capacity: 100_000, ..QueueLimits::default() }

@@ -31,8 +31,8 @@
 
 use std::time::Duration;
 
-use super::hint::{LONG, RateHint};
 use super::shape::Shape;
+use crate::core::hint::{LONG, RateHint};
 use crate::core::time::Time;
 
 /// Rates are stated per minute, unless something says otherwise.

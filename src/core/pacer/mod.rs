@@ -26,12 +26,14 @@ use std::time::Duration;
 
 use self::bucket::Bucket;
 use self::hint::Dimension;
-pub use self::hint::{Budgets, LONG, RateHint, RateHints, Rates};
+pub use self::hint::{Budgets, Rates};
 use self::hold::Hold;
 use self::learn::Learned;
-pub use self::share::TokenShare;
+pub use self::share::{MeanTokens, TokenShare};
 use self::trust::Trust;
+pub use super::hint::{LONG, RateHint, RateHints};
 use super::outcome::Outcome;
+use super::report::Report;
 use super::retry::Backoff;
 use super::time::Time;
 
@@ -62,25 +64,6 @@ pub struct Ticket {
     requests: f64,
     tokens: f64,
     round: u32,
-}
-
-/// How an attempt ended, as far as rates go.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ending {
-    /// The outcome.
-    pub outcome: Outcome,
-    /// What the response's headers say is left.
-    pub hints: RateHints,
-    /// How long the provider said to stay away; believed whatever the outcome.
-    pub hold: Option<Duration>,
-}
-
-impl Ending {
-    /// An end of which only the outcome is known.
-    #[must_use]
-    pub fn new(outcome: Outcome) -> Self {
-        Self { outcome, hints: RateHints::default(), hold: None }
-    }
 }
 
 /// The rate gate of a route or an account: one bucket per dimension, one hold, and a rate learned from refusals.
@@ -226,9 +209,10 @@ impl Pacer {
         }
     }
 
-    /// Learns from the end of the attempt that `ticket` stands for; `random` from [0, 1) spreads holds.
-    pub fn settle(&mut self, now: Time, ticket: Ticket, ending: Ending, random: f64) {
-        let Ending { outcome, hints, hold } = ending;
+    /// Learns from the end of the attempt that `ticket` stands for. A stated wait is believed whatever the outcome;
+    /// `random` from [0, 1) spreads holds.
+    pub fn settle(&mut self, now: Time, ticket: Ticket, report: &Report, random: f64) {
+        let Report { outcome, hints, retry_after: hold, .. } = *report;
         if let Some(pause) = self.hold.settle(now, (ticket.round, ticket.at), outcome, random) {
             self.learned.paused(pause);
         }

@@ -8,6 +8,32 @@ const GAIN: f64 = 1.0 / 16.0;
 /// How far the ratio may be from one, either way.
 const MOST: f64 = 1_000.0;
 
+/// Weight of the newest request in [`MeanTokens`].
+const MEAN_GAIN: f64 = 0.05;
+
+/// Mean tokens of a request, over the last twenty or so; one until a request was sent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MeanTokens(f64);
+
+impl MeanTokens {
+    /// Notes that a request of `tokens` is sent.
+    pub fn note(&mut self, tokens: f64) {
+        self.0 += MEAN_GAIN * (tokens - self.0);
+    }
+
+    /// Returns the mean.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl Default for MeanTokens {
+    fn default() -> Self {
+        Self(1.0)
+    }
+}
+
 /// Learned tokens per unit of cost; one until an answer told both.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TokenShare {

@@ -64,7 +64,7 @@ proptest! {
             let refused = outcome.is_retryable() && wait % 2 == 0;
             let hold = refused.then(|| Duration::from_millis(wait));
             stated = stated.max(hold.map_or(Time::ZERO, |hold| now + hold));
-            pacer.settle(now, ticket, Ending { hold, ..Ending::new(outcome) }, random);
+            pacer.settle(now, ticket, &Report { retry_after: hold, ..Report::new(outcome) }, random);
         }
     }
 
@@ -85,7 +85,7 @@ proptest! {
                 limit, remaining, reset: reset.map(Duration::from_millis), window: window.map(Duration::from_secs), at_once,
             };
             let hints = RateHints { requests: Some(hint), tokens: Some(hint), ..RateHints::default() };
-            pacer.settle(now, ticket, Ending { hints, ..Ending::new(Outcome::Success) }, 0.5);
+            pacer.settle(now, ticket, &Report { hints, ..Report::new(Outcome::Success) }, 0.5);
             let ready = pacer.ready_at(now, 3.0);
             prop_assert!(ready >= now);
             prop_assert!(pacer.allowance(now, 3.0) == 0 || ready == now);
@@ -99,7 +99,7 @@ fn hint(limit: f64, remaining: f64, reset: f64) -> RateHints {
 }
 
 fn told(pacer: &mut Pacer, now: Time, ticket: Ticket, hints: RateHints) {
-    pacer.settle(now, ticket, Ending { hints, ..Ending::new(Outcome::Success) }, 0.0);
+    pacer.settle(now, ticket, &Report { hints, ..Report::new(Outcome::Success) }, 0.0);
 }
 
 #[test]
@@ -117,9 +117,9 @@ fn holds_merge_by_maximum_and_wake_late_never_early() {
 fn one_canary_goes_first_and_successes_double() {
     let mut pacer = Pacer::default();
     let old = pacer.take(Time::ZERO, 1.0);
-    let stated = Ending { hold: Some(secs(1.0)), ..Ending::new(Outcome::RateLimited) };
+    let stated = Report { retry_after: Some(secs(1.0)), ..Report::new(Outcome::RateLimited) };
     let early = pacer.take(Time::ZERO, 1.0);
-    pacer.settle(Time::ZERO, early, stated, 0.0);
+    pacer.settle(Time::ZERO, early, &stated, 0.0);
     let after = Time::from_millis(1_000);
     // The learned rate is slow: what counts here is the hold.
     assert_eq!(pacer.hold.allowance(after), 1);
@@ -128,11 +128,11 @@ fn one_canary_goes_first_and_successes_double() {
     told(&mut pacer, after, old, RateHints::default());
     assert_eq!(pacer.hold.allowance(after), 0, "a success from before the hold says nothing");
     for outcome in [Outcome::Cancelled, Outcome::Rejected] {
-        pacer.settle(after, canary, Ending::new(outcome), 0.0);
+        pacer.settle(after, canary, &Report::new(outcome), 0.0);
         assert_eq!(pacer.hold.allowance(after), 1, "another one takes its place");
         pacer.take(after, 1.0);
     }
-    pacer.settle(after, canary, Ending::new(Outcome::Throttled), 0.0);
+    pacer.settle(after, canary, &Report::new(Outcome::Throttled), 0.0);
     assert_eq!(pacer.hold.allowance(after), 0);
     let again = pacer.hold_until();
     assert!(again >= after + secs(1.0), "held again");
@@ -219,15 +219,15 @@ fn a_thousand_refusals_of_one_moment_cut_once() {
     let mut pacer = Pacer::default();
     let tickets: Vec<Ticket> = (0..1_000).map(|_| pacer.take(Time::ZERO, 1.0)).collect();
     let now = Time::from_millis(50);
-    pacer.settle(now, tickets[0], Ending::new(Outcome::RateLimited), 0.0);
+    pacer.settle(now, tickets[0], &Report::new(Outcome::RateLimited), 0.0);
     let once = pacer.learned_rate();
     for ticket in &tickets[1..] {
-        pacer.settle(now, *ticket, Ending::new(Outcome::RateLimited), 0.0);
+        pacer.settle(now, *ticket, &Report::new(Outcome::RateLimited), 0.0);
     }
     assert_eq!(pacer.learned_rate(), once);
     assert!(once.is_some());
     let next = pacer.take(now, 1.0);
-    pacer.settle(now, next, Ending::new(Outcome::RateLimited), 0.0);
+    pacer.settle(now, next, &Report::new(Outcome::RateLimited), 0.0);
     assert!(pacer.learned_rate() < once);
 }
 
@@ -236,7 +236,7 @@ fn one_refusal_of_a_quiet_route_does_not_silence_it() {
     let mut pacer = Pacer::default();
     let (sent, refused) = (Time::ZERO, Time::from_millis(20));
     let ticket = pacer.take(sent, 1.0);
-    pacer.settle(refused, ticket, Ending::new(Outcome::RateLimited), 0.0);
+    pacer.settle(refused, ticket, &Report::new(Outcome::RateLimited), 0.0);
     assert!(pacer.ready_at(refused, 1.0) < Time::from_millis(2_500), "{:?}", pacer.ready_at(refused, 1.0));
 }
 
@@ -251,7 +251,7 @@ fn a_bucket_that_is_always_found_full_is_not_taken_for_a_slow_one() {
         now = pacer.ready_at(now, 1.0);
         let ticket = pacer.take(now, 1.0);
         now += Duration::from_millis(400);
-        pacer.settle(now, ticket, Ending { hints, ..Ending::new(Outcome::Success) }, 0.0);
+        pacer.settle(now, ticket, &Report { hints, ..Report::new(Outcome::Success) }, 0.0);
     }
     let pause = pacer.ready_at(now, 1.0).since(now);
     assert!(pause < Duration::from_millis(100), "{pause:?}");

@@ -14,7 +14,7 @@ pub(super) use netflix::{Aimd, Gradient2, Vegas};
 
 use super::controller::{Gates, Inside, Sent};
 use crate::core::outcome::Outcome;
-use crate::core::route::Answer;
+use crate::core::report::Report;
 use crate::core::time::Time;
 use crate::core::window::Change;
 
@@ -71,10 +71,10 @@ impl<R: Rule> Gates for Limited<R> {
         Sent::Plain { at, in_flight: self.in_flight }
     }
 
-    fn settle(&mut self, now: Time, sent: Sent, answer: Answer, _: bool, _: [f64; 2]) -> Option<Change> {
+    fn settle(&mut self, now: Time, sent: Sent, report: Report, _: bool, _: [f64; 2]) -> Option<Change> {
         let Sent::Plain { at, in_flight } = sent else { return None };
         self.in_flight -= 1;
-        let dropped = match answer.outcome {
+        let dropped = match report.outcome {
             Outcome::Success => false,
             Outcome::Throttled | Outcome::RateLimited | Outcome::Overloaded | Outcome::Failed => true,
             Outcome::Rejected | Outcome::Cancelled => return None,

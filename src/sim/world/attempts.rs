@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::{Attempt, Event, Holder, State, World, seconds};
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
-use crate::core::route::Answer;
+use crate::core::report::Report;
 use crate::core::time::Time;
+use crate::core::verdict::Verdict;
 use crate::sim::provider::{Discipline, Reception};
 use crate::sim::replica::Policy;
 
@@ -165,8 +166,9 @@ impl World<'_> {
         let unnamed = refused && self.scenario.provider.wordless;
         let told = if unnamed { Outcome::Throttled } else { outcome };
         let hints = RateHints { requests: hint, ..RateHints::default() };
-        let answer = Answer { retry_after, hints, unnamed, ..Answer::new(told) };
-        let change = replica.gates.settle(now, holder.sent, answer, demand, random);
+        let verdict = if unnamed { Verdict::of_status(429) } else { Verdict::of(told) };
+        let report = Report { verdict, retry_after, hints, ..Report::new(told) };
+        let change = replica.gates.settle(now, holder.sent, report, demand, random);
         self.observer.moved(t, holder.replica, before, replica.gates.limit(), change);
         let Some(job) = self.jobs.get(holder.job as usize) else { return };
         if outcome == Outcome::Success {

@@ -17,8 +17,8 @@ use crate::sim::rng::Rng;
 use crate::sim::run::Run;
 use crate::sim::scenario::Scenario;
 
+use crate::core::key::Key;
 use crate::core::outcome::Outcome;
-use crate::core::slab::Key;
 use crate::core::time::Time;
 
 /// Streams of random numbers, so that no draw disturbs another: who arrives, how replicas and others behave. Jobs have

@@ -87,7 +87,7 @@ proptest! {
             let admitted = quota.arrive(t);
             refused += u32::from(!admitted);
             let outcome = if admitted { Outcome::Success } else { Outcome::RateLimited };
-            pacer.settle(now, ticket, Ending { hints: quota.says(named), ..Ending::new(outcome) }, 0.0);
+            pacer.settle(now, ticket, &Report { hints: quota.says(named), ..Report::new(outcome) }, 0.0);
         }
         prop_assert_eq!(waited, 0);
         prop_assert!(refused <= 1, "{refused}");
@@ -167,9 +167,8 @@ fn one_passing_refusal_does_not_outweigh_a_word_of_plenty() {
     let mut pacer = Pacer::default();
     let mut now = Time::ZERO;
     let refusal = pacer.take(now, 1.0);
-    let ending =
-        Ending { hold: Some(secs(0.006)), hints: hint(10_000.0, 9_990.0, 0.06), outcome: Outcome::RateLimited };
-    pacer.settle(now, refusal, ending, 0.5);
+    let (retry_after, hints) = (Some(secs(0.006)), hint(10_000.0, 9_990.0, 0.06));
+    pacer.settle(now, refusal, &Report { retry_after, hints, ..Report::new(Outcome::RateLimited) }, 0.5);
     // A service of 100 ms, as many at once as are let.
     let (mut out, mut sent) = (Vec::new(), 0);
     while now.seconds_since(Time::ZERO) < 5.0 {
@@ -194,7 +193,7 @@ fn words_of_plenty_raise_a_rate_that_refusals_taught() {
     // The refusals themselves say nothing; the answers since speak of a day.
     let mut pacer = Pacer::default();
     let ticket = pacer.take(Time::ZERO, 1.0);
-    pacer.settle(Time::ZERO, ticket, Ending::new(Outcome::RateLimited), 0.5);
+    pacer.settle(Time::ZERO, ticket, &Report::new(Outcome::RateLimited), 0.5);
     let (mut now, mut sent) = (Time::ZERO, 0);
     while now.seconds_since(Time::ZERO) < 20.0 {
         now += secs(0.01);
@@ -216,7 +215,7 @@ fn forty_a_second(hints: RateHints) -> (u32, u32) {
         level = (level + 0.2).min(40.0);
         while under_way.front().is_some_and(|(ticket, _): &(Ticket, _)| now.since(ticket.at) >= secs(0.05)) {
             let Some((ticket, outcome)) = under_way.pop_front() else { break };
-            pacer.settle(now, ticket, Ending { hints, ..Ending::new(outcome) }, 0.5);
+            pacer.settle(now, ticket, &Report { hints, ..Report::new(outcome) }, 0.5);
         }
         for _ in 0..pacer.allowance(now, 1.0).min(10) {
             let ticket = pacer.take(now, 1.0);
@@ -249,7 +248,7 @@ fn a_release_sends_one_request_at_once_whatever_held_it() {
     let held = |pacer: &mut Pacer| pacer.hold(Time::ZERO, Time::ZERO + secs(DAY), 0.0);
     let refused = |pacer: &mut Pacer| {
         let ticket = pacer.take(Time::ZERO, 1.0);
-        pacer.settle(Time::ZERO, ticket, Ending::new(Outcome::RateLimited), 0.0);
+        pacer.settle(Time::ZERO, ticket, &Report::new(Outcome::RateLimited), 0.0);
     };
     let spent = |pacer: &mut Pacer| {
         let ticket = pacer.take(Time::ZERO, 1.0);

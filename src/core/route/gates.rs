@@ -1,75 +1,66 @@
-//! All gates of one route: a request goes when window, pacer, hold and breaker are open.
+//! The gates of one route: a request goes when window, pacer, hold and breaker are open.
 //!
-//! [`Route`] composes the machines and decides which of them each outcome moves. Whoever drives it asks
-//! [`credits`](Route::credits), sends that many, reports each end with [`settle`](Route::settle), and calls again at
-//! [`poll_timeout`](Route::poll_timeout). Retries are not its subject: the queue holds them, the budget times them.
+//! [`Gates`] composes the machines and decides which of them each outcome moves. Its driver asks
+//! [`credits`](Gates::credits), sends that many, reports each end with [`settle`](Gates::settle), and calls again at
+//! [`poll_timeout`](Gates::poll_timeout). Retries are no subject of the gates.
 
 use std::time::Duration;
 
-use super::attribution::{Attribution, Mark};
-use super::health::{Breaker, RouteState};
-use super::outcome::Outcome;
-use super::pacer::{self, Ending, Pacer, RateHints, TokenShare};
-use super::time::Time;
-use super::window::{Change, Stamp, Window, WindowConfig};
+use super::memory::Memory;
+use crate::core::attribution::{Attribution, Mark};
+use crate::core::health::{Breaker, RouteState};
+use crate::core::outcome::Outcome;
+use crate::core::pacer::{self, MeanTokens, Pacer, TokenShare};
+use crate::core::report::Report;
+use crate::core::time::Time;
+use crate::core::window::{Change, Stamp, Window, WindowConfig};
 
-/// A route that is refused while it has nothing in flight knocks this often.
+/// Shortest and longest pause between the trials of a route that is refused while it has nothing in flight.
 const KNOCK: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
-/// … but at most this share of the time for which it has been refused: so much of a stretch without capacity is lost at
-/// its end.
+/// Share (1 ÷ 8) of the time for which such a route has been refused that the next pause takes: so much of a stretch
+/// without capacity is lost at its end.
 const KNOCK_SHARE: u32 = 8;
-/// Weight of the newest request in the mean of tokens.
-const MEAN_GAIN: f64 = 0.05;
 
-/// One dispatch under way; give it back to [`Route::settle`].
+/// Why a route wants to be called again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// A lease ends by itself.
+    Lease,
+    /// The pacer has room for another request: a hold ends, or a bucket fills.
+    Pacer,
+    /// A route that is refused with nothing in flight is tried again.
+    Trial,
+    /// The breaker lets a probe through.
+    Breaker,
+}
+
+/// One dispatch under way; give it back to [`Gates::settle`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ticket {
     stamp: Stamp,
     pace: pacer::Ticket,
     mark: Mark,
     tokens: f64,
+    payer: u32,
 }
 
 impl Ticket {
-    /// Returns the tokens that it was predicted to use.
+    /// Returns the tokens that the request was predicted to use.
     #[must_use]
     pub fn tokens(&self) -> f64 {
         self.tokens
     }
-}
 
-/// How one attempt ended, and what the answer said besides.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Answer {
-    /// The classified outcome.
-    pub outcome: Outcome,
-    /// Time to stay away, where stated.
-    pub retry_after: Option<Duration>,
-    /// What the headers say of rates.
-    pub hints: RateHints,
-    /// What it cost in truth, in the units of the prediction, where known.
-    pub cost: Option<f64>,
-    /// Tokens that it used, read and written, where known.
-    pub tokens: Option<f64>,
-    /// A 429 that names no reason: its outcome is a guess, and behaviour decides.
-    pub unnamed: bool,
-    /// Whose request it was, as a number that differs between tenants: what one alone meets may be its own fault.
-    pub witness: u64,
-}
-
-impl Answer {
-    /// An answer that says nothing but its outcome.
+    /// Returns when the request was dispatched.
     #[must_use]
-    pub fn new(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            retry_after: None,
-            hints: RateHints::default(),
-            cost: None,
-            tokens: None,
-            unnamed: false,
-            witness: 0,
-        }
+    pub fn sent(&self) -> Time {
+        self.stamp.at()
+    }
+
+    /// Returns the number of the tenant that pays for the request.
+    #[must_use]
+    pub fn payer(&self) -> u32 {
+        self.payer
     }
 }
 
@@ -86,18 +77,9 @@ pub struct Settled {
     pub closed: bool,
 }
 
-/// What is worth remembering of a route from one life to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Memory {
-    /// Requests it may have in flight.
-    pub window: Option<u32>,
-    /// Requests per second at which it refused last, where refusals told a rate.
-    pub rate: Option<f64>,
-}
-
 /// The gates of one route.
 #[derive(Debug, Clone)]
-pub struct Route {
+pub struct Gates {
     window: Window,
     pacer: Pacer,
     breaker: Breaker,
@@ -109,10 +91,10 @@ pub struct Route {
     /// When the breaker closed it, until something succeeds.
     down: Option<Time>,
     share: TokenShare,
-    mean_tokens: f64,
+    mean_tokens: MeanTokens,
 }
 
-impl Route {
+impl Gates {
     /// Puts a route together from a window, cold or remembered, and a pacer.
     #[must_use]
     pub fn new(window: Window, pacer: Pacer) -> Self {
@@ -125,7 +107,7 @@ impl Route {
             knock_at: Time::ZERO,
             down: None,
             share: TokenShare::new(),
-            mean_tokens: 1.0,
+            mean_tokens: MeanTokens::default(),
         }
     }
 
@@ -161,18 +143,19 @@ impl Route {
             .limit()
             .min(self.breaker.allowance(now))
             .saturating_sub(in_flight)
-            .min(self.pacer.allowance(now, self.mean_tokens))
+            .min(self.pacer.allowance(now, self.mean_tokens.get()))
     }
 
-    /// Counts a dispatch of predicted `cost`. `demand`: more jobs wait behind it.
-    pub fn dispatch(&mut self, now: Time, cost: f64, demand: bool) -> Ticket {
+    /// Counts a dispatch of predicted `cost` for the tenant `payer`; tenant 0 is nobody in particular. `demand`: more jobs
+    /// wait behind it.
+    pub fn dispatch(&mut self, now: Time, cost: f64, payer: u32, demand: bool) -> Ticket {
         self.rested(now);
         let tokens = self.predict_tokens(cost);
-        self.mean_tokens += MEAN_GAIN * (tokens - self.mean_tokens);
+        self.mean_tokens.note(tokens);
         let pace = self.pacer.take(now, tokens);
         let stamp = self.window.on_dispatch(now, cost, demand);
         let mark = self.attribution.dispatched(now, stamp.in_flight());
-        Ticket { stamp, pace, mark, tokens }
+        Ticket { stamp, pace, mark, tokens, payer }
     }
 
     /// Predicts the tokens of a request of predicted `cost`: what a limit on tokens counts.
@@ -184,22 +167,23 @@ impl Route {
     /// Ends the dispatch of `ticket`; the slot is free at once, whatever becomes of the job.
     ///
     /// `demand`: jobs wait now. `random`: two numbers from [0, 1) that spread this route's pauses from those of others.
-    pub fn settle(&mut self, now: Time, ticket: Ticket, answer: Answer, demand: bool, random: [f64; 2]) -> Settled {
-        let Answer { retry_after, hints, cost, witness, .. } = answer;
-        let outcome = self.attribute(now, ticket.mark, answer);
+    pub fn settle(&mut self, now: Time, ticket: Ticket, report: Report, demand: bool, random: [f64; 2]) -> Settled {
+        let outcome = self.attribute(now, ticket.mark, &report);
+        let hold = report.retry_after.filter(|_| outcome.is_retryable());
         if outcome == Outcome::Throttled {
-            self.window.paused(retry_after.unwrap_or_default());
+            self.window.paused(report.retry_after.unwrap_or_default());
         }
         let before = self.window.in_flight();
         let mut change = self.window.on_settle(now, ticket.stamp, outcome, demand);
         let open = self.breaker.state(now) == RouteState::Open;
-        let survived = self.breaker.on_settle(now, ticket.stamp.at(), outcome, witness, random[0]);
-        let hold = retry_after.filter(|_| outcome.is_retryable());
-        self.pacer.settle(now, ticket.pace, Ending { outcome, hints, hold }, random[1]);
-        if let Some((units, tokens)) = cost.zip(answer.tokens) {
+        let survived = self.breaker.on_settle(now, ticket.sent(), outcome, ticket.payer.into(), random[0]);
+        let attributed = Report { outcome, retry_after: hold, ..report };
+        self.pacer.settle(now, ticket.pace, &attributed, random[1]);
+        let units = report.cost.map(|cost| f64::from(cost.units()));
+        if let Some((units, tokens)) = units.zip(report.tokens) {
             self.share.learn(units, tokens);
         }
-        let tokens = answer.tokens.or_else(|| cost.map(|units| self.share.tokens(units)));
+        let tokens = report.tokens.or_else(|| units.map(|units| self.share.tokens(units)));
         if let Some(used) = tokens {
             self.pacer.reconcile(now, ticket.tokens, used);
         }
@@ -214,7 +198,7 @@ impl Route {
         if outcome == Outcome::Success {
             // What was sent before and is answered now says that it was not all gone.
             let gone = self.starved.take().max(self.down.take());
-            if gone.is_some_and(|since| ticket.stamp.at() >= since) {
+            if gone.is_some_and(|since| ticket.sent() >= since) {
                 change = self.window.resume(now).or(change);
             }
         }
@@ -229,19 +213,19 @@ impl Route {
     }
 
     /// Returns what an answer means, once behaviour has told what one without words is about.
-    fn attribute(&mut self, now: Time, mark: Mark, answer: Answer) -> Outcome {
-        let refused = matches!(answer.outcome, Outcome::Throttled | Outcome::RateLimited);
+    fn attribute(&mut self, now: Time, mark: Mark, report: &Report) -> Outcome {
+        let refused = matches!(report.outcome, Outcome::Throttled | Outcome::RateLimited);
         let known = self.attribution.is_rate();
-        let rate = refused && answer.unnamed && self.attribution.judge(mark);
+        let rate = refused && report.verdict.is_unnamed() && self.attribution.judge(mark);
         if rate && !known {
             self.window.reopen(now);
         }
-        match answer.outcome {
+        match report.outcome {
             Outcome::Success => self.attribution.admitted(mark),
             _ if refused => self.attribution.refused(mark),
             _ => {}
         }
-        if rate { Outcome::RateLimited } else { answer.outcome }
+        if rate { Outcome::RateLimited } else { report.outcome }
     }
 
     /// Sends nothing before `until`, then one request first; holds merge by maximum. `random`: from [0, 1).
@@ -269,13 +253,13 @@ impl Route {
         self.window.rested(closed.min(now));
     }
 
-    /// Returns when a gate next opens by itself.
+    /// Returns when a gate next opens by itself, and which.
     #[must_use]
-    pub fn poll_timeout(&self, now: Time) -> Option<Time> {
-        let later = |at: &Time| *at > now;
-        let paced = Some(self.pacer.ready_at(now, self.mean_tokens)).filter(later);
-        let knock = Some(self.knock_at).filter(later);
-        paced.into_iter().chain(knock).chain(self.breaker.poll_timeout(now)).min()
+    pub fn poll_timeout(&self, now: Time) -> Option<(Time, Reason)> {
+        let paced = self.pacer.ready_at(now, self.mean_tokens.get());
+        let gates =
+            [(paced, Reason::Pacer), (self.knock_at, Reason::Trial), (self.breaker.rest_until(), Reason::Breaker)];
+        gates.into_iter().filter(|(at, _)| *at > now).min_by_key(|(at, _)| *at)
     }
 
     /// Returns the window, to look at.
@@ -310,7 +294,7 @@ impl Route {
     /// Returns when a budget that is spent is there anew.
     #[must_use]
     pub fn spent_until(&self, now: Time) -> Option<Time> {
-        self.pacer.spent_until(now, self.mean_tokens)
+        self.pacer.spent_until(now, self.mean_tokens.get())
     }
 }
 
@@ -319,8 +303,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn route() -> Route {
-        Route::new(Window::new(WindowConfig::default()), Pacer::default())
+    fn gates() -> Gates {
+        Gates::new(Window::new(WindowConfig::default()), Pacer::default())
     }
 
     proptest! {
@@ -328,26 +312,26 @@ mod tests {
         fn nothing_goes_inside_a_hold_and_the_route_says_when_it_ends(
             steps in prop::collection::vec((0u64..2_000, 0usize..6, prop::option::of(1u64..5_000)), 1..200),
         ) {
-            let (mut route, mut now, mut open) = (route(), Time::ZERO, Vec::new());
+            let (mut gates, mut now, mut open) = (gates(), Time::ZERO, Vec::new());
             let mut stated = Time::ZERO;
             for (millis, kind, retry_after) in steps {
                 now += Duration::from_millis(millis);
-                for _ in 0..route.credits(now, 0) {
+                for _ in 0..gates.credits(now, 0) {
                     prop_assert!(now >= stated, "sent at {now:?}, stated {stated:?}");
-                    open.push(route.dispatch(now, 1.0, true));
+                    open.push(gates.dispatch(now, 1.0, 0, true));
                 }
                 if let Some(ticket) = open.pop() {
                     let outcome = Outcome::ALL[kind];
                     let retry_after = retry_after.map(Duration::from_millis);
-                    let settled = route.settle(now, ticket, Answer { retry_after, ..Answer::new(outcome) }, true, [0.5; 2]);
+                    let settled = gates.settle(now, ticket, Report { retry_after, ..Report::new(outcome) }, true, [0.5; 2]);
                     if let Some(hold) = settled.hold {
                         stated = stated.max(now + hold);
                     }
                 }
-                prop_assert!(route.window().in_flight() as usize == open.len());
-                if route.credits(now, 0) == 0 && open.is_empty() {
+                prop_assert!(gates.window().in_flight() as usize == open.len());
+                if gates.credits(now, 0) == 0 && open.is_empty() {
                     // Nothing in flight will wake it, so time must.
-                    prop_assert!(route.poll_timeout(now).is_some_and(|at| at > now));
+                    prop_assert!(gates.poll_timeout(now).is_some_and(|(at, _)| at > now));
                 }
             }
         }
@@ -357,36 +341,36 @@ mod tests {
     fn what_was_learned_is_begun_with() {
         let now = Time::from_millis(1);
         let memory = Memory { window: Some(32), rate: Some(4.0) };
-        let mut route = Route::recalled(WindowConfig::default(), memory, now);
-        assert_eq!((route.window().limit(), route.refused_rate()), (32, Some(4.0)));
+        let mut gates = Gates::recalled(WindowConfig::default(), memory, now);
+        assert_eq!((gates.window().limit(), gates.refused_rate()), (32, Some(4.0)));
         let (mut sent, mut at) = (0, now);
         while at.seconds_since(now) < 10.0 {
-            for _ in 0..route.credits(at, 0) {
-                route.dispatch(at, 1.0, true);
+            for _ in 0..gates.credits(at, 0) {
+                gates.dispatch(at, 1.0, 0, true);
                 sent += 1;
             }
             at += Duration::from_millis(10);
         }
         assert_eq!(sent, 32, "the window is the limit in the end");
-        assert_eq!(Route::recalled(WindowConfig::default(), memory, now).credits(now, 0), 1, "the rate at first");
+        assert_eq!(Gates::recalled(WindowConfig::default(), memory, now).credits(now, 0), 1, "the rate at first");
         let nonsense = Memory { window: Some(0), rate: Some(f64::NAN) };
-        assert_eq!(Route::recalled(WindowConfig::default(), nonsense, now).credits(now, 0), 4);
+        assert_eq!(Gates::recalled(WindowConfig::default(), nonsense, now).credits(now, 0), 4);
     }
 
     #[test]
     fn a_closed_breaker_lets_one_probe_through() {
-        let (mut route, now) = (route(), Time::from_millis(1));
+        let (mut gates, now) = (gates(), Time::from_millis(1));
         for n in 0..5 {
-            let ticket = route.dispatch(now, 1.0, true);
-            let settled = route.settle(now, ticket, Answer::new(Outcome::Overloaded), true, [0.0; 2]);
+            let ticket = gates.dispatch(now, 1.0, 0, true);
+            let settled = gates.settle(now, ticket, Report::new(Outcome::Overloaded), true, [0.0; 2]);
             assert_eq!(settled.closed, n == 4);
         }
-        assert_eq!(route.credits(now, 0), 0);
-        let then = route.poll_timeout(now).unwrap_or(Time::FAR);
-        assert_eq!(route.credits(then, 0), 1);
-        let probe = route.dispatch(then, 1.0, true);
-        assert_eq!(route.credits(then, 0), 0);
-        route.settle(then, probe, Answer::new(Outcome::Success), true, [0.0; 2]);
-        assert_eq!(route.state(then), RouteState::Open);
+        assert_eq!(gates.credits(now, 0), 0);
+        let then = gates.poll_timeout(now).map_or(Time::FAR, |(at, _)| at);
+        assert_eq!(gates.credits(then, 0), 1);
+        let probe = gates.dispatch(then, 1.0, 0, true);
+        assert_eq!(gates.credits(then, 0), 0);
+        gates.settle(then, probe, Report::new(Outcome::Success), true, [0.0; 2]);
+        assert_eq!(gates.state(then), RouteState::Open);
     }
 }

@@ -1,0 +1,65 @@
+//! What the headers of a response say about a provider's rates.
+
+use std::time::Duration;
+
+/// A window longer than this is a budget: it is used as fast as the work wants, and stopped when it is spent. Up to here
+/// it is a rate, and paced. Ten minutes: above what providers call a rate, below the hours and days of their quotas.
+pub const LONG: Duration = Duration::from_secs(600);
+
+/// What a response's headers say about one dimension.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct RateHint {
+    /// Size of the bucket, where stated.
+    pub limit: Option<f64>,
+    /// What is left in it.
+    pub remaining: f64,
+    /// How long until it is full again, where stated.
+    pub reset: Option<Duration>,
+    /// The span in which `limit` may be used, where stated.
+    pub window: Option<Duration>,
+    /// Whether the bucket fills at once when `reset` is over, rather than steadily until then.
+    pub at_once: bool,
+}
+
+impl RateHint {
+    /// Says whether nothing is left.
+    #[must_use]
+    pub fn is_used_up(&self) -> bool {
+        self.remaining < 1.0
+    }
+
+    /// Returns when one unit is back, where the headers let one tell.
+    #[must_use]
+    pub fn next_unit(&self) -> Option<Duration> {
+        let units = self.limit.filter(|limit| *limit >= 1.0 && !self.at_once).unwrap_or(1.0);
+        self.reset.map(|reset| reset.div_f64(units))
+    }
+
+    pub(super) fn is_sane(&self) -> bool {
+        let whole = |value: f64| value.is_finite() && value >= 0.0;
+        whole(self.remaining) && self.limit.is_none_or(whole)
+    }
+}
+
+/// What a response says about rates: authoritative on every response, refused or not.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct RateHints {
+    /// Requests.
+    pub requests: Option<RateHint>,
+    /// Tokens.
+    pub tokens: Option<RateHint>,
+    /// Images; each request is taken for one.
+    pub images: Option<RateHint>,
+    /// Requests within a window that is stated to be [`LONG`], beside those within a short one.
+    pub long_requests: Option<RateHint>,
+    /// Tokens within such a window.
+    pub long_tokens: Option<RateHint>,
+}
+
+impl RateHints {
+    /// Returns the dimensions of which nothing is left.
+    pub fn used_up(&self) -> impl Iterator<Item = RateHint> {
+        let all = [self.requests, self.tokens, self.images, self.long_requests, self.long_tokens];
+        all.into_iter().flatten().filter(RateHint::is_used_up)
+    }
+}
