@@ -119,7 +119,8 @@ mod tests {
             assert_eq!((failure.outcome, failure.spent), (outcome, spent), "{body}");
         }
         assert_eq!(
-            read(Endpoint::Chat, "", r#"{"error":{"message":"x","code":400}}"#).map_err(|failure| failure.verdict.again),
+            read(Endpoint::Chat, "", r#"{"error":{"message":"x","code":400}}"#)
+                .map_err(|failure| failure.verdict.again),
             Err(Again::Never)
         );
     }

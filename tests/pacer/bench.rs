@@ -5,7 +5,8 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use fairflow::core::outcome::Outcome;
-use fairflow::core::pacer::{Ending, Pacer, RateHint, RateHints, Ticket};
+use fairflow::core::pacer::{Pacer, RateHint, RateHints, Ticket};
+use fairflow::core::report;
 use fairflow::core::time::Time;
 
 use crate::rng::Rng;
@@ -139,7 +140,7 @@ impl Server {
 #[allow(clippy::large_enum_variant, reason = "a test")]
 enum Event {
     Arrive(Ticket),
-    Answer(Ticket, Ending),
+    Answer(Ticket, report::Report),
     Wake,
 }
 
@@ -170,7 +171,7 @@ pub fn run(spec: Spec, mut pacer: Pacer, seed: u64) -> Report {
         }
         match events[id].take() {
             Some(Event::Arrive(ticket)) => {
-                let (yes, hints, hold) = server.arrive(t);
+                let (yes, hints, retry_after) = server.arrive(t);
                 let (outcome, after) = if yes {
                     admitted += 1;
                     (Outcome::Success, rng.lognormal(spec.service, 0.8))
@@ -179,13 +180,18 @@ pub fn run(spec: Spec, mut pacer: Pacer, seed: u64) -> Report {
                     (Outcome::RateLimited, 0.001)
                 };
                 let back = t + after + 0.02 + spec.jitter * rng.unit();
-                push(&mut heap, &mut events, back, Event::Answer(ticket, Ending { outcome, hints, hold }));
+                push(
+                    &mut heap,
+                    &mut events,
+                    back,
+                    Event::Answer(ticket, report::Report { hints, retry_after, ..report::Report::new(outcome) }),
+                );
             }
             Some(Event::Answer(ticket, ending)) => {
                 in_flight -= 1;
                 window += usize::from(ending.outcome == Outcome::Success);
-                stated = stated.max(ending.hold.map_or(Time::ZERO, |hold| now + hold));
-                pacer.settle(now, ticket, ending, rng.unit());
+                stated = stated.max(ending.retry_after.map_or(Time::ZERO, |hold| now + hold));
+                pacer.settle(now, ticket, &ending, rng.unit());
             }
             Some(Event::Wake) if now >= wake => wake = Time::FAR,
             // An earlier one has replaced it.

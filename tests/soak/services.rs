@@ -144,7 +144,9 @@ impl Provider {
     /// Says how a task stands that was taken before.
     fn asked_again(&self, uuid: &str) -> Script {
         let answer = match self.generations.lock().unwrap().get(uuid) {
-            None => json!({"errors": [{"code": "taskNotFound", "message": "no such task", "taskUUID": uuid}]}).to_string(),
+            None => {
+                json!({"errors": [{"code": "taskNotFound", "message": "no such task", "taskUUID": uuid}]}).to_string()
+            }
             Some(task) if Instant::now() >= task.ready => made(&task.prompt, uuid),
             Some(_) => json!({"data": [{"taskUUID": uuid, "status": "processing"}]}).to_string(),
         };
