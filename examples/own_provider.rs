@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use fairflow::config::ModelConfig;
 use fairflow::provider::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider};
-use fairflow::task::{Product, Request, TextInference, TextResult, Work};
+use fairflow::task::{Product, TextInference, TextResult, Work};
+use fairflow::wire::Request;
 use fairflow::{Config, Fairflow};
 use tokio::sync::Semaphore;
 

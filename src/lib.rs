@@ -82,6 +82,7 @@ pub mod task;
 mod telemetry;
 #[cfg(feature = "tower")]
 pub mod tower;
+pub mod wire;
 
 pub use actor::capacity;
 #[cfg(feature = "actix-messages")]

@@ -4,18 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with its rank. A room imports itself and rooms of a lower rank.
-const RANKS: [(&str, u32); 11] = [
+const RANKS: [(&str, u32); 12] = [
     ("core", 0),
     ("task", 1),
     ("config", 1),
-    ("actor", 2),
-    ("sim", 2),
-    ("provider", 3),
-    ("tower", 3),
-    ("jobs", 4),
-    ("telemetry", 4),
-    ("gateway", 5),
-    ("cli", 6),
+    ("wire", 2),
+    ("actor", 3),
+    ("sim", 3),
+    ("provider", 4),
+    ("tower", 4),
+    ("jobs", 5),
+    ("telemetry", 5),
+    ("gateway", 6),
+    ("cli", 7),
 ];
 /// Most lines of a file.
 const MOST_LINES: usize = 500;

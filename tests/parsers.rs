@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use bytes::Bytes;
-use fairflow::task::wire::openai::{Endpoint, OpenAiRequest};
-use fairflow::task::wire::runware::{RunwareTask, render};
-use fairflow::task::wire::sse::Events;
-use fairflow::task::wire::usage::UsageFinder;
-use fairflow::task::wire::{openai, runware};
 use fairflow::task::{Product, RawTask, Work};
+use fairflow::wire::openai::{Endpoint, OpenAiRequest};
+use fairflow::wire::runware::{RunwareTask, render};
+use fairflow::wire::sse::Events;
+use fairflow::wire::usage::UsageFinder;
+use fairflow::wire::{openai, runware};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 

@@ -6,8 +6,8 @@ use thiserror::Error;
 
 use super::provider::Failure;
 use crate::core::fair_queue::Refusal;
-use crate::task::wire::Malformed;
-use crate::task::wire::translatable::Untranslatable;
+use crate::wire::Malformed;
+use crate::wire::translatable::Untranslatable;
 
 /// Why a generation was refused or failed.
 #[derive(Debug, Clone, Error)]

@@ -22,7 +22,8 @@ use crate::core::cost::Cost;
 use crate::core::fair_queue::Class;
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
-use crate::task::{Request, Task, Usage};
+use crate::task::{Task, Usage};
+use crate::wire::Request;
 
 macro_rules! scheduling {
     () => {

@@ -29,8 +29,9 @@ use crate::config::{Config, ConfigError, LONGEST_NAME, ProviderConfig, Settings,
 use crate::core::cost::Cost;
 #[cfg(feature = "gateway")]
 use crate::core::time::Time;
-use crate::task::wire::Malformed;
-use crate::task::{Request, Task, Usage};
+use crate::task::{Task, Usage};
+use crate::wire::Malformed;
+use crate::wire::Request;
 
 /// Why an engine did not start, or did not take a new configuration.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +162,8 @@ impl Builder {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use fairflow::config::ModelConfig;
     /// use fairflow::provider::{Answer, Attempt, BoxFuture, Failure, Provider};
-    /// use fairflow::task::{Product, Request, TextInference, TextResult};
+    /// use fairflow::task::{Product, TextInference, TextResult};
+    /// use fairflow::wire::Request;
     /// use fairflow::{Config, Fairflow};
     ///
     /// #[derive(Debug)]

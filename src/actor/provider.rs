@@ -17,7 +17,8 @@ use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
 use crate::core::report::{Reached, Report};
 use crate::core::verdict::{self, Verdict};
-use crate::task::{Product, Request, TextDelta, Usage};
+use crate::task::{Product, TextDelta, Usage};
+use crate::wire::Request;
 
 /// A way to have generations made: one account at one service.
 ///
@@ -28,7 +29,8 @@ use crate::task::{Product, Request, TextDelta, Usage};
 ///
 /// ```
 /// use fairflow::provider::{Answer, Attempt, BoxFuture, Failure, Provider};
-/// use fairflow::task::{Product, Request, TextResult};
+/// use fairflow::task::{Product, TextResult};
+/// use fairflow::wire::Request;
 ///
 /// #[derive(Debug)]
 /// struct Echo;

@@ -13,7 +13,7 @@ use super::state::Gateway;
 use super::trail;
 use crate::Class;
 use crate::config::{AuthMode, KeyHash, Settings};
-use crate::task::wire::Malformed;
+use crate::wire::Malformed;
 
 /// Names longer than this are cut: they come from outside and are kept per tenant.
 const LONGEST_TENANT: usize = 128;

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 
 use super::refusal::Refusal;
 use crate::Error;
-use crate::task::wire::Malformed;
+use crate::wire::Malformed;
 
 /// How a body is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

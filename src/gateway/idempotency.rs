@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use super::refusal::Refusal;
 use super::state::Gateway;
 use crate::core::time::Time;
-use crate::task::wire::Malformed;
+use crate::wire::Malformed;
 
 /// How long a success is replayed.
 const KEPT_FOR: Duration = Duration::from_secs(600);

@@ -10,7 +10,7 @@ use super::state::Gateway;
 use super::{auth, body, openai};
 use crate::capacity::ModelCapacity;
 use crate::operator::Action;
-use crate::task::wire::Malformed;
+use crate::wire::Malformed;
 
 /// Largest window that can be pinned: no provider serves more at once on one route.
 const LARGEST_WINDOW: u32 = 100_000;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use self::words::Words;
 use crate::provider::Upstream;
-use crate::task::wire::Malformed;
+use crate::wire::Malformed;
 use crate::{Error, Receipt};
 
 /// A budget that is renewed later than this is not worth an SDK's retries.

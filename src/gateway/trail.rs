@@ -8,8 +8,8 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, error_span};
 
 use super::refusal::{RequestId, request_id};
-use crate::task::wire::runware::RunwareTask;
 use crate::telemetry::{Context, Origin};
+use crate::wire::runware::RunwareTask;
 
 /// Gives each request its id and the span that its log lines are in.
 pub(super) async fn mark(

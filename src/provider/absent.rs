@@ -1,7 +1,7 @@
 //! An account without a client: its requests are made by the embedder, with `Fairflow::call`.
 
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider};
-use crate::task::Request;
+use crate::wire::Request;
 
 /// Stands for a provider of kind `custom` that no client was given for.
 #[derive(Debug)]

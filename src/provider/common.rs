@@ -2,9 +2,9 @@
 
 use super::{Failure, Outcome};
 use crate::core::cost::Cost;
-use crate::task::wire::Malformed;
-use crate::task::wire::fields::Form;
 use crate::task::{Product, Task, Work};
+use crate::wire::Malformed;
+use crate::wire::fields::Form;
 
 /// A 2xx that cannot be read: the provider failed at it, and another attempt may not.
 pub(super) fn unreadable(error: &Malformed) -> Failure {

@@ -7,8 +7,8 @@ use super::Failure;
 use super::http::classify;
 use super::task::preset_of;
 use crate::config;
-use crate::task::wire::said::Said;
 use crate::task::{ImageInference, RawTask, VideoInference, Work};
+use crate::wire::said::Said;
 
 /// Reads lines of `name: value` as the headers of an answer.
 pub fn headers(data: &[u8]) {

@@ -18,7 +18,7 @@ use super::http::tls;
 use super::public::{PublicOnly, check};
 use crate::config::{self, Authorities, Endpoint};
 use crate::task::Product;
-use crate::task::wire::fields::Form;
+use crate::wire::fields::Form;
 
 /// Longest that one file may take.
 const TIMEOUT: Duration = Duration::from_secs(60);

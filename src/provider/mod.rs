@@ -52,9 +52,10 @@ use crate::config::{Config, ProviderKind, ProviderSettings};
 pub use crate::core::outcome::Outcome;
 pub use crate::core::pacer::{RateHint, RateHints};
 pub use crate::core::verdict::{Again, Basis, Matter, Scope, Verdict};
+use crate::task::Work;
+use crate::wire::Request;
 #[cfg(any(feature = "runware", feature = "task"))]
-use crate::task::wire::{Wire, translatable::Untranslatable};
-use crate::task::{Request, Work};
+use crate::wire::{Wire, translatable::Untranslatable};
 
 impl Fairflow {
     /// Begins an engine with the providers built in.

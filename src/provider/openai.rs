@@ -14,10 +14,11 @@ use super::streamed::{self, Dialect, Opened};
 use super::usage_wish::UsageWish;
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream, read_work};
 use crate::config::Endpoint;
-use crate::task::wire::openai::{self, OpenAiRequest};
-use crate::task::wire::usage::usage_of;
-use crate::task::wire::{Malformed, Wire, edits, fields};
-use crate::task::{ImageInference, Product, Request, Work};
+use crate::task::{ImageInference, Product, Work};
+use crate::wire::Request;
+use crate::wire::openai::{self, OpenAiRequest};
+use crate::wire::usage::usage_of;
+use crate::wire::{Malformed, Wire, edits, fields};
 
 /// An account at an OpenAI-compatible service.
 #[derive(Debug)]

@@ -19,9 +19,10 @@ use crate::core::pacer::{Pacer, Rates};
 use crate::core::time::Time;
 use crate::task::Task as _;
 use crate::task::{
-    Audio, AudioResult, EmbeddingResult, Image, ImageResult, Product, RawResult, Request, TextDelta, TextResult, Usage,
-    Video, VideoResult, Work,
+    Audio, AudioResult, EmbeddingResult, Image, ImageResult, Product, RawResult, TextDelta, TextResult, Usage, Video,
+    VideoResult, Work,
 };
+use crate::wire::Request;
 
 /// One transparent pixel, PNG, base64.
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";

@@ -10,9 +10,9 @@ use super::common::unreadable;
 use super::http::{Http, classify, is_event_stream, too_large};
 use super::{Failure, Outcome, Pieces};
 use crate::task::TextDelta;
-use crate::task::wire::Malformed;
-use crate::task::wire::event::{error_in, error_of, moves};
-use crate::task::wire::sse::{self, Begins, Event, Events};
+use crate::wire::Malformed;
+use crate::wire::event::{error_in, error_of, moves};
+use crate::wire::sse::{self, Begins, Event, Events};
 
 /// What answers a wish for a stream.
 pub(super) enum Opened {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Product, Task, Usage, Work};
+use super::usage::Usage;
 use crate::core::cost::Cost;
 
 /// Seconds assumed where the request names none.
@@ -41,6 +41,11 @@ impl AudioInference {
     }
 
     setters!(seconds, count, extra);
+
+    /// Predicts the work of the task.
+    pub(super) fn predicted(&self) -> Cost {
+        audio_cost(self.count, self.seconds)
+    }
 }
 
 /// One piece of sound: where it is, or itself.
@@ -63,27 +68,4 @@ pub struct AudioResult {
     pub audios: Vec<Audio>,
     /// Price, where known.
     pub usage: Usage,
-}
-
-impl Task for AudioInference {
-    type Output = AudioResult;
-
-    fn model(&self) -> &str {
-        &self.model
-    }
-
-    fn cost(&self) -> Cost {
-        audio_cost(self.count, self.seconds)
-    }
-
-    fn into_work(self) -> Work {
-        Work::Audio(self)
-    }
-
-    fn output(product: Product) -> Result<AudioResult, Product> {
-        match product {
-            Product::Audio(result) => Ok(result),
-            other => Err(other),
-        }
-    }
 }

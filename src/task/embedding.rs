@@ -1,7 +1,7 @@
 //! Vectors from texts.
 
-use super::text::{Tokens, text_cost};
-use super::{Product, Task, Usage, Work};
+use super::tokens::{Tokens, text_cost};
+use super::usage::Usage;
 use crate::core::cost::Cost;
 
 /// Embedding of one or more texts.
@@ -40,35 +40,18 @@ pub struct EmbeddingResult {
 }
 
 impl Embedding {
-    /// Returns the bytes to be read.
-    fn bytes(&self) -> u64 {
-        self.inputs.iter().map(|input| input.len() as u64).sum()
-    }
-}
-
-impl Task for Embedding {
-    type Output = EmbeddingResult;
-
-    fn model(&self) -> &str {
-        &self.model
-    }
-
-    fn cost(&self) -> Cost {
+    /// Predicts the work of the task.
+    pub(super) fn predicted(&self) -> Cost {
         text_cost(self.bytes(), Some(0))
     }
 
-    fn tokens(&self) -> Option<Tokens> {
-        Some(Tokens::of_bytes(self.bytes(), Some(0)))
+    /// Estimates the tokens that the task takes.
+    pub(super) fn estimated(&self) -> Tokens {
+        Tokens::of_bytes(self.bytes(), Some(0))
     }
 
-    fn into_work(self) -> Work {
-        Work::Embedding(self)
-    }
-
-    fn output(product: Product) -> Result<EmbeddingResult, Product> {
-        match product {
-            Product::Embedding(result) => Ok(result),
-            other => Err(other),
-        }
+    /// Returns the bytes to be read.
+    fn bytes(&self) -> u64 {
+        self.inputs.iter().map(|input| input.len() as u64).sum()
     }
 }

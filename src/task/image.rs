@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Product, Task, Usage, Work};
+use super::usage::Usage;
 use crate::core::cost::Cost;
 
 /// Pixels of one cost unit per step: a quarter of a megapixel (512 × 512).
@@ -88,6 +88,11 @@ impl ImageInference {
     }
 
     setters!(count, extra);
+
+    /// Predicts the work of the task.
+    pub(super) fn predicted(&self) -> Cost {
+        image_cost(self.count, self.steps, self.width, self.height)
+    }
 }
 
 /// One image: where it is, or itself.
@@ -114,27 +119,4 @@ pub struct ImageResult {
     pub images: Vec<Image>,
     /// Price, where known.
     pub usage: Usage,
-}
-
-impl Task for ImageInference {
-    type Output = ImageResult;
-
-    fn model(&self) -> &str {
-        &self.model
-    }
-
-    fn cost(&self) -> Cost {
-        image_cost(self.count, self.steps, self.width, self.height)
-    }
-
-    fn into_work(self) -> Work {
-        Work::Image(self)
-    }
-
-    fn output(product: Product) -> Result<ImageResult, Product> {
-        match product {
-            Product::Image(result) => Ok(result),
-            other => Err(other),
-        }
-    }
 }

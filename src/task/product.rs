@@ -1,44 +1,12 @@
 //! What a provider made, in typed form.
 
-use serde_json::{Map, Value};
-
-use super::text::output_units;
-use super::{AudioResult, EmbeddingResult, ImageResult, RawResult, TextResult, VideoResult};
-use crate::core::cost::Cost;
-
-/// What a generation used, as far as the provider said.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Usage {
-    /// Tokens read.
-    pub input_tokens: Option<u64>,
-    /// Tokens written.
-    pub output_tokens: Option<u64>,
-    /// Price in US dollars.
-    pub dollars: Option<f64>,
-}
-
-impl Usage {
-    /// Reads `{"prompt_tokens", "completion_tokens"}` (OpenAI) or `{"promptTokens", "completionTokens"}` (Runware).
-    #[must_use]
-    pub fn from_json(usage: &Map<String, Value>) -> Self {
-        let read = |names: [&str; 3]| names.into_iter().find_map(|name| usage.get(name)?.as_u64());
-        Self {
-            input_tokens: read(["prompt_tokens", "input_tokens", "promptTokens"]),
-            output_tokens: read(["completion_tokens", "output_tokens", "completionTokens"]),
-            dollars: None,
-        }
-    }
-
-    /// Returns the tokens read and written, each counted once, as limits on tokens count them.
-    pub(crate) fn tokens(self) -> Option<f64> {
-        Some(self.input_tokens?.saturating_add(self.output_tokens.unwrap_or(0)) as f64)
-    }
-
-    /// Returns what text cost that used so much, in the unit of its prediction: input + 2 × output tokens.
-    pub(crate) fn text_cost(self) -> Option<Cost> {
-        Some(Cost::new(self.input_tokens?.saturating_add(output_units(self.output_tokens?))))
-    }
-}
+use super::audio::AudioResult;
+use super::embedding::EmbeddingResult;
+use super::image::ImageResult;
+use super::raw::RawResult;
+use super::text::TextResult;
+use super::usage::Usage;
+use super::video::VideoResult;
 
 /// A finished generation.
 #[derive(Debug, Clone, PartialEq)]

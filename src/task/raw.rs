@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Product, Task, Usage, Work};
+use super::usage::Usage;
 use crate::core::cost::Cost;
 
 /// One task object, as Runware's API takes it.
@@ -37,6 +37,12 @@ impl RawTask {
     }
 }
 
+/// Predicts the work of a task object of no known type: results × seconds.
+pub(crate) fn raw_cost(body: &Map<String, Value>) -> Cost {
+    let number = |name| body.get(name).and_then(Value::as_u64);
+    Cost::new(number("numberResults").unwrap_or(1).saturating_mul(number("duration").unwrap_or(1)))
+}
+
 /// Returns how many results a task object asks for.
 pub(crate) fn results_wanted(body: &Map<String, Value>) -> u64 {
     ["numberResults", "promptVersions"].into_iter().find_map(|name| body.get(name)?.as_u64()).unwrap_or(1)
@@ -51,28 +57,4 @@ pub struct RawResult {
     pub errors: Vec<Map<String, Value>>,
     /// Price, where known.
     pub usage: Usage,
-}
-
-impl Task for RawTask {
-    type Output = RawResult;
-
-    fn model(&self) -> &str {
-        self.body.get("model").and_then(Value::as_str).unwrap_or_default()
-    }
-
-    fn cost(&self) -> Cost {
-        let number = |name| self.body.get(name).and_then(Value::as_u64);
-        Cost::new(number("numberResults").unwrap_or(1).saturating_mul(number("duration").unwrap_or(1)))
-    }
-
-    fn into_work(self) -> Work {
-        Work::Raw(self)
-    }
-
-    fn output(product: Product) -> Result<RawResult, Product> {
-        match product {
-            Product::Raw(result) => Ok(result),
-            other => Err(other),
-        }
-    }
 }

@@ -2,64 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{Product, Task, Usage, Work};
+use super::tokens::{BYTES_PER_TOKEN, Tokens, output_units, text_cost};
+use super::usage::Usage;
 use crate::core::cost::Cost;
-
-/// Output tokens expected of a request that sets no limit.
-const EXPECTED_OUTPUT: u64 = 256;
-/// An output token costs a decoding step where an input token shares one pass: the published weight of 2.
-const OUTPUT_WEIGHT: u64 = 2;
-/// Bytes per token of ordinary text.
-pub(crate) const BYTES_PER_TOKEN: u64 = 4;
-/// Output tokens for which money is set aside where a request sets no limit. More than are expected: what is set aside
-/// in vain comes back, and as soon as answers are known they correct it.
-const RESERVED_OUTPUT: u64 = 1_024;
-
-/// Tokens that a generation is about to take, as far as its request tells: what its price is estimated by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tokens {
-    /// To be read.
-    pub input: u64,
-    /// At most to be written; `None` where nothing limits them.
-    pub most_output: Option<u64>,
-}
-
-impl Tokens {
-    /// Estimates the tokens of so many bytes of ordinary text.
-    pub(crate) fn of_bytes(input: u64, most_output: Option<u64>) -> Self {
-        Self { input: input / BYTES_PER_TOKEN, most_output }
-    }
-
-    /// Returns the tokens of so many answers.
-    pub(crate) fn times(self, answers: u64) -> Self {
-        let most_output = match answers {
-            0 | 1 => self.most_output,
-            _ => Some(self.reserved_output().saturating_mul(answers)),
-        };
-        Self { most_output, ..self }
-    }
-
-    /// Returns the tokens written for which money is set aside.
-    pub(crate) fn reserved_output(self) -> u64 {
-        self.most_output.unwrap_or(RESERVED_OUTPUT)
-    }
-}
-
-/// Predicts the cost of text in tokens: input + 2 × expected output.
-pub(crate) fn text_cost(input_bytes: u64, max_output: Option<u64>) -> Cost {
-    let output = max_output.unwrap_or(EXPECTED_OUTPUT);
-    Cost::new((input_bytes / BYTES_PER_TOKEN).saturating_add(output_units(output)))
-}
-
-/// Returns what so many output tokens cost.
-pub(crate) fn output_units(tokens: u64) -> u64 {
-    tokens.saturating_mul(OUTPUT_WEIGHT)
-}
-
-/// Returns the output tokens that cost so much.
-pub(crate) fn output_tokens(units: u64) -> u64 {
-    units / OUTPUT_WEIGHT
-}
 
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,6 +55,16 @@ impl TextInference {
 
     setters!(extra);
 
+    /// Predicts the work of the task.
+    pub(super) fn predicted(&self) -> Cost {
+        text_cost(self.bytes(), self.max_tokens)
+    }
+
+    /// Estimates the tokens that the task takes.
+    pub(super) fn estimated(&self) -> Tokens {
+        Tokens::of_bytes(self.bytes(), self.max_tokens)
+    }
+
     /// Returns the bytes to be read.
     fn bytes(&self) -> u64 {
         self.messages.iter().map(|message| content_bytes(&message.content)).sum()
@@ -154,33 +109,6 @@ impl From<TextResult> for TextDelta {
     }
 }
 
-impl Task for TextInference {
-    type Output = TextResult;
-
-    fn model(&self) -> &str {
-        &self.model
-    }
-
-    fn cost(&self) -> Cost {
-        text_cost(self.bytes(), self.max_tokens)
-    }
-
-    fn tokens(&self) -> Option<Tokens> {
-        Some(Tokens::of_bytes(self.bytes(), self.max_tokens))
-    }
-
-    fn into_work(self) -> Work {
-        Work::Text(self)
-    }
-
-    fn output(product: Product) -> Result<TextResult, Product> {
-        match product {
-            Product::Text(result) => Ok(result),
-            other => Err(other),
-        }
-    }
-}
-
 fn content_bytes(content: &Value) -> u64 {
     match content {
         Value::String(text) => text.len() as u64,
@@ -196,7 +124,7 @@ mod tests {
     #[test]
     fn cost_is_input_plus_twice_the_expected_output() {
         let task = TextInference::new("m", "x".repeat(400));
-        assert_eq!(task.cost().units(), 100 + 512);
-        assert_eq!(task.max_tokens(50).cost().units(), 100 + 100);
+        assert_eq!(task.predicted().units(), 100 + 512);
+        assert_eq!(task.max_tokens(50).predicted().units(), 100 + 100);
     }
 }

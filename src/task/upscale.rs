@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use super::{ImageResult, Product, Task, Work};
 use crate::core::cost::Cost;
 
 /// Bytes of base64 input per cost unit: about a 64-pixel photograph as PNG. The pixels are not known without
@@ -31,32 +30,14 @@ impl ImageUpscale {
     }
 
     setters!(extra);
+
+    /// Predicts the work of the task.
+    pub(super) fn predicted(&self) -> Cost {
+        upscale_cost(self.image.len() as u64)
+    }
 }
 
 /// Predicts the cost of upscaling an image given inline; a reference costs one unit.
 pub(crate) fn upscale_cost(image_bytes: u64) -> Cost {
     Cost::new(image_bytes.div_ceil(UNIT_BYTES))
-}
-
-impl Task for ImageUpscale {
-    type Output = ImageResult;
-
-    fn model(&self) -> &str {
-        &self.model
-    }
-
-    fn cost(&self) -> Cost {
-        upscale_cost(self.image.len() as u64)
-    }
-
-    fn into_work(self) -> Work {
-        Work::Upscale(self)
-    }
-
-    fn output(product: Product) -> Result<ImageResult, Product> {
-        match product {
-            Product::Image(result) => Ok(result),
-            other => Err(other),
-        }
-    }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::image::UNIT_PIXELS;
-use super::{Product, Task, Usage, Work};
+use super::usage::Usage;
 use crate::core::cost::Cost;
 
 /// Seconds assumed where the request names none.
-pub(crate) const DEFAULT_SECONDS: f64 = 5.0;
+const DEFAULT_SECONDS: f64 = 5.0;
 /// Frames per second assumed where the request names none.
 const DEFAULT_FPS: u64 = 24;
 /// Pixels assumed where the request names none: 720p.
@@ -99,6 +99,11 @@ impl VideoInference {
         self.first_frame = Some(image.into());
         self
     }
+
+    /// Predicts the work of the task.
+    pub(super) fn predicted(&self) -> Cost {
+        video_cost(self.count, self.seconds, self.fps, self.size)
+    }
 }
 
 /// One video: where it is.
@@ -121,27 +126,4 @@ pub struct VideoResult {
     pub videos: Vec<Video>,
     /// Price, where known.
     pub usage: Usage,
-}
-
-impl Task for VideoInference {
-    type Output = VideoResult;
-
-    fn model(&self) -> &str {
-        &self.model
-    }
-
-    fn cost(&self) -> Cost {
-        video_cost(self.count, self.seconds, self.fps, self.size)
-    }
-
-    fn into_work(self) -> Work {
-        Work::Video(self)
-    }
-
-    fn output(product: Product) -> Result<VideoResult, Product> {
-        match product {
-            Product::Video(result) => Ok(result),
-            other => Err(other),
-        }
-    }
 }

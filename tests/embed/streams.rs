@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use fairflow::config::ModelConfig;
 use fairflow::provider::{Answer, Attempt, BoxFuture, Failure, Outcome, Pieces, Provider, Reply};
-use fairflow::task::{Cost, Product, RawTask, Request, Task, TextInference, Work};
+use fairflow::task::{Cost, Product, RawTask, Task, TextInference, Work};
+use fairflow::wire::Request;
 use fairflow::{Config, Error, Fairflow, Streams};
 use futures_util::{StreamExt, TryStreamExt};
 

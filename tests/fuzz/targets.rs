@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fairflow::provider::{Outcome, doors};
-use fairflow::task::wire::event::{error_in, moves};
-use fairflow::task::wire::form::Form;
-use fairflow::task::wire::openai::{self, Endpoint, Label, OpenAiRequest};
-use fairflow::task::wire::responses::Writer;
-use fairflow::task::wire::runware::{self, RunwareTask};
-use fairflow::task::wire::sse::{Event, Events, begins, is_whole};
-use fairflow::task::wire::usage::UsageFinder;
 use fairflow::task::{Product, RawTask, TextDelta, Usage, Work};
+use fairflow::wire::event::{error_in, moves};
+use fairflow::wire::form::Form;
+use fairflow::wire::openai::{self, Endpoint, Label, OpenAiRequest};
+use fairflow::wire::responses::Writer;
+use fairflow::wire::runware::{self, RunwareTask};
+use fairflow::wire::sse::{Event, Events, begins, is_whole};
+use fairflow::wire::usage::UsageFinder;
 use serde_json::{Map, Value};
 
 /// A parser, and what it is checked for.

@@ -265,7 +265,7 @@ async fn a_generation_that_failed_for_its_request_says_why() {
     let error = engine("fal", &fake.url, "", "").await.generate(fox()).await.unwrap_err();
     let Error::Rejected(failure) = &error else { panic!("{error:?}") };
     let upstream = failure.upstream.as_ref().unwrap();
-    let read = fairflow::task::wire::said::Said::read(&upstream.body).unwrap();
+    let read = fairflow::wire::said::Said::read(&upstream.body).unwrap();
     assert!(read.moderated && upstream.status == 422, "{read:?}");
     assert_eq!((&*failure.message, read.param.as_deref()), ("flagged by a checker", Some("prompt")));
     assert_eq!(fake.count("POST", SUBMIT), 1);

@@ -13,7 +13,7 @@ use crate::capacity::ModelCapacity;
 use crate::config::AuthMode;
 use crate::gateway::operate::guarded;
 use crate::gateway::state::Gateway;
-use crate::task::wire::Malformed;
+use crate::wire::Malformed;
 
 /// Decisions shown of all models together.
 const LATEST: usize = 40;

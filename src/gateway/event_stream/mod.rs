@@ -24,8 +24,9 @@ use crate::actor::provider::Reply;
 use crate::actor::run::{Receipt, Spec};
 use crate::actor::stream::hold;
 use crate::provider::{Failure, Pieces};
-use crate::task::wire::{Malformed, Wire};
-use crate::task::{Product, Request, TextDelta, TextInference};
+use crate::task::{Product, TextDelta, TextInference};
+use crate::wire::Request;
+use crate::wire::{Malformed, Wire};
 
 type Events = LocalBoxStream<'static, Result<Bytes, Failure>>;
 type Dispatched = Result<(Reply, Settling, Receipt), Error>;

@@ -14,10 +14,10 @@ use crate::core::outcome::Outcome;
 use crate::core::time::Time;
 use crate::provider::{Failure, Pieces};
 use crate::task::output_units;
-use crate::task::wire::event::{error_in, moves};
-use crate::task::wire::openai::Endpoint;
-use crate::task::wire::sse::{self, Event};
-use crate::task::wire::usage::UsageFinder;
+use crate::wire::event::{error_in, moves};
+use crate::wire::openai::Endpoint;
+use crate::wire::sse::{self, Event};
+use crate::wire::usage::UsageFinder;
 
 /// For how long after an event that brings something new others are taken to do so too, without being parsed.
 const TRUST: Duration = Duration::from_secs(1);

@@ -9,11 +9,11 @@ use crate::gateway::openai::{answer_id, response_id};
 use crate::gateway::refusal::{self, Refusal};
 use crate::provider::{Failure, Upstream};
 use crate::task::TextDelta;
-use crate::task::wire::Wire;
-use crate::task::wire::openai::{self, Endpoint, Label};
-use crate::task::wire::responses;
-use crate::task::wire::runware::{self, RunwareTask};
-use crate::task::wire::sse::Event;
+use crate::wire::Wire;
+use crate::wire::openai::{self, Endpoint, Label};
+use crate::wire::responses;
+use crate::wire::runware::{self, RunwareTask};
+use crate::wire::sse::Event;
 
 const DONE: &str = "data: [DONE]\n\n";
 

@@ -17,8 +17,8 @@ use crate::gateway::state::Gateway;
 use crate::jobs::{Jobs, Key};
 use crate::provider::{Failure, Outcome};
 use crate::task::Usage;
-use crate::task::wire::Malformed;
-use crate::task::wire::openai::Endpoint;
+use crate::wire::Malformed;
+use crate::wire::openai::Endpoint;
 use crate::{Error, Fairflow};
 
 /// Waits between the questions of who holds a slot: the first, and the longest.

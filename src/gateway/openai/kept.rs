@@ -20,9 +20,9 @@ use crate::gateway::refusal::{Refusal, request_id};
 use crate::gateway::state::Gateway;
 use crate::jobs::{Finished, Jobs, Key};
 use crate::provider::Failure;
-use crate::task::wire::Malformed;
-use crate::task::wire::openai::{Endpoint, OpenAiRequest};
-use crate::task::wire::sse::Event;
+use crate::wire::Malformed;
+use crate::wire::openai::{Endpoint, OpenAiRequest};
+use crate::wire::sse::Event;
 use crate::{Error, Fairflow};
 
 /// Longest id of a response that is kept: it is the provider's word.

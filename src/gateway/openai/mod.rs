@@ -20,11 +20,12 @@ use crate::gateway::refusal::{self, Refusal, request_id};
 use crate::gateway::state::Gateway;
 use crate::gateway::{auth, body, event_stream, idempotency, rates, trail};
 use crate::jobs::{Jobs, Key};
-use crate::task::wire::Wire;
-use crate::task::wire::fields::Form;
-use crate::task::wire::openai::{Endpoint, Label, OpenAiRequest, render};
-use crate::task::wire::responses;
-use crate::task::{Product, Request};
+use crate::task::Product;
+use crate::wire::Request;
+use crate::wire::Wire;
+use crate::wire::fields::Form;
+use crate::wire::openai::{Endpoint, Label, OpenAiRequest, render};
+use crate::wire::responses;
 
 /// Longest that the slot of a background response is held, where the model has no settings of its own.
 const HELD: Duration = Duration::from_secs(120);

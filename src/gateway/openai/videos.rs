@@ -22,10 +22,11 @@ use crate::gateway::refusal::{Refusal, request_id};
 use crate::gateway::state::Gateway;
 use crate::gateway::{auth, body, trail};
 use crate::jobs::{Claim, Finished, Key, Watch};
-use crate::task::wire::Malformed;
-use crate::task::wire::form::Form;
-use crate::task::wire::size::Size;
-use crate::task::{Product, Request, Task, Video, VideoInference, Work};
+use crate::task::{Product, Task, Video, VideoInference, Work};
+use crate::wire::Malformed;
+use crate::wire::Request;
+use crate::wire::form::Form;
+use crate::wire::size::Size;
 
 /// Longest prompt, in bytes: it is kept with the video.
 const LONGEST_PROMPT: usize = 64 * 1024;

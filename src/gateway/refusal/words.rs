@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::core::verdict::Matter;
 use crate::provider::{Failure, Upstream};
-use crate::task::wire::Malformed;
-use crate::task::wire::said::Said;
-use crate::task::wire::translatable::Untranslatable;
+use crate::wire::Malformed;
+use crate::wire::said::Said;
+use crate::wire::translatable::Untranslatable;
 
 /// What is asked for, by the names that providers and dialects have for it: as the provider may say it, at OpenAI's
 /// callers, at Runware's.

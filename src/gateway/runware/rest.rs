@@ -16,8 +16,8 @@ use crate::actor::run::Receipt;
 use crate::gateway::refusal::{self, Refusal};
 use crate::gateway::state::Gateway;
 use crate::gateway::{auth, body, event_stream, idempotency, trail};
-use crate::task::wire::runware::RunwareTask;
-use crate::task::wire::{Malformed, Wire};
+use crate::wire::runware::RunwareTask;
+use crate::wire::{Malformed, Wire};
 
 /// Most tasks in one array: each takes a place in the queue.
 const MOST_TASKS: usize = 64;

@@ -23,7 +23,7 @@ use crate::gateway::auth;
 use crate::gateway::refusal::{Refusal, request_id};
 use crate::gateway::state::Gateway;
 use crate::gateway::trail;
-use crate::task::wire::Malformed;
+use crate::wire::Malformed;
 
 /// Longest piece that a large frame is sent in: the connection holds back a number of pieces of its own.
 const PIECE: usize = 64 * 1024;

@@ -19,10 +19,11 @@ use crate::gateway::refusal::Refusal;
 use crate::gateway::state::Gateway;
 use crate::gateway::trail;
 use crate::jobs::{Claim, Finished, Key, Posting, Watch, Webhooks};
-use crate::task::wire::runware::{RunwareTask, render};
-use crate::task::wire::{Malformed, Wire};
-use crate::task::{Product, Request};
+use crate::task::Product;
 use crate::telemetry::Origin;
+use crate::wire::Request;
+use crate::wire::runware::{RunwareTask, render};
+use crate::wire::{Malformed, Wire};
 
 pub(super) type Items = Vec<Map<String, Value>>;
 

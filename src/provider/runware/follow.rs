@@ -221,7 +221,7 @@ impl Follow {
             error.insert("taskUUID".into(), self.uuid.as_str().into());
             error.entry("taskType").or_insert_with(|| Value::from(self.kind.as_str()));
         }
-        let usage = crate::task::wire::runware::usage(&self.items);
+        let usage = crate::wire::runware::usage(&self.items);
         Ok(RawResult { items: self.items, errors: self.errors, usage })
     }
 }

@@ -21,9 +21,10 @@ use self::told::text;
 use super::common::actual_cost;
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, translated};
 use crate::config::{RunwareSettings, Transport};
-use crate::task::wire::Wire;
-use crate::task::wire::runware::{decode, encode};
-use crate::task::{Product, Request};
+use crate::task::Product;
+use crate::wire::Request;
+use crate::wire::Wire;
+use crate::wire::runware::{decode, encode};
 
 type Object = Map<String, Value>;
 

@@ -24,9 +24,9 @@ use crate::provider::streamed::{self, Dialect, Opened};
 use crate::provider::task::next_question;
 use crate::provider::task::pace::{Budget, Pace};
 use crate::provider::{Attempt, Failure, Outcome, Pieces, RateHints};
-use crate::task::wire::Malformed;
-use crate::task::wire::runware::{decode, decode_delta};
 use crate::task::{Product, RawResult, TextDelta, TextInference, TextResult, Work};
+use crate::wire::Malformed;
+use crate::wire::runware::{decode, decode_delta};
 
 /// An account's REST API.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::super::{Failure, Outcome};
-use crate::task::wire::Malformed;
 use crate::task::{TextInference, TextResult, Usage, Work};
+use crate::wire::Malformed;
 
 const WORDS: [&str; 12] =
     ["The", "simulated", "model", "answers", "in", "its", "own", "good", "time,", "whatever", "was", "asked."];

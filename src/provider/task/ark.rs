@@ -8,10 +8,10 @@ use super::handle::{Fault, State};
 use super::output::done;
 use super::preset::{Accepted, HOUR, Preset, Submission, just_one, no_such, text, words};
 use super::stage::Stage;
-use crate::task::wire::Malformed;
-use crate::task::wire::fields::{Dialect, translated};
-use crate::task::wire::runware::whole_or_not;
 use crate::task::{ImageInference, Usage, Work};
+use crate::wire::Malformed;
+use crate::wire::fields::{Dialect, translated};
+use crate::wire::runware::whole_or_not;
 
 const TASKS: &str = "/contents/generations/tasks";
 /// Width to height, as the service names it.

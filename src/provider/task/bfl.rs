@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use super::handle::{Fault, State};
 use super::preset::{Accepted, Preset, Submission, just_one, no_such, path_of, text, words};
 use super::stage::Stage;
-use crate::task::wire::Malformed;
-use crate::task::wire::fields::{Dialect, translated};
 use crate::task::{Image, ImageInference, ImageResult, Product, Usage, Work};
+use crate::wire::Malformed;
+use crate::wire::fields::{Dialect, translated};
 
 /// A delivered image can be fetched for ten minutes.
 const URL_LIFETIME: Duration = Duration::from_secs(600);

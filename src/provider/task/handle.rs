@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::task::Product;
-use crate::task::wire::said::is_moderation;
+use crate::wire::said::is_moderation;
 
 /// A generation that a provider has accepted: enough to ask for it again, also after a restart. It holds no key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

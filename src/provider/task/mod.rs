@@ -46,8 +46,9 @@ use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, RateHints, R
 use crate::actor::clock::unix_time;
 use crate::actor::witness::TraceContext;
 use crate::config::{self, Endpoint, PollSettings, TaskSettings};
-use crate::task::wire::{Malformed, Wire};
-use crate::task::{Request, Work};
+use crate::task::Work;
+use crate::wire::Request;
+use crate::wire::{Malformed, Wire};
 
 /// Most cancellations under way at once per account; what is dropped beyond that runs out by itself.
 const MOST_CANCELS: usize = 64;

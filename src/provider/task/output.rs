@@ -6,9 +6,9 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::handle::State;
-use crate::task::wire::Malformed;
-use crate::task::wire::fields::file_uri;
 use crate::task::{Audio, AudioResult, Image, ImageResult, Product, RawResult, Usage, Video, VideoResult, Work};
+use crate::wire::Malformed;
+use crate::wire::fields::file_uri;
 
 /// Most files of one result.
 const MOST_FILES: usize = 256;

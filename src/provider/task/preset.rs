@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 
 use super::handle::State;
 use crate::provider::{Failure, Outcome};
-use crate::task::wire::Malformed;
-use crate::task::wire::runware::whole_or_not;
-use crate::task::wire::said::Said;
 use crate::task::{ImageInference, Work};
+use crate::wire::Malformed;
+use crate::wire::runware::whole_or_not;
+use crate::wire::said::Said;
 
 /// A request in a service's own form, below its base URL.
 #[derive(Debug, Clone, PartialEq)]

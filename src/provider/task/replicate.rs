@@ -8,9 +8,9 @@ use super::handle::{Fault, State};
 use super::output::done;
 use super::preset::{Accepted, HOUR, Preset, Submission, just_one, no_such, path_of, put_inputs, text, timed, words};
 use super::stage::Stage;
-use crate::task::wire::Malformed;
-use crate::task::wire::fields::{Dialect, translated};
 use crate::task::{Usage, Work};
+use crate::wire::Malformed;
+use crate::wire::fields::{Dialect, translated};
 
 #[derive(Debug)]
 pub(crate) struct Replicate;

@@ -10,7 +10,7 @@ use crate::core::verdict::{Matter, Scope, Verdict};
 use crate::provider::common::actual_cost;
 use crate::provider::{Answer, Failure, Outcome, Upstream};
 use crate::task::Work;
-use crate::task::wire::said::is_moderation;
+use crate::wire::said::is_moderation;
 
 /// Longest that one cancellation may take.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);

@@ -6,7 +6,7 @@ use super::{find, message};
 use crate::actor::provider::{Answer, Attempt, Failure, Provider};
 use crate::config::VerdictRule;
 use crate::provider::BoxFuture;
-use crate::task::Request;
+use crate::wire::Request;
 
 /// A provider whose failures are looked up in the account's own rules first.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use super::Ending;
 use crate::capacity::ModelCapacity;
 use crate::provider::http::{bearer, client};
 use crate::task::Work;
-use crate::task::wire::{openai, runware};
+use crate::wire::{openai, runware};
 
 /// What the official SDKs wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(600);

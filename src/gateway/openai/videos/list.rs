@@ -10,7 +10,7 @@ use super::{describe, refuse};
 use crate::gateway::auth;
 use crate::gateway::refusal::{Refusal, request_id};
 use crate::gateway::state::Gateway;
-use crate::task::wire::Malformed;
+use crate::wire::Malformed;
 
 /// Videos on a page, where the caller does not say, and at most.
 const PAGE: usize = 20;

@@ -1,8 +1,8 @@
 //! Finds what a generation used, in an answer and in an event stream that passes by.
 
 use super::told::{Found, Text};
+use crate::task::BYTES_PER_TOKEN;
 use crate::task::Usage;
-use crate::task::text::BYTES_PER_TOKEN;
 
 /// Longest string that is kept of a line whose end has not come; a longer one is text or an image, not usage.
 const LONGEST_STRING: usize = 4 * 1024;

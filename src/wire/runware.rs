@@ -12,11 +12,12 @@ use super::fields::{Dialect, translated};
 use super::openai::parse_messages;
 use super::{Malformed, dialects, whole};
 use crate::core::cost::Cost;
-use crate::task::audio::audio_cost;
-use crate::task::image::image_cost;
-use crate::task::text::text_cost;
-use crate::task::upscale::upscale_cost;
-use crate::task::video::video_cost;
+use crate::task::audio_cost;
+use crate::task::image_cost;
+use crate::task::raw_cost;
+use crate::task::text_cost;
+use crate::task::upscale_cost;
+use crate::task::video_cost;
 use crate::task::{
     Audio, AudioInference, AudioResult, Image, ImageInference, ImageResult, ImageUpscale, Product, RawResult, RawTask,
     Task, TextDelta, TextInference, TextResult, Usage, Video, VideoInference, VideoResult, Work,
@@ -271,7 +272,7 @@ fn cost(body: &Map<String, Value>) -> Result<Cost, Malformed> {
         ),
         "audioInference" => audio_cost(number("numberResults")?.unwrap_or(1), seconds("duration")?),
         "imageUpscale" | "upscale" => upscale_cost(length("inputImage") as u64),
-        _ => RawTask { body: body.clone() }.cost(),
+        _ => raw_cost(body),
     })
 }
 

@@ -6,6 +6,7 @@ pub mod event;
 pub mod fields;
 pub mod form;
 pub mod openai;
+mod request;
 pub mod responses;
 pub mod runware;
 pub mod said;
@@ -21,9 +22,10 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use self::openai::OpenAiRequest;
+pub use self::request::Request;
 use self::runware::RunwareTask;
-use super::{Tokens, Work};
 use crate::core::cost::Cost;
+use crate::task::{Tokens, Work};
 
 /// A request or reply that is not of the form it should have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -41,7 +41,7 @@ const MODERATION: [&str; 14] = [
 /// # Examples
 ///
 /// ```
-/// use fairflow::task::wire::said::Said;
+/// use fairflow::wire::said::Said;
 ///
 /// let said = Said::read(br#"{"detail": [{"loc": ["body", "width"], "msg": "must be a multiple of 32"}]}"#);
 /// assert_eq!(said.map(|said| (said.message, said.param)), Some(("must be a multiple of 32".into(), Some("width".into()))));

@@ -13,7 +13,7 @@ use super::{Endpoint, OpenAiRequest};
 
 /// `stream_options` of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::task::wire) struct StreamOptions {
+pub(in crate::wire) struct StreamOptions {
     /// Where its value stands in the body; nothing where it has none.
     at: Option<(usize, usize)>,
     /// Whether it asks for usage.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::form::{Form, Part};
 use super::openai::{Endpoint, OpenAiRequest, SQUARE, StreamOptions, short, size_of};
 use super::{Malformed, fields};
-use crate::task::image::image_cost;
+use crate::task::image_cost;
 use crate::task::{ImageInference, Work};
 
 /// Most images to begin from, as the API has it.

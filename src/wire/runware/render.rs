@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::RunwareTask;
-use crate::task::wire::fields::{Form, data_uri};
 use crate::task::{Audio, Product, TextDelta, Usage, Video};
+use crate::wire::fields::{Form, data_uri};
 
 /// Writes a product as the result objects of `task`.
 #[must_use]

@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::task::wire::fields::{Form, data_uri};
 use crate::task::{Image, Product, TextDelta, Usage};
+use crate::wire::fields::{Form, data_uri};
 
 /// What an answer is labelled with: the model the caller named, an id and the Unix second.
 #[derive(Debug, Clone, Copy)]

@@ -20,8 +20,8 @@ use super::form::Form;
 use super::size::Size;
 use super::{Malformed, dialects, edits, fields, responses};
 use crate::core::cost::Cost;
-use crate::task::image::image_cost;
-use crate::task::text::text_cost;
+use crate::task::image_cost;
+use crate::task::text_cost;
 use crate::task::{
     Embedding, EmbeddingResult, Image, ImageInference, ImageResult, Message, Product, TextInference, TextResult,
     Tokens, Usage, Work,

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::Endpoint;
-use crate::task::wire::Malformed;
-use crate::task::wire::event::error_of;
 use crate::task::{TextDelta, Usage};
+use crate::wire::Malformed;
+use crate::wire::event::error_of;
 
 /// Reads one event of a streamed chat completion; `None` for `[DONE]`.
 ///
