@@ -20,7 +20,7 @@ use crate::task::upscale_cost;
 use crate::task::video_cost;
 use crate::task::{
     Audio, AudioInference, AudioResult, Image, ImageInference, ImageResult, ImageUpscale, Product, RawResult, RawTask,
-    Task, TextDelta, TextInference, TextResult, Usage, Video, VideoInference, VideoResult, Work,
+    TextDelta, TextInference, TextResult, Usage, Video, VideoInference, VideoResult, Work,
 };
 
 /// The types of task that no model could be guessed for.
