@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::streamed::refused;
 use super::verdicts::words;
 use super::{Failure, Outcome};
-use crate::task::wire::openai::Endpoint;
-use crate::task::wire::sse::{Begins, begins};
+use crate::wire::openai::Endpoint;
+use crate::wire::sse::{Begins, begins};
 
 /// What tells an answer from an error, and from an object that is neither.
 #[derive(Deserialize)]
