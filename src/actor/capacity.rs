@@ -3,82 +3,37 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::core::broker::{RouteView, ServiceTimes};
+pub use crate::core::broker::{Status, Trend};
 use crate::core::estimate::Forecast;
 use crate::core::fair_queue::{Grant, Reservation};
 use crate::core::health::RouteState;
 use crate::core::route::Memory;
 use crate::core::time::Time;
-use crate::core::window::Phase;
 
-/// What a dispatcher tells its queue about itself.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct RouteView {
-    pub(crate) window: u32,
-    pub(crate) in_flight: u32,
-    pub(crate) state: RouteState,
-    pub(crate) hold_until: Time,
-    /// Why the route is suspended, if it is.
-    pub(crate) suspension: Option<&'static str>,
-    pub(crate) confirmed_down: bool,
-    pub(crate) paused: bool,
-    /// Requests per second, where refusals told a rate.
-    pub(crate) rate: Option<f64>,
-    pub(crate) misses_target: bool,
-    pub(crate) phase: Phase,
-}
-
-impl RouteView {
-    pub(crate) const fn new() -> Self {
-        Self {
-            window: 0,
-            in_flight: 0,
-            state: RouteState::Open,
-            hold_until: Time::ZERO,
-            suspension: None,
-            confirmed_down: false,
-            paused: false,
-            rate: None,
-            misses_target: false,
-            phase: Phase::SlowStart,
+/// Writes an enum as its name, and reads it back.
+macro_rules! serde_by_name {
+    ($($name:ident),+) => {
+        $(impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
         }
-    }
 
-    /// Returns until when nothing can be sent; not after `now` where the route is usable.
-    pub(crate) fn closed_until(&self) -> Time {
-        match self.state {
-            RouteState::Closed { until } => until.max(self.hold_until),
-            _ => self.hold_until,
-        }
-    }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let told = String::deserialize(deserializer)?;
+                let known = Self::ALL.iter().copied().find(|one| one.as_str() == told);
+                known.ok_or_else(|| D::Error::custom(format_args!("{told:?} is no {}", stringify!($name))))
+            }
+        })+
+    };
 }
 
-/// A model's health in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Latency within `healthy_latency` and not rising.
-    Healthy,
-    /// Latency above it or rising, or the queue growing.
-    Approaching,
-    /// Frequent timeouts, or a wait beyond `max_wait`.
-    Saturated,
-    /// No open route.
-    Unavailable,
-}
-
-/// Which way service times move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Trend {
-    /// Recent ones are a quarter longer than before.
-    Rising,
-    /// Neither.
-    Steady,
-    /// Recent ones are a quarter shorter than before.
-    Falling,
-}
+serde_by_name!(Status, Trend);
 
 /// Milliseconds: the median and the ninetieth percentile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -114,6 +69,14 @@ pub struct Processing {
     pub p99: u64,
     /// Which way they move.
     pub trend: Trend,
+}
+
+impl From<ServiceTimes> for Processing {
+    fn from(times: ServiceTimes) -> Self {
+        let ServiceTimes { p50, p90, p99, trend } = times;
+        let Millis { p50, p90 } = Millis::from_seconds(p50, p90);
+        Self { p50, p90, p99: Millis::from_seconds(p99, 0.0).p50, trend }
+    }
 }
 
 /// One route of a model.

@@ -16,11 +16,9 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::account::AccountActor;
-use super::capacity::RouteView;
 use super::clock::{Clock, Mark};
-use super::error::Error;
 use super::events::Tap;
-use super::lease::{Expected, Gate, Grant, Lease, Route};
+use super::lease::{Gate, Grant, Lease, Route};
 use super::messages::{
     Assign, Died, Ended, Hold, Job, NewQueue, Reconfigure, Recount, Reopen, Settle, Stop, Update, Who,
 };
@@ -29,6 +27,7 @@ use super::stats::Stats;
 use super::supervisor::Obituary;
 use super::timer::Timer;
 use crate::config::ModelSettings;
+use crate::core::broker::{self, Refused, RouteView};
 use crate::core::cost::Cost;
 use crate::core::health::RouteState;
 use crate::core::key::Key;
@@ -49,7 +48,8 @@ struct Held {
     job: Key,
     /// What its tenant is charged by now.
     charged: Cost,
-    expected: Expected,
+    /// Its tenant, as a number.
+    payer: u32,
     ticket: Ticket,
     sent: Time,
     attempt: u32,
@@ -221,13 +221,8 @@ impl Dispatcher {
         self.tell_target(&view);
         if limit != self.told || view != self.told_view || !self.ended.is_empty() {
             (self.told, self.told_view) = (limit, view);
-            self.queue.do_send(Update {
-                route: self.index,
-                generation: self.generation,
-                limit,
-                view,
-                ended: std::mem::take(&mut self.ended),
-            });
+            let (route, life, ended) = (self.index, self.generation, std::mem::take(&mut self.ended));
+            self.queue.do_send(Update(broker::Update { route, life, limit, view, ended }));
         }
         let gate = self.gates.poll_timeout(now).map(|(at, _)| at);
         let next = self.leases.poll_timeout().into_iter().chain(gate).min();
@@ -239,25 +234,24 @@ impl Dispatcher {
 
     /// Sends one job: its caller gets a lease and makes the call. `more`: others came with it that go next.
     fn dispatch(&mut self, now: Time, job: Job, more: bool) {
-        let Job { key, cost, deadline, waiter } = job;
+        let Job { key, cost, deadline, payer, job: waiter, .. } = job;
         if deadline <= now {
             let retry_after = Duration::from_secs(1);
-            let waited = now.since(waiter.admitted);
-            let (outcome, expected, service) = (Outcome::Cancelled, waiter.expected, Duration::ZERO);
-            waiter.refuse(Error::QueueTimeout { waited, retry_after });
-            self.ended.push(Ended::Done { key, outcome, expected, charged: cost, cost: None, service });
+            let (outcome, service) = (Outcome::Cancelled, Duration::ZERO);
+            waiter.refuse(Refused::Expired { retry_after });
+            self.ended.push(Ended::Done { key, outcome, charged: cost, cost: None, service });
             return self.give_back(cost);
         }
         if waiter.reply.is_closed() {
-            self.ended.push(Ended::Unsent { key, waiter });
+            self.ended.push(Ended::Unsent { key, job: waiter });
             return self.give_back(cost);
         }
         let probe = self.gates.state(now) == RouteState::Probing;
-        let ticket = self.gates.dispatch(now, f64::from(cost.units()), waiter.expected.payer, more || self.backlog());
+        let ticket = self.gates.dispatch(now, f64::from(cost.units()), payer, more || self.backlog());
         let attempt = waiter.past.attempts + 1;
-        let (expected, past) = (waiter.expected, waiter.past.with(self.index));
+        let past = waiter.past.with(self.index);
         let queue = self.queue_life;
-        let held = Held { queue, job: key, charged: cost, expected, ticket, sent: now, attempt };
+        let held = Held { queue, job: key, charged: cost, payer, ticket, sent: now, attempt };
         let lease_key = self.leases.issue(now + self.settings.timeout + LEASE_GRACE, held);
         let lease = Lease {
             route: self.route.clone(),
@@ -301,7 +295,7 @@ impl Handler<Assign> for Dispatcher {
                 self.dispatch(now, job, jobs.len() > 0);
             } else {
                 // The window shrank while the job was on its way.
-                self.ended.push(Ended::Unsent { key: job.key, waiter: job.waiter });
+                self.ended.push(Ended::Unsent { key: job.key, job: job.job });
             }
         }
         self.claim();

@@ -12,12 +12,11 @@ use actix::{Addr, Handler, Message};
 use tokio::sync::oneshot;
 
 use super::dispatcher::Dispatcher;
-use super::error::Error;
 use super::messages::{Cancel, Raise, Settle};
 use super::provider::Provider;
 use super::registry::Model;
+use crate::core::broker::{Past, Refused, Ride};
 use crate::core::cost::Cost;
-use crate::core::estimate::Forecast;
 use crate::core::key::Key;
 use crate::core::outcome::Outcome;
 use crate::core::report::Report;
@@ -62,36 +61,11 @@ impl Drop for Permit {
 #[derive(Debug, Default)]
 pub(crate) struct Seat {
     key: AtomicU64,
-    /// The wait it was admitted under, P50 and P90 as two `f32`; zero where none was forecast.
-    promised: AtomicU64,
     /// Until when a retry backs off, in nanoseconds of the engine's clock.
     not_before: AtomicU64,
 }
 
 impl Seat {
-    pub(crate) fn set(&self, key: Key) {
-        self.key.store(key.to_bits(), Ordering::Relaxed);
-    }
-
-    pub(crate) fn promise(&self, wait: Option<Forecast>) {
-        if let Some(wait) = wait {
-            #[allow(clippy::cast_possible_truncation, reason = "a forecast needs no more")]
-            let half = |seconds: f64| u64::from((seconds as f32).to_bits());
-            self.promised.store(half(wait.p50) << 32 | half(wait.p90), Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn promised(&self) -> Option<Forecast> {
-        let bits = self.promised.load(Ordering::Relaxed);
-        #[allow(clippy::cast_possible_truncation, reason = "one half each")]
-        let half = |bits: u64| f64::from(f32::from_bits(bits as u32));
-        (bits != 0).then(|| Forecast { p50: half(bits >> 32), p90: half(bits) })
-    }
-
-    pub(crate) fn set_not_before(&self, at: Time) {
-        self.not_before.store(at.as_nanos(), Ordering::Relaxed);
-    }
-
     /// Returns until when a retry backs off; the engine's start where none does.
     pub(crate) fn not_before(&self) -> Time {
         Time::from_nanos(self.not_before.load(Ordering::Relaxed))
@@ -108,75 +82,54 @@ impl Seat {
 /// The queue's side of a waiting request.
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    pub(crate) reply: oneshot::Sender<Result<Grant, Error>>,
+    pub(crate) reply: oneshot::Sender<Result<Grant, Refused>>,
     pub(crate) seat: Arc<Seat>,
     /// Held while it waits for its first dispatch; a retry was admitted before.
-    pub(crate) permit: Option<Permit>,
+    pub(crate) _permit: Option<Permit>,
     /// What its earlier attempts left behind.
     pub(crate) past: Past,
-    /// When it was first admitted.
-    pub(crate) admitted: Time,
-    /// What its cost was expected to be, for the queue to learn from.
-    pub(crate) expected: Expected,
-}
-
-/// What a request brings along from its attempts.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Past {
-    /// Attempts made so far, without those that cost none.
-    pub(crate) attempts: u32,
-    /// Routes at which it has been, one bit each: small, since requests wait by the hundred thousand.
-    tried: u16,
-    /// Whether it may only go to a route that it has not tried.
-    pub(crate) elsewhere: bool,
-    /// How often it let a free slot of a tried route pass.
-    pub(crate) passed: u8,
-}
-
-impl Past {
-    /// Says whether it has been at a route; one beyond the first 16 is never known.
-    pub(crate) fn has_tried(self, route: usize) -> bool {
-        u32::try_from(route).ok().and_then(|route| self.tried.checked_shr(route)).is_some_and(|bits| bits & 1 == 1)
-    }
-
-    /// Notes that it goes to a route.
-    pub(crate) fn with(self, route: usize) -> Self {
-        let bit = u32::try_from(route).ok().and_then(|route| 1_u16.checked_shl(route)).unwrap_or(0);
-        Self { tried: self.tried | bit, ..self }
-    }
-}
-
-/// What a queue knows of a job's cost from before it was corrected.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Expected {
-    /// As the task said.
-    pub(crate) cost: Cost,
-    /// Whose experience corrects it.
-    pub(crate) payer: u32,
 }
 
 impl Waiter {
-    pub(crate) fn refuse(self, error: Error) {
+    pub(crate) fn refuse(self, refused: Refused) {
         // A caller that is gone needs no answer.
-        drop(self.reply.send(Err(error)));
+        drop(self.reply.send(Err(refused)));
+    }
+}
+
+impl Ride for Waiter {
+    fn past(&self) -> Past {
+        self.past
+    }
+
+    fn set_past(&mut self, past: Past) {
+        self.past = past;
+    }
+
+    fn placed(&self, key: Key, not_before: Time) {
+        self.seat.key.store(key.to_bits(), Ordering::Relaxed);
+        self.seat.not_before.store(not_before.as_nanos(), Ordering::Relaxed);
+    }
+
+    fn is_gone(&self) -> bool {
+        self.reply.is_closed()
     }
 }
 
 /// The caller's side of a waiting request. Dropping it frees the place at once.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    reply: oneshot::Receiver<Result<Grant, Error>>,
+    reply: oneshot::Receiver<Result<Grant, Refused>>,
     model: Arc<Model>,
     seat: Arc<Seat>,
     settled: bool,
 }
 
 impl Waiting {
-    pub(crate) fn new(model: Arc<Model>, permit: Option<Permit>, past: Past, admitted: Time) -> (Waiter, Self) {
+    pub(crate) fn new(model: Arc<Model>, permit: Option<Permit>, past: Past) -> (Waiter, Self) {
         let (sender, reply) = oneshot::channel();
         let seat = Arc::new(Seat::default());
-        let expected = Expected::default();
-        let waiter = Waiter { reply: sender, seat: seat.clone(), permit, past, admitted, expected };
+        let waiter = Waiter { reply: sender, seat: seat.clone(), _permit: permit, past };
         (waiter, Self { reply, model, seat, settled: false })
     }
 
@@ -187,7 +140,7 @@ impl Waiting {
 
 impl Future for Waiting {
     /// A slot, a refusal, or `None` when the actor that held the request is no more.
-    type Output = Option<Result<Grant, Error>>;
+    type Output = Option<Result<Grant, Refused>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(Pin::new(&mut self.reply).poll(cx)).ok();

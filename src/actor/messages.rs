@@ -1,20 +1,19 @@
 //! What the actors say to each other.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::{Addr, Message};
 
-use super::capacity::{RouteView, TenantView};
+use super::capacity::TenantView;
 use super::dispatcher::Dispatcher;
-use super::lease::{Expected, Route, Seat, Waiter};
+use super::lease::{Route, Seat, Waiter};
 use super::registry::Model;
 use crate::config::{ModelSettings, Settings};
 use crate::core::account::{Claim, Member, Signal};
+use crate::core::broker::{self, Assigned};
 use crate::core::cost::Cost;
-use crate::core::fair_queue::{Class, TenantLimits};
+use crate::core::fair_queue::{Class, Request, TenantLimits};
 use crate::core::key::Key;
-use crate::core::outcome::Outcome;
 use crate::core::report::Report;
 use crate::core::time::Time;
 
@@ -36,14 +35,7 @@ answered_with!((): Crash);
 
 /// Caller → queue: a request wants a slot.
 #[derive(Debug)]
-pub(crate) struct Submit {
-    pub(crate) tenant: Arc<str>,
-    pub(crate) limits: TenantLimits,
-    pub(crate) class: Class,
-    pub(crate) cost: Cost,
-    pub(crate) deadline: Time,
-    pub(crate) waiter: Waiter,
-}
+pub(crate) struct Submit(pub(crate) Request<Waiter>);
 
 /// Caller → queue: whoever waited there has gone.
 #[derive(Debug)]
@@ -59,13 +51,7 @@ pub(crate) struct Assign {
 }
 
 /// One job on its way.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) key: Key,
-    pub(crate) cost: Cost,
-    pub(crate) deadline: Time,
-    pub(crate) waiter: Waiter,
-}
+pub(crate) type Job = Assigned<Waiter>;
 
 /// Caller → dispatcher: an attempt goes on, and has cost this much, which may be more than it was charged for.
 #[derive(Debug)]
@@ -85,30 +71,11 @@ pub(crate) struct Settle {
 }
 
 /// Dispatcher → queue: its credits and state, and what became of jobs it was given.
-///
-/// Credits travel as a running total: the queue may have assigned `limit` jobs since this life of the dispatcher began.
-/// So a window that shrinks simply lowers the limit, and a lost or repeated message does no harm.
 #[derive(Debug)]
-pub(crate) struct Update {
-    pub(crate) route: usize,
-    pub(crate) generation: u32,
-    pub(crate) limit: u64,
-    pub(crate) view: RouteView,
-    pub(crate) ended: Vec<Ended>,
-}
+pub(crate) struct Update(pub(crate) broker::Update<Waiter>);
 
 /// What became of a job that a dispatcher was given.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    /// It left the scheduler. `charged` until then, `cost` as it turned out, where that is known.
-    Done { key: Key, outcome: Outcome, expected: Expected, charged: Cost, cost: Option<Cost>, service: Duration },
-    /// It wants another attempt.
-    Retry { key: Key, outcome: Outcome, not_before: Time, service: Duration, waiter: Waiter },
-    /// It goes on, and costs that much more than it was charged for.
-    Raised { key: Key, more: Cost },
-    /// It was never sent and goes back to its place.
-    Unsent { key: Key, waiter: Waiter },
-}
+pub(crate) type Ended = broker::Ended<Waiter>;
 
 /// Account → dispatcher: how many of the claimed jobs may go; when fewer, none more until [`Reopen`].
 #[derive(Debug)]

@@ -9,7 +9,6 @@ pub mod capacity;
 #[cfg(feature = "gateway")]
 mod claims;
 pub(crate) mod clock;
-mod costs;
 #[cfg(feature = "actix-messages")]
 pub mod desk;
 mod dispatcher;
@@ -23,7 +22,6 @@ mod ledger;
 mod messages;
 pub mod operator;
 pub(crate) mod provider;
-mod pulse;
 mod queue;
 pub(crate) mod quote;
 mod registry;

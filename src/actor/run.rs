@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::error::Error;
 use super::events::EventKind;
 use super::handle::Engine;
-use super::lease::{Grant, Lease, Past, Waiting};
+use super::lease::{Grant, Lease, Waiting};
 use super::messages::Submit;
 use super::provider::{Attempt, Errand, Failure, Told};
 use super::quote::Quote;
@@ -22,8 +22,9 @@ use super::registry::{Live, Model};
 use super::slot::{Slot, Tally};
 use super::witness::{End, Witness};
 use crate::config::TenantPolicy;
+use crate::core::broker::{Past, Refused};
 use crate::core::cost::Cost;
-use crate::core::fair_queue::Class;
+use crate::core::fair_queue::{Class, Request};
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
 use crate::core::report::Report;
@@ -286,7 +287,7 @@ impl<'a> Journey<'a> {
             });
         }
         self.failure = Some(Box::new(failure));
-        let (waiter, next) = Waiting::new(self.model.clone(), None, self.past, self.admitted);
+        let (waiter, next) = Waiting::new(self.model.clone(), None, self.past);
         self.tally.note(|diary| diary.again(next.seat(), self.engine.shared.clock.now()));
         lease.settle(report, Some(waiter));
         Ok(next)
@@ -340,19 +341,19 @@ impl<'a> Journey<'a> {
             let retry_after = Duration::from_secs_f64(if rate > 0.0 { (1.0 / rate).min(60.0) } else { 1.0 });
             return Err(Error::QueueFull { retry_after });
         };
-        let (waiter, waiting) = Waiting::new(self.model.clone(), Some(permit), self.past, self.admitted);
+        let (waiter, waiting) = Waiting::new(self.model.clone(), Some(permit), self.past);
         let tenant = self.tenant.clone();
         let max_wait = self.spec.max_wait.map_or(settings.max_wait, |wait| wait.min(settings.max_wait));
         let limits = settings.limits(&tenant, policy);
         let deadline = self.admitted + max_wait;
-        self.model.send(Submit {
+        self.model.send(Submit(Request {
             tenant,
             limits,
             class: policy.class_for(self.spec.class),
             cost: self.spec.quote.units,
             deadline: self.spec.deadline.map_or(deadline, |at| deadline.min(shared.clock.time(at))),
-            waiter,
-        });
+            payload: waiter,
+        }));
         Ok(waiting)
     }
 
@@ -366,11 +367,8 @@ impl<'a> Journey<'a> {
             Some(failure) if failure.timed_out => Error::UpstreamTimeout { attempts },
             // No route would have it: that is the provider's answer.
             Some(failure) if failure.verdict.again == Again::Elsewhere => Error::Rejected(failure),
-            failure => {
-                let unknown = || Box::new(Failure::new(Outcome::Overloaded, "unknown"));
-                let last = failure.unwrap_or_else(unknown);
-                Error::RetriesExhausted { attempts, retry_after, last }
-            }
+            Some(last) => Error::RetriesExhausted { attempts, retry_after, last },
+            None => Error::Internal("attempts are used up, and none has failed".to_owned()),
         }
     }
 
@@ -424,21 +422,32 @@ impl<'a> Journey<'a> {
             None => waiting.await,
             Some(deadline) => match Box::pin(tokio::time::timeout_at(deadline, waiting)).await {
                 // The queue's clock may strike first.
-                Ok(Some(Err(Error::QueueTimeout { .. }))) if self.is_past(deadline) => {
-                    Some(Err(Error::DeadlineExceeded))
+                Ok(Some(Err(Refused::Expired { .. }))) if self.is_past(deadline) => {
+                    return Some(Err(Error::DeadlineExceeded));
                 }
                 Ok(answer) => answer,
-                Err(_) => Some(Err(Error::DeadlineExceeded)),
+                Err(_) => return Some(Err(Error::DeadlineExceeded)),
             },
         };
-        answer.map(|granted| {
-            granted.map_err(|error| match error {
-                Error::RetriesExhausted { attempts, retry_after, .. } => self.exhausted(attempts, retry_after),
-                // The queue knows that it ends, and the caller why.
-                Error::Rejected(unknown) => Error::Rejected(self.failure.take().unwrap_or(unknown)),
-                other => other,
-            })
-        })
+        answer.map(|granted| granted.map_err(|refused| self.word(refused)))
+    }
+
+    /// Words a refusal: the scheduler knows that a request ends, and its caller with which failure.
+    fn word(&mut self, refused: Refused) -> Error {
+        match refused {
+            Refused::Admission(refusal) => refusal.into(),
+            Refused::NoCapacity { retry_after } => Error::NoCapacity { retry_after },
+            Refused::Expired { retry_after } => {
+                let waited = self.engine.shared.clock.now().since(self.admitted);
+                Error::QueueTimeout { waited, retry_after }
+            }
+            Refused::Exhausted { attempts, retry_after } => self.exhausted(attempts, retry_after),
+            Refused::Final => {
+                let unknown = || Error::Internal("the last failure is the answer, and none is known".to_owned());
+                self.failure.take().map_or_else(unknown, Error::Rejected)
+            }
+            Refused::Unknown => Error::Stopped,
+        }
     }
 
     fn is_past(&self, deadline: Instant) -> bool {

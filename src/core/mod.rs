@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod attribution;
+pub mod broker;
 pub mod cost;
 pub mod escalation;
 pub mod estimate;

@@ -45,12 +45,12 @@ impl Handler<Allowed> for Dispatcher {
             if index < allowed.jobs {
                 self.dispatch(now, job, index + 1 < allowed.jobs);
             } else {
-                self.ended.push(Ended::Unsent { key: job.key, waiter: job.waiter });
+                self.ended.push(Ended::Unsent { key: job.key, job: job.job });
             }
         }
         if self.account_full {
             // What came since would be refused as well.
-            let rest = self.staged.drain(..).map(|job| Ended::Unsent { key: job.key, waiter: job.waiter });
+            let rest = self.staged.drain(..).map(|job| Ended::Unsent { key: job.key, job: job.job });
             self.ended.extend(rest);
             self.unclaim();
         }

@@ -5,12 +5,11 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::{Dispatcher, Held};
-use crate::actor::error::Error;
 use crate::actor::events::EventKind;
 use crate::actor::lease::Waiter;
 use crate::actor::messages::Ended;
-use crate::actor::provider::Failure;
 use crate::core::account::{Limited, Signal, Used};
+use crate::core::broker::Refused;
 use crate::core::outcome::Outcome;
 use crate::core::pacer::SUSPENSION;
 use crate::core::report::Report;
@@ -25,7 +24,7 @@ impl Dispatcher {
     /// Learns from one ended attempt and decides what becomes of its job.
     pub(super) fn land(&mut self, now: Time, held: Held, report: Report, retry: Option<Waiter>) {
         let Report { verdict, words, retry_after, cost, .. } = report;
-        let tenant = u64::from(held.expected.payer);
+        let tenant = u64::from(held.payer);
         let (own, odd) = self.whose(tenant, report.outcome, retry_after.is_some());
         let outcome = if own || odd { Outcome::Rejected } else { self.bearing(report.outcome, verdict) };
         if outcome == Outcome::Success {
@@ -71,29 +70,27 @@ impl Dispatcher {
             drop(retry);
             return;
         }
-        let Held { job: key, attempt, expected, charged, .. } = held;
-        let Some(mut waiter) = retry else {
-            self.ended.push(Ended::Done { key, outcome, expected, charged, cost, service });
+        let Held { job: key, attempt, charged, .. } = held;
+        let Some(waiter) = retry else {
+            self.ended.push(Ended::Done { key, outcome, charged, cost, service });
             return;
         };
         let ends = waiter.past.attempts >= self.settings.max_attempts;
         if !ends && (!own || attempt < OWN_FAILURES) {
-            waiter.expected = expected;
             let wait = match verdict.again {
                 // Nothing is waited for: it goes to a route that has not refused it.
                 Again::Elsewhere => Duration::ZERO,
                 _ => self.settings.backoff.wait(attempt, self.random.random::<f64>()),
             };
-            self.ended.push(Ended::Retry { key, outcome, not_before: now + wait, service, waiter });
+            self.ended.push(Ended::Retry { key, outcome, not_before: now + wait, service, job: waiter });
             return;
         }
-        let last = Box::new(Failure::new(outcome, "see the last attempt"));
         let retry_after = retry_after.unwrap_or(self.settings.backoff.base);
         waiter.refuse(match own {
-            true => Error::Rejected(last),
-            false => Error::RetriesExhausted { attempts: attempt, retry_after, last },
+            true => Refused::Final,
+            false => Refused::Exhausted { attempts: attempt, retry_after },
         });
-        self.ended.push(Ended::Done { key, outcome, expected, charged, cost, service });
+        self.ended.push(Ended::Done { key, outcome, charged, cost, service });
     }
 
     /// Says whether a failure is the request's own matter, so that others are not to be bothered with it for long, and

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Dispatcher;
-use crate::actor::capacity::RouteView;
 use crate::actor::events::EventKind;
+use crate::core::broker::RouteView;
 use crate::core::pacer::SUSPENSION;
 use crate::core::time::Time;
 use crate::core::window::Change;

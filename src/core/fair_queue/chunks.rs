@@ -11,20 +11,20 @@ const CHUNK: usize = 1 << BITS;
 
 /// Entries by position. A place is never given back to the allocator; whoever frees entries keeps a list of them.
 #[derive(Debug, Clone)]
-pub(super) struct Chunks<T> {
+pub(in crate::core) struct Chunks<T> {
     chunks: Vec<Vec<T>>,
 }
 
 impl<T> Chunks<T> {
-    pub(super) const fn new() -> Self {
+    pub(in crate::core) const fn new() -> Self {
         Self { chunks: Vec::new() }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::core) fn len(&self) -> usize {
         self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
     }
 
-    pub(super) fn push(&mut self, value: T) -> u32 {
+    pub(in crate::core) fn push(&mut self, value: T) -> u32 {
         let index = self.len();
         if index.is_multiple_of(CHUNK) {
             // The first chunk grows by doubling, so that a small queue stays small.

@@ -136,6 +136,10 @@ impl<P> Jobs<P> {
         self.payloads[index].take()
     }
 
+    pub(super) fn payload(&self, index: u32) -> Option<&P> {
+        self.payloads[index].as_ref()
+    }
+
     pub(super) fn put_payload(&mut self, index: u32, payload: P) {
         self.payloads[index] = Some(payload);
     }

@@ -5,14 +5,14 @@
 //! predicted cost is charged at dispatch and corrected to the actual cost on completion. `docs/FAIRNESS.md` says what
 //! is promised, why it holds and what was measured.
 //!
-//! A job keeps its [`Key`](super::key::Key) from admission until it is settled: in the queue it may be [cancelled](FairQueue::cancel),
+//! A job keeps its [`Key`] from admission until it is settled: in the queue it may be [cancelled](FairQueue::cancel),
 //! once popped it is [completed](FairQueue::complete), [requeued](FairQueue::requeue) as a retry or
 //! [given back](FairQueue::give_back) unsent. A key that was settled before finds nothing, so each of these acts once.
 
 mod admit;
 mod backlog;
 mod charge;
-mod chunks;
+pub(in crate::core) mod chunks;
 mod class;
 mod flows;
 mod forecast;
@@ -42,6 +42,7 @@ pub use self::reserve::{Grant, Reservation};
 pub use self::standing::{Claims, Standing};
 use self::wheel::Wheel;
 use super::estimate::{DrainRate, ServicePace};
+use super::key::Key;
 use super::time::Time;
 
 /// The queue of one model. `P` is what the caller gets back with each job.
@@ -120,6 +121,13 @@ impl<P> FairQueue<P> {
     pub fn reservation(&self, name: &str) -> Option<Reservation> {
         let tenant = self.flows.tenants.find(name)?;
         self.flows.reserves.state(self.flows.tenants.get(tenant).reserve)
+    }
+
+    /// Returns the payload of a waiting job; `None` when it waits no longer.
+    #[must_use]
+    pub fn waiting(&self, key: Key) -> Option<&P> {
+        let index = self.jobs.find(key, |place| place != jobs::Place::InFlight)?;
+        self.jobs.payload(index)
     }
 
     /// Returns how many jobs wait, retries before their time included.

@@ -92,9 +92,9 @@ impl<P> FairQueue<P> {
 
     /// Ends a dispatched job and corrects its charge to the `actual` cost where that is known. Where it is not, the job
     /// pays for the time by which it held its slot for longer than such jobs do: a tenant whose attempts hang would
-    /// otherwise hold most of the slots at an equal share of the charges.
-    pub fn complete(&mut self, now: Time, key: Key, actual: Option<Cost>) {
-        let Some(index) = self.land(key) else { return };
+    /// otherwise hold most of the slots at an equal share of the charges. Says whether the key named a dispatched job.
+    pub fn complete(&mut self, now: Time, key: Key, actual: Option<Cost>) -> bool {
+        let Some(index) = self.land(key) else { return false };
         let job = &self.jobs.records[index];
         let (flow, cost) = (job.flow, job.cost);
         match actual {
@@ -106,6 +106,7 @@ impl<P> FairQueue<P> {
         }
         drop(self.jobs.remove(index));
         self.settle(now, flow);
+        true
     }
 
     /// Charges a dispatched job for work beyond what was predicted, as it occurs: a stream that goes on.

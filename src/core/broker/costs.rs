@@ -1,18 +1,33 @@
-//! What requests of each tenant really cost on one model, so that the next are charged right from the start.
+//! What tenants' requests really cost on one model, so that the next are charged right from the start.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::lease::Expected;
-use crate::core::cost::Cost;
+use super::Cost;
 use crate::core::predict::{ModelCosts, Ratio};
 
 /// Tenants whose experience is kept apart; those beyond share one. Names come from outside, so their number has an end.
 const MOST_PAYERS: usize = 100_000;
 
+/// A request's cost from before it was corrected.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Expected {
+    /// As the task said.
+    cost: Cost,
+    /// The tenant whose experience corrects it.
+    payer: u32,
+}
+
+impl Expected {
+    /// Returns the tenant as a number.
+    pub(super) const fn payer(self) -> u32 {
+        self.payer
+    }
+}
+
 /// Learned costs of one model.
 #[derive(Debug)]
-pub(crate) struct Costs {
+pub(super) struct Costs {
     model: ModelCosts,
     payers: HashMap<Arc<str>, u32>,
     /// The first is that of tenants beyond [`MOST_PAYERS`].
@@ -20,12 +35,12 @@ pub(crate) struct Costs {
 }
 
 impl Costs {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { model: ModelCosts::default(), payers: HashMap::new(), ratios: vec![Ratio::default()] }
     }
 
     /// Corrects what a request of `tenant` says it costs; the second is what [`learn`](Self::learn) wants back.
-    pub(crate) fn predict(&mut self, tenant: &Arc<str>, cost: Cost) -> (Cost, Expected) {
+    pub(super) fn predict(&mut self, tenant: &Arc<str>, cost: Cost) -> (Cost, Expected) {
         let payer = self.payers.get(tenant).copied().unwrap_or_else(|| self.place(tenant));
         let ratio = self.ratios.get(payer as usize).copied().unwrap_or_default();
         (self.model.predict(&ratio, cost), Expected { cost, payer })
@@ -44,7 +59,7 @@ impl Costs {
     }
 
     /// Learns what a request did cost.
-    pub(crate) fn learn(&mut self, expected: Expected, actual: Cost) {
+    pub(super) fn learn(&mut self, expected: Expected, actual: Cost) {
         if let Some(ratio) = self.ratios.get_mut(expected.payer as usize) {
             self.model.record(ratio, expected.cost, actual);
         }
