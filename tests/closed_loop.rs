@@ -130,7 +130,7 @@ async fn drive(url: &str, clients: &[usize], seconds: f64) -> (Vec<Vec<f64>>, BT
 fn p99(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted[(sorted.len() - 1) * 99 / 100]
+    fairflow::core::estimate::nearest_rank(&sorted, 0.99).expect("a success")
 }
 
 fn seconds() -> (f64, bool) {

@@ -15,76 +15,103 @@
 //! Afterwards, too, a refusal above all that was admitted lately is a reading of a cap, for a provider may have both;
 //! several of those in a row, and the rate is doubted in turn. O(1) in time and memory.
 
+use super::estimate::{Ewma, FadingSum};
 use super::time::Time;
 
-/// Refusals on the line that prove it. Fewer, or closer together, and the completions of a cap pass as one too often.
+/// Refusals that must lie on a line to prove a rate. With fewer, the completions of a cap pass as a line too often.
 const POINTS: usize = 12;
-/// Doubts among them without which nothing is proven: a cap that is shared or late has fewer, and a rate more.
+/// Doubts needed among the last [`POINTS`] refusals: refusals at an in-flight count that was admitted recently. A shared
+/// or slowly freed cap produces fewer, a rate limit more.
 const DOUBTS: usize = 8;
-/// Least requests admitted between two of them.
+/// Least requests admitted between two points of the line: closer together, they would pass as a line too often.
 const APART: f64 = 8.0;
-/// Standard deviation from the line that passes; a bucket's own is 0.3, the rest is for jitter of the network.
+/// Standard deviation of admitted requests from their line up to which it is a line, in requests. A token bucket's own is
+/// 0.3; the rest is for jitter of the network.
 const STRAY: f64 = 0.6;
-/// The same of what was sent, from which on it is no line.
+/// Standard deviation of sent requests from their line up to which sending was too even to prove anything, in requests.
 const UNEVEN: f64 = 1.2;
-/// Time scales of haste, seconds.
+/// Time scales on which haste is measured, seconds.
 const SCALES: [f64; 3] = [2.0, 8.0, 32.0];
-/// Standard deviations of haste that say neither one thing nor the other.
+/// Haste that speaks neither for a rate nor against it, in standard deviations.
 const NEUTRAL: f64 = 0.8;
-/// The least and most that one refusal weighs.
-const WEIGHT: (f64, f64) = (-2.0, 2.0);
-/// The sum of weights that proves it: at least six refusals.
+/// Least evidence, in standard deviations of haste, that one refusal adds to the proof of a rate.
+const LEAST_EVIDENCE: f64 = -2.0;
+/// Most evidence, in standard deviations of haste, that one refusal adds to the proof of a rate.
+const MOST_EVIDENCE: f64 = 2.0;
+/// Sum of evidence that proves a rate: at least six refusals.
 const PROOF: f64 = 12.0;
-/// Weight of the newest dispatch in what is usual.
+/// Weight of the newest dispatch in the usual level of a pace.
 const GAIN: f64 = 1.0 / 128.0;
-/// Spans of a time scale before anything is usual on it: while the level still rises, all is hasty.
-const WARM: f64 = 4.0;
-/// What is kept per refusal of the most in flight at which something was admitted.
+/// Warm-up, in multiples of a time scale: before that the average is still rising and every send looks too fast.
+const WARM_UP: f64 = 4.0;
+/// Share of the highest admitted in-flight count that is kept per refusal.
 const FADE: f64 = 0.97;
 /// Refusals in a row that look like a cap and end the belief in a rate.
 const CAPS: u32 = 3;
 
-/// What is remembered about one dispatch; hand it back at its end.
+/// The record of one dispatch; hand it back at its end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mark {
     at: Time,
     in_flight: u32,
-    /// Sent before it.
+    /// Requests sent before this one.
     sent: f64,
     /// Standard deviations of haste, by time scale.
     haste: [f32; SCALES.len()],
 }
 
 /// How much was sent lately, on one time scale, and how much is usual.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Pace {
-    level: f64,
-    at: Time,
-    mean: f64,
-    variance: f64,
-    /// Evidence for a rate, and when the last of it was sent.
+    /// Requests sent and not refused, fading over the time scale.
+    level: FadingSum,
+    mean: Ewma,
+    variance: Ewma,
+    /// Evidence for a rate.
     proof: f64,
+    /// Dispatch of the refusal that gave the last evidence.
     heard: Time,
 }
 
 impl Pace {
-    fn sent(&mut self, now: Time, scale: f64, gain: f64) -> f32 {
-        self.level *= (-now.seconds_since(self.at) / scale).exp();
-        self.at = self.at.max(now);
-        let off = self.level - self.mean;
-        let haste = off / self.variance.sqrt().max(0.5);
-        self.mean += gain * off;
-        self.variance += gain * (off * off - self.variance);
-        self.level += 1.0;
+    fn new(scale: f64) -> Self {
+        let usual = Ewma::new(0.0, GAIN);
+        Self { level: FadingSum::new(scale), mean: usual, variance: usual, proof: 0.0, heard: Time::ZERO }
+    }
+
+    /// Counts a dispatch, the `count`-th of all; returns its haste in standard deviations.
+    fn sent(&mut self, now: Time, count: f64) -> f32 {
+        // A plain mean of all dispatches while there are few.
+        let gain = GAIN.max(1.0 / count);
+        self.level.advance(now);
+        let level = self.level.at(now);
+        let off = level - self.mean.value();
+        let haste = off / self.variance.value().sqrt().max(0.5);
+        self.mean.add_with(gain, level);
+        self.variance.add_with(gain, off * off);
+        self.level.add(now, 1.0);
         haste as f32
     }
 
-    fn refused(&mut self, sent: Time, scale: f64) {
-        self.level = (self.level - (-self.at.seconds_since(sent) / scale).exp()).max(0.0);
+    /// Takes a dispatch out again that was refused.
+    fn refused(&mut self, sent: Time) {
+        self.level.take_out(sent, 1.0);
+    }
+
+    /// Weighs a refusal as evidence; returns whether a rate is proven on this time scale.
+    fn weigh(&mut self, sent: Time, since_first: f64, evidence: f64, doubt: bool) -> bool {
+        let scale = self.level.memory();
+        if doubt && (since_first < WARM_UP * scale || sent.seconds_since(self.heard) < scale) {
+            // Nothing is usual yet, or what was just sent is still what the last one had before it.
+            return false;
+        }
+        self.heard = sent;
+        self.proof = (self.proof + evidence).clamp(0.0, PROOF);
+        self.proof >= PROOF
     }
 }
 
-/// A refusal: when it was sent, how many had been admitted by then, and whether it raises a doubt.
+/// A refusal: when it was sent, how many requests had been admitted and sent by then, and whether it raises a doubt.
 #[derive(Debug, Clone, Copy, Default)]
 struct Point {
     seconds: f64,
@@ -94,7 +121,7 @@ struct Point {
 }
 
 /// Decides what wordless refusals of one route are about.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Attribution {
     first: Option<Time>,
     sent: f64,
@@ -108,6 +135,22 @@ pub struct Attribution {
     rate: bool,
     /// Refusals in a row that looked like a cap.
     caps: u32,
+}
+
+impl Default for Attribution {
+    fn default() -> Self {
+        Self {
+            first: None,
+            sent: 0.0,
+            refused: 0.0,
+            paces: SCALES.map(Pace::new),
+            points: [Point::default(); POINTS],
+            known: 0,
+            highest: 0.0,
+            rate: false,
+            caps: 0,
+        }
+    }
 }
 
 impl Attribution {
@@ -128,8 +171,8 @@ impl Attribution {
         let (sent, mut haste) = (self.sent, [0.0; SCALES.len()]);
         self.sent += 1.0;
         self.first.get_or_insert(now);
-        for ((pace, scale), haste) in self.paces.iter_mut().zip(SCALES).zip(&mut haste) {
-            *haste = pace.sent(now, scale, GAIN.max(1.0 / self.sent));
+        for (pace, haste) in self.paces.iter_mut().zip(&mut haste) {
+            *haste = pace.sent(now, self.sent);
         }
         Mark { at: now, in_flight, sent, haste }
     }
@@ -142,8 +185,8 @@ impl Attribution {
     /// Notes that the request was refused, with or without words.
     pub fn refused(&mut self, mark: Mark) {
         self.refused += 1.0;
-        for (pace, scale) in self.paces.iter_mut().zip(SCALES) {
-            pace.refused(mark.at, scale);
+        for pace in &mut self.paces {
+            pace.refused(mark.at);
         }
     }
 
@@ -170,15 +213,9 @@ impl Attribution {
         let doubted = self.points.iter().filter(|point| point.doubt).count() >= DOUBTS;
         let mut hasty = false;
         let seconds = self.first.map_or(0.0, |first| mark.at.seconds_since(first));
-        for ((pace, scale), haste) in self.paces.iter_mut().zip(SCALES).zip(mark.haste) {
-            if doubt && (seconds < WARM * scale || mark.at.seconds_since(pace.heard) < scale) {
-                // Nothing is usual yet, or what was just sent is still what the last one had before it.
-                continue;
-            }
-            pace.heard = mark.at;
-            let weight = if doubt { (f64::from(haste) - NEUTRAL).clamp(WEIGHT.0, WEIGHT.1) } else { WEIGHT.0 };
-            pace.proof = (pace.proof + weight).clamp(0.0, PROOF);
-            hasty |= pace.proof >= PROOF;
+        for (pace, haste) in self.paces.iter_mut().zip(mark.haste) {
+            let haste = (f64::from(haste) - NEUTRAL).clamp(LEAST_EVIDENCE, MOST_EVIDENCE);
+            hasty |= pace.weigh(mark.at, seconds, if doubt { haste } else { LEAST_EVIDENCE }, doubt);
         }
         self.caps = if doubt { 0 } else { self.caps + 1 };
         if self.caps >= CAPS {

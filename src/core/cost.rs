@@ -37,6 +37,14 @@ impl Default for Cost {
     }
 }
 
+/// Virtual time per cost unit at weight one.
+///
+/// Fine enough that the rounding of a million charges stays below one unit, coarse enough for 2⁶⁴.
+pub(super) const VIRTUAL_PER_UNIT: u64 = 1 << 10;
+
+/// Virtual time per cost unit, times a weight in thousandths: sums of weights are kept in thousandths.
+pub(super) const VIRTUAL_PER_UNIT_MILLI: u64 = VIRTUAL_PER_UNIT * 1_000;
+
 /// A tenant's or a class's share relative to its neighbours; fixed point with three decimals.
 ///
 /// Range 0.001 to 1,000; default 1.
@@ -75,12 +83,9 @@ impl Weight {
     }
 
     /// Returns by how much `cost` moves the virtual time of a flow of this weight; at least 1.
-    ///
-    /// Virtual time is counted in 2⁻¹⁰ cost units at weight one: fine enough that the rounding of a million charges
-    /// stays below one unit, coarse enough for 2⁶⁴.
     #[must_use]
     pub const fn charge(self, cost: Cost) -> u64 {
-        let scaled = (cost.units() as u64) << 10;
+        let scaled = cost.units() as u64 * VIRTUAL_PER_UNIT;
         if self.0 == Self::ONE.0 {
             // The usual weight needs no division, the slowest step of a dispatch.
             return scaled;
@@ -88,6 +93,12 @@ impl Weight {
         // 2^42 * 1000 < 2^52: no overflow.
         let charge = scaled * 1_000 / self.0 as u64;
         if charge == 0 { 1 } else { charge }
+    }
+
+    /// Returns by how much virtual time moves while a flow of this weight is served `work` units, 0 or more.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+    pub(super) fn span(self, work: f64) -> u64 {
+        (work * VIRTUAL_PER_UNIT_MILLI as f64 / f64::from(self.0)) as u64
     }
 }
 
@@ -114,6 +125,10 @@ mod tests {
         let double = Weight::new(2.0).unwrap_or_default();
         assert_eq!(Weight::ONE.charge(Cost::new(7)), 2 * double.charge(Cost::new(7)));
         assert_eq!(Weight::MAX.charge(Cost::ONE), 1);
-        assert_eq!(Weight::MIN.charge(Cost::new(u64::MAX)), (u64::from(u32::MAX) << 10) * 1_000, "no overflow");
+        assert_eq!(
+            Weight::MIN.charge(Cost::new(u64::MAX)),
+            u64::from(u32::MAX) * VIRTUAL_PER_UNIT_MILLI,
+            "no overflow"
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::outcome::Outcome;
+use super::retry::half_jitter;
 use super::time::Time;
 
 /// Failures in a row, with no answer between them, that close a route if one of them was sent after the first was known …
@@ -163,7 +164,7 @@ impl Breaker {
             self.trips += 1;
             self.calm = 0;
             let rest = (now.since(since) / REST_SHARE).clamp(REST.0, REST.1);
-            self.rest_until = Some(now + rest.mul_f64(0.5 + random / 2.0));
+            self.rest_until = Some(now + half_jitter(rest, random));
         }
     }
 

@@ -1,8 +1,9 @@
 //! Measures a run while it is played.
 
 use super::controller::Controller;
-use super::run::{Run, Sample, jain, quantile};
+use super::run::{Run, Sample, jain};
 use super::scenario::Scenario;
+use crate::core::estimate::nearest_rank;
 use crate::core::outcome::Outcome;
 use crate::core::window::Change;
 
@@ -116,7 +117,7 @@ impl Observer {
     fn sample_ends(&mut self, capacity: f64, in_flight: f64, window: f64, waiting: f64) {
         let step = self.scenario.seconds / SAMPLES;
         self.recent.sort_by(f32::total_cmp);
-        let of = |q| quantile(&self.recent, q).unwrap_or(f64::NAN);
+        let of = |q| nearest_rank(&self.recent, q).map_or(f64::NAN, f64::from);
         self.run.samples.push(Sample {
             t: self.next_sample,
             capacity,

@@ -1,6 +1,7 @@
 //! What one run measured.
 
 use super::controller::Controller;
+use crate::core::estimate::nearest_rank;
 use crate::core::window::Change;
 
 /// One simulated run.
@@ -79,20 +80,14 @@ impl Run {
     /// The `q`-quantile (0 to 1) of the sojourn of successes, in seconds, by nearest rank; `None` without any.
     #[must_use]
     pub fn sojourn(&self, q: f64) -> Option<f64> {
-        quantile(&self.sojourns, q)
+        nearest_rank(&self.sojourns, q).map(f64::from)
     }
 
     /// The `q`-quantile of the service time of successes in the second half, from dispatch to answer, in seconds.
     #[must_use]
     pub fn service(&self, q: f64) -> Option<f64> {
-        quantile(&self.services, q)
+        nearest_rank(&self.services, q).map(f64::from)
     }
-}
-
-/// A quantile of sorted values by nearest rank.
-pub(super) fn quantile(sorted: &[f32], q: f64) -> Option<f64> {
-    let rank = ((sorted.len() as f64 * q).ceil() as usize).clamp(1, sorted.len().max(1));
-    sorted.get(rank - 1).map(|value| f64::from(*value))
 }
 
 /// Jain's index of fairness: 1 when all have the same, 1 ÷ n when one has all.

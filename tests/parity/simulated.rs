@@ -118,7 +118,7 @@ impl Engine for Simulated {
         let Sent { key, ticket, at, attempt } = self.flying.remove(&id).unwrap();
         if refused {
             self.settle(ticket, Outcome::Throttled, None);
-            let backoff = self.settings.models["m"].backoff.wait(attempt, RANDOM);
+            let backoff = self.settings.models["m"].backoff.full(attempt, RANDOM);
             let not_before = (self.now + backoff).max(self.budget.reserve(self.now));
             self.queue.requeue(self.now, key, not_before, self.now.since(at), id).unwrap();
         } else {

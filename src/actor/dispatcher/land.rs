@@ -80,7 +80,7 @@ impl Dispatcher {
             let wait = match verdict.again {
                 // Nothing is waited for: it goes to a route that has not refused it.
                 Again::Elsewhere => Duration::ZERO,
-                _ => self.settings.backoff.wait(attempt, self.random.random::<f64>()),
+                _ => self.settings.backoff.full(attempt, self.random.random::<f64>()),
             };
             self.ended.push(Ended::Retry { key, outcome, not_before: now + wait, service, job: waiter });
             return;

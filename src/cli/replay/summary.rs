@@ -8,6 +8,7 @@ use super::{
     fairness::{self, Fairness},
     record::{Record, Replay},
 };
+use crate::core::estimate::nearest_rank;
 
 /// Tenants that the table names; the others share one line.
 const NAMED: usize = 10;
@@ -29,7 +30,7 @@ impl Quantiles {
     /// The quantiles of `values`; `None` when there are none.
     pub fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
-        let rank = |q: f64| values.get(((values.len() as f64 * q).ceil() as usize).max(1) - 1).copied();
+        let rank = |q| nearest_rank(&values, q);
         Some(Self { p50: rank(0.5)?, p90: rank(0.9)?, p99: rank(0.99)? })
     }
 }

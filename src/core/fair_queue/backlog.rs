@@ -5,6 +5,8 @@
 //! where slope and intercept are sums of ±w and ±w · tag over the tags before v. Two Fenwick trees (in one array) over
 //! buckets of tags hold those sums.
 
+use crate::core::cost::VIRTUAL_PER_UNIT_MILLI;
+
 /// Buckets of the window of tags.
 const BUCKETS: usize = 512;
 /// The window spans this many times the mean backlog: most ends fall inside, and a bucket stays well below a backlog.
@@ -215,7 +217,7 @@ impl Backlog {
         }
         let work = sums.slope.wrapping_mul(until).wrapping_sub(sums.intercept).cast_signed().max(0);
         let between = sums.slope.cast_signed().max(0) as f64 * f64::from(self.members) / self.weight as f64;
-        work as f64 / 1_024_000.0 + 0.5 * mean_cost * between
+        work as f64 / VIRTUAL_PER_UNIT_MILLI as f64 + 0.5 * mean_cost * between
     }
 
     /// Says whether the window should be fitted anew; at most once in as many changes as there are members, so that
@@ -275,8 +277,8 @@ mod tests {
                 let until = now + until.min((BUCKETS as u64 - 2) << 9);
                 let exact: f64 = put.iter().map(|&(weight, start, end, _)| {
                     until.clamp(start, end).saturating_sub(start) as f64 * f64::from(weight)
-                }).sum::<f64>() / 1_024_000.0;
-                let width = put.iter().map(|&(weight, ..)| f64::from(weight) * 512.0).sum::<f64>() / 1_024_000.0;
+                }).sum::<f64>() / VIRTUAL_PER_UNIT_MILLI as f64;
+                let width = put.iter().map(|&(weight, ..)| f64::from(weight) * 512.0).sum::<f64>() / VIRTUAL_PER_UNIT_MILLI as f64;
                 let seen = backlog.before(until, 0.0);
                 prop_assert!((seen - exact).abs() <= width + 1e-6, "{} beside {}", seen, exact);
             }

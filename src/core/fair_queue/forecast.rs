@@ -7,7 +7,7 @@ use super::chunks::NONE;
 use super::flows::{Flows, State};
 use super::level::Band;
 use super::request::TenantLimits;
-use crate::core::cost::Weight;
+use crate::core::cost::{VIRTUAL_PER_UNIT, Weight};
 use crate::core::estimate::{Follower, Forecast};
 
 /// How far a forecast may be corrected, downward and upward, for the median and the P90. A ratio outside belongs to a
@@ -46,12 +46,6 @@ impl Correction {
     }
 }
 
-/// Returns by how much virtual time moves while a member of `weight` is served `work` units.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and work is not negative")]
-fn span(weight: Weight, work: f64) -> u64 {
-    (work * 1_024_000.0 / f64::from(weight.milli())) as u64
-}
-
 impl Flows {
     /// Returns the work that is served before the next request of a tenant in a class, where `mean` is a job's cost.
     pub(super) fn work_before_next(&self, tenant: Option<u32>, class: usize, limits: &TenantLimits, mean: f64) -> f64 {
@@ -65,7 +59,7 @@ impl Flows {
             Some(group) => {
                 let inside = &self.levels[self.member(group).owner as usize];
                 let work = inside.backlog.before(inside.time, mean);
-                self.work_before(group, span(self.member(group).weight, work), mean)
+                self.work_before(group, self.member(group).weight.span(work), mean)
             }
             None => self.work_outside(class, self.levels[class].backlog.before(self.levels[class].time, mean)),
         }
@@ -84,7 +78,7 @@ impl Flows {
             }
             work = level.backlog.before(share.start.saturating_add(ahead), mean);
             next = self.parent(id);
-            ahead = next.map_or(0, |group| span(self.member(group).weight, work));
+            ahead = next.map_or(0, |group| self.member(group).weight.span(work));
         }
         self.work_outside(self.class_of(member), work)
     }
@@ -103,10 +97,10 @@ impl Flows {
         if !(0..3).any(|index| index != class && waits(&self.root.classes[index])) {
             return work;
         }
-        let until = tag(class) + span(self.root.classes[class].weight, work) as f64;
+        let until = tag(class) + self.root.classes[class].weight.span(work) as f64;
         let others = (0..3).filter(|index| *index != class).map(|index| {
             let band = &self.root.classes[index];
-            let weight = band.weight.value() / 1_024.0;
+            let weight = band.weight.value() / VIRTUAL_PER_UNIT as f64;
             let waits = (band.share.end - band.share.start) as f64 * weight;
             ((until - tag(index)) * weight).clamp(0.0, waits)
         });

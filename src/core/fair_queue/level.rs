@@ -3,7 +3,7 @@
 use super::backlog::Backlog;
 use super::heap::Heap;
 use super::share::Share;
-use crate::core::cost::{Cost, Weight};
+use crate::core::cost::{Cost, VIRTUAL_PER_UNIT_MILLI, Weight};
 
 /// Virtual time after which a level is rebased: far above any single charge, far below overflow.
 const REBASE_AT: u64 = 1 << 61;
@@ -67,7 +67,7 @@ impl Level {
 
     /// Returns how far `work` moves the fluid's virtual time.
     fn step(&self, work: u32) -> u64 {
-        (u64::from(work) * 1_024_000).checked_div(self.backlog.weight()).unwrap_or(0)
+        (u64::from(work) * VIRTUAL_PER_UNIT_MILLI).checked_div(self.backlog.weight()).unwrap_or(0)
     }
 
     /// Moves virtual time to `time`, if it is not there yet.

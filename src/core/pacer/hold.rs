@@ -7,22 +7,28 @@
 
 use std::time::Duration;
 
-use super::backoff_wait;
+use crate::core::estimate::Ewma;
 use crate::core::outcome::Outcome;
+use crate::core::retry::Backoff;
 use crate::core::time::Time;
 
-/// Share of a hold that chance may add, and the most that it may: a day is a day.
+/// Hold after a canary was refused without a stated wait: doubles from one second per refusal in a row.
+const REST: Backoff = Backoff { base: Duration::from_secs(1), max: Duration::from_secs(30) };
+/// Share of a hold that jitter adds at most.
 const JITTER: f64 = 0.1;
+/// Longest time that jitter adds to a hold, however long the hold is.
 const MOST_JITTER: Duration = Duration::from_secs(1);
 /// Requests in flight at which a ramp is over.
 const RAMP_END: u32 = 256;
 /// Silence for this many times the usual delay of a refusal means that there was none.
 const SILENCE: u32 = 8;
-/// What that is while no refusal was timed, and its least and most.
-const UNTIMED: Duration = Duration::from_secs(1);
-const SHORTEST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(10);
-/// Weight of the newest refusal in their usual delay.
+/// Silence to wait for before any refusal was timed.
+const UNTIMED_SILENCE: Duration = Duration::from_secs(1);
+/// Least silence to wait for, however fast refusals come.
+const SHORTEST_SILENCE: Duration = Duration::from_millis(100);
+/// Longest silence to wait for, however slow refusals come.
+const LONGEST_SILENCE: Duration = Duration::from_secs(10);
+/// Weight of the newest refusal in the usual delay of a refusal.
 const DELAY_GAIN: f64 = 0.25;
 
 /// The careful way out of a hold.
@@ -47,7 +53,7 @@ pub(super) struct Hold {
     /// Canaries refused in a row.
     refused: u32,
     /// How long a refusal usually takes, seconds.
-    delay: Option<f64>,
+    delay: Option<Ewma>,
 }
 
 impl Hold {
@@ -83,8 +89,8 @@ impl Hold {
 
     /// How long silence lasts until it says that there was no refusal.
     fn silence(&self) -> Duration {
-        let usual = self.delay.map(|delay| Duration::from_secs_f64(delay) * SILENCE);
-        usual.map_or(UNTIMED, |silence| silence.clamp(SHORTEST, LONGEST))
+        let usual = self.delay.map(|delay| Duration::from_secs_f64(delay.value()) * SILENCE);
+        usual.map_or(UNTIMED_SILENCE, |silence| silence.clamp(SHORTEST_SILENCE, LONGEST_SILENCE))
     }
 
     /// Returns how many may be out now.
@@ -134,7 +140,7 @@ impl Hold {
         let refused = matches!(outcome, Outcome::RateLimited | Outcome::Throttled);
         if refused {
             let delay = now.seconds_since(sent);
-            self.delay = Some(self.delay.map_or(delay, |usual| usual + DELAY_GAIN * (delay - usual)));
+            self.delay.get_or_insert(Ewma::new(delay, DELAY_GAIN)).add(delay);
         }
         if round != self.round {
             return None;
@@ -149,7 +155,7 @@ impl Hold {
         match outcome {
             Outcome::RateLimited | Outcome::Throttled | Outcome::Overloaded | Outcome::Failed if most == 1 => {
                 self.refused = self.refused.saturating_add(1);
-                self.begin(now, now + backoff_wait(self.refused), random);
+                self.begin(now, now + REST.none(self.refused), random);
             }
             Outcome::RateLimited | Outcome::Throttled | Outcome::Overloaded | Outcome::Failed => {
                 *ramp = Ramp { most: most / 2, since: Some(now) };

@@ -34,11 +34,7 @@ use self::trust::Trust;
 pub use super::hint::{LONG, RateHint, RateHints};
 use super::outcome::Outcome;
 use super::report::Report;
-use super::retry::Backoff;
 use super::time::Time;
-
-/// How long to stay away when a canary is refused that was told nothing: doubling.
-const REST: Backoff = Backoff { base: Duration::from_secs(1), max: Duration::from_secs(30) };
 
 /// A stated wait from here on is no pause but a suspension: the route says so, and what waits goes elsewhere. Five
 /// minutes: longer than any bucket of a minute takes to fill, shorter than what an hour's or a day's quota states.
@@ -51,10 +47,6 @@ const RAISED: f64 = 1.2;
 const MAKES_WAIT: Duration = Duration::from_secs(1);
 /// Seconds of a day.
 const DAY: f64 = 86_400.0;
-
-fn backoff_wait(refused: u32) -> Duration {
-    REST.wait(refused, 1.0)
-}
 
 /// What a pacer remembers about one dispatch; hand it back to [`Pacer::settle`].
 #[derive(Debug, Clone, Copy, PartialEq)]

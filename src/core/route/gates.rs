@@ -12,6 +12,7 @@ use crate::core::health::{Breaker, RouteState};
 use crate::core::outcome::Outcome;
 use crate::core::pacer::{self, MeanTokens, Pacer, TokenShare};
 use crate::core::report::Report;
+use crate::core::retry::half_jitter;
 use crate::core::time::Time;
 use crate::core::window::{Change, Stamp, Window, WindowConfig};
 
@@ -207,7 +208,7 @@ impl Gates {
             // Others have everything, and no completion of ours will tell when that changes.
             let since = *self.starved.get_or_insert(now);
             let wait = (now.since(since) / KNOCK_SHARE).clamp(KNOCK.0, KNOCK.1);
-            self.knock_at = now + wait.mul_f64(0.5 + random[1] / 2.0);
+            self.knock_at = now + half_jitter(wait, random[1]);
         }
         Settled { change, hold, tokens, closed }
     }

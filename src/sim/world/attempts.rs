@@ -190,7 +190,7 @@ impl World<'_> {
         let random = self.pauses.unit();
         let Some(replica) = self.replicas.get_mut(holder.replica as usize) else { return };
         let attempts = self.jobs.get(holder.job as usize).map_or(u32::MAX, |job| job.attempts);
-        let mut not_before = now + self.scenario.retry.backoff().wait(attempts, random);
+        let mut not_before = now + self.scenario.retry.backoff().full(attempts, random);
         let broke = replica.policy == Policy::Fail && replica.budget.remaining(now) < 1.0;
         if attempts >= self.scenario.retry.attempts || broke {
             replica.queue.complete(now, holder.key, None);
