@@ -1,9 +1,9 @@
-//! What a window reports when its limit moves, and the phase it is in.
+//! Moves of a window's limit, and the phase that the window is in.
 
 /// One move of a window's limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
-    /// Why it moved.
+    /// The reason of the move.
     pub kind: ChangeKind,
     /// The limit before, in requests in flight.
     pub from: u32,
@@ -11,7 +11,7 @@ pub struct Change {
     pub to: u32,
 }
 
-/// Why a window's limit moved.
+/// The reason why a window's limit moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChangeKind {
@@ -27,8 +27,7 @@ pub enum ChangeKind {
     /// The provider refused for concurrency: what it had admitted is its
     /// capacity.
     CapacityRead,
-    /// A refusal well below the known capacity: somebody else uses it, or it
-    /// fell. × 0.8.
+    /// A refusal well below the known capacity: a competitor uses it, or it fell. × 0.8.
     Competitor,
     /// 502, 503, 504 or 529 to all that is more than what is admitted: that is
     /// the capacity. Or an outage at a level that never worked: half.
@@ -60,7 +59,7 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
-    /// Every kind, in the order of [`index`](Self::index).
+    /// All kinds, in the order of [`index`](Self::index).
     pub const ALL: [Self; 18] = [
         Self::SlowStart,
         Self::Grow,
@@ -82,12 +81,12 @@ impl ChangeKind {
         Self::Reconfigured,
     ];
 
-    /// The position in [`ALL`](Self::ALL), for counters kept in arrays.
+    /// Returns the position in [`ALL`](Self::ALL), for counters kept in arrays.
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// The name as a metric label, in `snake_case`.
+    /// Returns the name as a metric label, in `snake_case`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SlowStart => "slow_start",
@@ -112,7 +111,7 @@ impl ChangeKind {
     }
 }
 
-/// What a window is doing, for dashboards.
+/// The phase that a window is in, for dashboards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
@@ -131,7 +130,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The name as a metric label, in `snake_case`.
+    /// Returns the name as a metric label, in `snake_case`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pinned => "pinned",

@@ -1,6 +1,5 @@
 //! What an operator may set about a window.
 
-use super::state::State;
 use super::{Change, ChangeKind, Window};
 use crate::core::time::Time;
 use std::time::Duration;
@@ -11,12 +10,11 @@ use std::time::Duration;
 /// they are not, the window clamps rather than fails. `min == max` pins it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowConfig {
-    /// Where a cold window starts. Default 4: small enough for any provider,
-    /// four doublings from 64.
+    /// Limit at which a cold window starts. Default 4: small enough for any provider, four doublings from 64.
     pub initial: u32,
-    /// The window never goes below this, even in an outage. Default 1.
+    /// Least limit, even in an outage. Default 1.
     pub min: u32,
-    /// The window never goes above this. Default 256.
+    /// Largest limit. Default 256.
     pub max: u32,
     /// Requests that slow start adds per success: 1 doubles the window per round
     /// trip, 2 triples it. 1 to 8, default 2: cold starts are what costs most at
@@ -39,13 +37,13 @@ impl Default for WindowConfig {
 }
 
 impl WindowConfig {
-    /// `limit` brought into `min..=max`.
+    /// Returns `limit` brought into `min..=max`.
     pub(super) fn clamp(&self, limit: u32) -> u32 {
         let min = self.min.max(1);
         limit.clamp(min, self.max.max(min))
     }
 
-    /// Whether the window may move at all.
+    /// Returns whether `min..=max` leaves the window no room to move.
     pub(super) fn pinned(&self) -> bool {
         self.min >= self.max
     }
@@ -54,22 +52,21 @@ impl WindowConfig {
 impl Window {
     /// Takes new bounds. What was learned stays, clamped to them.
     pub fn reconfigure(&mut self, config: WindowConfig, now: Time) -> Option<Change> {
-        let from = self.limit;
+        let from = self.limit();
         let retarget = config.latency_target != self.config.latency_target;
         self.config = config;
         if retarget {
             self.retarget(now);
         }
         let home = self.config.clamp(self.home());
-        self.bound = self.bound.map(|bound| config.clamp(bound));
-        match self.state {
-            State::SlowStart { .. } | State::Climb { .. } => self.limit = home,
-            _ => {
-                self.interval = 1;
-                let _moved = self.hold(now, home, ChangeKind::Reconfigured);
-            }
+        self.refusals.reconfigure(&config);
+        if self.state.rises() {
+            self.load.set_limit(home);
+        } else {
+            self.probing.soon();
+            let _moved = self.hold(now, home, ChangeKind::Reconfigured);
         }
-        let to = self.limit;
+        let to = self.limit();
         (from != to).then_some(Change { kind: ChangeKind::Reconfigured, from, to })
     }
 }

@@ -14,33 +14,33 @@
 
 use super::meter::Reading;
 
-/// Squared standard errors per squared effect: 2 · ln 100. At this many samples a
+/// Samples of a contrast, in squared coefficients of variation per squared effect: 2 · ln 100. At this many samples a
 /// likelihood-ratio test tells `e = 0` from `e = 1` at about 100 : 1.
 const POWER: f64 = 9.2;
 
 /// Standard error of one level of a contrast that places the window.
-const PRECISION: f64 = 0.08;
+const PLACING_ERROR: f64 = 0.08;
 
-/// A level is measured over at least this many completions, whatever the scatter.
+/// Completions over which a level is measured at least, whatever the scatter.
 const LEAST_SAMPLES: f64 = 16.0;
 
-/// A leg lasts at least this many windows: requests that run in lockstep finish
-/// in bursts of one window, and a part of a burst would mislead.
+/// Windows that a leg lasts at least: requests that run in lockstep finish in bursts of one window, and a part of a burst
+/// would mislead.
 const LEAST_WINDOWS: u32 = 2;
 
-/// A leg lasts at most this many windows.
+/// Windows that a leg lasts at most.
 const MOST_WINDOWS: u32 = 64;
 
 /// Elasticity from which both levels count as queued.
 const QUEUED: f64 = 0.8;
 
-/// Elasticity up to which neither does.
-const FREE: f64 = 0.3;
+/// Elasticity up to which neither level counts as queued.
+const UNQUEUED: f64 = 0.3;
 
-/// Standard errors by which the home legs may differ.
+/// Standard errors by which the two legs at home may differ.
 const AGREE: f64 = 2.5;
 
-/// What a finished experiment says.
+/// The verdict of a finished experiment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Verdict {
     /// The upper level serves more in proportion.
@@ -49,8 +49,16 @@ pub(super) enum Verdict {
     Between,
     /// The upper level only waits longer; the lower may be queued too.
     Queued,
-    /// No verdict.
+    /// Nothing is said: the provider moved during the experiment.
     Void,
+}
+
+/// A finished experiment: its verdict, and the service time at both levels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Conclusion {
+    pub(super) verdict: Verdict,
+    pub(super) low: Reading,
+    pub(super) high: Reading,
 }
 
 /// An experiment under way.
@@ -64,30 +72,30 @@ pub(super) struct Contrast {
 }
 
 impl Contrast {
-    /// Plans a contrast of `home` with `away` for a coefficient of variation.
+    /// Plans a contrast of `home` with `away` for a coefficient of variation; a `precise` one may place the window.
     pub(super) fn new(home: u32, away: u32, cv: f64, precise: bool) -> Self {
         let effect = (f64::from(home.max(1)) / f64::from(away.max(1))).ln();
         let samples = (2.0 * POWER * cv * cv / (effect * effect)).max(LEAST_SAMPLES);
-        let samples = if precise { samples.max(cv * cv / (PRECISION * PRECISION)) } else { samples };
+        let samples = if precise { samples.max(cv * cv / (PLACING_ERROR * PLACING_ERROR)) } else { samples };
         Self { home, away, leg: 0, legs: [None; 2], samples }
     }
 
-    /// The level to return to.
+    /// Returns the level to return to.
     pub(super) fn home(&self) -> u32 {
         self.home
     }
 
-    /// Whether the other level is below.
+    /// Returns whether the other level is below.
     pub(super) fn downward(&self) -> bool {
         self.away < self.home
     }
 
-    /// The limit of the present leg.
+    /// Returns the limit of the present leg.
     pub(super) fn limit(&self) -> u32 {
         if self.leg == 1 { self.away } else { self.home }
     }
 
-    /// How many completions the present leg needs: whole windows.
+    /// Returns how many completions the present leg needs: whole windows.
     pub(super) fn needed(&self) -> u32 {
         let share = if self.leg == 1 { 1.0 } else { 0.5 };
         let limit = self.limit().max(1);
@@ -95,16 +103,15 @@ impl Contrast {
         windows.clamp(LEAST_WINDOWS, MOST_WINDOWS) * limit
     }
 
-    /// Takes the reading of the present leg; the result once it was the last:
-    /// verdict, lower and upper level.
-    pub(super) fn record(&mut self, reading: Reading, cv: f64) -> Option<(Verdict, Reading, Reading)> {
+    /// Takes the reading of the present leg; returns the conclusion once it was the last.
+    pub(super) fn record(&mut self, reading: Reading, cv: f64) -> Option<Conclusion> {
         if let Some(slot) = self.legs.get_mut(self.leg) {
             *slot = Some(reading);
             self.leg += 1;
             return None;
         }
         let [Some(first), Some(away)] = self.legs else {
-            return Some((Verdict::Void, reading, reading));
+            return Some(Conclusion { verdict: Verdict::Void, low: reading, high: reading });
         };
         let home = first.merge(reading);
         let (low, high) = if self.downward() { (away, home) } else { (home, away) };
@@ -116,11 +123,11 @@ impl Contrast {
             Verdict::Void
         } else if elasticity >= QUEUED {
             Verdict::Queued
-        } else if elasticity <= FREE {
+        } else if elasticity <= UNQUEUED {
             Verdict::Free
         } else {
             Verdict::Between
         };
-        Some((verdict, low, high))
+        Some(Conclusion { verdict, low, high })
     }
 }

@@ -1,41 +1,28 @@
-//! What a window believes, for dashboards and for the wait estimate.
+//! The beliefs of a window, for dashboards.
 
 use super::state::State;
 use super::{Phase, Window};
 
 impl Window {
-    /// The control period. Grows (and wraps) with every cut and reading.
+    /// Returns the number of the control period. It grows (and wraps) with every cut and reading.
     pub fn epoch(&self) -> u32 {
-        self.epoch
+        self.epoch.number()
     }
 
-    /// The capacity read from refusals, if the provider refused lately.
+    /// Returns the capacity read from refusals, if the provider refused lately.
     pub fn capacity(&self) -> Option<u32> {
-        self.bound
+        self.refusals.bound()
     }
 
-    /// Service time of a request of mean size while the provider does not queue,
-    /// in seconds, if it is known.
-    pub fn unqueued_seconds(&self) -> Option<f64> {
-        self.base.map(|base| base.seconds)
-    }
-
-    /// Mean service time lately, in seconds; 0 before the first success.
-    pub fn service_seconds(&self) -> f64 {
-        self.shape.mean()
-    }
-
-    /// Windows' worth of completions until it asks for more, while it holds.
+    /// Returns the windows' worth of completions until the window asks for more, while it holds.
     pub fn probe_in(&self) -> Option<u32> {
         match self.state {
-            State::Hold { done } if !self.config.pinned() => {
-                Some(self.interval.saturating_sub(done / self.limit.max(1)))
-            }
+            State::Hold { done } if !self.config.pinned() => Some(self.probing.windows_left(done, self.limit())),
             _ => None,
         }
     }
 
-    /// What the window is doing.
+    /// Returns the phase that the window is in.
     pub fn phase(&self) -> Phase {
         if self.config.pinned() {
             return Phase::Pinned;

@@ -5,16 +5,15 @@
 //! So the limit halves per two 95th percentiles of service time without anything
 //! in flight, and returns by slow start, one success per step.
 
-use super::octaves::Octaves;
 use super::state::State;
 use super::{Change, ChangeKind, Window};
 use crate::core::time::Time;
 use std::time::Duration;
 
-/// Idle spans of this many P95 service times halve the window.
+/// P95 service times without anything in flight that halve the window.
 const P95S_PER_HALVING: f64 = 2.0;
 
-/// More halvings than this at once change nothing: 2³² is more than any window.
+/// Halvings that are applied at once at most: 2³² is more than any window.
 const MOST_HALVINGS: u32 = 32;
 
 /// Tracks idleness and the recent peak of use.
@@ -44,17 +43,17 @@ impl Idle {
         self.since = now;
     }
 
-    /// Notes that nothing could be sent until then.
+    /// Notes that nothing could be sent until `until`.
     fn rested(&mut self, until: Time) {
         self.since = self.since.max(until);
     }
 
-    /// The most in flight in this stretch of use and the one before.
+    /// Returns the most in flight in this stretch of use and the one before.
     pub(super) fn peak(&self) -> u32 {
         self.peak.max(self.previous)
     }
 
-    /// How often to halve now, for a P95 service time in seconds.
+    /// Returns how often to halve now, for a P95 service time in seconds.
     pub(super) fn halvings(&mut self, now: Time, p95: f64) -> u32 {
         let span = P95S_PER_HALVING * p95;
         if span <= 0.0 {
@@ -71,7 +70,7 @@ impl Idle {
 }
 
 impl Window {
-    /// Nothing could be sent until `until`, which is past: that was no idleness.
+    /// Notes that nothing could be sent until `until`, which is past: that was no idleness.
     pub fn rested(&mut self, until: Time) {
         self.idle.rested(until);
     }
@@ -79,7 +78,7 @@ impl Window {
     /// Applies what the passing of time alone changes: idle decay. May be called
     /// at any time; [`on_dispatch`](Window::on_dispatch) does.
     pub fn advance(&mut self, now: Time) -> Option<Change> {
-        if self.in_flight > 0 {
+        if self.in_flight() > 0 {
             self.idle.busy(now);
             return None;
         }
@@ -90,9 +89,9 @@ impl Window {
         if halvings == 0 || to >= home {
             return None;
         }
-        if !matches!(self.state, State::SlowStart { .. } | State::Climb { .. }) {
-            self.octaves = Octaves::since(now);
-            self.state = State::SlowStart { until: home, then: home };
+        if !self.state.rises() {
+            self.ascent.restart(now);
+            self.state = State::SlowStart { until: home };
         }
         self.set(to, ChangeKind::IdleDecay)
     }

@@ -7,7 +7,11 @@
 
 use crate::core::time::Time;
 
-/// What was seen at one level.
+/// ln of the least rise of service time that matters, 1.25: a queue a quarter of the service. The headroom of the held
+/// level is a third of that.
+pub(super) const MATTERS: f64 = 0.223;
+
+/// The service time at one level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Reading {
     /// Mean in flight.
@@ -19,24 +23,24 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// The mean of two readings of one level, by samples.
+    /// Returns the mean of two readings of one level, by samples.
     pub(super) fn merge(self, other: Reading) -> Reading {
         let samples = self.samples + other.samples;
         let mean = |a: f64, b: f64| (a * self.samples + b * other.samples) / samples.max(1.0);
         Reading { level: mean(self.level, other.level), seconds: mean(self.seconds, other.seconds), samples }
     }
 
-    /// With a weight of at most `samples`.
+    /// Returns the reading with a weight of at most `samples`.
     pub(super) fn capped(self, samples: f64) -> Reading {
         Reading { samples: self.samples.min(samples), ..self }
     }
 
-    /// ln of how much longer `self` takes than `other`.
+    /// Returns ln of how much longer `self` takes than `other`.
     pub(super) fn rise(self, other: Reading) -> f64 {
         (self.seconds / other.seconds).ln()
     }
 
-    /// Standard error of [`rise`](Self::rise) at a coefficient of variation.
+    /// Returns the standard error of [`rise`](Self::rise) at a coefficient of variation.
     pub(super) fn error(self, other: Reading, cv: f64) -> f64 {
         cv * (1.0 / self.samples.max(1.0) + 1.0 / other.samples.max(1.0)).sqrt()
     }
@@ -54,6 +58,7 @@ pub(super) struct Meter {
     done: u32,
     /// Completions still to pass before the stretch begins.
     warm: u32,
+    /// Completions at which the window was not full.
     slack: u32,
 }
 
@@ -73,7 +78,7 @@ impl Meter {
         self.last = self.last.max(now);
     }
 
-    /// A success of relative size `work` that took so long.
+    /// Counts a success of relative size `work` that took so many seconds.
     pub(super) fn success(&mut self, work: f64, seconds: f64, saturated: bool) {
         if self.warm > 0 {
             self.warm -= 1;
@@ -93,28 +98,28 @@ impl Meter {
         self.area = (self.area - self.last.seconds_since(at.max(self.start))).max(0.0);
     }
 
-    /// How long this stretch has lasted, in seconds.
+    /// Returns how long this stretch has lasted, in seconds.
     pub(super) fn elapsed(&self) -> f64 {
         self.last.seconds_since(self.start)
     }
 
-    /// Mean in flight of those that succeeded: the rest served nothing, or has only just begun.
+    /// Returns the mean in flight of requests that succeeded: the rest served nothing, or has only just begun.
     pub(super) fn served(&self) -> f64 {
         self.served / self.elapsed().max(1e-9)
     }
 
-    /// Completions of this stretch.
+    /// Returns the completions of this stretch.
     pub(super) fn done(&self) -> u32 {
         self.done
     }
 
-    /// Whether the window was not full for more than a tenth of it: then the
-    /// stretch says nothing about the level.
+    /// Returns whether the window was not full for more than a tenth of the stretch, which then says nothing about the
+    /// level.
     pub(super) fn slack(&self) -> bool {
         self.slack > 2 && self.slack * 10 > self.done
     }
 
-    /// The reading so far, if there is one.
+    /// Returns the reading so far, if there is one.
     pub(super) fn reading(&self) -> Option<Reading> {
         let elapsed = self.elapsed();
         let usable = self.done > 0 && self.work > 0.0 && self.area > 0.0 && elapsed > 0.0;

@@ -5,13 +5,13 @@
 //! in its skeleton (additive increase, multiplicative decrease: Chiu & Jain 1989)
 //! with two sensors that plain AIMD lacks, because providers differ in kind:
 //!
-//! | provider | what tells | what the window does |
+//! | provider | signal | what the window does |
 //! |---|---|---|
-//! | hard cap: one too many is a 429 | the refusal *is* a reading of capacity | hold it, probe +1 ever more rarely (`refusal.rs`) |
-//! | silent queue: latency grows | service time against in flight | hold 1.07 × the knee (`watch.rs`, `knee.rs`) |
-//! | 503, 504, 529, timeouts | what succeeds beside them | nothing, unless less is admitted or served than sent (`overload.rs`) |
+//! | hard cap: one too many is a 429 | the refusal *is* a reading of capacity | hold it, probe +1 ever more rarely (`refused.rs`) |
+//! | silent queue: latency grows | service time against in flight | hold 1.07 × the knee (`watched.rs`, `knee.rs`) |
+//! | 503, 504, 529, timeouts | what succeeds beside them | nothing, unless less is admitted or served than sent (`failed.rs`, `overload.rs`) |
 //! | anything that makes requests longer than wished | the median service time | give way, if an operator said so (`target.rs`) |
-//! | others on the same account | a slot that is gone | × 0.8, and leave it to them (`refusal.rs`) |
+//! | others on the same account | a slot that is gone | × 0.8, and leave it to them (`sharing.rs`) |
 //!
 //! A provider may be several of these: with one slot, a queue of sixteen and a 429
 //! beyond, the knee rules long before the refusal.
@@ -19,13 +19,14 @@
 //! # Phases
 //!
 //! ```text
-//!              refusal, knee                interval over
-//! slow start ───────────────▶ hold ──────────────────────▶ probe (+1, refusing provider)
-//!  ▲  ▲   │                   ▲ │ ▲                          │ │
-//!  │  │   │ until             │ │ └──────── refused ─────────┘ │ admitted
-//!  │  │   ▼                   │ └─────────────────────────▶ contrast (other level, silent)
-//!  │  └─ climb ◀── competitor, └──────── verdict ────────────┘ │
-//!  │      (+1 per window)                                      │
+//!              refusal, knee               interval over
+//! slow start ───────────────▶ hold ─────────────────────▶ probe (+1, refusing provider)
+//!  ▲                          ▲ │ ▲                          │ │
+//!  │      climb ──────────────┘ │ └──────── refused ─────────┘ │ admitted
+//!  │ (+1 per window)            │                              │
+//!  │        ▲                   ├───────▶ contrast (other level, silent provider)
+//!  │        └──── gives way ────┤            │                 │
+//!  │                            └◀─ verdict ─┘                 │
 //!  └────────────── resume, idle, probe admitted ───────────────┘
 //! ```
 //!
@@ -70,24 +71,34 @@
 //! assert_eq!((window.limit(), window.in_flight()), (4, 0));
 //! ```
 
+mod ascent;
 mod change;
 mod config;
 mod contrast;
+mod epoch;
 mod explain;
-mod growth;
+mod failed;
 mod idle;
 mod knee;
+mod load;
 mod meter;
+mod moves;
 mod octaves;
 mod overload;
-mod refusal;
+mod probing;
+mod refusals;
+mod refused;
+mod sends;
 mod shape;
+mod sharing;
 mod stamp;
 mod state;
+mod succeeded;
 mod target;
+mod targeted;
 #[cfg(test)]
 mod tests;
-mod watch;
+mod watched;
 
 pub use change::{Change, ChangeKind, Phase};
 pub use config::WindowConfig;
@@ -95,190 +106,110 @@ pub use stamp::Stamp;
 
 use crate::core::outcome::Outcome;
 use crate::core::time::Time;
+use ascent::Ascent;
+use epoch::Epoch;
 use idle::Idle;
-use meter::{Meter, Reading};
-use octaves::Octaves;
-use overload::{Failures, Sends};
+use knee::Knee;
+use load::Load;
+use meter::Meter;
+use overload::Overload;
+use probing::Probing;
+use refusals::Refusals;
 use shape::Shape;
+use sharing::Sharing;
 use state::State;
 use target::Target;
 
-/// Growth needs this share of the window in flight: a limit that is not reached
-/// is not tested by success (RFC 7661).
-const FULL: f64 = 0.9;
-
 /// The AIMD window controller of one route.
+///
+/// Each part owns its fields and keeps to its subject; the window hears of dispatches and outcomes, asks its parts what
+/// they make of them, and moves.
 #[derive(Debug, Clone)]
 pub struct Window {
     config: WindowConfig,
-    limit: u32,
-    in_flight: u32,
-    epoch: u32,
+    load: Load,
+    epoch: Epoch,
     state: State,
-    /// Capacity read from refusals.
-    bound: Option<u32>,
-    /// Service time at a level free of queueing.
-    base: Option<Reading>,
-    /// The base is from slow start, where short requests finish first: it is too low.
-    rough: bool,
-    /// How long refusals take lately, in seconds; 0 before the first.
-    refusal: f64,
-    /// How long the last refusal asked to pause, in seconds.
-    pause: f64,
-    /// When the request that probes was sent.
-    probe_at: Option<Time>,
-    /// Service time at the held level, over recent rounds.
-    watch: Option<Reading>,
-    /// Successes while holding since the limit was last found.
-    held: u32,
-    /// Failed probes to go until the interval may grow as in quiet times.
-    alert: u32,
-    /// The alert is because somebody else took a slot, not because the capacity fell.
-    shared: bool,
-    /// A refusal at the known capacity made a slot suspect; the next probe tells whether it is gone.
-    suspect: bool,
-    /// When it did.
-    suspect_at: Time,
-    /// Successes to wait before a climb begins.
-    grace: u32,
-    /// Windows to hold until the next probe.
-    interval: u32,
-    /// The level, and the capacity that was read, from which the capacity that was there began to go.
-    former: Option<(u32, Option<u32>)>,
-    /// The limit when it last doubled in slow start.
-    doubled: u32,
-    sends: Sends,
-    failures: Failures,
-    /// Something dispatched in this epoch succeeded.
-    proven: bool,
-    /// The last epoch ended with a reading that its burst may refine.
-    reading_open: bool,
-    /// Refusals of that burst.
-    burst: u32,
-    /// Successes while holding since the last refusal at the known capacity.
-    since_refusal: u32,
-    /// Slots given away at the last of several falls of the capacity in a row.
-    last_fall: u32,
-    /// Falls of several slots at once since somebody else was last seen to take one.
-    falls: u32,
-    /// The capacity is from before a restart and was not confirmed yet.
-    recalled: bool,
-    /// The last up-contrast paid.
-    paid: bool,
-    /// The next down-contrast goes to half.
-    deep: bool,
-    /// When the window was last full while jobs waited.
-    full_at: Option<Time>,
+    refusals: Refusals,
+    sharing: Sharing,
+    probing: Probing,
+    knee: Knee,
+    overload: Overload,
+    ascent: Ascent,
+    target: Target,
     meter: Meter,
-    octaves: Octaves,
     shape: Shape,
     idle: Idle,
-    latency: Target,
 }
 
 impl Window {
-    /// A cold window: starts at `config.initial`, in slow start.
+    /// Builds a cold window: it starts at `config.initial`, in slow start.
     pub fn new(config: WindowConfig) -> Self {
-        let max = config.clamp(config.max);
         Self {
-            limit: config.clamp(config.initial),
-            config,
-            in_flight: 0,
-            epoch: 0,
-            state: State::SlowStart { until: max, then: max },
-            bound: None,
-            base: None,
-            rough: false,
-            refusal: 0.0,
-            pause: 0.0,
-            probe_at: None,
-            watch: None,
-            held: 0,
-            alert: 0,
-            shared: false,
-            suspect: false,
-            suspect_at: Time::ZERO,
-            grace: 0,
-            interval: 1,
-            former: None,
-            doubled: 0,
-            sends: Sends::default(),
-            failures: Failures::default(),
-            proven: false,
-            reading_open: false,
-            burst: 0,
-            since_refusal: u32::MAX,
-            last_fall: 0,
-            falls: 0,
-            recalled: false,
-            paid: false,
-            deep: true,
-            full_at: None,
+            load: Load::new(config.clamp(config.initial)),
+            epoch: Epoch::default(),
+            state: State::SlowStart { until: config.clamp(config.max) },
+            refusals: Refusals::new(),
+            sharing: Sharing::default(),
+            probing: Probing::new(),
+            knee: Knee::new(),
+            overload: Overload::default(),
+            ascent: Ascent::default(),
+            target: Target::default(),
             meter: Meter::new(),
-            octaves: Octaves::default(),
             shape: Shape::default(),
             idle: Idle::default(),
-            latency: Target::default(),
+            config,
         }
     }
 
-    /// A window that starts at a limit learned before a restart, clamped to the
-    /// bounds of `config`, without slow start.
+    /// Builds a window that starts at a limit learned before a restart, clamped to the bounds of `config`, without slow
+    /// start.
     pub fn remembered(config: WindowConfig, limit: u32) -> Self {
-        let mut window = Self::new(config);
-        window.limit = config.clamp(limit);
-        window.state = State::Hold { done: 0 };
-        // Taken for a reading until one request more was tried: where the provider
-        // refuses, that confirms it at the price of one refusal.
-        window.bound = Some(window.limit);
-        window.recalled = true;
-        window
+        let limit = config.clamp(limit);
+        Self {
+            load: Load::new(limit),
+            state: State::Hold { done: 0 },
+            refusals: Refusals::recalled(limit),
+            ..Self::new(config)
+        }
     }
 
-    /// Requests that may be in flight now, in `min..=max`.
+    /// Returns how many requests may be in flight now, in `min..=max`.
     pub fn limit(&self) -> u32 {
-        self.limit
+        self.load.limit()
     }
 
-    /// Requests dispatched and not yet settled.
+    /// Returns how many requests are dispatched and not yet settled.
     pub fn in_flight(&self) -> u32 {
-        self.in_flight
+        self.load.in_flight()
     }
 
-    /// Requests that may be dispatched now: the limit less what is in flight.
+    /// Returns how many requests may be dispatched now: the limit less what is in flight.
     pub fn free(&self) -> u32 {
-        self.limit.saturating_sub(self.in_flight)
+        self.load.free()
     }
 
-    /// Counts a dispatch of predicted cost `size` (> 0, in any unit that is the
-    /// same for all requests of the route). `demand`: more jobs wait behind it.
+    /// Counts a dispatch of predicted cost `size` (> 0, in any unit that is the same for all requests of the route).
+    /// `demand`: more jobs wait behind it.
     ///
     /// The limit is advice: a dispatch above it is counted like any other.
     pub fn on_dispatch(&mut self, now: Time, size: f64, demand: bool) -> Stamp {
-        // The change is visible in the limit; a caller who wants to report it
-        // calls `advance` himself.
+        // The change is visible in the limit; a caller that wants to report it calls `advance` itself.
         let _decay = self.advance(now);
-        self.meter.tick(now, self.in_flight);
-        self.in_flight = self.in_flight.saturating_add(1);
-        self.idle.dispatched(now, self.in_flight);
+        self.meter.tick(now, self.in_flight());
+        let in_flight = self.load.dispatched(now, demand);
+        self.idle.dispatched(now, in_flight);
+        self.state.dispatched(now, in_flight);
         let size = if size.is_finite() && size > 0.0 { size as f32 } else { 1.0 };
-        self.note_full(now, demand);
-        if let State::Probe { from, .. } = self.state
-            && self.in_flight > from
-        {
-            self.probe_at.get_or_insert(now);
-        }
-        let serial = self.sends.note(now);
-        Stamp { at: now, size, epoch: self.epoch, in_flight: self.in_flight, serial }
+        Stamp { at: now, size, epoch: self.epoch.number(), in_flight, serial: self.overload.dispatched(now) }
     }
 
     /// Ends the dispatch of `stamp`. `demand`: jobs wait now.
     pub fn on_settle(&mut self, now: Time, stamp: Stamp, outcome: Outcome, demand: bool) -> Option<Change> {
-        self.meter.tick(now, self.in_flight);
-        let before = self.in_flight;
-        self.note_full(now, demand);
-        let full = self.full_at.is_some_and(|at| at >= stamp.at);
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.meter.tick(now, self.in_flight());
+        let before = self.load.settled(now, demand);
+        let full = self.load.was_full_since(stamp.at);
         self.idle.busy(now);
         // What failed had its slot for that long, whatever came of it.
         if !matches!(outcome, Outcome::Success | Outcome::Overloaded) {
@@ -289,15 +220,6 @@ impl Window {
             Outcome::Throttled if !self.config.pinned() => self.refused(now, stamp, before),
             Outcome::Overloaded if !self.config.pinned() => self.failed(now, stamp, before),
             _ => None,
-        }
-    }
-
-    /// Notes whether the window is full while jobs wait. A success counts for
-    /// growth if it was so at any time of its life: outcomes come in batches, and
-    /// the window is refilled only after a batch.
-    fn note_full(&mut self, now: Time, demand: bool) {
-        if demand && f64::from(self.in_flight) >= FULL * f64::from(self.limit) {
-            self.full_at = Some(now);
         }
     }
 }

@@ -7,42 +7,43 @@
 //! not decide (as in HyStart, RFC 9406, but with a test of significance, because
 //! generation times scatter far more than round trips of packets).
 
-use super::meter::Reading;
+use super::meter::{MATTERS, Reading};
 use crate::core::time::Time;
 
-/// One per power of two up to 2¹⁵ in flight; above all count as the last.
+/// Octaves of in flight: one per power of two up to 2¹⁵; above all count as the last.
 const OCTAVES: usize = 16;
 
 /// Samples in the upper octave before it is judged (RFC 9406 also takes 8).
-const ENOUGH: f64 = 8.0;
+const ENOUGH_ABOVE: f64 = 8.0;
 
-/// Samples below it before it is judged.
+/// Samples in all lower octaves before the upper one is judged.
 const ENOUGH_BELOW: f64 = 2.0;
 
-/// Standard errors that the rise must exceed. It is looked at after every
-/// sample, so it must be well above the 1.6 of a single look, and is confirmed.
-const SIGNIFICANT: f64 = 3.0;
+/// Samples before the line through all octaves is judged.
+const ENOUGH_ON_LINE: f64 = 6.0;
 
-/// The same of a second sample, which is looked at once.
-const CONFIRMED: f64 = 1.6;
+/// Standard errors that a rise must exceed at first. It is looked at after every sample, so it must be well above the
+/// 1.6 of a single look, and is confirmed.
+const FIRST_LOOK: f64 = 3.0;
 
-/// Standard errors from which on it is a suspicion.
-const SUSPICIOUS: f64 = 1.5;
+/// Standard errors that a rise must exceed in the second sample, which is looked at once.
+const SECOND_LOOK: f64 = 1.6;
 
-/// ln of the least rise that matters, 1.25: a queue a quarter of the service.
-const MATTERS: f64 = 0.223;
+/// Standard errors from which on a rise makes growth wait.
+const DOUBTFUL: f64 = 1.5;
 
-/// After so many samples a suspicion is enough to ask for a second sample: growth must not pause for ever.
+/// Samples in the upper octave after which a doubtful rise is enough to ask for a second sample: growth must not pause
+/// for ever.
 const PATIENT: f64 = 48.0;
 
 /// Standard deviation of a logarithm assumed at least.
 const LEAST_SCATTER: f64 = 0.05;
 
-/// Log-likelihood ratio that excludes "all queue". It is asked where a provider
-/// refused, and most of those refuse where they are full; so little is needed.
+/// Log-likelihood ratio that excludes "all queue". It is asked where a provider refused, and most of those refuse where
+/// they are full; so little is needed.
 const DECIDED: f64 = 1.0;
 
-/// A service time this many times as long as at the lowest octaves is no accident.
+/// Ratio of a service time to that of the lowest octaves from which on it is no accident.
 const LENGTHENED: f64 = 1.3;
 
 /// Regression of ln(service time) on ln(in flight) over all of slow start: finds
@@ -68,21 +69,19 @@ impl Line {
         self.yy += dy * (y - self.y);
     }
 
-    /// Whether service time grows in proportion rather than not at all.
+    /// Returns whether service time grows in proportion to in flight rather than not at all.
     fn queued(&self) -> bool {
-        if self.count < LINE_ENOUGH || self.xx <= 0.0 {
+        if self.count < ENOUGH_ON_LINE || self.xx <= 0.0 {
             return false;
         }
         let slope = self.xy / self.xx;
         let rest = (self.yy - slope * self.xy).max(0.0) / (self.count - 2.0);
         let error = (rest.max(LEAST_SCATTER * LEAST_SCATTER) / self.xx).sqrt();
-        slope - SIGNIFICANT * error > 0.5
+        slope - FIRST_LOOK * error > 0.5
     }
 }
 
-/// Samples before the line is judged.
-const LINE_ENOUGH: f64 = 6.0;
-
+/// The samples of one octave: sums.
 #[derive(Debug, Clone, Copy, Default)]
 struct Octave {
     count: f64,
@@ -113,18 +112,27 @@ impl Octave {
     }
 }
 
-/// What is asked after a rise was seen: requests that were sent since.
+/// A knee as service times show it.
 #[derive(Debug, Clone, Copy)]
-struct Witness {
-    since: Time,
-    heard: Octave,
-    /// The lowest octaves as they were when it was seen.
-    lowest: Octave,
-    /// The answer if they agree.
-    knee: (f64, bool),
+pub(super) struct Bend {
+    /// The level of the knee, in requests in flight.
+    pub(super) level: f64,
+    /// All of the service time may be queue, from the first request on.
+    pub(super) all_queue: bool,
 }
 
-/// Whether service time `above` exceeds that `below` by what matters and by so many standard errors.
+/// The second sample, taken after a rise was seen: requests that were sent since.
+#[derive(Debug, Clone, Copy)]
+struct Second {
+    since: Time,
+    sample: Octave,
+    /// The lowest octaves as they were when the rise was seen.
+    lowest: Octave,
+    /// The knee, if the second sample agrees.
+    bend: Bend,
+}
+
+/// Returns whether service time `above` exceeds that `below` by what matters and by so many standard errors.
 fn rises(below: Octave, above: Octave, errors: f64) -> bool {
     let rise = above.log / above.count - below.log / below.count;
     let freedom = (above.count + below.count - 2.0).max(1.0);
@@ -139,13 +147,12 @@ pub(super) struct Octaves {
     octaves: [Octave; OCTAVES],
     line: Line,
     since: Time,
-    witness: Option<Witness>,
+    second: Option<Second>,
 }
 
 impl Octaves {
-    /// Empty, for requests dispatched from now on. Those in flight already are
-    /// left out: the long ones among them are all that is still to come, and they
-    /// would make the level of their dispatch look slow.
+    /// Begins empty, for requests dispatched from now on. Requests in flight already are left out: the long ones among
+    /// them are all that is still to come, and they would make the level of their dispatch look slow.
     pub(super) fn since(now: Time) -> Self {
         Self { since: now, ..Self::default() }
     }
@@ -160,26 +167,26 @@ impl Octaves {
         let index = (level.max(1).ilog2() as usize).min(OCTAVES - 1);
         let log = seconds.max(1e-9).ln();
         let sample = Octave { count: 1.0, log, log_square: log * log, seconds, level: f64::from(level) };
-        if let Some(witness) = self.witness.as_mut().filter(|witness| at >= witness.since) {
-            witness.heard = witness.heard.add(sample);
+        if let Some(second) = self.second.as_mut().filter(|second| at >= second.since) {
+            second.sample = second.sample.add(sample);
             return;
         }
         self.line.add(f64::from(level.max(1)).ln(), log);
         self.octaves[index] = self.octaves[index].add(sample);
     }
 
-    /// The highest octave with enough samples, and all below it.
+    /// Returns all octaves below the highest one with enough samples, and that one.
     fn split(&self) -> Option<(Octave, Octave)> {
-        let top = self.octaves.iter().rposition(|octave| octave.count >= ENOUGH)?;
+        let top = self.octaves.iter().rposition(|octave| octave.count >= ENOUGH_ABOVE)?;
         let below = self.octaves[..top].iter().fold(Octave::default(), |sum, &octave| sum.add(octave));
         (below.count >= ENOUGH_BELOW).then_some((below, self.octaves[top]))
     }
 
-    /// The lowest octaves, until there are enough samples.
+    /// Returns the lowest octaves, until there are enough samples.
     fn lowest(&self) -> Octave {
         let mut sum = Octave::default();
         for &octave in &self.octaves {
-            if sum.count >= 2.0 * ENOUGH {
+            if sum.count >= 2.0 * ENOUGH_ABOVE {
                 break;
             }
             sum = sum.add(octave);
@@ -187,58 +194,58 @@ impl Octaves {
         sum
     }
 
-    /// Whether `seconds` is clearly more than what successes took at the lowest octaves.
+    /// Returns whether `seconds` is clearly more than what successes took at the lowest octaves.
     pub(super) fn lengthened(&self, seconds: f64) -> bool {
         let lowest = self.lowest();
         lowest.count > 0.0 && seconds > LENGTHENED * lowest.reading().seconds
     }
 
-    /// Whether service time seems to rise: not for certain, but growth can wait until that is known.
+    /// Returns whether service time seems to rise: not for certain, but growth can wait until that is known.
     pub(super) fn suspicious(&self) -> bool {
-        self.witness.is_some() || self.split().is_some_and(|(below, top)| rises(below, top, SUSPICIOUS))
+        self.second.is_some() || self.split().is_some_and(|(below, top)| rises(below, top, DOUBTFUL))
     }
 
-    /// The knee, if service time rises significantly, and still does in what was sent after that was seen: by Little's law
-    /// the throughput of the upper level times the service time of the lower. Also whether all of it is queue.
+    /// Returns the knee, if service time rises significantly, and still does in what was sent after that was seen: by
+    /// Little's law the throughput of the upper level times the service time of the lower.
     ///
     /// One look in a hundred finds a rise by accident, and a window that believes it stays small for minutes. So growth
     /// pauses, and a second sample decides that was not chosen for being slow.
-    pub(super) fn knee(&mut self, now: Time) -> Option<(f64, bool)> {
-        let Some(Witness { heard, lowest, knee, .. }) = self.witness else {
-            if let Some(knee) = self.first_look() {
-                self.witness = Some(Witness { since: now, heard: Octave::default(), lowest: self.lowest(), knee });
+    pub(super) fn knee(&mut self, now: Time) -> Option<Bend> {
+        let Some(Second { sample, lowest, bend, .. }) = self.second else {
+            if let Some(bend) = self.first_look() {
+                self.second = Some(Second { since: now, sample: Octave::default(), lowest: self.lowest(), bend });
             }
             return None;
         };
-        if heard.count < ENOUGH {
+        if sample.count < ENOUGH_ABOVE {
             return None;
         }
-        self.witness = None;
-        if rises(lowest, heard, CONFIRMED) {
-            return Some(knee);
+        self.second = None;
+        if rises(lowest, sample, SECOND_LOOK) {
+            return Some(bend);
         }
         // What looked slow was chosen for it: only the second sample counts.
-        let index = ((heard.reading().level as u32).max(1).ilog2() as usize).min(OCTAVES - 1);
+        let index = ((sample.reading().level as u32).max(1).ilog2() as usize).min(OCTAVES - 1);
         self.octaves[index..].fill(Octave::default());
-        self.octaves[index] = heard;
+        self.octaves[index] = sample;
         self.line = Line::default();
         None
     }
 
-    /// What all samples so far say of the knee, before it is confirmed.
-    fn first_look(&self) -> Option<(f64, bool)> {
+    /// Returns what all samples so far say of the knee, before it is confirmed.
+    fn first_look(&self) -> Option<Bend> {
         if self.line.queued() {
-            return Some((self.lowest().reading().level, true));
+            return Some(Bend { level: self.lowest().reading().level, all_queue: true });
         }
         let (_, top) = self
             .split()
-            .filter(|&(below, top)| rises(below, top, if top.count < PATIENT { SIGNIFICANT } else { SUSPICIOUS }))?;
+            .filter(|&(below, top)| rises(below, top, if top.count < PATIENT { FIRST_LOOK } else { DOUBTFUL }))?;
         let (below, top) = (self.lowest().reading(), top.reading());
-        Some((top.level * below.seconds / top.seconds, false))
+        Some(Bend { level: top.level * below.seconds / top.seconds, all_queue: false })
     }
 
-    /// A lower level known to be free of queueing, if the octaves exclude that
-    /// service time is proportional to the window.
+    /// Returns a lower level known to be free of queueing, if the octaves exclude that service time is proportional to
+    /// the window.
     pub(super) fn base(&self, cv: f64) -> Option<Reading> {
         let (_, top) = self.split()?;
         let (below, top) = (self.lowest().reading(), top.reading());

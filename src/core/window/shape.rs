@@ -9,22 +9,22 @@
 //! Only the *relative* effect of size is used. It is normalised to 1 at the mean
 //! size, so a service time that rises because of load stays visible.
 
-/// Weight lost by old samples per new one. 1/256: remembers about 256 requests,
-/// enough to fix a slope to a few per cent, and forgets a changed model in
-/// minutes.
+/// Weight that old samples lose per new one. 1/256: the regression remembers about 256 requests, enough to fix a slope to
+/// a few per cent, and forgets a changed model in minutes.
 const FORGET: f64 = 1.0 / 256.0;
 
 /// Samples needed before the slope is believed at all.
-const ENOUGH: f64 = 16.0;
+const SLOPE_SAMPLES: f64 = 16.0;
 
-/// The regression may not predict less than this share of the mean: a negative
-/// prediction of a tiny request would turn its sample into infinity.
+/// Least prediction of the regression, as a share of the mean: a negative prediction of a tiny request would turn its
+/// sample into infinity.
 const FLOOR: f64 = 0.1;
 
-/// A coefficient of variation is reported within this range: below, the
-/// arithmetic of significance would trust a lucky streak; above, one outlier
-/// would stop all learning.
-const CV_RANGE: (f64, f64) = (0.05, 1.5);
+/// Least coefficient of variation that is reported: below, the arithmetic of significance would trust a lucky streak.
+const LEAST_CV: f64 = 0.05;
+
+/// Largest coefficient of variation that is reported: above, one outlier would stop all learning.
+const LARGEST_CV: f64 = 1.5;
 
 /// Share of the highest scatter forgotten per sample: thousands of requests.
 const PEAK_FORGET: f64 = 1.0 / 4096.0;
@@ -45,8 +45,9 @@ pub(super) struct Shape {
     xx: f64,
     xy: f64,
     yy: f64,
-    /// Mean and variance of the logarithm of the normalised service time.
+    /// Mean of the logarithm of the normalised service time.
     log: f64,
+    /// Variance of that logarithm.
     scatter: f64,
     /// The highest scatter lately.
     peak: f64,
@@ -72,25 +73,24 @@ impl Shape {
         self.yy = keep * (self.yy + gain * dy * dy);
     }
 
-    /// What a request of `size` takes relative to one of mean size.
+    /// Returns the time that a request of `size` takes relative to a request of mean size.
     pub(super) fn relative(&self, size: f64) -> f64 {
         let samples = self.weight / FORGET;
         let significant = self.xy > 0.0 && self.xx > 0.0 && self.xy * self.xy * samples > 4.0 * self.xx * self.yy;
-        if samples < ENOUGH || !significant || self.y <= 0.0 {
+        if samples < SLOPE_SAMPLES || !significant || self.y <= 0.0 {
             return 1.0;
         }
         (1.0 + self.xy / self.xx * (size - self.x) / self.y).max(FLOOR)
     }
 
-    /// Coefficient of variation of the service time of a mean-sized request while
-    /// the provider does not queue: the highest seen lately, because behind a
-    /// queue all wait alike and the relative scatter shrinks, but that of the
-    /// throughput does not.
+    /// Returns the coefficient of variation of the service time of a mean-sized request while the provider does not
+    /// queue: the highest seen lately, because behind a queue all wait alike and the relative scatter shrinks, but that
+    /// of the throughput does not.
     pub(super) fn cv(&self) -> f64 {
-        self.now().max(self.peak).clamp(CV_RANGE.0, CV_RANGE.1)
+        self.now().max(self.peak).clamp(LEAST_CV, LARGEST_CV)
     }
 
-    /// For a lognormal service time, from the variance of its logarithm: the
+    /// Returns the present coefficient of variation of a lognormal service time, from the variance of its logarithm: the
     /// variance itself would be ruled by a few stragglers.
     fn now(&self) -> f64 {
         let seen = self.weight / FORGET;
@@ -98,12 +98,12 @@ impl Shape {
         variance.min(2.0).exp_m1().sqrt()
     }
 
-    /// Mean service time, in seconds; 0 before the first success.
+    /// Returns the mean service time, in seconds; 0 before the first success.
     pub(super) fn mean(&self) -> f64 {
         self.y
     }
 
-    /// Mean plus 1.65 standard deviations: about the 95th percentile.
+    /// Returns the mean plus 1.65 standard deviations, in seconds: about the 95th percentile.
     pub(super) fn p95(&self) -> f64 {
         self.y + 1.65 * self.yy.max(0.0).sqrt()
     }
