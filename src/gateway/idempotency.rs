@@ -1,12 +1,11 @@
 //! `idempotency-key`: the same request under the same key is generated once.
 //!
-//! Successes are kept for a while and replayed; a request that comes while its twin is under way waits for that one's
-//! answer. Failures are told to who waits and then forgotten, so that trying again under the same key tries again.
-//! What is kept is bounded in number, in bytes and in time, and lives in this process only.
+//! Successes are kept for a while and replayed; a request that comes while its twin is under way waits for that answer.
+//! Failures are told to all that wait and then forgotten, so that trying again under the same key tries again. Keys are
+//! jobs ([`Jobs`]): bounded in number, bytes and time, over all and for each tenant, in this process only.
 
-use std::collections::{HashMap, VecDeque};
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
@@ -15,141 +14,52 @@ use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use tokio::sync::watch;
 
 use super::refusal::Refusal;
-use super::state::Gateway;
+use crate::config::{JobsConfig, Size, Span};
 use crate::core::time::Time;
+use crate::jobs::{Claim, Finished, Jobs, Key};
 use crate::wire::Malformed;
 
-/// How long a success is replayed.
-const KEPT_FOR: Duration = Duration::from_secs(600);
-/// Most keys remembered, answered or under way; beyond, the oldest is forgotten.
-const MOST_KEYS: usize = 10_000;
-/// Most bytes of answers kept in all, and of one: a larger one is not replayed.
-const MOST_BYTES: usize = 64 << 20;
+/// Bounds of what is kept. A tenant that fills its part loses its own oldest answers, and no other tenant's.
+const BOUNDS: JobsConfig = JobsConfig {
+    keep: Span(Duration::from_secs(600)),
+    most: 40_000,
+    bytes: Size(256 << 20),
+    tenant_most: 10_000,
+    tenant_bytes: Size(64 << 20),
+};
+/// Largest answer that is replayed, in bytes.
 const LARGEST: usize = 1 << 20;
-/// Longest key taken.
+/// Longest key, in bytes.
 const LONGEST_KEY: usize = 255;
 
 /// An answer that can be given again.
 #[derive(Debug)]
-struct Kept {
+pub(super) struct Kept {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
 
-/// Who asked, and the key they gave.
-type Key = (Arc<str>, Arc<str>);
-
-#[derive(Debug)]
-struct Entry {
-    /// Which use of the key it is: an older one must not end a newer.
-    number: u64,
-    digest: [u8; 32],
-    answer: watch::Receiver<Option<Arc<Kept>>>,
-    bytes: usize,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    entries: HashMap<Key, Entry>,
-    /// By age, the oldest first; may name uses that are gone.
-    order: VecDeque<(Time, Key, u64)>,
-    bytes: usize,
-    next: u64,
-}
-
-impl Table {
-    fn forget(&mut self, key: &Key, number: u64) {
-        if self.entries.get(key).is_some_and(|entry| entry.number == number)
-            && let Some(entry) = self.entries.remove(key)
-        {
-            self.bytes -= entry.bytes;
-        }
+impl Kept {
+    /// Returns the bytes that keeping the answer takes, where it is to be kept.
+    fn bytes(&self) -> usize {
+        let is_kept = self.status.is_success() && self.body.len() <= LARGEST;
+        if is_kept { self.body.len() + 512 } else { Finished::<Self>::UNKEPT }
     }
 
-    fn trim(&mut self, now: Time) {
-        while let Some((since, key, number)) = self.order.front().cloned() {
-            let gone = self.entries.get(&key).is_none_or(|entry| entry.number != number);
-            let full = self.order.len() > MOST_KEYS || self.bytes > MOST_BYTES;
-            if !gone && !full && now.since(since) < KEPT_FOR {
-                break;
-            }
-            self.order.pop_front();
-            self.forget(&key, number);
+    fn replay(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        for (name, value) in &self.headers {
+            response.insert_header((name.clone(), value.clone()));
         }
+        response.insert_header(("x-fairflow-replayed", "true")).body(self.body.clone())
     }
 }
 
 /// The answers given under keys.
-#[derive(Debug, Default)]
-pub(super) struct Answers(Mutex<Table>);
-
-/// What a request under a key is to do.
-enum Role<'a> {
-    /// Generate, and tell.
-    Lead(Lead<'a>),
-    /// Wait for the one that does.
-    Follow(watch::Receiver<Option<Arc<Kept>>>),
-    /// Nothing: the key stands for another request.
-    Conflict,
-}
-
-/// The duty to answer for a key; dropped unanswered, the next that asks takes over.
-struct Lead<'a> {
-    answers: &'a Answers,
-    key: Key,
-    number: u64,
-    answer: watch::Sender<Option<Arc<Kept>>>,
-}
-
-impl Answers {
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn role(&self, key: &Key, digest: [u8; 32], now: Time) -> Role<'_> {
-        let mut table = self.table();
-        table.trim(now);
-        match table.entries.get(key) {
-            Some(entry) if entry.digest != digest => Role::Conflict,
-            Some(entry) => Role::Follow(entry.answer.clone()),
-            None => {
-                let (sender, answer) = watch::channel(None);
-                let number = table.next;
-                table.next += 1;
-                table.entries.insert(key.clone(), Entry { number, digest, answer, bytes: 0 });
-                table.order.push_back((now, key.clone(), number));
-                Role::Lead(Lead { answers: self, key: key.clone(), number, answer: sender })
-            }
-        }
-    }
-}
-
-impl Lead<'_> {
-    fn tell(&self, kept: Kept, now: Time) {
-        let (size, keep) = (kept.body.len(), kept.status.is_success() && kept.body.len() <= LARGEST);
-        self.answer.send_replace(Some(Arc::new(kept)));
-        let mut table = self.answers.table();
-        if !keep {
-            table.forget(&self.key, self.number);
-        } else if let Some(entry) = table.entries.get_mut(&self.key).filter(|entry| entry.number == self.number) {
-            entry.bytes = size;
-            table.bytes += size;
-            table.trim(now);
-        }
-    }
-}
-
-impl Drop for Lead<'_> {
-    fn drop(&mut self) {
-        if self.answer.borrow().is_none() {
-            self.answers.table().forget(&self.key, self.number);
-        }
-    }
-}
+pub(super) type Answers = Jobs<Kept>;
 
 /// Tells a request under a key from others under it; `None` where it has no key.
 pub(super) fn digest<'a>(request: &HttpRequest, pieces: impl Iterator<Item = &'a [u8]>) -> Option<[u8; 32]> {
@@ -166,107 +76,112 @@ pub(super) fn digest<'a>(request: &HttpRequest, pieces: impl Iterator<Item = &'a
 ///
 /// # Errors
 ///
-/// A refusal where the key is no key, or stands for another request.
+/// A refusal where the key is no key, stands for another request, or is one too many.
 pub(super) async fn once(
-    gateway: &Gateway,
+    answers: &Answers,
+    now: impl Fn() -> Time,
     request: &HttpRequest,
     tenant: &Arc<str>,
     digest: Option<[u8; 32]>,
-    id: &str,
     generate: impl Future<Output = HttpResponse>,
 ) -> Result<HttpResponse, Refusal> {
     let key = request.headers().get("idempotency-key").zip(digest);
     let Some((key, digest)) = key else { return Ok(generate.await) };
     let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
     let wrong = || Malformed::new("idempotency-key", format!("must be 1 to {LONGEST_KEY} visible ASCII characters"));
-    let key = (tenant.clone(), Arc::from(key.ok_or_else(wrong)?));
-    let now = || gateway.fairflow.now();
+    let key: Key = (tenant.clone(), Arc::from(key.ok_or_else(wrong)?));
     loop {
-        match gateway.answers.role(&key, digest, now()) {
-            Role::Conflict => return Err(Refusal::key_reused()),
-            Role::Lead(lead) => {
-                let (head, body) = generate.await.into_parts();
-                // What is generated under a key is no stream, so its body is there already.
-                let body = body.try_into_bytes().unwrap_or_default();
-                let headers = head.headers().clone();
-                lead.tell(Kept { status: head.status(), headers, body: body.clone() }, now());
-                return Ok(head.set_body(body).map_into_boxed_body());
+        match answers.claim(&key, ("", digest), false, BOUNDS, now()) {
+            Claim::Conflict => return Err(Refusal::key_reused()),
+            Claim::Full => return Err(Refusal::too_many_keys()),
+            Claim::New(ticket, told) => {
+                let mut own = HttpResponse::Ok().finish();
+                let making = async {
+                    let (head, body) = generate.await.into_parts();
+                    // What is generated under a key is no stream, so its body is there already.
+                    let body = body.try_into_bytes().unwrap_or_default();
+                    let value = Kept { status: head.status(), headers: head.headers().clone(), body: body.clone() };
+                    own = head.set_body(body).map_into_boxed_body();
+                    Finished { bytes: value.bytes(), value, failed: false, at: now() }
+                };
+                ticket.run(making).await;
+                // Until here: a job without anybody who waits for it is given up.
+                drop(told);
+                return Ok(own);
             }
-            Role::Follow(mut answer) => {
-                // An error means that the one that led has left.
-                if let Ok(kept) = answer.wait_for(Option::is_some).await
+            // An error means that the request that was to answer has left.
+            Claim::Known(mut told) => {
+                if let Ok(kept) = told.wait_for(Option::is_some).await
                     && let Some(kept) = &*kept
                 {
-                    return Ok(replay(kept, id));
+                    return Ok(kept.replay());
                 }
             }
         }
     }
 }
 
-fn replay(kept: &Kept, id: &str) -> HttpResponse {
-    let mut response = HttpResponse::build(kept.status);
-    for (name, value) in &kept.headers {
-        response.insert_header((name.clone(), value.clone()));
-    }
-    response.insert_header(("x-request-id", id)).insert_header(("x-fairflow-replayed", "true"));
-    response.body(kept.body.clone())
-}
-
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
 
-    fn key(name: &str) -> Key {
-        ("t".into(), name.into())
-    }
-
-    fn answer(size: usize) -> Kept {
-        Kept { status: StatusCode::OK, headers: HeaderMap::new(), body: vec![0; size].into() }
-    }
-
-    fn lead(answers: &Answers, name: &str, now: Time) -> Option<usize> {
-        match answers.role(&key(name), [0; 32], now) {
-            Role::Lead(lead) => {
-                lead.tell(answer(LARGEST), now);
-                Some(answers.table().bytes)
-            }
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn what_is_kept_is_bounded_in_bytes_number_and_time() {
-        let answers = Answers::default();
-        for n in 0..100 {
-            let bytes = lead(&answers, &n.to_string(), Time::ZERO).expect("a new key");
-            assert!(bytes <= MOST_BYTES, "{bytes}");
-        }
-        assert_eq!(answers.table().entries.len(), MOST_BYTES / LARGEST);
-        assert!(lead(&answers, "99", Time::ZERO).is_none(), "kept");
-        assert!(lead(&answers, "0", Time::ZERO).is_some(), "the oldest went");
-        assert!(lead(&answers, "99", Time::ZERO + KEPT_FOR).is_some(), "too old");
-        assert_eq!(answers.table().bytes, LARGEST);
-        let leads: Vec<_> =
-            (0..MOST_KEYS + 50).map(|n| answers.role(&key(&format!("x{n}")), [0; 32], Time::ZERO)).collect();
-        let sizes = || {
-            let table = answers.table();
-            (table.entries.len(), table.order.len(), table.bytes)
+    /// Asks under a key, for an answer of so many bytes; says whether it was generated.
+    async fn asks(answers: &Answers, tenant: &str, key: &str, (status, size): (StatusCode, usize), now: Time) -> bool {
+        let request = TestRequest::default().insert_header(("idempotency-key", key)).to_http_request();
+        let mut generated = false;
+        let generate = async {
+            generated = true;
+            HttpResponse::build(status).body(vec![0; size])
         };
-        let (entries, order, _) = sizes();
-        assert!(entries <= MOST_KEYS + 1 && order <= MOST_KEYS + 1, "{entries}, {order}");
-        drop(leads);
-        answers.table().trim(Time::ZERO + KEPT_FOR + KEPT_FOR);
-        assert_eq!(sizes(), (0, 0, 0));
+        let digest = digest(&request, std::iter::empty());
+        let answer = once(answers, || now, &request, &tenant.into(), digest, generate).await.expect("an answer");
+        let replayed = answer.headers().contains_key("x-fairflow-replayed");
+        assert_eq!((answer.status(), replayed), (status, !generated));
+        generated
     }
 
-    #[test]
-    fn one_that_leaves_makes_way() {
-        let answers = Answers::default();
-        let first = answers.role(&key("k"), [0; 32], Time::ZERO);
-        assert!(matches!(answers.role(&key("k"), [0; 32], Time::ZERO), Role::Follow(_)));
-        assert!(matches!(answers.role(&key("k"), [1; 32], Time::ZERO), Role::Conflict));
+    #[tokio::test]
+    async fn a_tenant_that_uses_many_keys_forgets_its_own_alone() {
+        let (answers, now) = (Answers::default(), Time::ZERO);
+        let large = (StatusCode::OK, LARGEST);
+        assert!(asks(&answers, "quiet", "k", large, now).await);
+        for n in 0..200 {
+            assert!(asks(&answers, "loud", &n.to_string(), large, now).await);
+        }
+        assert!(!asks(&answers, "quiet", "k", large, now).await, "another tenant's answer is still there");
+        assert!(!asks(&answers, "loud", "199", large, now).await, "and the latest of its own");
+        assert!(asks(&answers, "loud", "0", large, now).await, "the oldest of its own went");
+        assert!(asks(&answers, "quiet", "k", large, now + BOUNDS.keep.0).await, "too old");
+    }
+
+    #[tokio::test]
+    async fn failures_and_large_answers_are_told_and_not_kept() {
+        let (answers, now) = (Answers::default(), Time::ZERO);
+        assert!(asks(&answers, "t", "kept", (StatusCode::OK, 1), now).await);
+        for (key, status, size) in [("failed", StatusCode::BAD_GATEWAY, 1), ("large", StatusCode::OK, LARGEST + 1)] {
+            for _ in 0..2 {
+                assert!(asks(&answers, "t", key, (status, size), now).await, "{key}");
+            }
+        }
+        assert!(!asks(&answers, "t", "kept", (StatusCode::OK, 1), now).await);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_leaves_makes_way_and_another_under_its_key_is_a_mistake() {
+        let (answers, tenant): (Answers, Arc<str>) = (Answers::default(), "t".into());
+        let request = TestRequest::default().insert_header(("idempotency-key", "k")).to_http_request();
+        let ask = |digest| {
+            let never = std::future::pending();
+            once(&answers, || Time::ZERO, &request, &tenant, Some(digest), never)
+        };
+        let mut first = Box::pin(ask([0; 32]));
+        let begun = futures_util::poll!(&mut first);
+        assert!(begun.is_pending());
+        let refused = ask([1; 32]).await.expect_err("another request");
+        assert_eq!((refused.status, refused.param.as_deref()), (422, Some("idempotency-key")));
         drop(first);
-        assert!(matches!(answers.role(&key("k"), [1; 32], Time::ZERO), Role::Lead(_)));
+        assert!(futures_util::poll!(Box::pin(ask([1; 32]))).is_pending(), "the key is free again");
     }
 }

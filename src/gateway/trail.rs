@@ -2,6 +2,7 @@
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest};
 use tracing::field::Empty;
@@ -11,7 +12,7 @@ use super::refusal::{RequestId, request_id};
 use crate::telemetry::{Context, Origin};
 use crate::wire::runware::RunwareTask;
 
-/// Gives each request its id and the span that its log lines are in.
+/// Gives each request its id, which its answer says too, and the span that its log lines are in.
 pub(super) async fn mark(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -19,8 +20,13 @@ pub(super) async fn mark(
     let id = request_id(request.request());
     // Of the highest level, so that it is there whatever lines are wanted.
     let span = error_span!("request", request_id = %id, tenant = Empty, model = Empty);
+    let header = HeaderValue::from_str(&id).ok();
     request.extensions_mut().insert(RequestId(id));
-    next.call(request).instrument(span).await
+    let mut response = next.call(request).instrument(span).await?;
+    if let Some(id) = header {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
+    }
+    Ok(response)
 }
 
 /// Adds what has become known to the request's log lines: its `tenant` or `model`.

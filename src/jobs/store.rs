@@ -1,7 +1,8 @@
 //! Jobs by tenant and name: made once, waited for by any number, kept for a while when they are done.
 //!
 //! All of it lives in memory and is bounded in number, bytes and time, over all and for each tenant; the oldest result
-//! goes first. A job is given up when nobody waits for it any more, unless it was claimed as detached.
+//! goes first, and a result that is larger than its tenant's bytes is told and not kept. A job is given up when nobody
+//! waits for it any more, unless it was claimed as detached.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -42,6 +43,11 @@ pub(crate) struct Finished<T> {
     /// A failure is told and, once the same is asked again, tried again.
     pub(crate) failed: bool,
     pub(crate) at: Time,
+}
+
+impl<T> Finished<T> {
+    /// The bytes of an end that is told to all that wait, and kept by no store.
+    pub(crate) const UNKEPT: usize = usize::MAX;
 }
 
 /// What a claim finds.
@@ -297,6 +303,10 @@ impl<T> Ticket<T> {
         table.next += 1;
         entry.hold = None;
         let places = std::mem::take(&mut entry.places);
+        if bytes > table.limits.tenant_bytes.0 {
+            table.forget(&self.key);
+            return places;
+        }
         (entry.done, entry.failed, entry.bytes) = (Some(place), failed, bytes);
         let shelf = table.tenants.entry(self.key.0.clone()).or_default();
         for shelf in [&mut table.all, shelf] {

@@ -125,7 +125,7 @@ async fn respond(
         rates::tell(gateway, &model, &tenant, &mut response).await;
         response
     };
-    idempotency::once(gateway, request, &tenant, digest, id, generated).await
+    idempotency::once(&gateway.answers, || gateway.fairflow.now(), request, &tenant, digest, generated).await
 }
 
 async fn generate(

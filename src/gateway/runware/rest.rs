@@ -111,7 +111,7 @@ async fn respond(
         gather(gateway, join_all(runs).await, id)
     };
     let digest = idempotency::digest(request, std::iter::once(&body[..]));
-    idempotency::once(gateway, request, &caller.tenant, digest, id, generated).await
+    idempotency::once(&gateway.answers, || gateway.fairflow.now(), request, &caller.tenant, digest, generated).await
 }
 
 /// Answers a key that is alone, and good.

@@ -102,6 +102,9 @@ async fn what_is_kept_is_bounded_for_each_and_for_all() {
     assert!(jobs.find(&key("a", "19"), Time::ZERO).is_some(), "the newest stays");
     finish(&jobs, &key("a", "large"), 495, false).await;
     assert_eq!(sizes(&jobs), (1, 1, 495, 1), "by bytes");
+    finish(&jobs, &key("a", "too large"), 501, false).await;
+    finish(&jobs, &key("a", "unkept"), Finished::<u32>::UNKEPT, true).await;
+    assert_eq!(sizes(&jobs), (1, 1, 495, 1), "what is not kept takes no other's place");
     for name in 0..20 {
         finish(&jobs, &key(&format!("t{name}"), "x"), 100, false).await;
         assert!(sizes(&jobs).0 <= 6 && sizes(&jobs).2 <= 1_000, "{:?}", sizes(&jobs));
