@@ -92,6 +92,7 @@ pub use actor::events;
 pub use actor::handle::{Builder, Fairflow, StartError};
 pub use actor::learned;
 pub use actor::operator;
+pub use actor::reason::Reason;
 pub use actor::run::Receipt;
 pub use actor::stats;
 pub use actor::streams::Streams;

@@ -1,15 +1,16 @@
-//! What a caller is told, and what it can do.
+//! The errors of callers: each variant names a thing that the caller can do.
 
 use std::time::Duration;
 
 use thiserror::Error;
 
 use super::provider::Failure;
+use super::reason::Reason;
 use crate::core::fair_queue::Refusal;
 use crate::wire::Malformed;
 use crate::wire::translatable::Untranslatable;
 
-/// Why a generation was refused or failed.
+/// An error that ends a request: a refusal, or a failure.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -112,55 +113,41 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns the reason as `x-fairflow-reason` says it.
+    /// Returns the reason, as `x-fairflow-reason` names it.
     #[must_use]
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::InvalidRequest(_) => "invalid_request",
-            Self::UnknownModel { .. } => "unknown_model",
-            Self::ModelForbidden { .. } => "model_forbidden",
-            Self::BudgetExhausted { .. } => "budget_exhausted",
-            Self::QueueFull { .. } => "queue_full",
-            Self::TenantQueueFull { .. } => "tenant_queue_full",
-            Self::DeadlineUnreachable { .. } => "deadline_unreachable",
-            Self::NoCapacity { .. } | Self::Stopped => "no_capacity",
-            Self::QueueTimeout { .. } => "queue_timeout",
-            Self::RetriesExhausted { .. } => "retries_exhausted",
-            Self::UpstreamTimeout { .. } => "upstream_timeout",
-            Self::Unconfirmed(_) => "unconfirmed",
-            Self::Rejected(_) if self.cause::<Untranslatable>().is_some() => "untranslatable",
-            Self::Rejected(_) => "rejected",
-            Self::DeadlineExceeded => "deadline_exceeded",
-            Self::Internal(_) => "internal",
+            Self::InvalidRequest(_) => Reason::InvalidRequest,
+            Self::UnknownModel { .. } => Reason::UnknownModel,
+            Self::ModelForbidden { .. } => Reason::ModelForbidden,
+            Self::BudgetExhausted { .. } => Reason::BudgetExhausted,
+            Self::QueueFull { .. } => Reason::QueueFull,
+            Self::TenantQueueFull { .. } => Reason::TenantQueueFull,
+            Self::DeadlineUnreachable { .. } => Reason::DeadlineUnreachable,
+            Self::NoCapacity { .. } | Self::Stopped => Reason::NoCapacity,
+            Self::QueueTimeout { .. } => Reason::QueueTimeout,
+            Self::RetriesExhausted { .. } => Reason::RetriesExhausted,
+            Self::UpstreamTimeout { .. } => Reason::UpstreamTimeout,
+            Self::Unconfirmed(_) => Reason::Unconfirmed,
+            Self::Rejected(_) if self.cause::<Untranslatable>().is_some() => Reason::Untranslatable,
+            Self::Rejected(_) => Reason::Rejected,
+            Self::DeadlineExceeded => Reason::DeadlineExceeded,
+            Self::Internal(_) => Reason::Internal,
         }
     }
 
-    /// Returns the HTTP status of the refusal; a provider's own where it gave one.
+    /// Returns the HTTP status of the refusal: the reason's, unless a provider gave its own or ran into a timeout.
     #[must_use]
     pub fn status(&self) -> u16 {
-        match self {
-            Self::InvalidRequest(_) => 400,
-            Self::UnknownModel { .. } => 404,
-            Self::ModelForbidden { .. } => 403,
-            Self::QueueFull { .. }
-            | Self::TenantQueueFull { .. }
-            | Self::DeadlineUnreachable { .. }
-            | Self::BudgetExhausted { .. } => 429,
-            Self::NoCapacity { .. } | Self::RetriesExhausted { .. } | Self::Stopped => 503,
-            Self::QueueTimeout { .. } | Self::UpstreamTimeout { .. } | Self::DeadlineExceeded => 504,
-            Self::Unconfirmed(failure) => {
-                if failure.timed_out {
-                    504
-                } else {
-                    502
-                }
-            }
-            Self::Rejected(failure) => failure.upstream.as_ref().map_or(400, |upstream| upstream.status),
-            Self::Internal(_) => 500,
-        }
+        let own = match self {
+            Self::Unconfirmed(failure) => failure.timed_out.then_some(504),
+            Self::Rejected(failure) => failure.upstream.as_ref().map(|upstream| upstream.status),
+            _ => None,
+        };
+        own.unwrap_or(self.reason().status())
     }
 
-    /// Returns when it makes sense to come back, where that is known.
+    /// Returns how long to wait before the request is worth sending again, where that is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -176,7 +163,7 @@ impl Error {
         }
     }
 
-    /// Returns what failed at the provider, where it came to that.
+    /// Returns the failure of the last attempt, where an attempt was made.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         match self {
@@ -187,7 +174,7 @@ impl Error {
         }
     }
 
-    /// Returns the error of the caller's own client behind it, where it is an `E`.
+    /// Returns the error of the caller's own client behind the failure, where it is an `E`.
     ///
     /// # Examples
     ///
@@ -222,5 +209,39 @@ impl From<Refusal> for Error {
                 Self::DeadlineUnreachable { estimate, retry_after }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actor::provider::Source;
+    use crate::core::outcome::Outcome;
+
+    #[test]
+    fn the_callers_own_error_is_found_wherever_an_attempt_failed() {
+        let failure = || {
+            let source = "x".parse::<u32>().expect_err("no number");
+            Box::new(Failure { source: Some(Source::new(source)), ..Failure::new(Outcome::Failed, "x") })
+        };
+        let retry_after = Duration::from_secs(1);
+        for error in [
+            Error::Unconfirmed(failure()),
+            Error::Rejected(failure()),
+            Error::RetriesExhausted { attempts: 1, retry_after, last: failure() },
+        ] {
+            assert!(error.cause::<std::num::ParseIntError>().is_some(), "{}", error.reason());
+        }
+        assert!(Error::UpstreamTimeout { attempts: 1 }.failure().is_none());
+    }
+
+    #[test]
+    fn a_status_is_the_reasons_unless_the_provider_says_more() {
+        assert_eq!(Error::Stopped.status(), 503);
+        let mut failure = Failure::new(Outcome::Failed, "x");
+        assert_eq!(Error::Unconfirmed(Box::new(failure.clone())).status(), 502);
+        failure.timed_out = true;
+        assert_eq!(Error::Unconfirmed(Box::new(failure.clone())).status(), 504);
+        assert_eq!(Error::Rejected(Box::new(failure)).status(), 400);
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::handle::Fairflow;
+use super::reason::Reason;
 use crate::core::outcome::Outcome;
 use crate::core::verdict::Verdict;
 use crate::core::window::ChangeKind;
@@ -108,16 +109,16 @@ pub enum EventKind {
     Rejected {
         /// Who asked.
         tenant: Arc<str>,
-        /// As [`Error::reason`](crate::Error::reason) says it.
-        reason: &'static str,
+        /// The reason of its refusal.
+        reason: Reason,
     },
     /// A request was dropped after it had waited, or abandoned in an attempt since its caller's deadline had passed.
     #[non_exhaustive]
     Shed {
         /// Who pays.
         tenant: Arc<str>,
-        /// As [`Error::reason`](crate::Error::reason) says it.
-        reason: &'static str,
+        /// The reason of its refusal.
+        reason: Reason,
         /// How long ago it was admitted.
         waited: Duration,
     },
@@ -250,7 +251,7 @@ mod tests {
     async fn who_listens_to_decisions_hears_nothing_else() {
         let hub: Arc<Hub> = Arc::default();
         let tap = Tap { hub: hub.clone(), clock: Clock::start(), model: "m".into() };
-        let rejected = || EventKind::Rejected { tenant: "t".into(), reason: "queue_full" };
+        let rejected = || EventKind::Rejected { tenant: "t".into(), reason: Reason::QueueFull };
         let held = || EventKind::Held { provider: "p".into(), wait: Duration::from_secs(1) };
         let mut decisions = hub.decisions();
         (0..2 * KEPT).for_each(|_| tap.tell(rejected));

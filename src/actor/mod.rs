@@ -24,6 +24,7 @@ pub mod operator;
 pub(crate) mod provider;
 mod queue;
 pub(crate) mod quote;
+pub(crate) mod reason;
 mod registry;
 pub(crate) mod run;
 mod slot;

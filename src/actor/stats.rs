@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::quote::Paid;
+pub use super::reason::RequestOutcome;
 use crate::core::estimate::Forecast;
 use crate::core::ledger::Money;
 use crate::core::outcome::Outcome;
@@ -89,32 +90,10 @@ impl Histogram {
     }
 }
 
-/// How a request ended, as `fairflow_requests_total` labels it: `success`, `cancelled` where its caller left, or the
-/// reason of the refusal.
-pub const REQUEST_OUTCOMES: [&str; 17] = [
-    "success",
-    "cancelled",
-    "invalid_request",
-    "unknown_model",
-    "budget_exhausted",
-    "queue_full",
-    "tenant_queue_full",
-    "deadline_unreachable",
-    "no_capacity",
-    "queue_timeout",
-    "retries_exhausted",
-    "upstream_timeout",
-    "deadline_exceeded",
-    "unconfirmed",
-    "rejected",
-    "untranslatable",
-    "internal",
-];
-
 /// Counters of one model.
 #[derive(Debug)]
 pub struct Stats {
-    requests: [AtomicU64; REQUEST_OUTCOMES.len()],
+    requests: [AtomicU64; RequestOutcome::COUNT],
     attempts: [AtomicU64; Outcome::ALL.len()],
     window_changes: [AtomicU64; ChangeKind::ALL.len()],
     verdicts: [[AtomicU64; Matter::ALL.len()]; Scope::ALL.len()],
@@ -141,7 +120,7 @@ pub struct Stats {
 impl Default for Stats {
     fn default() -> Self {
         Self {
-            requests: Default::default(),
+            requests: std::array::from_fn(|_| AtomicU64::new(0)),
             attempts: Default::default(),
             window_changes: Default::default(),
             verdicts: Default::default(),
@@ -160,15 +139,13 @@ impl Default for Stats {
 }
 
 impl Stats {
-    pub(crate) fn request(&self, outcome: &str) {
-        if let Some(index) = REQUEST_OUTCOMES.iter().position(|name| *name == outcome) {
-            self.requests[index].fetch_add(1, Ordering::Relaxed);
-        }
+    pub(crate) fn request(&self, outcome: RequestOutcome) {
+        self.requests[outcome.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns how many requests were answered.
     pub(crate) fn served(&self) -> u64 {
-        self.requests[0].load(Ordering::Relaxed)
+        self.requests[RequestOutcome::Success.index()].load(Ordering::Relaxed)
     }
 
     pub(crate) fn attempt(&self, outcome: Outcome) {
@@ -228,8 +205,8 @@ impl Stats {
     }
 
     /// Returns how many requests ended in each way.
-    pub fn requests(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        REQUEST_OUTCOMES.into_iter().zip(&self.requests).map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+    pub fn requests(&self) -> impl Iterator<Item = (RequestOutcome, u64)> {
+        RequestOutcome::all().zip(&self.requests).map(|(outcome, count)| (outcome, count.load(Ordering::Relaxed)))
     }
 
     /// Returns how many attempts had each outcome.

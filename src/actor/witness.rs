@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::error::Error;
 use super::lease::{Route, Seat};
 use super::provider::Failure;
+use super::reason::{Reason, RequestOutcome};
 use crate::core::outcome::Outcome;
 use crate::core::time::Time;
 use crate::core::verdict::Verdict;
@@ -55,8 +56,8 @@ pub struct Story {
     pub answered: Option<Instant>,
     /// When it ended; of a stream, with its last piece.
     pub ended: Instant,
-    /// As [`stats`](super::stats::REQUEST_OUTCOMES) counts it.
-    pub outcome: &'static str,
+    /// The way in which it ended, as [`stats`](super::stats) counts it.
+    pub outcome: RequestOutcome,
     /// The HTTP status that says the same: 200, [`Error::status`], or 499 where the caller went away.
     pub status: u16,
     /// What it used, as far as the provider said.
@@ -167,7 +168,7 @@ impl Diary {
             steps: Vec::new(),
             answered: None,
             ended: clock.instant(admitted),
-            outcome: "cancelled",
+            outcome: RequestOutcome::Cancelled,
             status: GONE,
             usage: Usage::default(),
         };
@@ -262,13 +263,13 @@ pub(super) enum End<'a> {
 }
 
 impl End<'_> {
-    /// Returns its name among the outcomes that are counted.
-    pub(super) fn outcome(self) -> &'static str {
+    /// Returns the outcome that is counted.
+    pub(super) fn outcome(self) -> RequestOutcome {
         match self {
-            Self::Success => "success",
-            Self::Broken => "rejected",
-            Self::Cancelled => "cancelled",
-            Self::Error(error) => error.reason(),
+            Self::Success => RequestOutcome::Success,
+            Self::Broken => RequestOutcome::Refused(Reason::Rejected),
+            Self::Cancelled => RequestOutcome::Cancelled,
+            Self::Error(error) => RequestOutcome::Refused(error.reason()),
         }
     }
 }

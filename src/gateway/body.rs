@@ -34,7 +34,7 @@ pub(super) async fn read(request: &HttpRequest, payload: Payload, limit: usize) 
     let body = whole(payload, limit).await?;
     let Some(packed) = packed.filter(|_| !body.is_empty()) else { return Ok(body) };
     let unpacked = web::block(move || unpack(packed, &body, limit)).await;
-    match unpacked.map_err(|error| Error::Internal(error.to_string()))? {
+    match unpacked.map_err(|error| Refusal::unscheduled(Error::Internal(error.to_string())))? {
         Ok(body) if body.len() > limit => Err(Refusal::body_too_large(limit)),
         Ok(body) => Ok(body.into()),
         Err(error) => Err(Malformed::new("body", format!("is not what `content-encoding` says: {error}")).into()),

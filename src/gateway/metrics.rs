@@ -11,27 +11,16 @@ use std::sync::Arc;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::refusal::request_id;
+use super::refusal::{Refusal, request_id};
 use super::state::Gateway;
 use super::{auth, openai};
-use crate::Error;
+use crate::actor::reason::Counted;
 use crate::capacity::{ModelCapacity, RouteCapacity};
 use crate::stats::{Histogram, Stats};
+use crate::{Error, Reason};
 
 /// Tenants per model that have a label of their own; the rest is summed, for their names come from outside.
 const NAMED_TENANTS: usize = 20;
-/// Ends of a request that are refusals of ours.
-pub(super) const REFUSALS: [&str; 8] = [
-    "budget_exhausted",
-    "queue_full",
-    "tenant_queue_full",
-    "deadline_unreachable",
-    "no_capacity",
-    "queue_timeout",
-    "retries_exhausted",
-    "upstream_timeout",
-];
-
 pub(super) async fn metrics(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
     let id = request_id(&request);
     if let Err(refusal) = auth::admin(&request, &gateway) {
@@ -39,7 +28,9 @@ pub(super) async fn metrics(request: HttpRequest, gateway: Data<Gateway>) -> Htt
     }
     match page(&gateway).await {
         Ok(page) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page),
-        Err(_) => openai::refuse(&gateway, &Error::Internal("metrics cannot be written".into()).into(), &id),
+        Err(_) => {
+            openai::refuse(&gateway, &Refusal::unscheduled(Error::Internal("metrics cannot be written".into())), &id)
+        }
     }
 }
 
@@ -176,16 +167,17 @@ impl Page {
         self.family("fairflow_requests_total", "counter", "Requests by how they ended.")?;
         for (model, stats) in stats {
             for (outcome, count) in stats.requests().filter(seen) {
-                self.sample("fairflow_requests_total", &[("model", model), ("outcome", outcome)], count)?;
+                self.sample("fairflow_requests_total", &[("model", model), ("outcome", outcome.as_str())], count)?;
             }
         }
-        self.family("fairflow_rejected_total", "counter", "Refusals by reason; no model where it reached none.")?;
-        for (reason, count) in gateway.refused() {
-            self.sample("fairflow_rejected_total", &[("model", ""), ("reason", reason)], count)?;
+        self.family("fairflow_rejected_total", "counter", "Refusals by reason; no model where none counts it.")?;
+        let is_usual = |reason: Reason| reason.counted() == Counted::AtTheDoor;
+        for (reason, count) in gateway.refused().filter(|(reason, count)| *count > 0 || is_usual(*reason)) {
+            self.sample("fairflow_rejected_total", &[("model", ""), ("reason", reason.as_str())], count)?;
         }
         for (model, stats) in stats {
-            for (reason, count) in stats.requests().filter(seen).filter(|(outcome, _)| REFUSALS.contains(outcome)) {
-                self.sample("fairflow_rejected_total", &[("model", model), ("reason", reason)], count)?;
+            for (outcome, count) in stats.requests().filter(seen).filter(|(outcome, _)| outcome.is_rejected()) {
+                self.sample("fairflow_rejected_total", &[("model", model), ("reason", outcome.as_str())], count)?;
             }
         }
         self.family("fairflow_attempts_total", "counter", "Dispatches by outcome.")?;

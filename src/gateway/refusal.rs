@@ -10,9 +10,10 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::{Value, json};
 
 use self::words::Words;
+use crate::actor::reason::Counted;
 use crate::provider::Upstream;
 use crate::wire::Malformed;
-use crate::{Error, Receipt};
+use crate::{Error, Reason, Receipt};
 
 /// A budget that is renewed later than this is not worth an SDK's retries.
 const NOT_TODAY: Duration = Duration::from_secs(60);
@@ -23,8 +24,7 @@ const LONGEST_ID: usize = 128;
 #[derive(Debug, Clone)]
 pub(super) struct Refusal {
     pub(super) status: u16,
-    /// As `x-fairflow-reason` says it.
-    pub(super) reason: &'static str,
+    pub(super) reason: Reason,
     pub(super) message: String,
     /// The field or header at fault.
     pub(super) param: Option<String>,
@@ -35,6 +35,8 @@ pub(super) struct Refusal {
     words: Option<Box<Words>>,
     /// The provider's own name for the request.
     upstream_id: Option<Arc<str>>,
+    /// Whether a model has counted it already.
+    counted: bool,
 }
 
 impl From<Error> for Refusal {
@@ -47,8 +49,10 @@ impl From<Error> for Refusal {
             _ => None,
         };
         let upstream_id = error.failure().and_then(|failure| failure.upstream_id.clone());
+        let counted = reason.counted() != Counted::AtTheDoor;
         let Error::Rejected(failure) = error else {
-            return Self { param, retry_after, upstream_id, ..Self::new(status, reason, message, None) };
+            let refusal = Self::new(reason, message, None);
+            return Self { status, param, retry_after, upstream_id, counted, ..refusal };
         };
         let words = Words::of(&failure, message);
         let (message, param) = (words.message.clone(), words.param.clone());
@@ -61,6 +65,7 @@ impl From<Error> for Refusal {
             upstream: failure.upstream,
             words: Some(Box::new(words)),
             upstream_id,
+            counted,
         }
     }
 }
@@ -72,105 +77,135 @@ impl From<Malformed> for Refusal {
 }
 
 impl Refusal {
-    fn new(status: u16, reason: &'static str, message: impl Into<String>, param: Option<&str>) -> Self {
-        let param = param.map(str::to_owned);
-        let message = message.into();
-        Self { status, reason, message, param, retry_after: None, upstream: None, words: None, upstream_id: None }
+    fn new(reason: Reason, message: impl Into<String>, param: Option<&str>) -> Self {
+        Self {
+            status: reason.status(),
+            reason,
+            message: message.into(),
+            param: param.map(str::to_owned),
+            retry_after: None,
+            upstream: None,
+            words: None,
+            upstream_id: None,
+            counted: false,
+        }
+    }
+
+    /// Words an error that no model has counted, since no request was scheduled for it.
+    pub(super) fn unscheduled(error: impl Into<Error>) -> Self {
+        Self { counted: false, ..Self::from(error.into()) }
+    }
+
+    /// Says whether a model has counted the refusal already.
+    pub(super) fn is_counted(&self) -> bool {
+        self.counted
     }
 
     pub(super) fn invalid_key() -> Self {
-        Self::new(401, "invalid_key", "missing or unknown API key; send authorization: Bearer KEY", None)
+        Self::new(Reason::InvalidKey, "missing or unknown API key; send authorization: Bearer KEY", None)
     }
 
     /// A request that another web page makes somebody's browser send.
     pub(super) fn foreign(message: &'static str) -> Self {
-        Self::new(403, "foreign_page", message, None)
+        Self::new(Reason::ForeignPage, message, None)
     }
 
     pub(super) fn body_too_large(limit: usize) -> Self {
         let size = bytesize::ByteSize::b(limit as u64).display().iec();
-        Self::new(413, "body_too_large", format!("`body` is larger than the {size} allowed; send less"), Some("body"))
+        Self::new(Reason::BodyTooLarge, format!("`body` is larger than the {size} allowed; send less"), Some("body"))
     }
 
     /// A key that came before with another body. Not 409: the SDKs would send it again.
     pub(super) fn key_reused() -> Self {
         let message = "invalid request: `idempotency-key` was used for another request; use a new key for each";
-        Self::new(422, "invalid_request", message, Some("idempotency-key"))
+        Self { status: 422, ..Self::new(Reason::InvalidRequest, message, Some("idempotency-key")) }
+    }
+
+    /// Keys under way beyond their bounds.
+    pub(super) fn too_many_keys() -> Self {
+        let message = "too many requests with an `idempotency-key` are under way; wait for some to finish";
+        Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Reason::TenantQueueFull, message, None) }
     }
 
     /// A `taskUUID` that came before with another task.
     pub(super) fn uuid_reused() -> Self {
         let message = "invalid request: `taskUUID` was used for another task; use a new one for each";
-        Self::new(400, "conflict", message, Some("taskUUID"))
+        Self::new(Reason::Conflict, message, Some("taskUUID"))
     }
 
     /// The bounds of `[jobs]`, which only tasks under way can fill.
     pub(super) fn too_many_jobs() -> Self {
         let message = "too many tasks are under way; wait for some to finish";
-        Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(429, "tenant_queue_full", message, None) }
+        Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Reason::TenantQueueFull, message, None) }
     }
 
     /// A task under way that is to be posted to more places than are kept for one.
     pub(super) fn too_many_places() -> Self {
         let message = "invalid request: `webhookURL` is one too many for this task; use a new taskUUID";
-        Self::new(400, "conflict", message, Some("webhookURL"))
+        Self::new(Reason::Conflict, message, Some("webhookURL"))
     }
 
     /// A synchronous task that would outlast what its SDK waits.
     pub(super) fn too_slow(limit: Duration) -> Self {
         let message = format!("not done within {limit:.1?}; ask for it with deliveryMethod \"async\"");
-        Self::new(504, "sync_timeout", message, None)
+        Self::new(Reason::SyncTimeout, message, None)
     }
 
     /// A body that is packed in a way nothing here unpacks.
     pub(super) fn unknown_encoding(given: &str) -> Self {
         let given: String = given.chars().take(40).collect();
         let message = format!("`content-encoding` {given:?} is not understood; send gzip, deflate, or no encoding");
-        Self::new(415, "invalid_request", message, Some("content-encoding"))
+        Self { status: 415, ..Self::new(Reason::InvalidRequest, message, Some("content-encoding")) }
     }
 
     /// A path that is not served; `hint` says where those that are can be read.
     pub(super) fn unknown_path(request: &HttpRequest, hint: &str) -> Self {
-        Self::new(404, "invalid_request", format!("no such path: {}; {hint}", request.path()), None)
+        Self::new(Reason::UnknownPath, format!("no such path: {}; {hint}", request.path()), None)
     }
 
     /// A video that this tenant has not, or has no more.
     pub(super) fn unknown_video() -> Self {
         let message = "no such video; results are kept for a while only";
-        Self::new(404, "invalid_request", message, Some("video_id"))
+        Self::new(Reason::NotFound, message, Some("video_id"))
     }
 
     /// A response that this tenant has not, or has no more.
     pub(super) fn unknown_response() -> Self {
-        let message = "no such response; those with `store` are kept for a while, here, and others not";
-        Self::new(404, "invalid_request", message, Some("response_id"))
+        let message = "no such response; only responses created with `store` are kept, and only for a while";
+        Self::new(Reason::NotFound, message, Some("response_id"))
     }
 
     /// A path of OpenAI's API that is known, and not offered here. Not 501: the SDKs would send it again.
     pub(super) fn not_offered(what: &str, instead: &str) -> Self {
-        Self::new(404, "invalid_request", format!("{what} are not offered here; {instead}"), None)
+        Self::new(Reason::UnknownPath, format!("{what} are not offered here; {instead}"), None)
     }
 
     /// A plain GET where a WebSocket is served.
     pub(super) fn no_upgrade(request: &HttpRequest) -> Self {
         let message = format!("GET {} is a WebSocket; connect with one, or POST an array of tasks", request.path());
-        Self::new(426, "invalid_request", message, Some("upgrade"))
+        Self { status: 426, ..Self::new(Reason::InvalidRequest, message, Some("upgrade")) }
+    }
+
+    /// A WebSocket handshake that is none; `problem` says what is missing.
+    pub(super) fn no_handshake(status: u16, problem: &impl std::fmt::Display) -> Self {
+        let message = format!("the WebSocket handshake failed: {problem}; connect with a WebSocket client");
+        Self { status, ..Self::new(Reason::InvalidRequest, message, Some("upgrade")) }
     }
 
     pub(super) fn wrong_method(request: &HttpRequest, allowed: &str) -> Self {
         let message = format!("{} does not take {}; use {allowed}", request.path(), request.method());
-        Self::new(405, "invalid_request", message, None)
+        Self { status: 405, ..Self::new(Reason::UnknownPath, message, None) }
     }
 
     /// Begins the response, with id, reason and retry-after.
     pub(super) fn begin(&self, id: &str) -> HttpResponseBuilder {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = HttpResponse::build(status);
-        response.insert_header(("x-request-id", id)).insert_header(("x-fairflow-reason", self.reason));
-        let tomorrow = self.reason == "budget_exhausted" && self.retry_after > Some(NOT_TODAY);
+        response.insert_header(("x-request-id", id)).insert_header(("x-fairflow-reason", self.reason.as_str()));
+        let tomorrow = self.reason == Reason::BudgetExhausted && self.retry_after > Some(NOT_TODAY);
         // What failed by the request itself fails again.
-        let own = self.reason == "rejected" && self.status >= 500;
-        if self.reason == "unconfirmed" || own || tomorrow {
+        let own = self.reason == Reason::Rejected && self.status >= 500;
+        if self.reason == Reason::Unconfirmed || own || tomorrow {
             // The official SDKs send a 5xx or 429 again by themselves, which could be paid twice, or is in vain.
             response.insert_header(("x-should-retry", "false"));
         }
@@ -218,7 +253,7 @@ impl Refusal {
     /// Words the refusal in OpenAI's shape.
     pub(super) fn openai_body(&self) -> Value {
         let kind = match self.status {
-            429 if self.reason == "budget_exhausted" => "insufficient_quota",
+            429 if self.reason == Reason::BudgetExhausted => self.reason.openai_code(),
             429 => "rate_limit_error",
             400..=499 => "invalid_request_error",
             _ => "server_error",
@@ -232,13 +267,7 @@ impl Refusal {
 
     /// Returns the code that OpenAI's SDKs know.
     pub(super) fn openai_code(&self) -> &'static str {
-        match (&self.words, self.reason) {
-            (Some(words), _) => words.openai_code(),
-            (None, "invalid_key") => "invalid_api_key",
-            (None, "unknown_model") => "model_not_found",
-            (None, "budget_exhausted") => "insufficient_quota",
-            (None, reason) => reason,
-        }
+        self.words.as_ref().map_or(self.reason.openai_code(), |words| words.openai_code())
     }
 
     /// Words the refusal of one task as Runware's SDKs understand it; it always names its task.
@@ -251,11 +280,11 @@ impl Refusal {
         }
         let parameter = match &self.words {
             Some(words) => words.runware_param().unwrap_or_default(),
-            None if self.reason == "invalid_key" => "apiKey",
+            None if self.reason == Reason::InvalidKey => "apiKey",
             None => self.param.as_deref().unwrap_or_default(),
         };
         let mut error = json!({"code": self.runware_code(), "message": self.message, "parameter": parameter, "type": "string",
-            "taskType": task_type, "taskUUID": uuid, "reason": self.reason, "status": self.status});
+            "taskType": task_type, "taskUUID": uuid, "reason": self.reason.as_str(), "status": self.status});
         if let Some(wait) = self.retry_after {
             error["retryAfter"] = wait.as_secs_f64().ceil().max(1.0).into();
         }
@@ -264,27 +293,13 @@ impl Refusal {
 
     /// Returns the code that Runware's SDKs know.
     fn runware_code(&self) -> &'static str {
-        if let Some(words) = &self.words {
-            return words.runware_code();
-        }
-        match self.reason {
-            "invalid_key" => "invalidApiKey",
-            "unknown_model" | "model_forbidden" => "invalidModel",
-            "budget_exhausted" => "insufficientQuota",
-            "conflict" => "conflictTaskUUID",
-            "sync_timeout" => "syncTimeout",
-            "queue_timeout" => "queueTimeout",
-            "upstream_timeout" => "providerTimeout",
-            _ if self.status == 429 => "rateLimitExceeded",
-            _ if self.status < 500 => "invalidParameter",
-            _ => "serviceUnavailable",
-        }
+        self.words.as_ref().map_or(self.reason.runware_code(), |words| words.runware_code())
     }
 
     /// Answers in Runware's shape with the errors of its tasks.
     pub(super) fn runware(&self, errors: &[Value], id: &str) -> HttpResponse {
         let mut body = json!({"data": [], "errors": errors, "message": self.message});
-        if self.reason == "invalid_key" {
+        if self.reason == Reason::InvalidKey {
             // The newer JS SDK looks for a bad key here.
             body["error"] = errors.first().cloned().unwrap_or_default();
         }

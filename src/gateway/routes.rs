@@ -121,6 +121,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::Reason;
+    use crate::capacity::{
+        BudgetCapacity, Millis, ModelCapacity, ReserveCapacity, ReservedCapacity, RouteCapacity, TenantCapacity,
+    };
 
     #[test]
     fn every_public_route_is_described_and_no_other() {
@@ -134,6 +138,66 @@ mod tests {
             operations.as_object().expect("operations").keys().map(move |method| (method.clone(), path.clone()))
         });
         assert_eq!(described.collect::<BTreeSet<_>>(), served);
+    }
+
+    #[test]
+    fn the_description_names_every_reason() {
+        let document: Value = serde_json::from_str(OPENAPI).expect("JSON");
+        let named = document.pointer("/components/headers/Reason/schema/enum").and_then(Value::as_array);
+        let named: Vec<_> = named.expect("a list").iter().filter_map(Value::as_str).collect();
+        assert_eq!(named, Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>());
+    }
+
+    /// Compares the properties that a schema names with those of a value that has all of them.
+    fn assert_described(schema: &Value, value: &Value, document: &Value, place: &str) {
+        let reference = schema["$ref"].as_str().and_then(|reference| document.pointer(reference.strip_prefix('#')?));
+        let schema = reference.unwrap_or(schema);
+        match value {
+            Value::Object(fields) => {
+                let described: BTreeSet<_> = schema["properties"].as_object().expect(place).keys().collect();
+                assert_eq!(described, fields.keys().collect(), "{place}");
+                for (name, value) in fields {
+                    assert_described(&schema["properties"][name], value, document, &format!("{place}.{name}"));
+                }
+            }
+            Value::Array(items) => {
+                items.iter().for_each(|item| assert_described(&schema["items"], item, document, place));
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_description_has_every_field_of_capacity() {
+        let document: Value = serde_json::from_str(OPENAPI).expect("JSON");
+        let mut capacity = ModelCapacity::new("m".into(), 1);
+        capacity.reserved = Some(ReservedCapacity { slots: 1, granted: 1, in_use: 0, lent: 0 });
+        capacity.routes = vec![RouteCapacity {
+            provider: "p".into(),
+            model: "m".into(),
+            state: "suspended".into(),
+            reason: Some("key".into()),
+            window: 1,
+            in_flight: 0,
+            hold_until_ms: 1,
+            learned_rate: Some(1.0),
+            misses_latency_target: true,
+            phase: "holding".into(),
+        }];
+        capacity.you = Some(TenantCapacity {
+            tenant: "t".into(),
+            queued: 0,
+            in_flight: 0,
+            weight: 1.0,
+            max_in_flight: Some(1),
+            tier: Some("standard".into()),
+            budget: Some(BudgetCapacity { dollars_per_day: 1.0, spent: 0.0, reserved: 0.0, renews_in_ms: 1 }),
+            reserve: Some(ReserveCapacity { slots: 1, granted: 1, in_use: 0, state: "full".into() }),
+            estimated_wait_ms: Millis::default(),
+        });
+        let value = serde_json::to_value(capacity).expect("JSON");
+        let schema = document.pointer("/components/schemas/ModelCapacity").expect("a schema");
+        assert_described(schema, &value, &document, "ModelCapacity");
     }
 
     #[test]

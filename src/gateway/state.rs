@@ -14,13 +14,9 @@ use super::openai::kept::Kept;
 use super::openai::videos::Made;
 use super::refusal::Refusal;
 use super::runware::{Done, Sessions};
-use crate::Fairflow;
 use crate::jobs::{Jobs, Webhooks};
 use crate::telemetry::{self, Telemetry};
-
-/// Reasons of refusals that never reach a model, and so are in no model's counters.
-pub(super) const AT_THE_DOOR: [&str; 6] =
-    ["invalid_request", "unknown_model", "model_forbidden", "invalid_key", "body_too_large", "foreign_page"];
+use crate::{Fairflow, Reason};
 
 /// The gateway behind its routes.
 #[derive(Debug)]
@@ -41,7 +37,7 @@ pub(super) struct Gateway {
     pub(super) pages: Pages,
     leaving: AtomicBool,
     draining: watch::Sender<bool>,
-    refused: [AtomicU64; AT_THE_DOOR.len()],
+    refused: [AtomicU64; Reason::ALL.len()],
 }
 
 impl Gateway {
@@ -60,22 +56,22 @@ impl Gateway {
             pages: Pages::new(&fairflow.settings().server),
             leaving: AtomicBool::new(false),
             draining: watch::Sender::new(false),
-            refused: Default::default(),
+            refused: std::array::from_fn(|_| AtomicU64::new(0)),
             fairflow,
         }
     }
 
     /// Counts a refusal that no model counts, and logs it: no story is told of it.
     pub(super) fn count(&self, refusal: &Refusal) {
-        if let Some(index) = AT_THE_DOOR.iter().position(|reason| *reason == refusal.reason) {
+        if !refusal.is_counted() {
             telemetry::refused(refusal.reason, refusal.status, refusal.param.as_deref());
-            self.refused[index].fetch_add(1, Ordering::Relaxed);
+            self.refused[refusal.reason.index()].fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Returns how many were refused at the door, by reason.
-    pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        AT_THE_DOOR.into_iter().zip(&self.refused).map(|(reason, count)| (reason, count.load(Ordering::Relaxed)))
+    /// Returns how many refusals no model counts, by reason.
+    pub(super) fn refused(&self) -> impl Iterator<Item = (Reason, u64)> {
+        Reason::ALL.iter().copied().zip(&self.refused).map(|(reason, count)| (reason, count.load(Ordering::Relaxed)))
     }
 
     /// Says that it is not ready any more, and after `delay` ends the feeds, which would never end by themselves, and

@@ -3,6 +3,7 @@
 //! Under overload refusals come by the thousand, so the lines are off unless they are asked for.
 
 use super::Origin;
+use crate::Reason;
 use crate::witness::Story;
 
 /// The target of the lines, for filters.
@@ -32,7 +33,7 @@ pub(super) fn ended(origin: &Origin, operation: &str, task: Option<&str>, story:
         model = %story.model,
         operation,
         task,
-        outcome = story.outcome,
+        outcome = story.outcome.as_str(),
         status = story.status,
         queue_ms = queued,
         upstream_ms = upstream,
@@ -47,6 +48,6 @@ pub(super) fn ended(origin: &Origin, operation: &str, task: Option<&str>, story:
 }
 
 /// Tells of a request that is refused before it reaches a model; the span it is in says whose it is.
-pub(crate) fn refused(reason: &str, status: u16, param: Option<&str>) {
-    tracing::debug!(target: TARGET, outcome = reason, status, param, "refused");
+pub(crate) fn refused(reason: Reason, status: u16, param: Option<&str>) {
+    tracing::debug!(target: TARGET, outcome = reason.as_str(), status, param, "refused");
 }

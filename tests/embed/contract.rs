@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use fairflow::provider::{Failure, Outcome};
+use fairflow::stats::RequestOutcome;
 use fairflow::task::{ImageInference, TextInference};
-use fairflow::{Class, Config, Error, Fairflow};
+use fairflow::{Class, Config, Error, Fairflow, Reason};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
@@ -87,7 +88,11 @@ async fn a_deadline_ends_the_wait_and_the_attempt_and_blames_nobody() {
     assert!(matches!(second, Err(Error::DeadlineExceeded)), "{second:?}");
     at_rest(&fairflow).await;
     let ended: Vec<_> = fairflow.stats()[0].1.requests().filter(|(_, count)| *count > 0).collect();
-    assert_eq!(ended, [("deadline_exceeded", 2)], "an outcome of its own, in the queue and in the attempt");
+    assert_eq!(
+        ended,
+        [(RequestOutcome::Refused(Reason::DeadlineExceeded), 2)],
+        "an outcome of its own, in the queue and in the attempt"
+    );
     let blamed: u64 = fairflow.stats()[0].1.attempts().filter(|(o, _)| *o == Outcome::Overloaded).map(|(_, n)| n).sum();
     assert_eq!(blamed, 0);
     let past = fairflow.call("m", |_| async { Ok::<_, Failure>(()) }).deadline(Instant::now() - Duration::from_secs(1));
@@ -104,7 +109,7 @@ async fn errors_say_what_to_do_and_keep_their_causes() {
 
     let busy = || Failure::new(Outcome::Throttled, "busy").caused_by(std::io::Error::other("their words"));
     let failed = fairflow.call("m", move |_| async move { Err::<(), _>(busy()) }).await.unwrap_err();
-    assert!(failed.is_retryable() && failed.retry_after().is_some() && failed.reason() == "retries_exhausted");
+    assert!(failed.is_retryable() && failed.retry_after().is_some() && failed.reason().as_str() == "retries_exhausted");
     assert_eq!(failed.cause::<std::io::Error>().unwrap().to_string(), "their words");
 
     let once = fairflow.call("m", |_| async { Err::<(), _>(Failure::from_status(503)) }).max_attempts(1).await;

@@ -126,7 +126,7 @@ async fn errors_of_both_sides_arrive_as_they_are() {
     assert!(matches!(timed_out, Some(Error::UpstreamTimeout { attempts: 1 })), "not copied, so not retried: {error}");
     let unknown = FairflowLayer::new(fairflow.clone(), |_: &u32| Plan::new("mm"));
     let error = unknown.layer(never).oneshot(1).await.unwrap_err();
-    assert_eq!(error.downcast_ref::<Error>().unwrap().reason(), "unknown_model");
+    assert_eq!(error.downcast_ref::<Error>().unwrap().reason().as_str(), "unknown_model");
     settled(&fairflow, Outcome::Overloaded, 1).await;
 }
 
@@ -163,7 +163,7 @@ async fn the_inner_service_is_asked_for_readiness_and_a_stopped_engine_is_not_re
     drop(service.clone());
     fairflow.drain(Duration::from_secs(1)).await;
     let refused = service.ready().await?.call(1).await.unwrap_err();
-    assert_eq!(refused.downcast_ref::<Error>().unwrap().reason(), "no_capacity");
+    assert_eq!(refused.downcast_ref::<Error>().unwrap().reason().as_str(), "no_capacity");
     Ok(())
 }
 

@@ -289,21 +289,38 @@ async fn what_is_refused_at_the_door_is_counted() {
         let series = format!("fairflow_rejected_total{{model=\"\",reason=\"{reason}\"}} ");
         page.lines().find_map(|line| line.strip_prefix(&series)?.parse::<u64>().ok()).unwrap()
     };
-    let before = count("invalid_request").await;
-    for (method, base, path) in [
-        (Method::POST, &gateway.public, "/v1/no/such/path"),
-        (Method::PUT, &gateway.public, CHAT),
-        (Method::GET, &gateway.public, "/v1"),
-        (Method::GET, &gateway.admin, "/assets/none"),
-        (Method::GET, &gateway.admin, "/none"),
+    for (method, base, path, reason) in [
+        (Method::POST, &gateway.public, "/v1/completions", "unknown_path"),
+        (Method::PUT, &gateway.public, CHAT, "unknown_path"),
+        (Method::GET, &gateway.public, "/v1", "invalid_request"),
+        (Method::GET, &gateway.public, "/v1/videos/none", "not_found"),
+        (Method::GET, &gateway.public, "/v1/responses/none", "not_found"),
+        (Method::GET, &gateway.admin, "/assets/none", "unknown_path"),
+        (Method::GET, &gateway.admin, "/none", "unknown_path"),
     ] {
+        let before = count(reason).await;
         let refused = client().request(method, format!("{base}{path}")).send().await.unwrap();
         assert!(refused.status().is_client_error(), "{path}");
+        assert_eq!(refused.headers()["x-fairflow-reason"], reason, "{path}");
+        assert_eq!(count(reason).await - before, 1, "{path}");
         let answer = refused.text().await.unwrap();
         let leads_on = base == &gateway.public || answer.contains("GET / is the dashboard");
         assert!(leads_on && !(base == &gateway.admin && answer.contains("openapi.json")), "{answer}");
     }
-    assert_eq!(count("invalid_request").await - before, 5);
+    // A handshake without its key.
+    let before = count("invalid_request").await;
+    let upgrade = "GET /v1 HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    let answer = raw(&gateway, upgrade).await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("handshake failed"), "{answer}");
+    assert_eq!(count("invalid_request").await - before, 1);
+    // A task under the UUID of another.
+    let task = |text: &str| {
+        json!([{"taskType": "textInference", "taskUUID": "7d1c0c3e-0000-4000-8000-000000000001",
+        "model": "ok", "messages": [{"role": "user", "content": text}]}])
+    };
+    assert_eq!(post(&gateway, "/v1", &task("one"), &[]).await.status(), 200);
+    assert_eq!(post(&gateway, "/v1", &task("two"), &[]).await.status(), 400);
+    assert_eq!(count("conflict").await, 1);
     assert_eq!(status(&gateway, &[("origin", "http://evil.example")]).await, 403);
     assert_eq!(count("foreign_page").await, 1);
 }

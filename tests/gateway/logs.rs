@@ -126,6 +126,12 @@ async fn each_generation_has_its_line() {
     ask("seven", &json!({})).await;
     let line = log.line(|line| line["span"]["request_id"] == "seven").await;
     assert_eq!((&line["outcome"], &line["span"]["tenant"]), (&json!("invalid_request"), &json!("acme")));
+    for (path, id) in [("/v1/completions", "eight"), ("/v1/models", "nine")] {
+        let request = client().post(format!("{}{path}", gateway.public)).header("x-request-id", id);
+        assert!(request.send().await.unwrap().status().is_client_error());
+        let line = log.line(|line| line["span"]["request_id"] == id).await;
+        assert_eq!(line["outcome"], "unknown_path", "{path}");
+    }
 
     // Over a socket, a task is found by its name.
     let (mut socket, _) = Client::open(&gateway, "k", None).await;

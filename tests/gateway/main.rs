@@ -33,6 +33,7 @@ mod operate;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod parts;
+mod reasons;
 mod refusals;
 mod reload;
 mod socket;

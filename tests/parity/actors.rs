@@ -92,7 +92,7 @@ impl Engine for Actors {
         let desk = self.desk.clone();
         let caller = actix::spawn(async move {
             if let Err(error) = generate.await {
-                desk.note(Seen::Refused(id, error.reason()));
+                desk.note(Seen::Refused(id, error.reason().as_str()));
             }
         });
         self.callers.insert(id, caller);

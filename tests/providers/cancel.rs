@@ -64,7 +64,7 @@ async fn an_attempt_whose_time_is_up_is_cancelled_and_not_sent_again() {
     let fake = Fake::start(endless).await;
     let fairflow = engine("replicate", &fake.url, "", "timeout = \"100ms\"").await;
     let error = fairflow.generate(video()).await.unwrap_err();
-    assert_eq!((error.status(), error.reason()), (504, "unconfirmed"), "{error}");
+    assert_eq!((error.status(), error.reason().as_str()), (504, "unconfirmed"), "{error}");
     fake.wait_for("POST", "/predictions/p1/cancel").await;
     assert_eq!(fake.count("POST", "/models/lab/model/predictions"), 1);
 }
@@ -81,7 +81,7 @@ async fn a_submission_that_nobody_waits_for_is_cancelled_when_it_is_accepted() {
     .await;
     let fairflow = engine("replicate", &fake.url, "", "timeout = \"20ms\"").await;
     let error = fairflow.generate(video()).await.unwrap_err();
-    assert_eq!(error.reason(), "unconfirmed", "{error}");
+    assert_eq!(error.reason().as_str(), "unconfirmed", "{error}");
     fake.wait_for("POST", "/predictions/p1/cancel").await;
     assert_eq!(fake.count("GET", "/predictions/p1"), 0);
 }

@@ -100,7 +100,7 @@ async fn a_provider_that_stays_garbled_is_given_up_and_not_paid_twice() {
     let error = fairflow.generate(fox()).await.unwrap_err();
     let Error::Unconfirmed(failure) = &error else { panic!("{error:?}") };
     assert!(failure.spent && failure.outcome == Outcome::Failed && failure.message.contains("not JSON"), "{failure}");
-    assert_eq!((error.status(), error.reason(), error.is_retryable()), (502, "unconfirmed", false));
+    assert_eq!((error.status(), error.reason().as_str(), error.is_retryable()), (502, "unconfirmed", false));
     assert_eq!((fake.count("POST", SUBMIT), fake.count("GET", POLL)), (1, 4), "patience is 3");
 }
 
@@ -112,7 +112,7 @@ async fn a_provider_that_dies_after_the_submission_is_not_paid_twice() {
             .await;
     let fairflow = engine("bfl", &fake.url, "", "").await;
     let error = fairflow.generate(fox()).await.unwrap_err();
-    assert_eq!(error.reason(), "unconfirmed", "{error}");
+    assert_eq!(error.reason().as_str(), "unconfirmed", "{error}");
     assert_eq!(fake.count("POST", SUBMIT), 1);
 }
 
@@ -129,7 +129,7 @@ async fn a_submission_that_breaks_off_is_sent_again_only_where_the_policy_says_s
         let result = fairflow.generate(fox()).await;
         assert_eq!(result.is_ok(), submits == 2, "{model}: {result:?}");
         if let Err(error) = result {
-            assert_eq!(error.reason(), "unconfirmed");
+            assert_eq!(error.reason().as_str(), "unconfirmed");
         }
         assert_eq!(fake.count("POST", SUBMIT), submits, "{model}");
     }
@@ -147,7 +147,7 @@ async fn submissions_that_may_have_been_taken_are_not_sent_again() {
         let fake = Fake::start(move |_, _, _| reply()).await;
         let fairflow = engine("bfl", &fake.url, "", "").await;
         let error = fairflow.generate(fox()).await.unwrap_err();
-        assert_eq!((error.reason(), fake.asks().len()), ("unconfirmed", 1), "{error}");
+        assert_eq!((error.reason().as_str(), fake.asks().len()), ("unconfirmed", 1), "{error}");
     }
 }
 
@@ -211,7 +211,7 @@ async fn an_unknown_state_is_under_way() {
     assert_eq!((receipt.attempts, fake.count("GET", POLL)), (1, 21));
     let fake = polled(|_| Reply::Json(200, state("Reasoning"))).await;
     let error = engine("bfl", &fake.url, "", "timeout = \"200ms\"").await.generate(fox()).await.unwrap_err();
-    assert_eq!((error.reason(), error.status()), ("unconfirmed", 504));
+    assert_eq!((error.reason().as_str(), error.status()), ("unconfirmed", 504));
 }
 
 /// A fal queue whose generation is completed, and whose result is what the script says of its nth fetch and the nth
@@ -236,7 +236,7 @@ async fn completed(script: impl Fn(usize, usize) -> Reply + Send + Sync + 'stati
 async fn a_result_that_stays_away_ends_and_is_not_made_again() {
     let fake = completed(|_, _| Reply::Json(404, json!({"detail": "Request not found"}))).await;
     let error = engine("fal", &fake.url, "", "").await.generate(fox()).await.unwrap_err();
-    assert_eq!((error.reason(), error.status()), ("unconfirmed", 502), "{error}");
+    assert_eq!((error.reason().as_str(), error.status()), ("unconfirmed", 502), "{error}");
     assert_eq!((fake.count("POST", SUBMIT), fake.count("GET", "/r/1")), (1, 4), "patience is 3");
     // A replica that is behind is waited for.
     let image = json!({"images": [{"url": "https://v.fal.media/x.png"}]});
@@ -284,7 +284,7 @@ async fn a_generation_that_the_provider_forgot_has_expired() {
     assert!(engine("bfl", &fake.url, "", "").await.generate(fox()).await.is_ok());
     let fake = polled(|_| Reply::Json(404, json!({"status": "Task not found"}))).await;
     let error = engine("bfl", &fake.url, "", "").await.generate(fox()).await.unwrap_err();
-    assert!(error.reason() == "unconfirmed" && error.to_string().contains("does not know"), "{error}");
+    assert!(error.reason().as_str() == "unconfirmed" && error.to_string().contains("does not know"), "{error}");
     assert_eq!(fake.count("GET", POLL), 4, "patience is 3");
 }
 
@@ -298,7 +298,7 @@ async fn a_foreign_polling_url_is_not_followed() {
             .await;
     let fairflow = engine("bfl", &fake.url, "", "").await;
     let error = fairflow.generate(fox()).await.unwrap_err();
-    assert!(error.reason() == "unconfirmed" && error.to_string().contains("foreign host"), "{error}");
+    assert!(error.reason().as_str() == "unconfirmed" && error.to_string().contains("foreign host"), "{error}");
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(foreign.asks().is_empty());
     assert_eq!(fake.asks().len(), 1);
@@ -310,6 +310,6 @@ async fn a_redirect_is_not_followed_either() {
     let there: &'static str = Box::leak(format!("{}{POLL}", foreign.url).into_boxed_str());
     let fake = polled(move |_| Reply::With(302, ("location", there), json!({}))).await;
     let fairflow = engine("bfl", &fake.url, "", "").await;
-    assert_eq!(fairflow.generate(fox()).await.unwrap_err().reason(), "unconfirmed");
+    assert_eq!(fairflow.generate(fox()).await.unwrap_err().reason().as_str(), "unconfirmed");
     assert!(foreign.asks().is_empty());
 }

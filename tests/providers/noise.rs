@@ -262,7 +262,7 @@ proptest! {
                 let sent = &answers[n];
                 match end {
                     Ok(empty) => prop_assert!(!empty, "{kind}: a result that holds nothing, of {sent:?}"),
-                    Err(error) => prop_assert!(error.reason() != "internal", "{kind}: {error}, of {sent:?}"),
+                    Err(error) => prop_assert!(error.reason().as_str() != "internal", "{kind}: {error}, of {sent:?}"),
                 }
             }
         }

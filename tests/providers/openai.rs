@@ -35,7 +35,7 @@ async fn a_broken_connection_repeats_text_but_not_images() {
     fairflow.generate(TextInference::new("m", "hi")).await.unwrap();
     assert_eq!(fake.count("POST", "/v1/chat/completions"), 2);
     let error = fairflow.generate(ImageInference::new("m", "a fox")).await.unwrap_err();
-    assert_eq!((error.reason(), fake.count("POST", "/v1/images/generations")), ("unconfirmed", 1));
+    assert_eq!((error.reason().as_str(), fake.count("POST", "/v1/images/generations")), ("unconfirmed", 1));
     let allowed = engine("openai", &format!("{}/v1", fake.url), "", "retry.resubmit = true").await;
     allowed.generate(ImageInference::new("m", "a fox")).await.unwrap();
 }

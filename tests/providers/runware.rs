@@ -63,7 +63,7 @@ async fn a_refused_task_is_the_requests_fault_before_and_after_it_was_acknowledg
         .await;
         let fairflow = engine("runware", &fake.url, "", "").await;
         let error = fairflow.generate(VideoInference::new("m", "a fox")).await.unwrap_err();
-        assert_eq!((error.status(), error.reason()), (400, "rejected"), "{error}");
+        assert_eq!((error.status(), error.reason().as_str()), (400, "rejected"), "{error}");
         assert!(error.to_string().contains("moderated"), "{error}");
     }
 }

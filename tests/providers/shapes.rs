@@ -172,7 +172,7 @@ async fn ark() {
 async fn what_cannot_be_done_is_said_before_anything_is_spent() {
     let fake = Fake::start(|_, _, _| not_found()).await;
     let refused = |error: Error| {
-        assert_eq!((error.status(), error.reason()), (400, "rejected"), "{error}");
+        assert_eq!((error.status(), error.reason().as_str()), (400, "rejected"), "{error}");
         error.to_string()
     };
     let bfl = engine("bfl", &fake.url, "", "").await;

@@ -50,7 +50,11 @@ async fn an_image_that_may_be_paid_is_not_asked_for_again() {
         let fake = Fake::start(move |_, _, _| none.lock().unwrap().take().unwrap_or_else(again)).await;
         let fairflow = engine(&fake.url, "").await;
         let error = fairflow.generate(ImageInference::new("m", "a fox")).await.unwrap_err();
-        assert_eq!((error.reason(), error.status(), fake.count("POST", IMAGES)), ("unconfirmed", status, 1), "{error}");
+        assert_eq!(
+            (error.reason().as_str(), error.status(), fake.count("POST", IMAGES)),
+            ("unconfirmed", status, 1),
+            "{error}"
+        );
     }
 }
 

@@ -10,6 +10,7 @@ use super::at_rest;
 use crate::actor::error::Error;
 use crate::actor::handle::Fairflow;
 use crate::actor::learned::Learned;
+use crate::actor::reason::{Reason, RequestOutcome};
 use crate::config::Config;
 use crate::task::{ImageInference, TextInference, Usage};
 
@@ -48,22 +49,23 @@ async fn a_budget_ends_with_a_refusal_until_midnight_and_survives_a_restart() {
         image(&fairflow, "a").await.expect("below the budget");
     }
     let refused = image(&fairflow, "a").await.expect_err("spent");
-    assert_eq!((refused.reason(), refused.status()), ("budget_exhausted", 429));
+    assert_eq!((refused.reason().as_str(), refused.status()), ("budget_exhausted", 429));
     let wait = refused.retry_after().expect("told");
     assert!(wait > Duration::from_secs(1) && wait <= Duration::from_secs(86_400), "{wait:?}");
     image(&fairflow, "b").await.expect("another tenant's money");
     image(&fairflow, "stranger").await.expect("no budget");
     let told = budget(&fairflow, "a").await;
+    let budget = RequestOutcome::Refused(Reason::BudgetExhausted);
     assert!((told.spent - 0.003).abs() < 1e-9 && told.reserved == 0.0 && told.dollars_per_day == 0.0025, "{told:?}");
     let (_, stats) = fairflow.stats().into_iter().find(|(name, _)| &**name == "m").expect("it runs");
-    assert_eq!(stats.requests().find(|(outcome, _)| *outcome == "budget_exhausted"), Some(("budget_exhausted", 1)));
+    assert_eq!(stats.requests().find(|(outcome, _)| *outcome == budget), Some((budget, 1)));
     assert!((stats.spent_dollars() - 0.005).abs() < 1e-9);
     at_rest(&fairflow, "m").await;
 
     let kept = serde_json::to_string(&fairflow.learned()).expect("JSON");
     assert!(!kept.contains("stranger"), "who has no budget is not kept: {kept}");
     let again = engine(rest, serde_json::from_str(&kept).expect("JSON")).await;
-    assert_eq!(image(&again, "a").await.expect_err("still spent").reason(), "budget_exhausted");
+    assert_eq!(image(&again, "a").await.expect_err("still spent").reason().as_str(), "budget_exhausted");
     image(&again, "b").await.expect("below the budget");
 }
 
@@ -88,7 +90,7 @@ async fn requests_under_way_bound_by_how_much_a_budget_is_passed() {
         lease.settle_with(1, Usage { dollars: Some(2.0), ..Usage::default() });
     }
     let refused = image(&fairflow, "a").await.expect_err("nine spent, four held");
-    assert_eq!((refused.reason(), refused.retry_after()), ("budget_exhausted", Some(Duration::from_secs(1))));
+    assert_eq!((refused.reason().as_str(), refused.retry_after()), ("budget_exhausted", Some(Duration::from_secs(1))));
     // Given up while the provider was at it: booked as it was expected.
     drop(held);
     let told = budget(&fairflow, "a").await;
@@ -102,7 +104,7 @@ async fn a_failed_attempt_costs_nothing() {
     pay(&fairflow, "a", 0.4).await.expect("below");
     for _ in 0..5 {
         let failed = fairflow.call("m", |_| async { "x".parse::<u32>() }).tenant("a").await;
-        assert_eq!(failed.expect_err("no number").reason(), "rejected");
+        assert_eq!(failed.expect_err("no number").reason().as_str(), "rejected");
     }
     let told = budget(&fairflow, "a").await;
     assert!((told.spent - 0.4).abs() < 1e-9 && told.reserved == 0.0, "{told:?}");
@@ -140,7 +142,7 @@ async fn a_tier_that_is_reached_is_in_force_for_what_waits_already() {
         call.await.expect("no panic").expect("granted").1.settle();
     }
     let refused = fairflow.generate(ImageInference::new("other", "x")).tenant("a").await.expect_err("not in this tier");
-    assert_eq!((refused.reason(), refused.status()), ("model_forbidden", 403));
+    assert_eq!((refused.reason().as_str(), refused.status()), ("model_forbidden", 403));
     assert_eq!(tier(&fairflow, "b").as_deref(), Some("free"), "another tenant");
     let again = engine(rest, fairflow.learned()).await;
     assert_eq!((tier(&again, "a").as_deref(), tier(&again, "b").as_deref()), (Some("paid"), Some("free")));
@@ -156,12 +158,12 @@ async fn a_model_that_is_not_allowed_is_neither_used_nor_told_of() {
     assert!(matches!(ask("other").await, Error::ModelForbidden { model } if model == "other"));
     assert!(matches!(ask("othr").await, Error::UnknownModel { near: None, .. }), "not even by its name");
     let capacity = fairflow.capacity_of("other", Some("a")).await.expect_err("not allowed");
-    assert_eq!(capacity.reason(), "model_forbidden");
+    assert_eq!(capacity.reason().as_str(), "model_forbidden");
     image(&fairflow, "a").await.expect("allowed");
     // Where any model may appear, a forbidden one does not.
     let open = engine(&format!("{rest}[defaults]\nunknown_models = \"sim\"\n"), Learned::default()).await;
     let refused = open.generate(ImageInference::new("new", "x")).tenant("a").await.expect_err("not allowed");
-    assert_eq!(refused.reason(), "model_forbidden");
+    assert_eq!(refused.reason().as_str(), "model_forbidden");
     assert!(open.capacity().iter().all(|model| &*model.model != "new"), "it was not started");
 }
 
@@ -183,7 +185,7 @@ async fn a_configured_price_is_known_from_the_first_request() {
     let served = answers.iter().filter(|answer| answer.is_ok()).count();
     assert_eq!(served, 5, "sixty at once");
     let refused = answers.into_iter().find_map(Result::err).expect("the others");
-    assert_eq!((refused.reason(), refused.retry_after()), ("budget_exhausted", Some(Duration::from_secs(1))));
+    assert_eq!((refused.reason().as_str(), refused.retry_after()), ("budget_exhausted", Some(Duration::from_secs(1))));
     let told = budget(&fairflow, "a").await;
     assert!((told.spent - 0.5).abs() < 1e-9 && told.reserved == 0.0, "{told:?}");
 }
@@ -217,7 +219,7 @@ async fn an_answer_whose_provider_tells_nothing_costs_what_was_expected() {
         call().await.expect("below the budget");
         assert!((budget(&fairflow, "a").await.spent - spent).abs() < 1e-9);
     }
-    assert_eq!(call().await.expect_err("spent").reason(), "budget_exhausted");
+    assert_eq!(call().await.expect_err("spent").reason().as_str(), "budget_exhausted");
     let stats = fairflow.stats_of("m").expect("it runs");
     assert_eq!((stats.unpriced(), stats.estimated_dollars()), (0, 1.0));
 }
@@ -228,13 +230,13 @@ async fn what_is_free_is_served_though_the_budget_is_spent() {
         [models.free]\nroutes = [{ provider = \"sim\" }]\nprice = { request = 0 }\n";
     let fairflow = engine_with(models, "[tenants.a]\nbudget = { dollars_per_day = 1 }\n").await;
     pay(&fairflow, "a", 2.0).await.expect("below");
-    assert_eq!(pay(&fairflow, "a", 2.0).await.expect_err("spent").reason(), "budget_exhausted");
+    assert_eq!(pay(&fairflow, "a", 2.0).await.expect_err("spent").reason().as_str(), "budget_exhausted");
     let text = || fairflow.generate(TextInference::new("free", "x")).tenant("a").into_future();
     text().await.expect("free");
     // Until its provider asks for money all the same.
     let call = fairflow.call("free", |_| async { Ok::<_, Infallible>(()) }).tenant("a");
     call.with_lease().await.expect("free").1.settle_with(1, Usage { dollars: Some(0.1), ..Usage::default() });
-    assert_eq!(text().await.expect_err("not free").reason(), "budget_exhausted");
+    assert_eq!(text().await.expect_err("not free").reason().as_str(), "budget_exhausted");
 }
 
 #[tokio::test]

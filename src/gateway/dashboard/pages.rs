@@ -13,6 +13,7 @@ use crate::capacity::ModelCapacity;
 use crate::config::AuthMode;
 use crate::gateway::operate::guarded;
 use crate::gateway::state::Gateway;
+use crate::stats::RequestOutcome;
 use crate::wire::Malformed;
 
 /// Decisions shown of all models together.
@@ -123,13 +124,16 @@ pub(in crate::gateway) async fn model(
         let attempts: Map<String, Value> =
             stats.attempts().map(|(outcome, count)| (outcome.as_str().to_owned(), count.into())).collect();
         let requests: Map<String, Value> =
-            stats.requests().map(|(end, count)| (end.to_owned(), count.into())).collect();
+            stats.requests().map(|(outcome, count)| (outcome.to_string(), count.into())).collect();
+        let endings: Map<String, Value> =
+            RequestOutcome::all().map(|outcome| (outcome.to_string(), outcome.text().into())).collect();
         Ok(answer(&json!({
             "now": gateway.dashboard.now(),
             "capacity": capacity,
             "retryBudget": stats.retry_budget_remaining(),
             "attempts": attempts,
             "requests": requests,
+            "endings": endings,
             "history": track.map(|track| track.history.columns(since)).unwrap_or_default(),
             "decisions": decisions,
         })))

@@ -9,7 +9,6 @@ use super::history::{Ring, SPAN, Sample, pace};
 use crate::capacity::{ModelCapacity, RouteCapacity};
 use crate::core::outcome::Outcome;
 use crate::events::{Event, EventKind};
-use crate::gateway::metrics::REFUSALS;
 use crate::stats::Stats;
 
 /// Running totals of a model.
@@ -35,7 +34,7 @@ impl Totals {
                 Outcome::Rejected | Outcome::Cancelled => {}
             }
         }
-        totals.refused = stats.requests().filter(|(end, _)| REFUSALS.contains(end)).map(|(_, count)| count).sum();
+        totals.refused = stats.requests().filter(|(end, _)| end.is_rejected()).map(|(_, count)| count).sum();
         let (waited, counts) = stats.queue_wait.read();
         (totals.waited, totals.dispatched) = (waited, counts.iter().sum());
         totals
@@ -191,6 +190,8 @@ impl Track {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Reason;
+    use crate::stats::RequestOutcome;
 
     #[test]
     fn rates_are_of_the_time_between_looks_and_idle_models_have_no_history() {
@@ -202,7 +203,7 @@ mod tests {
         let attempts = |outcome, count| (0..count).for_each(|_| stats.attempt(outcome));
         attempts(Outcome::Success, 4);
         attempts(Outcome::RateLimited, 2);
-        stats.request("queue_full");
+        stats.request(RequestOutcome::Refused(Reason::QueueFull));
         stats.queue_wait.record(Duration::from_millis(30));
         models[0].0.paused = true;
         recorder.look(1_002, &models);

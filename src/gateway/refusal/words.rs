@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::Reason;
 use crate::core::verdict::Matter;
 use crate::provider::{Failure, Upstream};
 use crate::wire::Malformed;
@@ -28,11 +29,13 @@ const CODES: [(&str, &str, &str); 4] = [
     ("unsupported", "unsupported_value", "unsupportedParameter"),
     ("contextlength", "context_length_exceeded", "invalidRequest"),
 ];
-/// Codes of what a provider's dialect has no word for.
-const UNTRANSLATABLE: (&str, &str) = ("untranslatable", "unsupportedParameter");
-/// Codes of any other refusal that names a field, and of one that names none.
+/// Codes of any other refusal that names a field.
 const OF_A_FIELD: (&str, &str) = ("invalid_value", "invalidParameter");
-const OF_NONE: (&str, &str) = ("rejected", "invalidRequest");
+
+/// Returns the codes of a reason, for a refusal that no closer code fits.
+fn codes_of(reason: Reason) -> (&'static str, &'static str) {
+    (reason.openai_code(), reason.runware_code())
+}
 
 /// What a provider, or its adapter before anything was sent, says of a request that it refuses.
 #[derive(Debug, Clone)]
@@ -52,8 +55,8 @@ impl Words {
             let lost = source.and_then(|source| source.downcast_ref::<Untranslatable>());
             let malformed = source.and_then(|source| source.downcast_ref::<Malformed>()).or(lost.map(|lost| &lost.0));
             let param = malformed.map(|malformed| malformed.field.clone());
-            let usual = if param.is_some() { OF_A_FIELD } else { OF_NONE };
-            let codes = moderated.or(lost.map(|_| UNTRANSLATABLE)).unwrap_or(usual);
+            let usual = if param.is_some() { OF_A_FIELD } else { codes_of(Reason::Rejected) };
+            let codes = moderated.or(lost.map(|_| codes_of(Reason::Untranslatable))).unwrap_or(usual);
             return Self { message: told, param, codes };
         };
         match Said::read(&upstream.body) {
@@ -63,7 +66,7 @@ impl Words {
             None => Self {
                 message: format!("the provider refused the request and did not say why (status {})", upstream.status),
                 param: None,
-                codes: moderated.unwrap_or(OF_NONE),
+                codes: moderated.unwrap_or(codes_of(Reason::Rejected)),
             },
         }
     }
@@ -98,7 +101,7 @@ fn codes(said: &Said) -> (&'static str, &'static str) {
     match CODES.iter().find(|(begin, _, _)| code.starts_with(begin)) {
         Some((_, openai, runware)) => (openai, runware),
         None if said.param.is_some() => OF_A_FIELD,
-        None => OF_NONE,
+        None => codes_of(Reason::Rejected),
     }
 }
 

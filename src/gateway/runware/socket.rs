@@ -53,7 +53,11 @@ pub(in crate::gateway) async fn connect(
     };
     let (mut response, socket, stream) = match opened.await {
         Ok(opened) => opened,
-        Err(error) => return error.into(),
+        Err(error) => {
+            let refusal = Refusal::no_handshake(error.as_response_error().status_code().as_u16(), &error);
+            gateway.count(&refusal);
+            return refusal.runware(&[refusal.runware_error("", "")], &request_id(&request));
+        }
     };
     if let Some(deflate) = deflate
         && let Ok(agreed) = deflate.header().parse()

@@ -90,7 +90,9 @@ impl Book {
         };
         let budgets = models.iter().map(budget).collect();
         self.gauge("fairflow.retry_budget_remaining", "", budgets);
-        self.counter("fairflow.requests", "outcome", models, |stats| stats.requests().collect());
+        self.counter("fairflow.requests", "outcome", models, |stats| {
+            stats.requests().map(|(outcome, count)| (outcome.as_str(), count)).collect()
+        });
         self.counter("fairflow.attempts", "outcome", models, |stats| {
             stats.attempts().map(|(outcome, count)| (outcome.as_str(), count)).collect()
         });

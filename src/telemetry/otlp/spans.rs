@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::Told;
 use crate::config::Settings;
 use crate::core::outcome::Outcome;
+use crate::stats::RequestOutcome;
 use crate::witness::{Doing, Made, Step};
 
 /// The flag of W3C's trace context that says: recorded.
@@ -110,7 +111,7 @@ impl Teller<'_> {
             number("http.response.status_code", story.status),
             text("fairflow.request_id", &*self.told.request_id),
             text("fairflow.tenant", &*story.tenant),
-            text("fairflow.outcome", story.outcome),
+            text("fairflow.outcome", story.outcome.as_str()),
             number("fairflow.attempts", last.map_or(0, |made| made.number)),
         ];
         span.attributes.extend(self.told.task.as_deref().map(|task| text("fairflow.task", task)));
@@ -121,10 +122,10 @@ impl Teller<'_> {
                 tokens.map(|tokens| number(&format!("gen_ai.usage.{kind}_tokens"), tokens))
             }),
         );
-        if story.outcome != "success" {
-            span.attributes.push(text("error.type", story.outcome));
+        if story.outcome != RequestOutcome::Success {
+            span.attributes.push(text("error.type", story.outcome.as_str()));
         }
-        span.status = status(story.outcome == "success", story.outcome == "cancelled");
+        span.status = status(story.outcome == RequestOutcome::Success, story.outcome == RequestOutcome::Cancelled);
         span
     }
 

@@ -42,7 +42,7 @@ impl Embedded {
                     Error::Rejected(_) => (1, 0.0),
                     _ => (0, 0.0),
                 };
-                let reason = Some(error.reason().to_owned());
+                let reason = Some(error.reason().to_string());
                 Ending { queue_ms, upstream_ms: 0.0, attempts, status: error.status(), reason }
             }
         }

@@ -36,11 +36,6 @@ const ATTEMPTS = {
   success: 'Delivered', throttled: 'Refused: too many at once (429)', rate_limited: 'Refused: rate or quota (429)',
   overloaded: 'Overloaded or timed out (5xx)', failed: 'Failed at the provider', rejected: 'Rejected: the request itself (4xx)', cancelled: 'The caller went away',
 };
-const ENDS = {
-  success: 'Answered', cancelled: 'The caller went away', queue_full: 'Refused: queue full', tenant_queue_full: 'Refused: tenant’s queue full',
-  deadline_unreachable: 'Refused: would wait too long', no_capacity: 'Refused: no open route', queue_timeout: 'Waited too long',
-  retries_exhausted: 'The provider kept failing', upstream_timeout: 'The provider did not answer', rejected: 'Rejected by the provider',
-};
 
 // Rates are of the last ten seconds or so: what came since the page saw the number ten looks ago.
 export function outcomes() {
@@ -71,7 +66,7 @@ export function outcomes() {
       if (seen.length > 11) seen.shift();
       const [first] = seen;
       fill(attemptRows, ATTEMPTS, detail.attempts, first.attempts, detail.now - first.now);
-      fill(requestRows, ENDS, detail.requests, first.requests, detail.now - first.now);
+      fill(requestRows, detail.endings, detail.requests, first.requests, detail.now - first.now);
     },
   };
 }
