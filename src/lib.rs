@@ -69,10 +69,14 @@
 mod actor;
 #[cfg(feature = "gateway")]
 pub mod cli;
+mod clock;
 pub mod config;
+mod contract;
 pub mod core;
+mod engine;
 #[cfg(feature = "gateway")]
 pub mod gateway;
+mod handle;
 #[cfg(feature = "gateway")]
 mod jobs;
 pub mod provider;
@@ -84,20 +88,25 @@ mod telemetry;
 pub mod tower;
 pub mod wire;
 
-pub use actor::capacity;
-#[cfg(feature = "actix-messages")]
-pub use actor::desk as messages;
-pub use actor::error::Error;
-pub use actor::events;
-pub use actor::handle::{Builder, Fairflow, StartError};
-pub use actor::learned;
-pub use actor::operator;
-pub use actor::reason::Reason;
-pub use actor::run::Receipt;
-pub use actor::stats;
-pub use actor::streams::Streams;
-pub use actor::supervisor::ProviderFactory;
-pub use actor::witness;
-pub use actor::{Call, Generate, HeldLease, Watch};
 pub use config::Config;
+pub use contract::provider::ProviderFactory;
+pub use contract::streams::Streams;
 pub use core::fair_queue::Class;
+pub use engine::caller::plan::Plan;
+pub use engine::view::capacity;
+pub use engine::view::error::Error;
+pub use engine::view::events;
+pub use engine::view::learned;
+pub use engine::view::overrides as operator;
+pub use engine::view::reason::Reason;
+pub use engine::view::receipt::Receipt;
+pub use engine::view::start::StartError;
+pub use engine::view::stats;
+pub use engine::view::story as witness;
+pub use handle::Fairflow;
+pub use handle::builder::Builder;
+pub use handle::call::{Call, HeldLease};
+pub use handle::generate::Generate;
+#[cfg(feature = "actix-messages")]
+pub use handle::messages;
+pub use handle::watch::Watch;

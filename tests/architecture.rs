@@ -4,19 +4,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with its rank. A room imports itself and rooms of a lower rank.
-const RANKS: [(&str, u32); 12] = [
+const RANKS: [(&str, u32); 16] = [
     ("core", 0),
+    ("clock", 1),
     ("task", 1),
     ("config", 1),
     ("wire", 2),
-    ("actor", 3),
-    ("sim", 3),
-    ("provider", 4),
-    ("tower", 4),
-    ("jobs", 5),
-    ("telemetry", 5),
-    ("gateway", 6),
-    ("cli", 7),
+    ("sim", 2),
+    ("contract", 3),
+    ("engine", 4),
+    ("actor", 5),
+    ("handle", 6),
+    ("provider", 7),
+    ("tower", 7),
+    ("jobs", 8),
+    ("telemetry", 8),
+    ("gateway", 9),
+    ("cli", 10),
 ];
 /// Most lines of a file.
 const MOST_LINES: usize = 500;
@@ -30,8 +34,11 @@ fn room_of(name: &str) -> &str {
     match name {
         "Class" => "core",
         "Config" => "config",
+        "ProviderFactory" | "Streams" => "contract",
+        "capacity" | "events" | "learned" | "operator" | "stats" | "witness" | "Error" | "Plan" | "Reason"
+        | "Receipt" => "engine",
         name if rank(name).is_some() => name,
-        _ => "actor",
+        _ => "handle",
     }
 }
 

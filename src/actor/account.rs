@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, Handler, Recipient};
 
-use super::clock::{Clock, Mark};
 use super::dispatcher::Dispatcher;
-use super::messages::{Allowed, Died, Hold, Join, Leave, Lift, Reopen, Who};
-use super::supervisor::Obituary;
+use super::exit::{ActorId, ExitNotice, Exited};
+use super::messages::{Allowed, Hold, Join, Leave, Lift, Reopen};
 use super::timer::Timer;
+use crate::clock::{Clock, Mark};
 use crate::config::ProviderSettings;
 use crate::core::account::{Account, AccountConfig, Claim, Input, Member, Output, Signal};
 
@@ -22,7 +22,7 @@ pub(crate) struct AccountActor {
     /// When any of its models last succeeded.
     success: Mark,
     timer: Timer,
-    _obituary: Obituary,
+    _exit: ExitNotice,
 }
 
 impl AccountActor {
@@ -31,7 +31,7 @@ impl AccountActor {
         settings: &ProviderSettings,
         success: Mark,
         generation: u32,
-        supervisor: Recipient<Died>,
+        supervisor: Recipient<Exited>,
     ) -> Self {
         let ProviderSettings { max_in_flight, rates, budgets, .. } = *settings;
         Self {
@@ -41,7 +41,7 @@ impl AccountActor {
             routes: BTreeMap::new(),
             success,
             timer: Timer::default(),
-            _obituary: Obituary::new(supervisor, Who::Account { provider: settings.name.clone(), generation }),
+            _exit: ExitNotice::new(supervisor, ActorId::Account { provider: settings.name.clone(), generation }),
         }
     }
 

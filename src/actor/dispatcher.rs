@@ -1,6 +1,7 @@
 //! One route's dispatcher: paces itself by its gates, pulls jobs with credits, and learns from how they end.
 
 mod claim;
+mod door;
 mod land;
 mod lift;
 mod raise;
@@ -16,16 +17,11 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::account::AccountActor;
-use super::clock::{Clock, Mark};
-use super::events::Tap;
-use super::lease::{Gate, Grant, Lease, Route};
-use super::messages::{
-    Assign, Died, Ended, Hold, Job, NewQueue, Reconfigure, Recount, Reopen, Settle, Stop, Update, Who,
-};
+use super::exit::{ActorId, ExitNotice, Exited};
+use super::messages::{Assign, Ended, Hold, Job, NewQueue, Reconfigure, Recount, Reopen, Stop, Update};
 use super::queue::QueueActor;
-use super::stats::Stats;
-use super::supervisor::Obituary;
 use super::timer::Timer;
+use crate::clock::{Clock, Mark};
 use crate::config::ModelSettings;
 use crate::core::broker::{self, Refused, RouteView};
 use crate::core::cost::Cost;
@@ -37,6 +33,10 @@ use crate::core::report::Report;
 use crate::core::route::{Gates, Memory, Ticket};
 use crate::core::time::Time;
 use crate::core::verdict::Blame;
+use crate::engine::ticket::gate::Gate;
+use crate::engine::ticket::lease::{Grant, Lease, Route, Settle};
+use crate::engine::view::events::Tap;
+use crate::engine::view::stats::Stats;
 
 /// A lease outlives its attempt's timeout by this much: the holder settles first, unless nobody polls it any more.
 const LEASE_GRACE: Duration = Duration::from_secs(5);
@@ -93,7 +93,7 @@ pub(crate) struct Dispatcher {
     ended: Vec<Ended>,
     random: Xoshiro256PlusPlus,
     timer: Timer,
-    _obituary: Obituary,
+    _exit: ExitNotice,
 }
 
 /// What a dispatcher is made of; the supervisor keeps it for the next life.
@@ -121,7 +121,7 @@ impl Dispatcher {
         member: u64,
         queue: (Addr<QueueActor>, u32),
         memory: Memory,
-        supervisor: Recipient<Died>,
+        supervisor: Recipient<Exited>,
     ) -> Self {
         let Blueprint {
             clock,
@@ -168,7 +168,7 @@ impl Dispatcher {
             ended: Vec::new(),
             random: Xoshiro256PlusPlus::seed_from_u64(seed ^ u64::from(generation)),
             timer: Timer::default(),
-            _obituary: Obituary::new(supervisor, Who::Dispatcher { model, route: index, generation }),
+            _exit: ExitNotice::new(supervisor, ActorId::Dispatcher { model, route: index, generation }),
         }
     }
 
@@ -270,8 +270,8 @@ impl Actor for Dispatcher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let route = &self.route;
-        *route.dispatcher.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ctx.address());
+        let address = ctx.address();
+        self.route.dispatcher.open(move |message| address.do_send(message));
         // The first credits; the queue has been told of this dispatcher already.
         self.turn(self.clock.now(), ctx);
     }

@@ -1,28 +1,24 @@
 //! One model's queue: carries messages to its broker, and the broker's answers to dispatchers and callers.
 
+mod ask;
 mod snapshot;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, Context, Handler, MessageResult, Recipient};
+use actix::{Actor, ActorContext, Context, Handler, Recipient};
 
-use super::capacity::TenantView;
-use super::clock::Clock;
-use super::lease::Waiter;
-use super::messages::{
-    Assign, Cancel, Inspect, Reconfigure, Relimit, Retire, Shed, Stop, Submit, Tenants, TopTenants, Update, Who, Wire,
-    Wired, Withdraw,
-};
-use super::registry::Model;
-use super::supervisor::{Obituary, Supervisor};
+use super::exit::{ActorId, ExitNotice, Exited};
+use super::messages::{Assign, Reconfigure, Retire, Stop, Update, Wire, Wired, Withdraw};
 use super::timer::Timer;
+use crate::clock::Clock;
 use crate::config::ModelSettings;
 use crate::core::broker::{Assigned, Broker, BrokerConfig, Input, Output};
-#[cfg(feature = "gateway")]
-use crate::core::fair_queue::Claims;
 use crate::core::time::Time;
+use crate::engine::shared::model::Model;
+use crate::engine::ticket::lease::Waiter;
+use crate::engine::ticket::messages::QueueMessage;
 
 /// A model that appeared on first use goes after this long without a request.
 const RETIRE_AFTER: Duration = Duration::from_secs(600);
@@ -38,7 +34,7 @@ pub(crate) struct QueueActor {
     timer: Timer,
     supervisor: Recipient<Retire>,
     generation: u32,
-    _obituary: Obituary,
+    _exit: ExitNotice,
 }
 
 impl QueueActor {
@@ -47,21 +43,22 @@ impl QueueActor {
         model: Arc<Model>,
         generation: u32,
         on_demand: bool,
-        supervisor: &Addr<Supervisor>,
+        supervisor: Recipient<Retire>,
+        exits: Recipient<Exited>,
     ) -> Self {
         let settings = model.settings();
         let broker = Broker::new(broker_config(&settings), clock.now()).publishing();
-        let who = Who::Queue { model: model.name.clone(), generation };
+        let actor = ActorId::Queue { model: model.name.clone(), generation };
         Self {
             clock,
             broker: broker.retiring_after(on_demand.then_some(RETIRE_AFTER)),
             dispatchers: Vec::new(),
             timer: Timer::default(),
-            supervisor: supervisor.clone().recipient(),
+            supervisor,
             generation,
             settings,
             model,
-            _obituary: Obituary::new(supervisor.clone().recipient(), who),
+            _exit: ExitNotice::new(exits, actor),
         }
     }
 
@@ -107,12 +104,6 @@ impl QueueActor {
             self.model.stats.forecast(job.promised, job.waited);
         }
     }
-
-    /// Copies out who has and asks for what.
-    #[cfg(feature = "gateway")]
-    pub(super) fn claims(&self) -> Claims {
-        self.broker.queue().claims()
-    }
 }
 
 /// Returns what a broker needs of a model's settings.
@@ -130,20 +121,23 @@ impl Actor for QueueActor {
     type Context = Context<Self>;
 }
 
-impl Handler<Submit> for QueueActor {
+impl Handler<QueueMessage> for QueueActor {
     type Result = ();
 
-    fn handle(&mut self, Submit(request): Submit, ctx: &mut Self::Context) {
-        self.tell(Input::Submit(request), ctx);
-    }
-}
-
-impl Handler<Cancel> for QueueActor {
-    type Result = ();
-
-    fn handle(&mut self, cancel: Cancel, ctx: &mut Self::Context) {
-        if let Some(key) = cancel.seat.key() {
-            self.tell(Input::Cancel(key), ctx);
+    fn handle(&mut self, message: QueueMessage, ctx: &mut Self::Context) {
+        match message {
+            QueueMessage::Submit(request) => self.tell(Input::Submit(request), ctx),
+            QueueMessage::Cancel(seat) => {
+                if let Some(key) = seat.key() {
+                    self.tell(Input::Cancel(key), ctx);
+                }
+            }
+            QueueMessage::Relimit(relimit) => {
+                let limits = self.limits(relimit);
+                self.tell(Input::Limit(limits), ctx);
+            }
+            QueueMessage::Shed => self.tell(Input::Shed, ctx),
+            QueueMessage::Ask(question) => self.answer(question),
         }
     }
 }
@@ -181,58 +175,6 @@ impl Handler<Reconfigure> for QueueActor {
         let config = broker_config(&settings);
         self.settings = settings;
         self.tell(Input::Reconfigure(config), ctx);
-    }
-}
-
-impl Handler<Relimit> for QueueActor {
-    type Result = ();
-
-    fn handle(&mut self, Relimit { settings, only }: Relimit, ctx: &mut Self::Context) {
-        let all = || self.broker.queue().tenants().map(|(name, ..)| name.clone()).collect();
-        let tenants: Vec<_> = only.map_or_else(all, |tenant| vec![tenant]);
-        let limits = |tenant: Arc<str>| {
-            let limits = self.settings.limits(&tenant, &self.model.ledger.policy(&settings, &tenant));
-            (tenant, limits)
-        };
-        let limits = tenants.into_iter().map(limits).collect();
-        self.tell(Input::Limit(limits), ctx);
-    }
-}
-
-impl Handler<Shed> for QueueActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Shed, ctx: &mut Self::Context) {
-        self.tell(Input::Shed, ctx);
-    }
-}
-
-impl Handler<Inspect> for QueueActor {
-    type Result = MessageResult<Inspect>;
-
-    fn handle(&mut self, inspect: Inspect, _: &mut Self::Context) -> Self::Result {
-        let queue = self.broker.queue();
-        let (queued, in_flight) = queue.tenant(&inspect.tenant);
-        let wait = queue.wait(self.clock.now(), &inspect.tenant, &inspect.limits, inspect.class).unwrap_or_default();
-        let reserved = queue.reservation(&inspect.tenant);
-        MessageResult(TenantView { queued, in_flight, wait, reserved })
-    }
-}
-
-impl Handler<TopTenants> for QueueActor {
-    type Result = MessageResult<TopTenants>;
-
-    fn handle(&mut self, top: TopTenants, _: &mut Self::Context) -> Self::Result {
-        let mut tenants: Vec<_> = self.broker.queue().tenants().collect();
-        let largest = |a: &(&Arc<str>, u32, u32), b: &(&Arc<str>, u32, u32)| (b.2, b.1, a.0).cmp(&(a.2, a.1, b.0));
-        if tenants.len() > top.most {
-            // Only those that are told of are put in order and copied.
-            tenants.select_nth_unstable_by(top.most, largest);
-            tenants.truncate(top.most);
-        }
-        tenants.sort_unstable_by(largest);
-        let tenants = tenants.into_iter().map(|(name, queued, flying)| (name.clone(), queued, flying)).collect();
-        MessageResult(Tenants(tenants))
     }
 }
 

@@ -85,6 +85,28 @@ fn at_least_something(dollars: f64) -> Money {
     Money::from_dollars(dollars).max(Money::from_nanos(u64::from(dollars > 0.0)))
 }
 
+/// The cost of an answer, by how it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paid {
+    /// The provider told the cost, or the usage that the price applies to.
+    Told(Money),
+    /// Estimated from the prediction, or from the pieces that came.
+    Estimated(Money),
+    /// Neither told nor estimated.
+    Unknown,
+}
+
+impl Paid {
+    /// Returns the money, where it is known.
+    #[must_use]
+    pub fn money(self) -> Option<Money> {
+        match self {
+            Self::Told(money) | Self::Estimated(money) => Some(money),
+            Self::Unknown => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Fairflow;
-use crate::actor::clock::unix_time;
+use crate::clock::unix_time;
 use crate::learned::Learned;
 
 /// How often it is written: a crash costs what was learned and spent since.

@@ -14,8 +14,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::refusal::{Refusal, request_id};
 use super::state::Gateway;
 use super::{auth, openai};
-use crate::actor::reason::Counted;
+use crate::capacity::TenantLoad;
 use crate::capacity::{ModelCapacity, RouteCapacity};
+use crate::engine::view::reason::Counted;
 use crate::stats::{Histogram, Stats};
 use crate::{Error, Reason};
 
@@ -40,7 +41,8 @@ async fn page(gateway: &Gateway) -> Result<String, fmt::Error> {
     let (capacity, stats) = (gateway.fairflow.capacity(), gateway.fairflow.stats());
     let flying: HashMap<&str, u32> = capacity.iter().map(|model| (&*model.model, model.in_flight)).collect();
     let flying = |name: &str| flying.get(name).copied().unwrap_or_default();
-    let tenants: Vec<_> = tenants.into_iter().map(|(model, all)| (flying(&model), model, all)).collect();
+    let with_flight = |(model, tenants): (Arc<str>, _)| ModelTenants { in_flight: flying(&model), model, tenants };
+    let tenants: Vec<_> = tenants.into_iter().map(with_flight).collect();
     let mut page = Page(String::new());
     page.models(&capacity)?;
     page.routes(&capacity)?;
@@ -53,8 +55,12 @@ async fn page(gateway: &Gateway) -> Result<String, fmt::Error> {
     Ok(page.0)
 }
 
-/// What a model has in flight, the model, and its largest tenants, each with what it has waiting and in flight.
-type ModelTenants<N> = (u32, N, Vec<(N, u32, u32)>);
+/// A model's requests in flight, and its tenants with the most of them.
+struct ModelTenants {
+    in_flight: u32,
+    model: Arc<str>,
+    tenants: Vec<TenantLoad>,
+}
 
 /// The counters of every model.
 type ModelStats = [(Arc<str>, Arc<Stats>)];
@@ -227,20 +233,20 @@ impl Page {
     }
 
     /// Writes each tenant's share of what is in flight.
-    fn tenants<N: AsRef<str>>(&mut self, models: &[ModelTenants<N>]) -> fmt::Result {
+    fn tenants(&mut self, models: &[ModelTenants]) -> fmt::Result {
         self.family("fairflow_tenant_share", "gauge", "Share of a model's requests in flight, 0 to 1.")?;
-        for (flying, model, tenants) in models {
-            let named: u32 = tenants.iter().map(|tenant| tenant.2).sum();
+        for ModelTenants { in_flight, model, tenants } in models {
+            let named: u32 = tenants.iter().map(|tenant| tenant.in_flight).sum();
             // The model's figure is up to 50 ms older than its tenants'.
-            let total = named.max(*flying);
+            let total = named.max(*in_flight);
             let share = |flying: u32| f64::from(flying) / f64::from(total);
-            for (tenant, _, flying) in tenants.iter().filter(|tenant| tenant.2 > 0) {
-                let labels = [("model", model.as_ref()), ("tenant", tenant.as_ref())];
-                self.sample("fairflow_tenant_share", &labels, share(*flying))?;
+            for load in tenants.iter().filter(|load| load.in_flight > 0) {
+                let labels = [("model", &**model), ("tenant", &*load.tenant)];
+                self.sample("fairflow_tenant_share", &labels, share(load.in_flight))?;
             }
             if total > named && tenants.len() == NAMED_TENANTS {
                 // A tenant may be called "other" too, and has no label of that name.
-                let labels = [("model", model.as_ref()), ("tenant", "other"), ("sum", "true")];
+                let labels = [("model", &**model), ("tenant", "other"), ("sum", "true")];
                 self.sample("fairflow_tenant_share", &labels, share(total - named))?;
             }
         }

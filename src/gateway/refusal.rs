@@ -10,7 +10,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::{Value, json};
 
 use self::words::Words;
-use crate::actor::reason::Counted;
+use crate::engine::view::reason::Counted;
 use crate::provider::Upstream;
 use crate::wire::Malformed;
 use crate::{Error, Reason, Receipt};

@@ -11,7 +11,7 @@ use reqwest::{Client, Url, redirect};
 use secrecy::ExposeSecret;
 use sha2::Sha256;
 
-use crate::actor::clock::unix_time;
+use crate::clock::unix_time;
 use crate::config::DeliverySettings;
 use crate::provider::public::{PublicOnly, check};
 

@@ -21,8 +21,8 @@ pub(super) use super::classify::classify;
 use super::headers::Unit;
 use super::secrets::Secrets;
 use super::{Failure, Outcome, Told};
-use crate::actor::witness::TraceContext;
 use crate::config::{self, Authorities, Endpoint};
+use crate::contract::attempt::TraceContext;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most of an error's body that is read and passed on.

@@ -45,13 +45,16 @@ use std::sync::Arc;
 pub use futures_util::future::BoxFuture;
 
 pub use self::sim::Sim;
-use crate::actor::handle::{Builder, Fairflow};
-pub use crate::actor::provider::{Answer, Attempt, Failure, Pieces, Provider, Reply, Source, Told, Upstream};
-pub use crate::actor::words::Words;
 use crate::config::{Config, ProviderKind, ProviderSettings};
+pub use crate::contract::attempt::Attempt;
+pub use crate::contract::failure::{Failure, Source, Upstream};
+pub use crate::contract::provider::{Answer, Pieces, Provider, Reply, Told};
+pub use crate::contract::words::Words;
 pub use crate::core::outcome::Outcome;
 pub use crate::core::pacer::{RateHint, RateHints};
 pub use crate::core::verdict::{Again, Basis, Matter, Scope, Verdict};
+use crate::handle::Fairflow;
+use crate::handle::builder::Builder;
 use crate::task::Work;
 use crate::wire::Request;
 #[cfg(any(feature = "runware", feature = "task"))]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use super::service::FairflowService;
-use crate::actor::handle::Fairflow;
+use crate::handle::Fairflow;
 
 /// Wraps services in a [`FairflowService`], all of them on one engine.
 pub struct FairflowLayer<P> {

@@ -31,8 +31,9 @@ mod service;
 
 pub use self::future::ResponseFuture;
 pub use self::layer::FairflowLayer;
-pub use self::policy::{Plan, Policy, http_failure};
+pub use self::policy::{Policy, http_failure};
 pub use self::service::FairflowService;
+pub use crate::engine::caller::plan::Plan;
 
 /// Either the scheduler's [`Error`](crate::Error), or the inner service's.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

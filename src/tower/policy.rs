@@ -1,61 +1,9 @@
 //! What the scheduler has to be told about the requests of a stack.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use crate::actor::provider::Failure;
-use crate::actor::run::Spec;
-use crate::core::cost::Cost;
-use crate::core::fair_queue::Class;
-
-/// How one request is scheduled.
-#[derive(Debug, Clone)]
-pub struct Plan(pub(super) Spec);
-
-impl Plan {
-    /// Schedules it as one of `model`, of cost 1, for the tenant `default`.
-    #[must_use]
-    pub fn new(model: impl Into<Arc<str>>) -> Self {
-        Self(Spec::new(model.into()))
-    }
-
-    /// Names who pays.
-    #[must_use]
-    pub fn tenant(mut self, tenant: impl Into<Arc<str>>) -> Self {
-        self.0.tenant = Some(tenant.into());
-        self
-    }
-
-    /// Says how urgent it is; never more than the tenant's tier allows.
-    #[must_use]
-    pub fn class(mut self, class: Class) -> Self {
-        self.0.class = Some(class);
-        self
-    }
-
-    /// Sets the predicted cost, in units that mean the same for all requests of the model; default 1.
-    #[must_use]
-    pub fn cost(mut self, units: u64) -> Self {
-        self.0.quote.units = Cost::new(units);
-        self
-    }
-
-    /// Limits the wait for a slot; never longer than the model's `max_wait`, its default.
-    #[must_use]
-    pub fn max_wait(mut self, wait: Duration) -> Self {
-        self.0.max_wait = Some(wait);
-        self
-    }
-
-    /// Sets by when the response must be there; default no such moment.
-    #[must_use]
-    pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.0.deadline = Some(deadline);
-        self
-    }
-}
+use crate::contract::failure::Failure;
+use crate::engine::caller::plan::Plan;
 
 /// Says how requests are scheduled, which can be sent again, and what their responses mean.
 ///

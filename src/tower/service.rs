@@ -8,12 +8,12 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use super::{BoxError, Policy, ResponseFuture};
-use crate::actor::error::Error;
-use crate::actor::handle::Fairflow;
-use crate::actor::provider::Failure;
-use crate::actor::run::{Spec, Yield, run};
+use crate::contract::failure::Failure;
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
+use crate::engine::caller::run::{Yield, run};
+use crate::engine::view::error::Error;
+use crate::handle::Fairflow;
 use crate::task::Usage;
 
 /// An inner service whose requests wait for their turn.
@@ -61,18 +61,20 @@ where
 
     /// Fails with [`Error::Stopped`] once the engine has stopped, which is for good.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(if self.fairflow.engine.stopped() { Err(Error::Stopped.into()) } else { Ok(()) })
+        Poll::Ready(if self.fairflow.engine.shared.is_stopped() { Err(Error::Stopped.into()) } else { Ok(()) })
     }
 
     fn call(&mut self, request: R) -> Self::Future {
         let Self { inner, fairflow, policy } = self.clone();
         let mut copy = policy.copy(&request);
-        let max_attempts = if copy.is_some() { u32::MAX } else { 1 };
-        let spec = Box::new(Spec { max_attempts, ..policy.plan(&request).0 });
+        let mut plan = Box::new(policy.plan(&request));
+        if copy.is_none() {
+            plan.max_attempts = 1;
+        }
         let mut first = Some(request);
         ResponseFuture::new(async move {
             let policy = &policy;
-            let ((result, failure), slot, _) = run(&fairflow.engine, spec, move |attempt| {
+            let ((result, failure), slot, _) = run(&fairflow.engine.shared, plan, move |attempt, _| {
                 let request = first.take().or_else(|| copy.take());
                 if copy.is_none() && !attempt.is_last() {
                     copy = request.as_ref().and_then(|request| policy.copy(request));

@@ -5,8 +5,6 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::{Dispatcher, Held};
-use crate::actor::events::EventKind;
-use crate::actor::lease::Waiter;
 use crate::actor::messages::Ended;
 use crate::core::account::{Limited, Signal, Used};
 use crate::core::broker::Refused;
@@ -16,6 +14,8 @@ use crate::core::report::Report;
 use crate::core::route::Settled;
 use crate::core::time::Time;
 use crate::core::verdict::{Again, Basis, Matter, Suspicion, Verdict};
+use crate::engine::ticket::lease::Waiter;
+use crate::engine::view::events::EventKind;
 
 /// Failures after which a request ends that fails where others are served.
 const OWN_FAILURES: u32 = 2;

@@ -3,8 +3,9 @@
 use actix::{Context, Handler};
 
 use super::{Dispatcher, LEASE_GRACE};
-use crate::actor::messages::{Ended, Raise};
+use crate::actor::messages::Ended;
 use crate::core::cost::Cost;
+use crate::engine::ticket::lease::Raise;
 
 impl Handler<Raise> for Dispatcher {
     type Result = ();

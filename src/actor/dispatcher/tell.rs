@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::Dispatcher;
-use crate::actor::events::EventKind;
 use crate::core::broker::RouteView;
 use crate::core::pacer::SUSPENSION;
 use crate::core::time::Time;
 use crate::core::window::Change;
+use crate::engine::view::events::EventKind;
 
 /// Why a route with a spent budget is suspended.
 const SPENT: &str = "the provider's quota is used up until its reset";

@@ -1,9 +1,9 @@
 //! What a queue tells of its model.
 
 use super::QueueActor;
-use crate::actor::capacity::{Millis, ModelCapacity, Processing, ReservedCapacity, route_capacity};
 use crate::core::fair_queue::{Class, TenantLimits};
 use crate::core::time::Time;
+use crate::engine::view::capacity::{Millis, ModelCapacity, Processing, ReservedCapacity, route_capacity};
 
 impl QueueActor {
     /// Publishes what the model is like now.

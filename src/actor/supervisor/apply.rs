@@ -6,14 +6,18 @@ use std::sync::Arc;
 use actix::{Addr, Context};
 
 use super::{DispatcherEntry, ModelEntry, Supervisor};
-use crate::actor::capacity::RouteCapacity;
 use crate::actor::dispatcher::Blueprint;
-use crate::actor::lease::{Door, Gate, Route};
-use crate::actor::messages::{Reconfigure, Relimit};
+use crate::actor::messages::Reconfigure;
 use crate::actor::queue::QueueActor;
-use crate::actor::registry::Model;
 use crate::config::{ModelSettings, RouteSettings, Settings};
 use crate::core::route::Memory;
+use crate::engine::shared::model::Model;
+use crate::engine::ticket::door::Door;
+use crate::engine::ticket::gate::Gate;
+use crate::engine::ticket::lease::Route;
+use crate::engine::ticket::lease::RouteMessage;
+use crate::engine::ticket::messages::{QueueMessage, Relimit};
+use crate::engine::view::capacity::RouteCapacity;
 
 impl Supervisor {
     /// Runs on these settings from here on.
@@ -43,7 +47,7 @@ impl Supervisor {
             }
         }
         for entry in self.models.values() {
-            entry.queue.do_send(Relimit { settings: settings.clone(), only: None });
+            entry.queue.do_send(QueueMessage::Relimit(Relimit { settings: settings.clone(), only: None }));
         }
         // An account ends when the last dispatcher that knows it does.
         self.accounts.retain(|name, _| settings.providers.contains_key(name));
@@ -112,7 +116,7 @@ impl Supervisor {
         on_demand: Option<Arc<str>>,
         ctx: &mut Context<Self>,
     ) {
-        let model = Arc::new(Model::new(settings.clone(), &self.shared));
+        let model = Arc::new(self.shared.new_model(settings.clone()));
         let name = model.name.clone();
         let (queue, life) = self.start_queue(&model, on_demand.is_some(), ctx);
         let mut entry =
@@ -122,7 +126,7 @@ impl Supervisor {
             entry.dispatchers.extend(dispatcher);
         }
         entry.wire();
-        model.set_queue(entry.queue.clone());
+        entry.open_door();
         self.shared.models.insert(name.clone(), model);
         self.models.insert(name, entry);
     }
@@ -134,7 +138,7 @@ impl Supervisor {
         index: usize,
         route: &RouteSettings,
         queue: (&Addr<QueueActor>, u32),
-        (memory, slots): (Option<Memory>, Option<(Arc<Gate>, Door)>),
+        (memory, slots): (Option<Memory>, Option<(Arc<Gate>, Arc<Door<RouteMessage>>)>),
         ctx: &mut Context<Self>,
     ) -> Option<DispatcherEntry> {
         // The settings were validated: a route names a provider that there is.

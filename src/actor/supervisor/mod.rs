@@ -1,29 +1,30 @@
 //! Owns, starts, watches and restarts the others.
 
 mod apply;
+pub(super) mod operate;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 
 use super::account::AccountActor;
-use super::capacity::RouteCapacity;
-use super::clock::Mark;
 use super::dispatcher::{Blueprint, Dispatcher};
-use super::learned::Learned;
-use super::messages::{Died, Ensure, Forget, Join, Leave, NewQueue, Recount, Retire, Stop, Who, Wire, Wired, Withdraw};
-use super::provider::Provider;
+use super::exit::{ActorId, Exited};
+use super::messages::{Join, Leave, NewQueue, Recount, Retire, Stop, Wire, Wired, Withdraw};
 use super::queue::QueueActor;
-use super::registry::{Model, Shared};
+use crate::clock::Mark;
 use crate::config::{ProviderSettings, Settings};
+use crate::contract::provider::{Provider, ProviderFactory};
 use crate::core::pacer::{Budgets, Rates};
 use crate::core::route::Memory;
-
-/// Makes the client of a provider account.
-pub type ProviderFactory = Arc<dyn Fn(&ProviderSettings) -> Result<Arc<dyn Provider>, String> + Send + Sync>;
+use crate::engine::shared::messages::{Ensure, Forget, SupervisorMessage};
+use crate::engine::shared::model::Model;
+use crate::engine::shared::registry::Shared;
+use crate::engine::view::capacity::RouteCapacity;
+use crate::engine::view::learned::Learned;
 
 /// Models that may have appeared on first use, in all and for one tenant: names come from outside, so their number has an
 /// end. Beyond it the oldest that is idle goes.
@@ -32,32 +33,13 @@ const MOST_OF_A_TENANT: usize = 64;
 /// An actor that dies again and again is restarted after 0.1 s, 0.2 s, … at most this.
 const LONGEST_RESTART: Duration = Duration::from_secs(5);
 
-/// Tells the supervisor when the actor that owns it is dropped, by whatever way.
-#[derive(Debug)]
-pub(crate) struct Obituary {
-    supervisor: Recipient<Died>,
-    who: Who,
-}
-
-impl Obituary {
-    pub(crate) fn new(supervisor: Recipient<Died>, who: Who) -> Self {
-        Self { supervisor, who }
-    }
-}
-
-impl Drop for Obituary {
-    fn drop(&mut self) {
-        self.supervisor.do_send(Died(self.who.clone()));
-    }
-}
-
 struct AccountEntry {
     address: Addr<AccountActor>,
     generation: u32,
     provider: Arc<dyn Provider>,
     settings: ProviderSettings,
     /// When any of its models last succeeded.
-    pub(super) success: Mark,
+    success: Mark,
     restarts: u32,
 }
 
@@ -69,11 +51,11 @@ impl AccountEntry {
     }
 }
 
-pub(super) struct DispatcherEntry {
-    pub(super) address: Addr<Dispatcher>,
+struct DispatcherEntry {
+    address: Addr<Dispatcher>,
     /// Unique among all dispatchers that ever were.
     generation: u32,
-    pub(super) blueprint: Blueprint,
+    blueprint: Blueprint,
 }
 
 impl DispatcherEntry {
@@ -88,11 +70,11 @@ impl DispatcherEntry {
     }
 }
 
-pub(super) struct ModelEntry {
-    pub(super) model: Arc<Model>,
+struct ModelEntry {
+    model: Arc<Model>,
     queue: Addr<QueueActor>,
     life: u32,
-    pub(super) dispatchers: Vec<DispatcherEntry>,
+    dispatchers: Vec<DispatcherEntry>,
     /// Which tenant it appeared for, unless it is configured.
     on_demand: Option<Arc<str>>,
     restarts: u32,
@@ -103,7 +85,7 @@ pub(crate) struct Supervisor {
     shared: Arc<Shared>,
     factory: ProviderFactory,
     accounts: BTreeMap<Arc<str>, AccountEntry>,
-    pub(super) models: BTreeMap<Arc<str>, ModelEntry>,
+    models: BTreeMap<Arc<str>, ModelEntry>,
     /// No longer offered, and serving what waits yet.
     leaving: Vec<ModelEntry>,
     /// Numbers the lives of all actors, so that a late notice of death never names another.
@@ -127,7 +109,8 @@ impl Supervisor {
 
     fn start_queue(&mut self, model: &Arc<Model>, on_demand: bool, ctx: &mut Context<Self>) -> (Addr<QueueActor>, u32) {
         let life = self.birth();
-        let queue = QueueActor::new(self.shared.clock, model.clone(), life, on_demand, &ctx.address()).start();
+        let (retire, exits) = (ctx.address().recipient(), ctx.address().recipient());
+        let queue = QueueActor::new(self.shared.clock, model.clone(), life, on_demand, retire, exits).start();
         (queue, life)
     }
 
@@ -140,17 +123,17 @@ impl Supervisor {
     ) -> DispatcherEntry {
         let generation = self.birth();
         let member = generation.into();
-        let obituary = ctx.address().recipient();
+        let supervisor = ctx.address().recipient();
         let queue = (queue.clone(), life);
-        let address = Dispatcher::new(blueprint.clone(), generation, member, queue, memory, obituary).start();
+        let address = Dispatcher::new(blueprint.clone(), generation, member, queue, memory, supervisor).start();
         blueprint.account.do_send(Join { member, dispatcher: address.clone() });
         DispatcherEntry { address, generation, blueprint }
     }
 
     /// Gives a dead actor a new life. Its jobs' callers find their replies dropped and submit anew.
-    fn revive(&mut self, who: &Who, ctx: &mut Context<Self>) {
+    fn revive(&mut self, who: &ActorId, ctx: &mut Context<Self>) {
         match who {
-            Who::Queue { model, generation } => {
+            ActorId::Queue { model, generation } => {
                 let Some(entry) = self.models.get(model).filter(|entry| entry.life == *generation) else { return };
                 let (shared, on_demand) = (entry.model.clone(), entry.on_demand.is_some());
                 let (queue, life) = self.start_queue(&shared, on_demand, ctx);
@@ -158,12 +141,12 @@ impl Supervisor {
                 entry.queue = queue.clone();
                 entry.life = life;
                 entry.wire();
-                entry.model.set_queue(queue.clone());
+                entry.open_door();
                 for dispatcher in &entry.dispatchers {
                     dispatcher.address.do_send(NewQueue { queue: queue.clone(), life });
                 }
             }
-            Who::Dispatcher { model, route, generation } => {
+            ActorId::Dispatcher { model, route, generation } => {
                 let Some(entry) = self.models.get(model) else { return };
                 let Some(dead) = entry.dispatchers.get(*route).filter(|d| d.generation == *generation) else { return };
                 let (blueprint, member) = (dead.blueprint.clone(), dead.member());
@@ -178,7 +161,7 @@ impl Supervisor {
                 entry.dispatchers[*route] = dispatcher;
                 entry.wire();
             }
-            Who::Account { provider, generation } => {
+            ActorId::Account { provider, generation } => {
                 let Some(account) = self.accounts.get(provider).filter(|a| a.generation == *generation) else { return };
                 let (settings, client, restarts) =
                     (account.settings.clone(), account.provider.clone(), account.restarts);
@@ -216,6 +199,12 @@ impl Supervisor {
 }
 
 impl ModelEntry {
+    /// Leads what callers send to the queue's present life.
+    fn open_door(&self) {
+        let queue = self.queue.clone();
+        self.model.queue.open(move |message| queue.do_send(message));
+    }
+
     fn wire(&self) {
         let wired = |entry: &DispatcherEntry| Wired {
             dispatcher: entry.address.clone(),
@@ -234,6 +223,18 @@ impl ModelEntry {
 
 impl Actor for Supervisor {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let address = ctx.address();
+        self.shared.supervisor.open(move |message| address.do_send(message));
+    }
+}
+
+impl Drop for Supervisor {
+    /// Without a supervisor nothing is restarted: callers whose replies are dropped must not submit anew.
+    fn drop(&mut self) {
+        self.shared.set_stopped();
+    }
 }
 
 /// Handle → supervisor: run on these settings.
@@ -271,10 +272,24 @@ impl Handler<ClientOf> for Supervisor {
     }
 }
 
-impl Handler<Ensure> for Supervisor {
+impl Handler<SupervisorMessage> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Ensure { name, tenant }: Ensure, ctx: &mut Self::Context) {
+    fn handle(&mut self, message: SupervisorMessage, ctx: &mut Self::Context) {
+        match message {
+            SupervisorMessage::Ensure(ensure, done) => {
+                self.ensure(ensure, ctx);
+                // A caller that is gone needs no answer.
+                done.send(()).ok();
+            }
+            SupervisorMessage::Forget(Forget(model)) => self.forget(&model),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Starts a model on its first use, where the settings have a place for such models.
+    fn ensure(&mut self, Ensure { name, tenant }: Ensure, ctx: &mut Context<Self>) {
         if self.models.contains_key(&name) || !self.make_room(Some(&tenant)) || !self.make_room(None) {
             return;
         }
@@ -282,20 +297,15 @@ impl Handler<Ensure> for Supervisor {
             self.start_model(&Arc::new(unknown.model(&name)), Some(tenant), ctx);
         }
     }
-}
 
-impl Handler<Forget> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, Forget(model): Forget, _: &mut Self::Context) {
-        let entry = self.models.get(&model.name).filter(|entry| Arc::ptr_eq(&entry.model, &model));
+    /// Gives up a model of first use that its provider refuses.
+    fn forget(&mut self, model: &Arc<Model>) {
+        let entry = self.models.get(&model.name).filter(|entry| Arc::ptr_eq(&entry.model, model));
         if entry.is_some_and(|entry| entry.on_demand.is_some()) {
             self.offer_no_longer(&model.name);
         }
     }
-}
 
-impl Supervisor {
     /// Says whether another model may appear on first use, for `tenant` or in all; the oldest that is idle makes way.
     fn make_room(&mut self, tenant: Option<&Arc<str>>) -> bool {
         let is_one =
@@ -340,27 +350,28 @@ impl Handler<Retire> for Supervisor {
     }
 }
 
-impl Handler<Died> for Supervisor {
+impl Handler<Exited> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Died(who): Died, ctx: &mut Self::Context) {
+    fn handle(&mut self, Exited(who): Exited, ctx: &mut Self::Context) {
         if !self.knows(&who) {
-            if let Who::Dispatcher { model, .. } = &who {
+            if let ActorId::Dispatcher { model, .. } = &who {
                 let heirs = self.models.get(model).into_iter().flat_map(|entry| &entry.dispatchers);
                 heirs.for_each(|heir| heir.address.do_send(Recount));
             }
             // One that was withdrawn is not worth another life: its callers hear that the model is gone.
-            let is_it = |entry: &ModelEntry| matches!(&who, Who::Queue { generation, .. } if entry.life == *generation);
+            let is_it =
+                |entry: &ModelEntry| matches!(&who, ActorId::Queue { generation, .. } if entry.life == *generation);
             if let Some(index) = self.leaving.iter().position(is_it) {
                 self.leaving.swap_remove(index).stop();
             }
             return;
         }
         let restarts = match &who {
-            Who::Queue { model, .. } | Who::Dispatcher { model, .. } => {
+            ActorId::Queue { model, .. } | ActorId::Dispatcher { model, .. } => {
                 self.models.get_mut(model).map(|m| &mut m.restarts)
             }
-            Who::Account { provider, .. } => self.accounts.get_mut(provider).map(|account| &mut account.restarts),
+            ActorId::Account { provider, .. } => self.accounts.get_mut(provider).map(|account| &mut account.restarts),
         };
         let restarts = restarts.map_or(0, |restarts| {
             *restarts += 1;
@@ -382,14 +393,16 @@ impl Supervisor {
     }
 
     /// Says whether the one that died was still in service; one that was stopped or replaced is not mourned.
-    fn knows(&self, who: &Who) -> bool {
+    fn knows(&self, who: &ActorId) -> bool {
         match who {
-            Who::Queue { model, generation } => self.models.get(model).is_some_and(|entry| entry.life == *generation),
-            Who::Dispatcher { model, route, generation } => {
+            ActorId::Queue { model, generation } => {
+                self.models.get(model).is_some_and(|entry| entry.life == *generation)
+            }
+            ActorId::Dispatcher { model, route, generation } => {
                 let entry = self.models.get(model).and_then(|entry| entry.dispatchers.get(*route));
                 entry.is_some_and(|dispatcher| dispatcher.generation == *generation)
             }
-            Who::Account { provider, generation } => {
+            ActorId::Account { provider, generation } => {
                 self.accounts.get(provider).is_some_and(|entry| entry.generation == *generation)
             }
         }

@@ -22,7 +22,7 @@ pub(super) use self::pages::{model, overview, tenants};
 use self::recorder::Recorder;
 use self::shares::Shares;
 use super::state::Gateway;
-use crate::actor::clock::unix_time;
+use crate::clock::unix_time;
 use crate::events::{Event, Missed};
 
 /// How often models are looked at.

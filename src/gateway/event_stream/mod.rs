@@ -19,10 +19,11 @@ use super::openai::kept::Keeper;
 use super::refusal::{self, Refusal};
 use super::state::Gateway;
 use crate::Error;
-use crate::actor::handle::Settling;
-use crate::actor::provider::Reply;
-use crate::actor::run::{Receipt, Spec};
-use crate::actor::stream::hold;
+use crate::contract::provider::Reply;
+use crate::engine::caller::plan::Plan;
+use crate::engine::caller::slot::Settling;
+use crate::engine::caller::stream::hold;
+use crate::engine::view::receipt::Receipt;
 use crate::provider::{Failure, Pieces};
 use crate::task::{Product, TextDelta, TextInference};
 use crate::wire::Request;
@@ -41,7 +42,7 @@ pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 /// A refusal within `keep_alive`; a later one is an event.
 pub(super) async fn respond(
     gateway: &Gateway,
-    spec: Spec,
+    spec: Plan,
     wire: Wire,
     keeper: Option<Keeper>,
     id: &str,

@@ -7,11 +7,11 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream::{StreamExt, once, unfold};
 
 use super::writer::Writer;
-use crate::actor::clock::Clock;
-use crate::actor::handle::Settling;
-use crate::actor::stream::{Told, hold_with};
+use crate::clock::Clock;
 use crate::core::outcome::Outcome;
 use crate::core::time::Time;
+use crate::engine::caller::slot::Settling;
+use crate::engine::caller::stream::{Told, hold_with};
 use crate::provider::{Failure, Pieces};
 use crate::task::output_units;
 use crate::wire::event::{error_in, moves};

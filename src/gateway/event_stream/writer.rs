@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::actor::clock::unix_time;
-use crate::actor::run::Receipt;
+use crate::clock::unix_time;
+use crate::engine::view::receipt::Receipt;
 use crate::gateway::openai::kept::{Keeper, name_previous};
 use crate::gateway::openai::{answer_id, response_id};
 use crate::gateway::refusal::{self, Refusal};

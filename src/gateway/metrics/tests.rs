@@ -11,9 +11,11 @@ mod prometheus;
 #[test]
 fn tenants_beyond_the_largest_are_one() {
     let name = |n| if n == 1 { "other".to_owned() } else { format!("t{n}\"") };
-    let tenants = (0..NAMED_TENANTS).map(|n| (name(n), 0, if n == 0 { 11 } else { 1 })).collect();
+    let load = |n| TenantLoad { tenant: name(n).into(), queued: 0, in_flight: if n == 0 { 11 } else { 1 } };
+    let busy = ModelTenants { in_flight: 40, model: "m".into(), tenants: (0..NAMED_TENANTS).map(load).collect() };
+    let idle = ModelTenants { in_flight: 0, model: "idle".into(), tenants: Vec::new() };
     let mut page = Page(String::new());
-    page.tenants(&[(40, "m".to_owned(), tenants), (0, "idle".to_owned(), Vec::new())]).expect("written");
+    page.tenants(&[busy, idle]).expect("written");
     let samples: Vec<&str> = page.0.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(samples.len(), NAMED_TENANTS + 1);
     assert_eq!(samples[0], r#"fairflow_tenant_share{model="m",tenant="t0\""} 0.275"#);

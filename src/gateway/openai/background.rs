@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use super::kept::{Keeper, Kept, asked_once, find, keep, said, told};
 use super::{own, refuse};
-use crate::actor::handle::Settling;
+use crate::engine::caller::slot::Settling;
 use crate::gateway::refusal::{Refusal, request_id};
 use crate::gateway::state::Gateway;
 use crate::jobs::{Jobs, Key};

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{background, forget, own, refuse};
-use crate::actor::run::Receipt;
+use crate::engine::view::receipt::Receipt;
 use crate::gateway::refusal::{Refusal, request_id};
 use crate::gateway::state::Gateway;
 use crate::jobs::{Finished, Jobs, Key};

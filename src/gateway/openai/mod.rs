@@ -12,10 +12,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
 use self::kept::Keeper;
-use crate::actor::clock::unix_time;
-use crate::actor::provider::Reply;
-use crate::actor::quote::Quote;
-use crate::actor::run::Spec;
+use crate::clock::unix_time;
+use crate::contract::provider::Reply;
+use crate::engine::caller::plan::Plan;
+use crate::engine::caller::quote::Quote;
 use crate::gateway::refusal::{self, Refusal, request_id};
 use crate::gateway::state::Gateway;
 use crate::gateway::{auth, body, event_stream, idempotency, rates, trail};
@@ -111,7 +111,7 @@ async fn respond(
     let witness = gateway.telemetry.witness(&trail::origin(request, id), operation(endpoint), None);
     let streams = parsed.stream && endpoint != Endpoint::Embeddings;
     let quote = Quote { units: parsed.cost, tokens: parsed.tokens, streams };
-    let spec = Spec { tenant: Some(tenant.clone()), class, max_wait, witness, quote, ..Spec::new(model.clone()) };
+    let spec = Plan { tenant: Some(tenant.clone()), class, max_wait, witness, quote, ..Plan::new(model.clone()) };
     if streams {
         let keep_alive = settings.server.keep_alive.0;
         let mut response = event_stream::respond(gateway, spec, Wire::OpenAi(parsed), keeper, id, keep_alive).await?;
@@ -130,7 +130,7 @@ async fn respond(
 
 async fn generate(
     gateway: &Gateway,
-    spec: Spec,
+    spec: Plan,
     parsed: OpenAiRequest,
     keeper: Option<Keeper>,
     id: &str,

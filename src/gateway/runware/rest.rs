@@ -12,7 +12,7 @@ use super::task::{
     Begun, Caller, Delivery, Items, Made, Refused, Standing, begin, spec, standing, state_of, text, told_of,
 };
 use crate::Error;
-use crate::actor::run::Receipt;
+use crate::engine::view::receipt::Receipt;
 use crate::gateway::refusal::{self, Refusal};
 use crate::gateway::state::Gateway;
 use crate::gateway::{auth, body, event_stream, idempotency, trail};

@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
 use crate::Error;
-use crate::actor::provider::Reply;
-use crate::actor::quote::Quote;
-use crate::actor::run::{Receipt, Spec};
 use crate::config::TASKS;
+use crate::contract::provider::Reply;
+use crate::engine::caller::plan::Plan;
+use crate::engine::caller::quote::Quote;
+use crate::engine::view::receipt::Receipt;
 use crate::gateway::auth::Wishes;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::state::Gateway;
@@ -341,13 +342,13 @@ pub(super) fn queue_of(task: &RunwareTask) -> &str {
     if task.model().is_empty() { TASKS } else { task.model() }
 }
 
-pub(super) fn spec(gateway: &Gateway, task: &RunwareTask, caller: &Caller) -> Spec {
+pub(super) fn spec(gateway: &Gateway, task: &RunwareTask, caller: &Caller) -> Plan {
     let Wishes { class, max_wait } = caller.wishes;
     let witness =
         gateway.telemetry.witness(&caller.origin, trail::operation(task.task_type()), Some(task.uuid().into()));
     let quote = Quote { units: task.cost(), tokens: task.tokens(), streams: task.wants_stream() };
     let tenant = Some(caller.tenant.clone());
-    Spec { tenant, class, max_wait, witness, quote, ..Spec::new(queue_of(task).into()) }
+    Plan { tenant, class, max_wait, witness, quote, ..Plan::new(queue_of(task)) }
 }
 
 async fn make(gateway: &Gateway, caller: &Caller, task: RunwareTask, job: Option<&Key>) -> Result<Made, Refusal> {

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::handle::Handle;
-use crate::actor::clock::unix_time;
+use crate::clock::unix_time;
 
 /// Most generations remembered; beyond that the one that expires first is forgotten.
 const MOST: usize = 100_000;

@@ -13,8 +13,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::actor::words::Words;
 use crate::config::{VerdictConfig, VerdictRule};
+use crate::contract::words::Words;
 use crate::core::verdict::{Basis, Matter, Scope, Verdict};
 
 /// The families in the order in which they are asked: title, and table.

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::{find, message};
-use crate::actor::provider::{Answer, Attempt, Failure, Provider};
 use crate::config::VerdictRule;
+use crate::contract::attempt::Attempt;
+use crate::contract::failure::Failure;
+use crate::contract::provider::{Answer, Provider};
 use crate::provider::BoxFuture;
 use crate::wire::Request;
 

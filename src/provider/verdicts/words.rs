@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::actor::words::Words;
+use crate::contract::words::Words;
 
 /// Most of a body that is looked at.
 const MOST: usize = 256 * 1024;

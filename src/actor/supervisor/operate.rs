@@ -1,0 +1,53 @@
+//! An operator's actions, carried out on a running model.
+
+use std::sync::Arc;
+
+use actix::{Handler, Message};
+
+use super::{ModelEntry, Supervisor};
+use crate::actor::messages::{Lift, Reconfigure};
+use crate::engine::view::overrides::{Action, Override};
+
+impl ModelEntry {
+    /// Gives the dispatchers, now and in later lives, the model's settings with the override over them.
+    pub(super) fn reconfigure_dispatchers(&mut self) {
+        let settings = self.model.operator().over(&self.model.settings());
+        for dispatcher in &mut self.dispatchers {
+            dispatcher.blueprint.settings = settings.clone();
+            dispatcher.address.do_send(Reconfigure(settings.clone()));
+        }
+    }
+}
+
+/// Handle → supervisor: an operator's wish; answers what is in force, `None` where no such model runs.
+#[derive(Debug)]
+pub(crate) struct Operate {
+    pub(crate) model: Arc<str>,
+    pub(crate) action: Action,
+}
+
+impl Message for Operate {
+    type Result = Option<Override>;
+}
+
+impl Handler<Operate> for Supervisor {
+    type Result = Option<Override>;
+
+    fn handle(&mut self, operate: Operate, _: &mut Self::Context) -> Option<Override> {
+        let entry = self.models.get_mut(&operate.model)?;
+        let standing = entry.model.operator().with(operate.action);
+        if matches!(operate.action, Action::Release | Action::Resume) {
+            for dispatcher in &entry.dispatchers {
+                // The account first: what a dispatcher claims after is let.
+                dispatcher.blueprint.account.do_send(Lift);
+                dispatcher.address.do_send(Lift);
+            }
+        }
+        entry.model.set_operator(standing);
+        entry.reconfigure_dispatchers();
+        // What stands shows in the queue's snapshots, also where no route changes by it.
+        entry.queue.do_send(Reconfigure(entry.model.settings()));
+        tracing::info!(model = %operate.model, action = ?operate.action, "an operator has spoken");
+        Some(standing)
+    }
+}

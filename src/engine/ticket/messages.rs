@@ -1,0 +1,56 @@
+//! What callers and handles send to a model's queue.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::lease::Waiter;
+use super::seat::Seat;
+use crate::config::Settings;
+#[cfg(feature = "gateway")]
+use crate::core::fair_queue::Claims;
+use crate::core::fair_queue::{Class, Request, TenantLimits};
+use crate::engine::view::capacity::{TenantLoad, TenantView};
+
+/// A message to a model's queue.
+#[derive(Debug)]
+pub(crate) enum QueueMessage {
+    /// A request wants a slot.
+    Submit(Request<Waiter>),
+    /// The caller that waited in this seat has gone.
+    Cancel(Arc<Seat>),
+    /// Tenants may have other limits now, also tenants whose jobs wait already.
+    Relimit(Relimit),
+    /// A drain's time is up: everything that waits is refused with `no_capacity`.
+    Shed,
+    /// A question about tenants.
+    Ask(Question),
+}
+
+/// A question to a model's queue, with where its answer goes.
+#[derive(Debug)]
+pub(crate) enum Question {
+    /// What does a tenant have, and how long would it wait?
+    Inspect(Inspect, oneshot::Sender<TenantView>),
+    /// Which tenants have the most in flight?
+    TopTenants { most: usize, reply: oneshot::Sender<Vec<TenantLoad>> },
+    /// What does every tenant have and ask for?
+    #[cfg(feature = "gateway")]
+    Claims(oneshot::Sender<Claims>),
+}
+
+/// Tenants' limits are to be looked up anew.
+#[derive(Debug)]
+pub(crate) struct Relimit {
+    pub(crate) settings: Arc<Settings>,
+    /// The tenant concerned; `None` for all.
+    pub(crate) only: Option<Arc<str>>,
+}
+
+/// A tenant and its policy, of which a question is.
+#[derive(Debug)]
+pub(crate) struct Inspect {
+    pub(crate) tenant: Arc<str>,
+    pub(crate) limits: TenantLimits,
+    pub(crate) class: Class,
+}

@@ -1,0 +1,8 @@
+//! What a caller holds while its request is with the scheduler: a place in the queue, then a lease, and doors to both.
+
+pub(crate) mod door;
+pub(crate) mod gate;
+pub(crate) mod lease;
+pub(crate) mod messages;
+pub(crate) mod seat;
+pub(crate) mod waiting;
