@@ -1,6 +1,7 @@
 //! One HTTP client per account, and what its answers mean to the controllers.
 
 mod alive;
+mod sending;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +12,13 @@ use futures_util::stream::BoxStream;
 use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
-use reqwest::{Client, ClientBuilder, IntoUrl, Method, RequestBuilder, Response, redirect};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, Url, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::{BuilderVerifierExt, Verifier};
 use secrecy::{ExposeSecret, SecretString};
 
+pub(in crate::provider) use self::sending::Sending;
 pub(super) use super::classify::classify;
 use super::headers::Unit;
 use super::secrets::Secrets;
@@ -72,13 +74,6 @@ impl Http {
         })
     }
 
-    /// Posts JSON below the base URL.
-    #[cfg(feature = "runware")]
-    pub(super) fn post(&self, path: &str, body: Bytes) -> RequestBuilder {
-        let url = format!("{}{path}", self.base_url);
-        self.client.post(url).header("content-type", "application/json").body(body)
-    }
-
     /// Sends the trace context of an attempt along.
     pub(super) fn traced(request: RequestBuilder, trace: Option<&TraceContext>) -> RequestBuilder {
         let Some(trace) = trace else { return request };
@@ -90,7 +85,7 @@ impl Http {
     }
 
     /// Begins a request to a whole address; whoever calls it answers for where the key goes.
-    pub(super) fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
+    pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
         self.client.request(method, url)
     }
 
@@ -106,14 +101,14 @@ impl Http {
 
     /// Sends a request and reads the whole answer, whatever its status.
     #[cfg(feature = "task")]
-    pub(super) async fn exchange(&self, request: RequestBuilder) -> Result<(u16, HeaderMap, Bytes), Failure> {
-        self.whole(self.answer(request).await?).await
+    pub(super) async fn exchange(&self, request: impl Into<Sending>) -> Result<(u16, HeaderMap, Bytes), Failure> {
+        self.whole(self.answer(request.into()).await?).await
     }
 
     /// As [`exchange`](Self::exchange), for a request that must not go twice.
     #[cfg(feature = "task")]
-    pub(super) async fn exchange_once(&self, request: RequestBuilder) -> Result<(u16, HeaderMap, Bytes), Failure> {
-        self.whole(self.answer_once(request).await?).await
+    pub(super) async fn exchange_once(&self, request: impl Into<Sending>) -> Result<(u16, HeaderMap, Bytes), Failure> {
+        self.whole(self.answer_once(request.into()).await?).await
     }
 
     #[cfg(feature = "task")]
@@ -124,9 +119,9 @@ impl Http {
 
     /// Sends a request that may go twice. One that meets a connection which the provider has closed meanwhile goes again,
     /// at once, on a new one: that is no failure of the provider's.
-    async fn answer(&self, request: RequestBuilder) -> Result<Response, Failure> {
+    async fn answer(&self, request: Sending) -> Result<Response, Failure> {
         let again = request.try_clone();
-        match alive::send(request).await {
+        match alive::send(request.whole()).await {
             Ok(response) => readable(response),
             Err((error, is_stale)) => match again.filter(|_| is_stale) {
                 Some(again) => self.answer_once(again).await,
@@ -136,24 +131,24 @@ impl Http {
     }
 
     /// Sends a request on a connection of its own.
-    async fn answer_once(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let request = request.build().map_err(|error| transport(&error))?;
+    async fn answer_once(&self, request: Sending) -> Result<Response, Failure> {
+        let request = request.whole().build().map_err(|error| transport(&error))?;
         self.fresh.execute(request).await.map_err(|error| transport(&error)).and_then(readable)
     }
 
     /// Sends a request and returns a successful response, or what its failure means.
-    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        self.successful(None, self.answer(request).await?).await
+    pub(super) async fn send(&self, request: impl Into<Sending>) -> Result<Response, Failure> {
+        self.successful(None, self.answer(request.into()).await?).await
     }
 
     /// As [`send`](Self::send), for a request whose unit is known: limits on others say nothing about its refusal.
-    pub(super) async fn send_for(&self, unit: Unit, request: RequestBuilder) -> Result<Response, Failure> {
-        self.successful(Some(unit), self.answer(request).await?).await
+    pub(super) async fn send_for(&self, unit: Unit, request: impl Into<Sending>) -> Result<Response, Failure> {
+        self.successful(Some(unit), self.answer(request.into()).await?).await
     }
 
     /// As [`send_for`](Self::send_for), for a request that must not go twice.
-    pub(super) async fn send_once(&self, unit: Unit, request: RequestBuilder) -> Result<Response, Failure> {
-        self.successful(Some(unit), self.answer_once(request).await?).await
+    pub(super) async fn send_once(&self, unit: Unit, request: impl Into<Sending>) -> Result<Response, Failure> {
+        self.successful(Some(unit), self.answer_once(request.into()).await?).await
     }
 
     async fn successful(&self, unit: Option<Unit>, response: Response) -> Result<Response, Failure> {
@@ -222,6 +217,16 @@ pub(super) fn own_headers(endpoint: &Endpoint) -> Result<HeaderMap, String> {
 #[cfg(feature = "gateway")]
 pub(crate) fn client(base_url: &str, own: Option<&Authorities>, headers: HeaderMap) -> Result<Client, String> {
     built(builder(base_url, own, headers)?)
+}
+
+/// Reads the address below which everything of an account is.
+///
+/// # Errors
+///
+/// A sentence that names it, where it is no address.
+#[cfg(any(feature = "runware", feature = "task"))]
+pub(super) fn address(base_url: &str) -> Result<Url, String> {
+    Url::parse(base_url).map_err(|error| format!("base_url {base_url:?} is no address: {error}"))
 }
 
 fn built(builder: ClientBuilder) -> Result<Client, String> {

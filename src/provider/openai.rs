@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::stream::{StreamExt, iter};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response, Url};
 use secrecy::ExposeSecret;
@@ -9,16 +10,15 @@ use secrecy::ExposeSecret;
 use super::common::{actual_cost, form_asked, unreadable};
 use super::fetch::Fetch;
 use super::headers::{Unit, hints};
-use super::http::{Http, secret_header};
+use super::http::{Http, Sending, secret_header};
 use super::streamed::{self, Dialect, Opened};
 use super::usage_wish::UsageWish;
-use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream, read_work};
+use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, Upstream, inexpressible, translated};
 use crate::config::Endpoint;
 use crate::task::{ImageInference, Product, Work};
-use crate::wire::Request;
-use crate::wire::openai::{self, OpenAiRequest};
+use crate::wire::openai::{self, OpenAiRequest, edits};
 use crate::wire::usage::usage_of;
-use crate::wire::{Malformed, Wire, edits, fields};
+use crate::wire::{Body, Malformed, Request, Wire, fields};
 
 /// An account at an OpenAI-compatible service.
 #[derive(Debug)]
@@ -99,17 +99,18 @@ impl OpenAi {
         &self,
         endpoint: openai::Endpoint,
         content_type: &str,
-        body: Bytes,
+        body: Body,
         passed: &[(Box<str>, Box<str>)],
         attempt: &Attempt,
     ) -> Result<Response, Failure> {
         let costly = is_costly(endpoint);
         let url = self.address(endpoint, attempt.upstream_model())?;
-        let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, content_type).body(body);
+        let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, content_type);
         let request = Http::traced(request, attempt.trace());
         // What the configuration sets is not the caller's to change.
         let passed = passed.iter().filter(|(name, _)| !self.fixed.contains(name));
         let request = passed.fold(request, |request, (name, value)| request.header(&**name, &**value));
+        let request = Sending::new(request, body);
         attempt.mark_spent(costly);
         let unit = unit(endpoint);
         let sent =
@@ -170,7 +171,7 @@ impl OpenAi {
             }
             work => encode(work, upstream, wish)?,
         };
-        let send = |body| self.send(endpoint, &content_type, body, &[], attempt);
+        let send = |body: Bytes| self.send(endpoint, &content_type, body.into(), &[], attempt);
         let response = if wish {
             let (.., plain) = encode(work, upstream, false)?;
             self.usage.ask(upstream, send(body), || send(plain)).await?
@@ -203,7 +204,7 @@ impl Provider for OpenAi {
             match request {
                 Request::Wire(Wire::OpenAi(request)) => self.forward(request, attempt).await,
                 Request::Typed(work) => self.make(work, false, attempt).await,
-                Request::Wire(_) => self.make(&read_work(request)?, true, attempt).await,
+                Request::Wire(_) => self.make(&*translated(request)?, true, attempt).await,
             }
         })
     }
@@ -273,8 +274,7 @@ fn encode(work: &Work, upstream: &str, with_usage: bool) -> Result<(openai::Endp
         return Ok((openai::Endpoint::Edits, content_type, body));
     }
     let Some((endpoint, mut body)) = openai::encode(work, upstream) else {
-        let message = format!("an openai provider cannot do {} tasks", work.kind());
-        return Err(Failure::new(Outcome::Rejected, message));
+        return Err(inexpressible(format!("an openai provider cannot do {} tasks", work.kind())));
     };
     if let Some(body) = body.as_object_mut().filter(|_| !with_usage) {
         body.remove("stream_options");
@@ -284,10 +284,6 @@ fn encode(work: &Work, upstream: &str, with_usage: bool) -> Result<(openai::Endp
 
 /// Writes a model's name as one part of a path.
 fn segment(model: &str) -> String {
-    let write = |byte: u8| match byte {
-        b'-' | b'_' | b'.' => char::from(byte).to_string(),
-        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    model.bytes().map(write).collect()
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+    utf8_percent_encode(model, RESERVED).to_string()
 }

@@ -123,7 +123,7 @@ impl Provider for Sim {
     fn call<'a>(&'a self, request: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>> {
         Box::pin(async move {
             let hints = self.admit()?;
-            let work = super::read_work(request)?;
+            let work = request.work().map_err(super::unreadable_request)?;
             text::check(&work)?;
             let Ok(place) = self.places.clone().try_acquire_owned() else {
                 let failure = Failure::new(Outcome::Throttled, "the simulated provider is at its concurrency limit");

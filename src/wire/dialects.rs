@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::number::whole;
 use crate::task::TextInference;
 
 /// Fields by their names at OpenAI's and at Runware's.
@@ -44,7 +45,7 @@ const OPENAI: [&str; 8] = [
 pub(super) fn take_max_tokens(task: &mut Map<String, Value>) -> Option<u64> {
     let in_settings = task.get_mut("settings").and_then(Value::as_object_mut);
     let in_settings = in_settings.and_then(|settings| settings.remove("maxTokens"));
-    super::whole(&task.remove("maxTokens").or(in_settings)?)
+    whole(&task.remove("maxTokens").or(in_settings)?)
 }
 
 /// Writes a chat completion without its model.

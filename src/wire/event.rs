@@ -3,6 +3,8 @@
 use memchr::memmem;
 use serde_json::Value;
 
+use super::malformed::Malformed;
+
 /// Events that only say that the connection is up, or that a response has begun.
 const SIGNS_OF_LIFE: [&str; 6] =
     ["ping", "keepalive", "keep-alive", "response.created", "response.queued", "response.in_progress"];
@@ -29,6 +31,24 @@ pub fn error_of(event: &Value) -> Option<&Value> {
         return event.pointer("/response/error").filter(|error| says(error)).or(Some(event));
     }
     (is("type", "error") || is("object", "error")).then_some(event)
+}
+
+/// Reads the payload of an event of a streamed text; `None` for `[DONE]`.
+///
+/// # Errors
+///
+/// [`Malformed`] carries the provider's message where the event is an error.
+pub(super) fn piece_in(data: &str) -> Result<Option<Value>, Malformed> {
+    if data.trim() == "[DONE]" {
+        return Ok(None);
+    }
+    let event: Value =
+        serde_json::from_str(data).map_err(|error| Malformed::new("event", format!("is not JSON: {error}")))?;
+    if let Some(error) = error_of(&event) {
+        let message = error.as_str().or_else(|| error.get("message")?.as_str()).unwrap_or("the provider broke off");
+        return Err(Malformed::new("stream", message));
+    }
+    Ok(Some(event))
 }
 
 /// Says whether an event brings its generation forward. Comments, pings and pieces without content do not: a provider

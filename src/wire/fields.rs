@@ -90,7 +90,11 @@ impl Form {
     /// known.
     #[must_use]
     pub fn asked(parameters: &Map<String, Value>) -> Option<Self> {
-        let asked = parameters.get("response_format").or_else(|| parameters.get("outputType"))?;
+        Self::named(parameters.get("response_format").or_else(|| parameters.get("outputType"))?)
+    }
+
+    /// Reads the name of a form in either dialect; `None` where it is no form that is known.
+    pub(super) fn named(asked: &Value) -> Option<Self> {
         // Older packages of Runware send a list.
         let asked = asked.as_array().and_then(|list| list.first()).unwrap_or(asked);
         match asked.as_str()?.to_lowercase().as_str() {

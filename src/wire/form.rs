@@ -6,7 +6,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde_json::{Map, Value};
 
-use super::Malformed;
+use super::malformed::Malformed;
 
 /// Most parts of a form.
 const MOST_PARTS: usize = 64;

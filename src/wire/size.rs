@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::number::whole;
+
 /// Pixels of a picture of which only the ratio is given.
 const AREA: f64 = 1024.0 * 1024.0;
 /// Sides of such a picture are multiples of this, which most models want.
@@ -63,7 +65,7 @@ impl Size {
             None | Some(Value::Null) => Some(Self::default()),
             Some(Value::String(text)) => Self::read(text),
             Some(Value::Object(sides)) => {
-                let side = |name: &str| super::whole(sides.get(name)?).filter(|side| *side > 0);
+                let side = |name: &str| whole(sides.get(name)?).filter(|side| *side > 0);
                 Some(Self { pixels: Some((side("width")?, side("height")?)), ratio: None })
             }
             Some(_) => None,

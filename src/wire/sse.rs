@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr2;
 use serde::de::IgnoredAny;
 
-use super::Malformed;
+use super::malformed::Malformed;
 
 /// Longest event held back while its end has not come, in bytes: as much as a whole answer may be by default.
 const MAX_EVENT: usize = 64 * 1024 * 1024;

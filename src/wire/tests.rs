@@ -114,16 +114,22 @@ fn the_settings_of_a_text_reach_either_kind_of_provider() {
 
 #[test]
 fn what_a_task_costs_is_asked_for_and_kept_from_who_did_not_ask() {
-    let upload = task(json!({"taskType": "imageUpload", "taskUUID": "u", "image": "x"}));
-    assert_eq!(upload.body_with_cost("m"), upload.body_for("m"), "nothing to pay for");
+    let sent = |task: &RunwareTask| {
+        let written = task.written(&task.changes_for("there"));
+        let [sent] = &serde_json::from_str::<Vec<Value>>(&written).expect("an array")[..] else { panic!("{written}") };
+        sent.clone()
+    };
+    let upload = json!({"taskType": "imageUpload", "taskUUID": "u", "image": "x"});
+    assert_eq!(sent(&task(upload.clone())), upload, "nothing to pay for");
     for (wanted, told) in [(json!(true), Some(0.5)), (json!(false), None), (Value::Null, None)] {
         let cut = task(json!({"taskType": "removeBackground", "taskUUID": "u", "model": "m", "includeCost": wanted}));
-        assert_eq!(cut.body_with_cost("there")["includeCost"], true);
+        let paid = json!({"taskType": "removeBackground", "taskUUID": "u", "model": "there", "includeCost": true});
+        assert_eq!(sent(&cut), paid);
         let items = vec![Map::from_iter([("imageUUID".to_owned(), json!("i")), ("cost".to_owned(), json!(0.5))])];
         let usage = Usage { dollars: Some(0.5), ..Usage::default() };
         let rendered = render(Product::Raw(RawResult { items, errors: Vec::new(), usage }), &cut);
         assert_eq!(rendered[0].get("cost").and_then(Value::as_f64), told, "{wanted}");
     }
     let text = task(json!({"taskType": "textInference", "taskUUID": "u", "model": "m", "messages": []}));
-    assert_eq!(text.body_with_cost("there")["includeUsage"], true);
+    assert_eq!(sent(&text)["includeUsage"], true);
 }

@@ -12,7 +12,7 @@ use fairflow::wire::openai::{self, Endpoint, Label, OpenAiRequest};
 use fairflow::wire::responses::Writer;
 use fairflow::wire::runware::{self, RunwareTask};
 use fairflow::wire::sse::{Event, Events, begins, is_whole};
-use fairflow::wire::usage::UsageFinder;
+use fairflow::wire::usage::{tokens_in, usage_in};
 use serde_json::{Map, Value};
 
 /// A parser, and what it is checked for.
@@ -38,7 +38,8 @@ pub fn tasks(data: &[u8]) {
     let Ok(Value::Array(tasks)) = serde_json::from_slice(data) else { return };
     for task in tasks.into_iter().take(64) {
         let Ok(task) = RunwareTask::parse(task) else { continue };
-        assert!(task.body_for("another").get("model").is_none_or(|model| model == "another"));
+        let sent: Value = serde_json::from_str(&task.written(&task.changes_for("another"))).expect("JSON");
+        assert!(sent[0].get("model").is_none_or(|model| model == "another"));
         if let Ok(work) = task.work() {
             drop((runware::encode(&work, "another", "uuid"), openai::encode(&work, "another")));
             let items = vec![Map::from_iter([("imageURL".to_owned(), Value::from("x"))])];
@@ -53,7 +54,7 @@ pub fn bodies(data: &[u8]) {
     for endpoint in Endpoint::ALL {
         let Ok(request) = OpenAiRequest::parse(endpoint, Bytes::copy_from_slice(data)) else { continue };
         // What is skipped is forwarded as it came: a lone surrogate is the provider's to judge.
-        let sent = OpenAiRequest::parse(endpoint, request.body_for("another"));
+        let sent = OpenAiRequest::parse(endpoint, request.body_for("another").joined());
         assert_eq!(sent.expect("still a body").model, "another");
         if let Ok(work) = request.work() {
             drop((runware::encode(&work, "another", "uuid"), openai::encode(&work, "another")));
@@ -73,7 +74,7 @@ pub fn forms(data: &[u8]) {
     }
     if let Ok(request) = OpenAiRequest::read(Endpoint::Edits, KIND, body) {
         drop(request.work());
-        let sent = OpenAiRequest::read(Endpoint::Edits, KIND, request.body_for("another"));
+        let sent = OpenAiRequest::read(Endpoint::Edits, KIND, request.body_for("another").joined());
         assert_eq!(sent.expect("still a form").model, "another");
     }
 }
@@ -82,20 +83,18 @@ pub fn forms(data: &[u8]) {
 pub fn sse(data: &[u8]) {
     let Some((&cut, stream)) = data.split_first() else { return };
     let read = |size: usize| {
-        let (mut events, mut finder, mut seen, mut used) =
-            (Events::default(), UsageFinder::default(), Vec::new(), None);
+        let (mut events, mut seen) = (Events::default(), Vec::new());
         for piece in stream.chunks(size) {
             events.push(piece.to_vec()).expect("short");
             seen.extend(std::iter::from_fn(|| events.next_event()).filter_map(|event| said(&event)));
-            used = finder.push(piece).or(used);
         }
-        (seen, events.rest().and_then(|event| said(&event)), used)
+        (seen, events.rest().and_then(|event| said(&event)))
     };
     let whole = read(stream.len().max(1));
     assert_eq!(whole, read(usize::from(cut).max(1)));
     for (_, data) in whole.0 {
         drop((openai::decode_delta(&data), runware::decode_delta(&data)));
-        std::hint::black_box((error_in(&data), moves(&data), is_whole(&data)));
+        std::hint::black_box((error_in(&data), moves(&data), is_whole(&data), usage_in(&data), tokens_in(&data)));
     }
     std::hint::black_box(begins(stream));
 }

@@ -14,6 +14,7 @@ mod raw;
 
 mod admin;
 mod bad_input;
+mod bodies;
 mod broken_streams;
 mod client;
 mod dialects;

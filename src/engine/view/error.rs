@@ -8,7 +8,7 @@ use super::reason::Reason;
 use crate::contract::failure::Failure;
 use crate::core::fair_queue::Refusal;
 use crate::wire::Malformed;
-use crate::wire::translatable::Untranslatable;
+use crate::wire::openai::translatable::Untranslatable;
 
 /// An error that ends a request: a refusal, or a failure.
 #[derive(Debug, Clone, Error)]

@@ -17,7 +17,7 @@ use crate::task::output_units;
 use crate::wire::event::{error_in, moves};
 use crate::wire::openai::Endpoint;
 use crate::wire::sse::{self, Event};
-use crate::wire::usage::UsageFinder;
+use crate::wire::usage::{tokens_in, usage_in};
 
 /// For how long after an event that brings something new others are taken to do so too, without being parsed.
 const TRUST: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ const END: &[u8] = b"\n\n";
 /// Forwards whole events. A break shows as an event of its own: bytes that just end would look like a whole answer.
 pub(super) fn forward(chunks: Pieces<Bytes>, settling: Settling, mut writer: Writer) -> super::Events {
     let clock = settling.slot.clock();
-    let mut reader = Reader { endpoint: writer.endpoint(), finder: UsageFinder::default(), clock, moved: Time::ZERO };
+    let mut reader = Reader { endpoint: writer.endpoint(), clock, moved: Time::ZERO };
     hold_with(cut(chunks), settling, move |events: &Vec<Event>| reader.read(events))
         .map(move |piece| match piece {
             Ok(events) => join(events.into_iter().filter_map(|event| writer.pass(event)).collect()),
@@ -104,7 +104,6 @@ fn join(mut events: Vec<Event>) -> Bytes {
 /// Reads what events tell of the work behind them.
 struct Reader {
     endpoint: Endpoint,
-    finder: UsageFinder,
     clock: Clock,
     /// When something new last came.
     moved: Time,
@@ -115,9 +114,9 @@ impl Reader {
         let mut told = Told { is_idle: true, ..Told::default() };
         let now = self.clock.now();
         for event in events {
-            let usage = self.finder.push(event.raw());
-            told.end = usage.map(|usage| (usage, self.endpoint.cost(usage))).or(told.end);
             let Some(data) = event.data() else { continue };
+            told.end = usage_in(&data).map(|usage| (usage, self.endpoint.cost(usage))).or(told.end);
+            told.units += if self.endpoint.is_text() { output_units(tokens_in(&data)) } else { 0 };
             if let Some(error) = error_in(&data) {
                 let words = error.get("message").and_then(serde_json::Value::as_str).unwrap_or("no reason given");
                 told.broken = Some(Failure::new(Outcome::Failed, format!("the provider broke off: {words}")));
@@ -128,8 +127,6 @@ impl Reader {
                 (self.moved, told.is_idle) = (now, false);
             }
         }
-        let tokens = self.finder.take_tokens();
-        told.units = if self.endpoint.is_text() { output_units(tokens) } else { 0 };
         told
     }
 }
@@ -142,7 +139,7 @@ mod tests {
     use crate::core::cost::Cost;
 
     fn reader(endpoint: Endpoint) -> Reader {
-        Reader { endpoint, finder: UsageFinder::default(), clock: Clock::start(), moved: Time::ZERO }
+        Reader { endpoint, clock: Clock::start(), moved: Time::ZERO }
     }
 
     fn events(text: &'static str) -> Vec<Event> {

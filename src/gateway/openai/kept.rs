@@ -11,8 +11,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use memchr::memmem;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{background, forget, own, refuse};
 use crate::engine::view::receipt::Receipt;
@@ -126,29 +125,13 @@ pub(super) fn find(gateway: &Gateway, key: &Key) -> Option<Arc<Kept>> {
 }
 
 /// Puts the conversation that a request continues before its input, where the gateway keeps it.
-///
-/// # Errors
-///
-/// [`Malformed`] where the input is none.
-pub(super) fn continued(
-    gateway: &Gateway,
-    tenant: &Arc<str>,
-    request: OpenAiRequest,
-) -> Result<OpenAiRequest, Malformed> {
-    const FIELD: &str = "previous_response_id";
-    if request.endpoint != Endpoint::Responses || memmem::find(&request.body, FIELD.as_bytes()).is_none() {
-        return Ok(request);
+pub(super) fn continued(gateway: &Gateway, tenant: &Arc<str>, request: OpenAiRequest) -> OpenAiRequest {
+    let after = request.turn.after.as_deref().filter(|_| request.endpoint == Endpoint::Responses);
+    let earlier = after.and_then(|id| find(gateway, &(tenant.clone(), id.into())));
+    match earlier.as_deref().and_then(|kept| kept.turns.as_ref()) {
+        Some(turns) => request.continued(turns),
+        None => request,
     }
-    let mut body = fields(&request.body);
-    let previous = body.get(FIELD).and_then(Value::as_str).map(str::to_owned);
-    let earlier = previous.as_deref().and_then(|id| find(gateway, &(tenant.clone(), id.into())));
-    let Some(turns) = earlier.as_deref().and_then(|kept| kept.turns.as_ref()) else { return Ok(request) };
-    let input = items(body.remove("input"));
-    body.remove(FIELD);
-    body.insert("input".into(), turns.iter().cloned().chain(input).collect());
-    let mut request = OpenAiRequest::parse(Endpoint::Responses, Value::Object(body).to_string().into())?;
-    request.previous = previous;
-    Ok(request)
 }
 
 /// Names in a provider's own response the one before it, which the provider was not told of.
@@ -167,10 +150,6 @@ pub(in crate::gateway) fn name_previous(body: Bytes, previous: Option<&str>) -> 
     }
     let name = Value::from(previous).to_string();
     [&body[..value], name.as_bytes(), &body[value + 4..]].concat().into()
-}
-
-fn fields(body: &[u8]) -> Map<String, Value> {
-    serde_json::from_slice(body).unwrap_or_default()
 }
 
 /// Reads an input as items.
@@ -209,8 +188,8 @@ pub(in crate::gateway) struct Keeper {
     pub(super) responses: Jobs<Kept>,
     pub(super) fairflow: Fairflow,
     tenant: Arc<str>,
-    /// What was asked.
-    request: Bytes,
+    /// The input, as it stands in the request's body.
+    input: Bytes,
     /// Whose stream it is, where one is forwarded.
     streamed: Option<Holder>,
     /// Whether the next turn may go to another account.
@@ -220,16 +199,7 @@ pub(in crate::gateway) struct Keeper {
 impl Keeper {
     /// Makes ready to keep the response to a request; `None` where it asks for none, or not to keep it.
     pub(super) fn of(gateway: &Gateway, tenant: &Arc<str>, request: &OpenAiRequest) -> Option<Self> {
-        if request.endpoint != Endpoint::Responses {
-            return None;
-        }
-        #[derive(Deserialize)]
-        struct Wish {
-            store: Option<Value>,
-        }
-        // Read by itself: inputs may be large, and most are never looked at again.
-        let wish = serde_json::from_slice::<Wish>(&request.body);
-        if wish.map_or_else(|_| request.field("store"), |wish| wish.store) == Some(Value::Bool(false)) {
+        if request.endpoint != Endpoint::Responses || request.turn.is_private {
             return None;
         }
         let settings = gateway.fairflow.settings();
@@ -239,7 +209,7 @@ impl Keeper {
             responses: gateway.responses.clone(),
             fairflow: gateway.fairflow.clone(),
             tenant: tenant.clone(),
-            request: request.body.clone(),
+            input: request.input(),
             streamed: None,
         })
     }
@@ -283,7 +253,7 @@ impl Keeper {
     fn put(&self, answer: &Value, text: Bytes, holder: Option<Holder>) -> Option<Key> {
         let id = answer["id"].as_str().filter(|id| !id.is_empty() && id.len() <= LONGEST_ID)?;
         let turns = (holder.is_none() || self.is_spread).then(|| {
-            let mut turns = items(fields(&self.request).remove("input"));
+            let mut turns = items(serde_json::from_slice(&self.input).ok());
             turns.extend(said(answer));
             turns
         });

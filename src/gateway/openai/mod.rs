@@ -23,7 +23,6 @@ use crate::jobs::{Jobs, Key};
 use crate::task::Product;
 use crate::wire::Request;
 use crate::wire::Wire;
-use crate::wire::fields::Form;
 use crate::wire::openai::{Endpoint, Label, OpenAiRequest, render};
 use crate::wire::responses;
 
@@ -104,7 +103,7 @@ async fn respond(
     let body = body::read(request, payload, settings.server.max_body.0).await?;
     let mut parsed = OpenAiRequest::read(endpoint, content_type(request), body)?;
     parsed.passed = passed(request);
-    let parsed = kept::continued(gateway, &tenant, parsed)?;
+    let parsed = kept::continued(gateway, &tenant, parsed);
     let keeper = Keeper::of(gateway, &tenant, &parsed);
     let model: Arc<str> = parsed.model.as_str().into();
     trail::note("model", &model);
@@ -135,7 +134,7 @@ async fn generate(
     keeper: Option<Keeper>,
     id: &str,
 ) -> Result<HttpResponse, Refusal> {
-    let (model, form, endpoint) = (parsed.model.clone(), form_wanted(&parsed), parsed.endpoint);
+    let (model, form, endpoint) = (parsed.model.clone(), parsed.wanted, parsed.endpoint);
     let previous = parsed.previous.clone();
     let work = Request::Wire(Wire::OpenAi(parsed));
     let (reply, settling, receipt) = gateway.fairflow.dispatch(spec, &work).await?;
@@ -219,16 +218,6 @@ fn operation(endpoint: Endpoint) -> &'static str {
         Endpoint::Embeddings => "embeddings",
         Endpoint::Images | Endpoint::Edits => "image_generation",
     }
-}
-
-/// Reads in which form the results are wanted.
-fn form_wanted(request: &OpenAiRequest) -> Option<Form> {
-    let name = match request.endpoint {
-        Endpoint::Embeddings => "encoding_format",
-        Endpoint::Images | Endpoint::Edits => "response_format",
-        Endpoint::Chat | Endpoint::Responses => return None,
-    };
-    Form::asked(&[("response_format".to_owned(), request.field(name)?)].into_iter().collect())
 }
 
 /// Returns the id of a generated answer.

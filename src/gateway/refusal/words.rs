@@ -6,8 +6,8 @@ use crate::Reason;
 use crate::core::verdict::Matter;
 use crate::provider::{Failure, Upstream};
 use crate::wire::Malformed;
+use crate::wire::openai::translatable::Untranslatable;
 use crate::wire::said::Said;
-use crate::wire::translatable::Untranslatable;
 
 /// What is asked for, by the names that providers and dialects have for it: as the provider may say it, at OpenAI's
 /// callers, at Runware's.

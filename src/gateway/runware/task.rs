@@ -1,5 +1,6 @@
 //! One task: read, claimed as a job, scheduled, and worded as its caller is told.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -307,24 +308,27 @@ fn read(task: Value, posted: bool) -> Result<(Delivery, RunwareTask), Malformed>
 
 /// Tells tasks apart. How a result is delivered does not make it another task.
 fn digest(task: &RunwareTask) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for (name, value) in task.body().iter().filter(|(name, _)| *name != "deliveryMethod") {
-        hash.update(name.as_bytes());
-        // A text may be a medium of many megabytes, which is not written anew.
-        match value {
-            Value::String(text) => {
-                hash.update([0, 1]);
-                hash.update(text.len().to_le_bytes());
-                hash.update(text.as_bytes());
-            }
-            other => {
-                hash.update([0, 0]);
-                hash.update(other.to_string().as_bytes());
-            }
-        }
-        hash.update([0]);
+    let mut hashing = Hashing(Sha256::new());
+    let fields = task.body().iter().filter(|(name, _)| *name != "deliveryMethod");
+    for field in fields {
+        // Written into the hash and nowhere else: a text may be a medium of many megabytes. JSON can always be written.
+        serde_json::to_writer(&mut hashing, &field).unwrap_or_default();
     }
-    hash.finalize().into()
+    hashing.0.finalize().into()
+}
+
+/// Hashes what is written to it.
+struct Hashing(Sha256);
+
+impl io::Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Says about how many bytes a value takes.

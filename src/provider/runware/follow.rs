@@ -5,14 +5,16 @@
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Object;
+use super::outgoing::Outgoing;
 use super::refusals::{failure, is_conflict, is_not_found};
-use super::told::{Told, id, is_bare_end, is_result, text};
+use super::told::{Told, id, is_bare_end, is_hollow, is_result, text};
 use crate::provider::{Failure, Outcome};
-use crate::task::{RawResult, results_wanted};
+use crate::task::RawResult;
+use crate::wire::runware::usage;
 
 /// Shortest time that further results are waited for after the first; longer where the first took longer.
 const STRAGGLERS: Duration = Duration::from_secs(5);
@@ -22,6 +24,9 @@ const AFTER_AN_ERROR: Duration = Duration::from_millis(250);
 const UNKNOWN: Duration = Duration::from_secs(5);
 /// Most results that one task can ask for.
 const MOST_RESULTS: u64 = 1_000;
+
+/// The code of a result that is missing.
+const MISSING: &str = "resultsMissing";
 
 /// How a task stands after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,16 +62,16 @@ pub(super) struct Follow {
 
 impl Follow {
     /// Follows a task from `now` to the `deadline` of its attempt; `was_sent` where an earlier attempt may have sent it.
-    pub(super) fn new(task: &Object, was_sent: bool, now: Instant, deadline: Instant) -> Self {
+    pub(super) fn new(task: &Outgoing, was_sent: bool, now: Instant, deadline: Instant) -> Self {
         // A tenth of the time is enough to carry what there is to the caller.
         let margin = (deadline.saturating_duration_since(now) / 10).min(Duration::from_secs(1));
         Self {
-            uuid: text(task, "taskUUID").to_owned(),
-            kind: text(task, "taskType").to_owned(),
-            wanted: usize::try_from(results_wanted(task).clamp(1, MOST_RESULTS)).unwrap_or(1),
+            uuid: task.uuid.clone(),
+            kind: task.kind.clone(),
+            wanted: usize::try_from(task.wanted.clamp(1, MOST_RESULTS)).unwrap_or(1),
             items: Vec::new(),
             errors: Vec::new(),
-            is_asked: text(task, "deliveryMethod") == "async",
+            is_asked: task.is_asked,
             was_sent,
             is_under_way: false,
             begun: now,
@@ -147,6 +152,10 @@ impl Follow {
         let mut is_under_way = false;
         let mut taken: Vec<Object> = Vec::new();
         for item in items {
+            if is_hollow(&item, &self.kind) {
+                self.miss(&item);
+                continue;
+            }
             let is_end = !self.is_asked && is_bare_end(&item, &self.kind);
             if !is_result(&item, &self.kind) && !is_end {
                 is_under_way = true;
@@ -170,6 +179,26 @@ impl Follow {
         is_under_way
     }
 
+    /// Counts a result that the service says it has made, and does not give.
+    fn miss(&mut self, item: &Object) {
+        let mut error = missing("the provider says that a result was made, and gives none");
+        error.extend(id(item).map(|(name, id)| (name.to_owned(), id.into())));
+        if !self.errors.contains(&error) || !self.may_repeat() {
+            self.errors.push(error);
+        }
+    }
+
+    /// Says why nothing was made.
+    fn refusal(&self) -> Failure {
+        let mut errors = self.errors.iter();
+        match errors.next() {
+            Some(first) if text(first, "code") == MISSING && errors.all(|error| text(error, "code") == MISSING) => {
+                Failure::new(Outcome::Failed, text(first, "message"))
+            }
+            _ => failure(&self.errors, 400, &HeaderMap::new()),
+        }
+    }
+
     /// Says whether an answer may tell what another told before.
     fn may_repeat(&self) -> bool {
         self.is_asked || self.was_sent
@@ -177,11 +206,11 @@ impl Follow {
 
     /// Says whether the first error leaves no hope for other results: of a single one, or of the account.
     fn is_final(&self) -> bool {
-        self.wanted == 1 || failure(&self.errors, 400, &HeaderMap::new()).outcome != Outcome::Rejected
+        self.wanted == 1 || self.refusal().outcome != Outcome::Rejected
     }
 
     fn ended(&self) -> Result<Standing, Failure> {
-        if self.items.is_empty() { Err(failure(&self.errors, 400, &HeaderMap::new())) } else { Ok(Standing::Ended) }
+        if self.items.is_empty() { Err(self.refusal()) } else { Ok(Standing::Ended) }
     }
 
     fn is_unknown(&mut self, errors: Vec<Object>, now: Instant) -> Result<Standing, Failure> {
@@ -210,20 +239,26 @@ impl Follow {
             return Err(Failure::new(Outcome::Failed, "the provider's answer holds no result"));
         }
         if made == 0 {
-            return Err(failure(&self.errors, 400, &HeaderMap::new()));
+            return Err(self.refusal());
         }
         if made + failed < self.wanted {
-            let message = format!("the provider delivered {made} of {} results", self.wanted);
-            let missing = json!({"code": "resultsMissing", "message": message, "parameter": "numberResults"});
-            self.errors.extend(missing.as_object().cloned());
+            let mut error = missing(&format!("the provider delivered {made} of {} results", self.wanted));
+            error.insert("parameter".into(), "numberResults".into());
+            self.errors.push(error);
         }
         for error in &mut self.errors {
             error.insert("taskUUID".into(), self.uuid.as_str().into());
             error.entry("taskType").or_insert_with(|| Value::from(self.kind.as_str()));
         }
-        let usage = crate::wire::runware::usage(&self.items);
+        let usage = usage(&self.items);
         Ok(RawResult { items: self.items, errors: self.errors, usage })
     }
+}
+
+/// Words the error of a result that is missing.
+fn missing(message: &str) -> Object {
+    let error = [("code", MISSING), ("message", message)];
+    error.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect()
 }
 
 #[cfg(test)]

@@ -5,21 +5,21 @@
 //! asked for by `getResponse`.
 
 mod follow;
+mod outgoing;
 mod refusals;
 mod rest;
 #[cfg(feature = "websocket")]
 mod socket;
 mod told;
 
-use bytes::Bytes;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::outgoing::Outgoing;
 use self::rest::Rest;
-use self::told::text;
 use super::common::actual_cost;
-use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, translated};
+use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, inexpressible, translated};
 use crate::config::{RunwareSettings, Transport};
 use crate::task::Product;
 use crate::wire::Request;
@@ -53,27 +53,15 @@ impl Runware {
         })
     }
 
-    /// Carries out one task object and returns its result objects.
-    async fn make(&self, task: &Object, attempt: &Attempt) -> Result<Answer, Failure> {
+    /// Carries out one task and returns its result objects.
+    async fn make(&self, task: Outgoing, attempt: &Attempt) -> Result<Answer, Failure> {
         #[cfg(feature = "websocket")]
         if let Some(socket) = &self.socket {
             let made = socket.run(task, attempt).await?;
             return Ok(Answer::product(Product::Raw(made)));
         }
-        let (made, hints) = self.rest.run(task, attempt).await?;
-        Ok(Answer { hints, ..Answer::product(Product::Raw(made)) })
+        self.rest.run(task, attempt).await
     }
-
-    async fn stream(&self, task: &Object, attempt: &Attempt) -> Result<Answer, Failure> {
-        let (pieces, hints) = self.rest.stream(task, attempt).await?;
-        Ok(Answer { hints, ..Answer::new(Reply::Deltas(pieces)) })
-    }
-}
-
-/// Writes a task as the array that the service takes.
-fn array(task: &Object) -> Bytes {
-    // An object of JSON values can always be written.
-    serde_json::to_vec(std::slice::from_ref(task)).unwrap_or_default().into()
 }
 
 /// Refuses a task whose UUID is in use.
@@ -110,7 +98,8 @@ pub(super) fn read_answer(data: &[u8]) {
     for (kind, method) in [("imageInference", "sync"), ("videoInference", "async"), ("modelSearch", "sync")] {
         let task = [("taskType", kind), ("taskUUID", "u"), ("deliveryMethod", method)];
         let task = Object::from_iter(task.map(|(name, text)| (name.to_owned(), text.into())));
-        let mut follow = follow::Follow::new(&task, true, now, now + std::time::Duration::from_secs(60));
+        let mut follow =
+            follow::Follow::new(&Outgoing::new(&task), true, now, now + std::time::Duration::from_secs(60));
         let first = follow.hear(told.clone(), now);
         if first.is_ok() && follow.hear(told.clone(), now).is_ok() {
             drop(follow.end());
@@ -126,48 +115,35 @@ pub(super) fn read_frame(data: &[u8]) {
     }
 }
 
-/// Says which delivery a task has that names none: media that take minutes would outlast the connection.
-fn delivery(task: &Object) -> &'static str {
-    match text(task, "taskType") {
-        "videoInference" | "audioInference" | "3dInference" | "training" => "async",
-        _ => "sync",
-    }
-}
-
 impl Provider for Runware {
     fn call<'a>(&'a self, request: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>> {
         Box::pin(async move {
             // A task that the caller named: its name there, and here.
             let mut names = None;
-            let (work, mut task) = match request {
+            let streams = request.wants_stream();
+            let (work, task) = match request {
                 Request::Wire(Wire::Runware(task)) => {
-                    let mut body = task.body_with_cost(attempt.upstream_model());
+                    let mut changed = task.changes_for(attempt.upstream_model());
                     if !task.uuid().is_empty() {
                         let there = name_there(attempt.tenant(), task.uuid());
-                        body.insert("taskUUID".into(), there.clone().into());
+                        changed.insert("taskUUID".into(), there.clone().into());
                         names = Some((there, task.uuid()));
                     }
-                    (None, body)
+                    (None, Outgoing::forwarded(task, changed, attempt))
                 }
                 _ => {
                     let work = translated(request)?;
                     let task = encode(&work, attempt.upstream_model(), attempt.idempotency_key());
                     let Some(task) = task else {
-                        let message = format!("a runware provider cannot do {} tasks", work.kind());
-                        return Err(Failure::new(Outcome::Rejected, message));
+                        return Err(inexpressible(format!("a runware provider cannot do {} tasks", work.kind())));
                     };
-                    (Some(work), task)
+                    (Some(work), Outgoing::translated(task, streams, attempt))
                 }
             };
-            if request.wants_stream() {
-                return self.stream(&task, attempt).await;
+            if streams {
+                return self.rest.stream(task, attempt).await;
             }
-            let method = delivery(&task);
-            task.entry("deliveryMethod").or_insert_with(|| method.into());
-            if text(&task, "taskUUID").is_empty() {
-                task.insert("taskUUID".into(), attempt.idempotency_key().into());
-            }
-            let mut answer = self.make(&task, attempt).await?;
+            let mut answer = self.make(task, attempt).await?;
             if let (Some((there, here)), Reply::Product(Product::Raw(raw))) = (names, &mut answer.reply) {
                 let objects = raw.items.iter_mut().chain(&mut raw.errors);
                 objects.flat_map(Map::values_mut).for_each(|value| rename(value, &there, here));

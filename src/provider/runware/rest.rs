@@ -7,23 +7,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{StreamExt, iter};
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{Method, RequestBuilder, Url};
 use serde_json::{Map, Value, json};
 
 use super::follow::{Follow, Standing};
+use super::now;
+use super::outgoing::Outgoing;
 use super::refusals::{failure, is_conflict};
 use super::told::{Fault, Told};
-use super::{Object, array, now};
 use crate::config::{Endpoint, PollSettings};
 use crate::contract::attempt::TraceContext;
 use crate::core::verdict::Matter;
 use crate::provider::common::unreadable;
 use crate::provider::headers::hints;
-use crate::provider::http::{Http, classify};
+use crate::provider::http::{Http, address, classify};
 use crate::provider::streamed::{self, Dialect, Opened};
 use crate::provider::task::next_question;
 use crate::provider::task::pace::{Budget, Pace};
-use crate::provider::{Attempt, Failure, Outcome, Pieces, RateHints};
+use crate::provider::{Answer, Attempt, Failure, Outcome, RateHints, Reply};
 use crate::task::{Product, RawResult, TextDelta, TextInference, TextResult, Work};
 use crate::wire::Malformed;
 use crate::wire::runware::{decode, decode_delta};
@@ -32,6 +34,8 @@ use crate::wire::runware::{decode, decode_delta};
 #[derive(Debug)]
 pub(super) struct Rest {
     http: Http,
+    /// Where tasks and questions go.
+    address: Url,
     poll: PollSettings,
     budget: Budget,
     /// The tasks that are followed: a second request under one of their UUIDs would get the first one's results.
@@ -60,41 +64,44 @@ enum Said {
 impl Rest {
     pub(super) fn new(endpoint: &Endpoint, poll: &PollSettings) -> Result<Self, String> {
         let (poll, budget) = (poll.clone(), Budget::new(poll.per_second));
-        Ok(Self { http: Http::new(endpoint)?, poll, budget, active: Mutex::default() })
+        let address = address(&endpoint.base_url)?;
+        Ok(Self { http: Http::new(endpoint)?, address, poll, budget, active: Mutex::default() })
     }
 
-    /// Carries out one task object.
-    pub(super) async fn run(&self, task: &Object, attempt: &Attempt) -> Result<(RawResult, RateHints), Failure> {
+    /// Carries out one task.
+    pub(super) async fn run(&self, task: Outgoing, attempt: &Attempt) -> Result<Answer, Failure> {
         // A named task may have been sent before a restart.
         let was_sent = attempt.number() > 1 || attempt.job().is_some();
-        let mut follow = Follow::new(task, was_sent, now(), attempt.deadline());
+        let mut follow = Follow::new(&task, was_sent, now(), attempt.deadline());
         let _active = Active::new(&self.active, follow.uuid())?;
-        let answer = self.exchange(array(task), attempt.trace()).await?;
-        let rates = hints(&answer.headers);
+        let answer = self.exchange(task.text.into(), attempt.trace()).await?;
+        let (hints, told) = (hints(&answer.headers), self.http.told(&answer.headers));
         let wait = next_question(&answer.headers);
-        let standing = follow.hear(answer.read_task(was_sent)?, now())?;
-        match standing {
-            Standing::UnderWay if follow.is_under_way => self.ask(follow, wait).await,
+        let named = |failure| Failure { upstream_id: told.id.clone(), ..failure };
+        let standing = answer.read_task(was_sent).and_then(|told| follow.hear(told, now())).map_err(named)?;
+        let (made, hints) = match standing {
+            Standing::UnderWay if follow.is_under_way => self.ask(follow, wait).await?,
             // An answer over REST is whole.
-            Standing::UnderWay | Standing::Ended => Ok((follow.end()?, rates)),
-        }
+            Standing::UnderWay | Standing::Ended => (follow.end().map_err(named)?, hints),
+        };
+        Ok(Answer { hints, told, ..Answer::product(Product::Raw(made)) })
     }
 
     /// Begins a text that comes piece by piece.
-    pub(super) async fn stream(
-        &self,
-        task: &Object,
-        attempt: &Attempt,
-    ) -> Result<(Pieces<TextDelta>, RateHints), Failure> {
-        let sent = self.http.send(Http::traced(self.http.post("", array(task)), attempt.trace())).await;
+    pub(super) async fn stream(&self, task: Outgoing, attempt: &Attempt) -> Result<Answer, Failure> {
+        let sent = self.http.send(Http::traced(self.post(task.text.into()), attempt.trace())).await;
         let response = sent.map_err(|refused| reread(Failure { spent: false, ..refused }))?;
-        let rates = hints(response.headers());
+        let (hints, told) = (hints(response.headers()), self.http.told(response.headers()));
         let opened = streamed::open(&self.http, response, broken_off).await;
         let pieces = match opened.map_err(|failure| Failure { spent: false, ..failure })? {
             Opened::Events(chunks) => streamed::deltas(chunks, Dialect { decode: decode_delta, refused: broken_off }),
             Opened::Whole(body) => iter([Ok(whole(&body)?)]).boxed(),
         };
-        Ok((pieces, rates))
+        Ok(Answer { hints, told, ..Answer::new(Reply::Deltas(pieces)) })
+    }
+
+    fn post(&self, body: Bytes) -> RequestBuilder {
+        self.http.request(Method::POST, self.address.clone()).header(CONTENT_TYPE, "application/json").body(body)
     }
 
     /// Asks for a task until it has ended.
@@ -153,7 +160,7 @@ impl Rest {
 
     /// Sends one array and reads the whole answer. Under its UUID a task may be sent again, whatever became of it.
     async fn exchange(&self, body: Bytes, trace: Option<&TraceContext>) -> Result<Answered, Failure> {
-        let sent = self.http.exchange(Http::traced(self.http.post("", body), trace)).await;
+        let sent = self.http.exchange(Http::traced(self.post(body), trace)).await;
         let (status, headers, body) = sent.map_err(|failure| Failure { spent: false, ..failure })?;
         let told = serde_json::from_slice(&body).ok().and_then(Told::read);
         Ok(Answered { status, headers, told, body })
@@ -240,7 +247,7 @@ fn reread(refused: Failure) -> Failure {
     }
     // What the headers said was read before, and holds.
     let retry_after = refused.retry_after.max(coded.retry_after);
-    Failure { hints: refused.hints, retry_after, ..coded }
+    Failure { hints: refused.hints, retry_after, upstream_id: refused.upstream_id, ..coded }
 }
 
 /// Says what an error among the events of a stream means.

@@ -149,15 +149,37 @@ fn fault_of(item: &Object) -> Option<Object> {
 
 /// Says whether an item holds a result of a task of the type `kind`, and not just how that stands.
 pub(super) fn is_result(item: &Object, kind: &str) -> bool {
-    let state = state(item);
-    let says_something = item.iter().any(|(name, value)| !BOOKKEEPING.contains(&name.as_str()) && !value.is_null());
-    if !state.is_empty() {
-        return DONE.contains(&state.as_str()) && says_something;
+    let is_done = match state(item) {
+        state if state.is_empty() => !is_under_way(item),
+        state => DONE.contains(&state.as_str()),
+    };
+    is_done && if MAKES_MEDIA.contains(&kind) { has_medium(item) } else { says_something(item) }
+}
+
+/// Says whether an item is the end of a task whose results are media, and holds none: it says that it was made, or where it
+/// lies, and that is nowhere.
+pub(super) fn is_hollow(item: &Object, kind: &str) -> bool {
+    if !MAKES_MEDIA.contains(&kind) || has_medium(item) {
+        return false;
     }
-    // An id is given to what is only begun; a preview has an address too.
-    let is_under_way = item.get("progress").is_some_and(|progress| progress.as_f64().is_none_or(|part| part < 100.0));
-    let has_medium = || item.iter().any(|(name, value)| is_medium(name) && !value.is_null() && value != "");
-    !is_under_way && if MAKES_MEDIA.contains(&kind) { has_medium() } else { says_something }
+    let is_placed = || item.iter().any(|(name, value)| is_medium(name) && value == "");
+    match state(item) {
+        state if state.is_empty() => !is_under_way(item) && is_placed(),
+        state => DONE.contains(&state.as_str()) && says_something(item),
+    }
+}
+
+fn says_something(item: &Object) -> bool {
+    item.iter().any(|(name, value)| !BOOKKEEPING.contains(&name.as_str()) && !value.is_null())
+}
+
+fn has_medium(item: &Object) -> bool {
+    item.iter().any(|(name, value)| is_medium(name) && !value.is_null() && value != "")
+}
+
+/// Says whether an item without a state is of what is only begun: that has an id too, and a preview has an address.
+fn is_under_way(item: &Object) -> bool {
+    item.get("progress").is_some_and(|progress| progress.as_f64().is_none_or(|part| part < 100.0))
 }
 
 /// Says whether a field holds a medium, or where it lies.
@@ -233,7 +255,9 @@ mod tests {
             ("imageInference", json!({"imageUUID": "i", "imageURL": "https://preview", "progress": 50}), false),
             ("imageInference", json!({"imageUUID": "i", "imageURL": "https://x", "progress": 100}), true),
             ("videoInference", json!({"videoUUID": "v", "resultIndex": 0, "progress": 30}), false),
-            ("videoInference", json!({"videoUUID": "v", "status": "success"}), true),
+            ("videoInference", json!({"videoUUID": "v", "videoURL": "https://x", "status": "success"}), true),
+            ("videoInference", json!({"videoUUID": "v", "status": "success"}), false),
+            ("videoInference", json!({"videoUUID": "v", "videoURL": "", "status": "success"}), false),
             ("videoInference", json!({"videoURL": "https://x", "status": "uploading"}), false),
             ("videoInference", json!({"status": "success"}), false),
             ("3dInference", json!({"outputs": {"files": []}}), true),
@@ -247,6 +271,19 @@ mod tests {
             let mut item = object(item);
             item.insert("taskUUID".into(), "u".into());
             assert_eq!(is_result(&item, kind), expected, "{kind} {item:?}");
+        }
+        for (kind, item, expected) in [
+            ("videoInference", json!({"videoUUID": "v", "status": "success"}), true),
+            ("videoInference", json!({"videoUUID": "v", "videoURL": "", "status": "success"}), true),
+            ("imageInference", json!({"imageUUID": "i", "imageURL": ""}), true),
+            ("imageInference", json!({"imageUUID": "i", "imageURL": "", "progress": 50}), false),
+            ("imageInference", json!({"imageUUID": "i", "imageURL": null}), false),
+            ("imageInference", json!({"imageUUID": "i", "imageURL": "https://x", "status": "success"}), false),
+            ("videoInference", json!({"status": "success"}), false),
+            ("videoInference", json!({"videoUUID": "v", "status": "processing"}), false),
+            ("promptEnhance", json!({"text": "", "status": "success"}), false),
+        ] {
+            assert_eq!(is_hollow(&object(item.clone()), kind), expected, "{kind} {item}");
         }
         assert!(is_bare_end(&object(json!({"taskUUID": "u"})), "mediaDelete"));
         assert!(!is_bare_end(&object(json!({"taskUUID": "u"})), "imageInference"));

@@ -11,7 +11,7 @@ use super::stage::Stage;
 use crate::task::{ImageInference, Usage, Work};
 use crate::wire::Malformed;
 use crate::wire::fields::{Dialect, translated};
-use crate::wire::runware::whole_or_not;
+use crate::wire::whole_or_not;
 
 const TASKS: &str = "/contents/generations/tasks";
 /// Width to height, as the service names it.

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -40,7 +41,7 @@ use self::watch::Watch;
 use super::common::{form_asked, unreadable};
 use super::fetch::Fetch;
 use super::headers::{Unit, hints, retry_after, stated_wait};
-use super::http::{Http, classify, secret_header};
+use super::http::{Http, address, classify, secret_header};
 use super::openai::OpenAi;
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, RateHints, Reply, Upstream, translated};
 use crate::clock::unix_time;
@@ -72,6 +73,8 @@ struct Inner {
     account: Arc<str>,
     preset: Box<dyn Preset>,
     http: Http,
+    /// Below which work is submitted.
+    base: Url,
     guard: Guard,
     fetch: Fetch,
     poll: PollSettings,
@@ -131,6 +134,7 @@ impl TaskProvider {
         let inner = Inner {
             account: account.into(),
             http: Http::with_headers(endpoint, headers)?,
+            base: address(&endpoint.base_url)?,
             guard,
             fetch: Fetch::new(endpoint, &poll.hosts)?,
             poll: poll.clone(),
@@ -198,7 +202,7 @@ impl Provider for TaskProvider {
                         None => openai.call(request, attempt).await,
                     }
                 }
-                _ => self.make(work, attempt).await,
+                _ => self.make(work.into_owned(), attempt).await,
             }
         })
     }
@@ -243,7 +247,8 @@ impl Inner {
         job: Option<&str>,
         trace: Option<&TraceContext>,
     ) -> Result<Begun, Failure> {
-        let url = format!("{}{}", self.http.base_url(), draft.path);
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{}", self.base.path().trim_end_matches('/'), draft.path));
         let post = self.http.request(reqwest::Method::POST, url).header(CONTENT_TYPE, "application/json");
         let post = Http::traced(post.body(draft.text), trace);
         let (status, headers, body) = self.http.exchange_once(post).await?;

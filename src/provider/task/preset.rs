@@ -8,11 +8,11 @@ use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
 
 use super::handle::State;
-use crate::provider::{Failure, Outcome};
+use crate::provider::{Failure, inexpressible};
 use crate::task::{ImageInference, Work};
 use crate::wire::Malformed;
-use crate::wire::runware::whole_or_not;
 use crate::wire::said::Said;
+use crate::wire::whole_or_not;
 
 /// A request in a service's own form, below its base URL.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,9 +92,9 @@ pub(crate) trait Preset: fmt::Debug + Send + Sync {
     }
 }
 
-/// What a service cannot do: the caller's to change, before anything is spent.
+/// Words a request that a service cannot carry out: the caller's to change, before anything is spent.
 pub(crate) fn unable(kind: &str, malformed: &Malformed) -> Failure {
-    Failure::new(Outcome::Rejected, format!("{kind} cannot do this: {malformed}")).caused_by(malformed.clone())
+    inexpressible(format!("{kind} cannot do this: {malformed}")).caused_by(malformed.clone())
 }
 
 /// Refuses a kind of work.

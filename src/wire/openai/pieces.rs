@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Endpoint;
+use super::endpoint::Endpoint;
 use crate::task::{TextDelta, Usage};
-use crate::wire::Malformed;
-use crate::wire::event::error_of;
+use crate::wire::event::piece_in;
+use crate::wire::malformed::Malformed;
 
 /// Reads one event of a streamed chat completion; `None` for `[DONE]`.
 ///
@@ -13,15 +13,7 @@ use crate::wire::event::error_of;
 ///
 /// [`Malformed`] carries the provider's message where the event is an error.
 pub fn decode_delta(event: &str) -> Result<Option<TextDelta>, Malformed> {
-    if event.trim() == "[DONE]" {
-        return Ok(None);
-    }
-    let event: Value =
-        serde_json::from_str(event).map_err(|error| Malformed::new("event", format!("is not JSON: {error}")))?;
-    if let Some(error) = error_of(&event) {
-        let message = error.as_str().or_else(|| error.get("message")?.as_str()).unwrap_or("the provider broke off");
-        return Err(Malformed::new("stream", message));
-    }
+    let Some(event) = piece_in(event)? else { return Ok(None) };
     let choice = event.pointer("/choices/0");
     let said = choice.and_then(|choice| ["delta", "message"].iter().find_map(|name| choice.get(name)));
     let text = said.and_then(|said| said.get("content")).map(text_of).unwrap_or_default();

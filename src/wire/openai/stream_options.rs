@@ -3,33 +3,30 @@
 //! What a stream cost is not known without it. So it is asked for on the caller's behalf, and the chunk that tells it is
 //! kept from a caller who did not.
 
+use std::ops::Range;
+
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Endpoint, OpenAiRequest};
+use crate::wire::body::Edit;
 
 /// `stream_options` of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::wire) struct StreamOptions {
-    /// Where its value stands in the body; nothing where it has none.
-    at: Option<(usize, usize)>,
-    /// Whether it asks for usage.
-    with_usage: bool,
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct StreamOptions {
+    /// Where the value stands in the body; nothing where it has none.
+    pub(super) at: Option<Range<usize>>,
+    /// Whether usage is asked for.
+    pub(super) with_usage: bool,
     /// Whether it is neither an object nor null, which is for the provider to refuse.
     is_strange: bool,
 }
 
-/// Reads a field as it stands, null too.
-pub(super) fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
-}
-
 impl StreamOptions {
     /// Reads the field; `place` tells where in the body it stands.
-    pub(super) fn read(raw: Option<&RawValue>, place: impl Fn(&RawValue) -> (usize, usize)) -> Self {
+    pub(super) fn read(raw: Option<&RawValue>, place: impl Fn(&RawValue) -> Range<usize>) -> Self {
         #[derive(Deserialize)]
         struct Peek<'a> {
             #[serde(borrow)]
@@ -44,50 +41,20 @@ impl StreamOptions {
             is_strange: options.is_none(),
         }
     }
-}
 
-impl OpenAiRequest {
-    /// Says whether the caller wants the usage of a streamed chat as a chunk of its own.
-    #[must_use]
-    pub fn wants_usage(&self) -> bool {
-        self.options.with_usage
-    }
-
-    /// Returns the body for an upstream model with the wish for usage put into it; `None` where it needs none.
-    #[must_use]
-    pub fn body_with_usage(&self, upstream: &str) -> Option<Bytes> {
-        let StreamOptions { at, with_usage, is_strange } = self.options;
-        if self.endpoint != Endpoint::Chat || !self.stream || with_usage || is_strange || self.form.is_some() {
+    /// Returns the edit that asks a body for usage; `None` where it asks already, or for something strange.
+    pub(super) fn wish(&self, body: &Bytes) -> Option<Edit> {
+        if self.with_usage || self.is_strange {
             return None;
         }
-        let wish = match at {
-            Some((start, end)) => {
-                let options = serde_json::from_slice::<Option<Map<String, Value>>>(&self.body[start..end]).ok()?;
-                let mut options = options.unwrap_or_default();
-                options.insert("include_usage".into(), true.into());
-                ((start, end), Value::Object(options).to_string())
-            }
-            None => {
-                // Just behind the brace; the model's name comes after it, so a comma does.
-                let start = self.body.iter().position(|byte| *byte == b'{')? + 1;
-                ((start, start), r#""stream_options":{"include_usage":true},"#.to_owned())
-            }
+        let Some(at) = self.at.clone() else {
+            return Some(Edit::first_member(body, "stream_options", r#"{"include_usage":true}"#));
         };
-        Some(splice(&self.body, &mut [wish, (self.model_at, self.written(upstream))]).into())
+        let options = serde_json::from_slice::<Option<Map<String, Value>>>(&body[at.clone()]).ok()?;
+        let mut options = options.unwrap_or_default();
+        options.insert("include_usage".into(), true.into());
+        Some(Edit { at, text: Value::Object(options).to_string() })
     }
-}
-
-/// Puts texts in the place of others, which do not overlap.
-pub(super) fn splice(body: &[u8], edits: &mut [((usize, usize), String)]) -> Vec<u8> {
-    edits.sort_unstable_by_key(|(at, _)| *at);
-    let (mut written, mut from) = (Vec::with_capacity(body.len() + 64), 0);
-    for ((start, end), text) in edits {
-        written.extend_from_slice(&body[from..*start]);
-        written.extend_from_slice(text.as_bytes());
-        from = *end;
-    }
-    written.extend_from_slice(&body[from..]);
-    written
 }
 
 /// Says whether the payload of an event tells usage and nothing else.
@@ -109,11 +76,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::wire::openai::{Endpoint, OpenAiRequest};
 
     fn asked(body: &str) -> Option<Value> {
         let request = OpenAiRequest::parse(Endpoint::Chat, body.to_owned().into()).expect("valid");
         let body = request.body_with_usage("up\"stream")?;
-        let text = String::from_utf8(body.to_vec()).expect("UTF-8");
+        let text = String::from_utf8(body.joined().to_vec()).expect("UTF-8");
         assert_eq!(text.matches("stream_options").count(), 1, "once: {text}");
         Some(serde_json::from_str(&text).expect("JSON"))
     }

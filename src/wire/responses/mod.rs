@@ -5,8 +5,9 @@ mod pieces;
 use serde_json::{Map, Value, json};
 
 pub use self::pieces::events;
-use super::Malformed;
-use super::openai::Label;
+use super::malformed::Malformed;
+use super::number::whole;
+use super::openai::render::Label;
 use crate::task::{Message, TextDelta, TextInference, TextResult, Usage, Work};
 
 /// Reads the body of a request as typed work.
@@ -36,7 +37,7 @@ pub(super) fn work(model: String, stream: bool, mut body: Map<String, Value>) ->
         }
         _ => return Err(Malformed::new("input", "must be a string or an array of items")),
     }
-    let max_tokens = body.remove("max_output_tokens").as_ref().and_then(super::whole);
+    let max_tokens = body.remove("max_output_tokens").as_ref().and_then(whole);
     for field in ["store", "background", "metadata", "include", "truncation", "stream_options"] {
         body.remove(field);
     }

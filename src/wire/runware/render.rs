@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::RunwareTask;
+use super::task::RunwareTask;
 use crate::task::{Audio, Product, TextDelta, Usage, Video};
 use crate::wire::fields::{Form, data_uri};
 
@@ -10,7 +10,7 @@ use crate::wire::fields::{Form, data_uri};
 #[must_use]
 pub fn render(product: Product, task: &RunwareTask) -> Vec<Map<String, Value>> {
     let usage = product.usage();
-    let form = Form::asked(&task.body).unwrap_or(Form::Url);
+    let form = Form::asked(task.body()).unwrap_or(Form::Url);
     let mut items: Vec<Map<String, Value>> = match product {
         Product::Image(result) => result
             .images

@@ -15,7 +15,11 @@ fn start() -> Instant {
 fn follow(kind: &str, method: &str, results: u64, now: Instant) -> Follow {
     let name = if kind == "promptEnhance" { "promptVersions" } else { "numberResults" };
     let task = json!({"taskType": kind, "taskUUID": "u", "deliveryMethod": method, name: results});
-    Follow::new(task.as_object().expect("an object"), false, now, now + LIMIT)
+    Follow::new(&outgoing(&task), false, now, now + LIMIT)
+}
+
+fn outgoing(task: &Value) -> Outgoing {
+    Outgoing::new(task.as_object().expect("an object"))
 }
 
 fn told(answer: Value) -> Told {
@@ -123,8 +127,8 @@ fn stragglers_are_waited_for_and_then_told_as_missing() {
     asked.hear(told(json!({"data": [image("a")]})), now).expect("fine");
     assert_eq!(asked.until(), Some(now + STRAGGLERS), "it is not said any more");
     // Nothing comes too late for the attempt.
-    let task = Object::from_iter([("taskUUID".to_owned(), "u".into()), ("numberResults".to_owned(), 2.into())]);
-    let mut short = Follow::new(&task, false, now, now + STRAGGLERS);
+    let task = json!({"taskUUID": "u", "numberResults": 2});
+    let mut short = Follow::new(&outgoing(&task), false, now, now + STRAGGLERS);
     short.hear(told(json!({"data": [words("x")]})), now).expect("fine");
     assert!(short.until().is_some_and(|until| until < now + STRAGGLERS));
 }
@@ -210,4 +214,23 @@ fn the_result_of_another_task_is_nobodys_here() {
     assert_eq!(follow.hear(answer, now).expect("no end"), Standing::UnderWay);
     let failure = follow.end().expect_err("nothing was made");
     assert_eq!(failure.message, "the provider's answer holds no result");
+}
+
+#[test]
+fn a_success_without_a_medium_is_a_failure_of_the_provider() {
+    let now = start();
+    let empty = |id: &str| json!({"taskUUID": "u", "status": "success", "imageUUID": id, "imageURL": ""});
+    for method in ["sync", "async"] {
+        let failure = follow("imageInference", method, 1, now).hear(told(json!({"data": [empty("i")]})), now);
+        let failure = failure.expect_err("nothing was made");
+        assert_eq!((failure.outcome, failure.upstream.is_some(), failure.spent), (Outcome::Failed, false, false));
+    }
+    // Of two results one is missing, however often that is told.
+    let mut two = follow("imageInference", "async", 2, now);
+    assert_eq!(two.hear(told(json!({"data": [empty("i")]})), now).expect("more may come"), Standing::UnderWay);
+    assert_eq!(two.hear(told(json!({"data": [empty("i")]})), now).expect("more may come"), Standing::UnderWay);
+    assert_eq!(two.hear(told(json!({"data": [empty("i"), image("j")]})), now).expect("made"), Standing::Ended);
+    let made = two.end().expect("one result");
+    assert_eq!((made.items.len(), codes(&made)), (1, vec!["resultsMissing"]));
+    assert_eq!((text(&made.errors[0], "imageUUID"), text(&made.errors[0], "taskUUID")), ("i", "u"));
 }

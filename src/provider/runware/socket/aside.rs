@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::suspects::Records;
 use super::{BEAT, Socket};
 use crate::config::{Endpoint, PollSettings};
-use crate::provider::runware::told::text;
-use crate::provider::runware::{Object, now};
+use crate::provider::runware::now;
+use crate::provider::runware::outgoing::Outgoing;
 use crate::provider::{Attempt, Failure};
 use crate::task::RawResult;
 
@@ -34,11 +34,12 @@ impl Connections {
     /// Sends a task and returns what was made.
     pub(in crate::provider::runware) async fn run(
         &self,
-        task: &Object,
+        task: Outgoing,
         attempt: &Attempt,
     ) -> Result<RawResult, Failure> {
+        let uuid = task.uuid.clone();
         let ended = self.of(attempt.tenant()).run(task, attempt).await;
-        self.note(attempt.tenant(), text(task, "taskUUID"));
+        self.note(attempt.tenant(), &uuid);
         ended
     }
 

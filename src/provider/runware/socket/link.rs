@@ -17,9 +17,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::Object;
 use crate::config::Endpoint;
 use crate::provider::http::{own_headers, remedy, tls};
+use crate::provider::runware::Object;
 use crate::provider::runware::refusals::failure;
 use crate::provider::runware::told::{Told, text};
 use crate::provider::secrets::Secrets;

@@ -27,8 +27,8 @@ use self::pump::Pump;
 use self::suspects::Records;
 use self::waiters::{Event, Ticket, Waiter, Waiters};
 use super::follow::{Follow, Standing};
-use super::told::text;
-use super::{Object, array, now};
+use super::now;
+use super::outgoing::Outgoing;
 use crate::config::{Endpoint, PollSettings};
 use crate::provider::task::pace::{Budget, Pace};
 use crate::provider::{Attempt, Failure, Outcome};
@@ -88,15 +88,17 @@ impl Socket {
     }
 
     /// Sends a task and returns what was made.
-    async fn run(&self, task: &Object, attempt: &Attempt) -> Result<RawResult, Failure> {
+    async fn run(&self, task: Outgoing, attempt: &Attempt) -> Result<RawResult, Failure> {
         // A named task may have been sent before a restart.
         let was_sent = attempt.number() > 1 || attempt.job().is_some();
-        self.follow(task, Follow::new(task, was_sent, now(), attempt.deadline())).await
+        let follow = Follow::new(&task, was_sent, now(), attempt.deadline());
+        self.follow(task, follow).await
     }
 
-    async fn follow(&self, task: &Object, mut follow: Follow) -> Result<RawResult, Failure> {
+    async fn follow(&self, task: Outgoing, mut follow: Follow) -> Result<RawResult, Failure> {
         let mut ticket = self.register(task)?;
-        let frame = |question| Frame { uuid: text(task, "taskUUID").to_owned(), question };
+        let uuid = follow.uuid().to_owned();
+        let frame = |question| Frame { uuid: uuid.clone(), question };
         self.hand_over(frame(None)).await;
         let mut pace = Pace::new(&self.poll);
         let mut next = now() + pace.wait(None, rand::random());
@@ -139,11 +141,9 @@ impl Socket {
         }
     }
 
-    fn register(&self, task: &Object) -> Result<Ticket, Failure> {
-        let uuid = text(task, "taskUUID");
-        let suspicions = self.shared.records.find(uuid, now())?;
-        let frame = String::from_utf8(array(task).into()).unwrap_or_default();
-        Waiters::register(&self.shared, uuid, Waiter::new(text(task, "taskType"), frame, suspicions))
+    fn register(&self, task: Outgoing) -> Result<Ticket, Failure> {
+        let suspicions = self.shared.records.find(&task.uuid, now())?;
+        Waiters::register(&self.shared, &task.uuid, Waiter::new(&task.kind, task.text, suspicions))
     }
 
     /// Hands a frame to the connection's task, which is started where none runs.

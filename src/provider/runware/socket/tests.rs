@@ -10,6 +10,8 @@ use tokio_tungstenite::tungstenite::Message;
 use serde_json::Value;
 
 use super::*;
+use crate::provider::runware::Object;
+use crate::provider::runware::told::text;
 
 const SHORT: Beat = Beat { every: Duration::from_millis(20), dead: Duration::from_millis(60) };
 
@@ -88,7 +90,8 @@ fn settings(url: &str, key: &str) -> (Endpoint, PollSettings) {
 
 /// Runs a task with all the time it needs; `was_sent` where an earlier attempt may have sent it.
 async fn run(socket: &Socket, task: &Object, was_sent: bool) -> Result<Vec<Object>, Failure> {
-    let follow = Follow::new(task, was_sent, now(), now() + Duration::from_secs(60));
+    let task = Outgoing::new(task);
+    let follow = Follow::new(&task, was_sent, now(), now() + Duration::from_secs(60));
     socket.follow(task, follow).await.map(|made| made.items)
 }
 

@@ -5,11 +5,15 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::form::{Form, Part};
-use super::openai::{Endpoint, OpenAiRequest, SQUARE, StreamOptions, short, size_of};
-use super::{Malformed, fields};
-use crate::task::image_cost;
-use crate::task::{ImageInference, Work};
+use super::endpoint::Endpoint;
+use super::images::{SQUARE, image, size_of};
+use super::request::{OpenAiRequest, Turn};
+use super::stream_options::StreamOptions;
+use crate::task::{ImageInference, Work, image_cost};
+use crate::wire::fields;
+use crate::wire::form::{Form, Part};
+use crate::wire::malformed::{Malformed, short};
+use crate::wire::number::whole;
 
 /// Most images to begin from, as the API has it.
 const MOST_IMAGES: usize = 16;
@@ -18,7 +22,7 @@ const MOST_IMAGES: usize = 16;
 pub(super) fn parse(form: Form, body: Bytes) -> Result<OpenAiRequest, Malformed> {
     let model = one(&form, "model")?.filter(|part| !part.bytes.is_empty());
     let model = model.ok_or_else(|| Malformed::new("model", "is missing; name a configured model"))?;
-    let model_at = (model.at, model.at + model.bytes.len());
+    let model_at = model.at..model.at + model.bytes.len();
     let model = model.text()?;
     let text = |name: &str| one(&form, name)?.map(Part::text).transpose();
     let stream = match text("stream")?.as_deref() {
@@ -28,24 +32,25 @@ pub(super) fn parse(form: Form, body: Bytes) -> Result<OpenAiRequest, Malformed>
     };
     // Of the rest only the cost is read; what is wrong there its provider judges.
     let told = |name: &str| text(name).ok().flatten();
-    let count = told("n").and_then(|text| super::whole(&serde_json::from_str(&text).ok()?)).filter(|count| *count > 0);
+    let count = told("n").and_then(|text| whole(&serde_json::from_str(&text).ok()?)).filter(|count| *count > 0);
     let size = size_of(told("size").map(Value::from).as_ref()).ok().and_then(|size| size.pixels);
     let (width, height) = size.unwrap_or(SQUARE);
     let cost = image_cost(count.unwrap_or(1), None, width, height);
-    let (tokens, options) = (None, StreamOptions::default());
-    let form = Some(form);
+    let wanted = told("response_format").and_then(|form| fields::Form::named(&form.into()));
     Ok(OpenAiRequest {
         endpoint: Endpoint::Edits,
         body,
         model,
         stream,
         cost,
-        tokens,
-        model_at,
-        options,
+        tokens: None,
+        wanted,
+        turn: Turn::default(),
         previous: None,
-        form,
         passed: Vec::new(),
+        model_at,
+        options: StreamOptions::default(),
+        form: Some(form),
     })
 }
 
@@ -194,6 +199,6 @@ fn inline<'a>(name: &str, image: &'a str) -> Result<(&'a str, Vec<u8>), Malforme
 /// Reads an edit as typed work.
 pub(super) fn work(request: &OpenAiRequest, mut body: Map<String, Value>) -> Result<Work, Malformed> {
     let (inputs, mask) = pictures(&mut body)?;
-    let task = super::openai::image(request, body)?;
+    let task = image(request, body)?;
     Ok(Work::Image(ImageInference { inputs, mask, ..task }))
 }

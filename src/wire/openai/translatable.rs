@@ -1,10 +1,10 @@
-//! What a chat may hold that no other dialect carries: it is refused and named, never dropped.
+//! Parts of a chat that no other dialect carries: the request is refused and they are named, never dropped.
 
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::Malformed;
-use super::openai::{Endpoint, OpenAiRequest};
+use super::endpoint::Endpoint;
+use crate::wire::malformed::Malformed;
 
 /// A part of a request that its provider's dialect has no word for.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -14,24 +14,29 @@ pub struct Untranslatable(#[from] pub Malformed);
 const REMEDY: &str =
     "cannot be translated for this model's provider, which speaks another API; leave it out, or ask for another model";
 
-impl OpenAiRequest {
-    /// Checks that nothing is lost when a provider of another dialect serves the request: it answers in one text.
-    ///
-    /// # Errors
-    ///
-    /// [`Untranslatable`] names the first field that would be.
-    pub fn check_translatable(&self) -> Result<(), Untranslatable> {
-        if !matches!(self.endpoint, Endpoint::Chat | Endpoint::Responses) {
-            return Ok(());
-        }
-        let Ok(body) = serde_json::from_slice::<Map<String, Value>>(&self.body) else { return Ok(()) };
-        let field = of_the_body(&body).or_else(|| {
-            let name = if self.endpoint == Endpoint::Chat { "messages" } else { "input" };
-            let items = body.get(name).and_then(Value::as_array)?;
-            items.iter().enumerate().find_map(|(index, item)| Some(format!("{name}[{index}]{}", of_a_message(item)?)))
-        });
-        field.map_or(Ok(()), |field| Err(Malformed::new(field, REMEDY).into()))
-    }
+/// The error of a request that no provider of another dialect can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Untranslated {
+    /// A part would be lost.
+    #[error(transparent)]
+    Lost(#[from] Untranslatable),
+    /// A field cannot be read.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+}
+
+/// Checks that nothing of a body is lost when a provider of another dialect serves it: such a one answers in one text.
+pub(super) fn check(endpoint: Endpoint, body: &Map<String, Value>) -> Result<(), Untranslatable> {
+    let messages = match endpoint {
+        Endpoint::Chat => "messages",
+        Endpoint::Responses => "input",
+        Endpoint::Embeddings | Endpoint::Images | Endpoint::Edits => return Ok(()),
+    };
+    let field = of_the_body(body).or_else(|| {
+        let items = body.get(messages).and_then(Value::as_array)?;
+        items.iter().enumerate().find_map(|(index, item)| Some(format!("{messages}[{index}]{}", of_a_message(item)?)))
+    });
+    field.map_or(Ok(()), |field| Err(Malformed::new(field, REMEDY).into()))
 }
 
 /// Finds what asks for more than one text.
@@ -88,8 +93,7 @@ mod tests {
     fn named(endpoint: Endpoint, more: Value) -> Option<String> {
         let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}], "input": "x"});
         body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        let request = OpenAiRequest::parse(endpoint, body.to_string().into()).expect("readable");
-        request.check_translatable().err().map(|Untranslatable(malformed)| malformed.field)
+        check(endpoint, body.as_object().expect("an object")).err().map(|Untranslatable(malformed)| malformed.field)
     }
 
     #[test]
