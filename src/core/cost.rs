@@ -95,6 +95,11 @@ impl Weight {
         if charge == 0 { 1 } else { charge }
     }
 
+    /// Returns the span of virtual time that the same work takes at another weight.
+    pub(super) fn rescale(self, span: u64, to: Self) -> u64 {
+        u64::try_from(u128::from(span) * u128::from(self.0) / u128::from(to.0)).unwrap_or(u64::MAX)
+    }
+
     /// Returns by how much virtual time moves while a flow of this weight is served `work` units, 0 or more.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
     pub(super) fn span(self, work: f64) -> u64 {

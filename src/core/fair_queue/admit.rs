@@ -7,12 +7,11 @@ use super::chunks::NONE;
 use super::class::Class;
 use super::jobs::Place;
 use super::request::{Refusal, Request, TenantLimits};
+use super::tenants::Tenant;
 use crate::core::estimate::Forecast;
 use crate::core::key::Key;
 use crate::core::time::Time;
 
-/// A retry-after when nothing is known of the drain rate yet.
-const UNKNOWN_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Largest total of waiting cost, in units, whose sums fit the trees of the estimate.
 const COUNTABLE: u64 = 1 << 42;
 
@@ -39,7 +38,7 @@ impl<P> FairQueue<P> {
         #[allow(clippy::cast_possible_truncation, reason = "a forecast in seconds needs no more")]
         let predicted = raw.unwrap_or(0.0) as f32;
         self.jobs.records[index].predicted = predicted;
-        self.flows.lives(flow, true);
+        self.flows.born(flow);
         self.enter(now, index, None);
         Ok(self.jobs.key(index))
     }
@@ -48,7 +47,7 @@ impl<P> FairQueue<P> {
     #[must_use]
     pub fn forecast(&self, key: Key) -> Option<Forecast> {
         let raw = f64::from(self.jobs.records[self.jobs.find(key, |place| place == Place::Ready)?].predicted);
-        (raw > 0.0).then(|| self.correction.apply(raw))
+        (raw > 0.0).then(|| self.forecaster.correct(raw))
     }
 
     fn admissible(
@@ -59,19 +58,19 @@ impl<P> FairQueue<P> {
         raw: Option<f64>,
     ) -> Result<(), Refusal> {
         let class = request.class.index();
-        if self.waiting >= self.limits.capacity
+        if self.counts.waiting() >= self.limits.capacity
             || self.flows.root.classes[class].queued >= self.limits.class_caps[class]
         {
-            return Err(Refusal::QueueFull { retry_after: self.drains_in(1.0) });
+            return Err(Refusal::QueueFull { retry_after: self.forecaster.drains_in(1.0) });
         }
         let record = tenant.map(|id| self.flows.tenants.get(id));
-        if record.map_or(0, |tenant| tenant.queued) >= request.limits.max_queued {
+        if record.map_or(0, Tenant::queued) >= request.limits.max_queued {
             let flow = record.map(|tenant| tenant.flows[class]).filter(|flow| *flow != NONE);
             let share = self.flows.share_of(flow, class, request.limits.weight);
-            return Err(Refusal::TenantQueueFull { retry_after: self.drains_in(1.0 / share) });
+            return Err(Refusal::TenantQueueFull { retry_after: self.forecaster.drains_in(1.0 / share) });
         }
         if let Some(raw) = raw {
-            let p90 = self.correction.apply(raw).p90.min(self.drain.reach());
+            let p90 = self.forecaster.certain_p90(raw);
             let available = request.deadline.seconds_since(now);
             if p90 > available {
                 return Err(Refusal::DeadlineUnreachable {
@@ -83,11 +82,6 @@ impl<P> FairQueue<P> {
         Ok(())
     }
 
-    fn drains_in(&self, jobs: f64) -> Duration {
-        let seconds = self.drain.jobs_per_second().filter(|rate| *rate > 0.0).map(|rate| jobs / rate);
-        seconds.map_or(UNKNOWN_RETRY_AFTER, |seconds| Duration::from_secs_f64(seconds.min(3_600.0)))
-    }
-
     /// Forecasts the wait of a request that `tenant` would submit now.
     ///
     /// While the drain rate is unknown it is what the next job has waited so far (Ibrahim and Whitt, 2009), which
@@ -95,7 +89,7 @@ impl<P> FairQueue<P> {
     #[must_use]
     pub fn wait(&self, now: Time, tenant: &str, limits: &TenantLimits, class: Class) -> Option<Forecast> {
         let raw = self.raw_wait(self.flows.tenants.find(tenant), limits, class);
-        raw.or_else(|| self.head_wait(now)).map(|raw| self.correction.apply(raw))
+        raw.or_else(|| self.head_wait(now)).map(|raw| self.forecaster.correct(raw))
     }
 
     fn head_wait(&self, now: Time) -> Option<f64> {
@@ -103,19 +97,15 @@ impl<P> FairQueue<P> {
         Some(now.seconds_since(self.jobs.records[head].since))
     }
 
-    fn mean_cost(&self) -> f64 {
-        self.waiting_cost as f64 / self.waiting.max(1) as f64
-    }
-
     /// Predicts the wait of a tenant's next request in seconds; `None` while the drain rate is unknown.
     fn raw_wait(&self, tenant: Option<u32>, limits: &TenantLimits, class: Class) -> Option<f64> {
         let (queued, in_flight, reserve) = tenant.map_or((0, 0, NONE), |id| {
             let tenant = self.flows.tenants.get(id);
-            (tenant.queued, tenant.in_flight, tenant.reserve)
+            (tenant.queued(), tenant.in_flight(), tenant.reserve)
         });
         // Beyond its own cap a request waits for its tenant's own jobs, whatever the others do.
         let over = (u64::from(queued) + u64::from(in_flight) + 1).saturating_sub(u64::from(limits.max_in_flight));
-        let own = match self.pace.mean() {
+        let own = match self.forecaster.mean_service() {
             Some(mean) if over > 0 => over as f64 * mean / f64::from(limits.max_in_flight),
             _ => 0.0,
         };
@@ -125,17 +115,11 @@ impl<P> FairQueue<P> {
         }
         let work = if reserve != NONE && self.flows.reserves.covers(reserve, queued) {
             0.0
-        } else if self.waiting_cost >= COUNTABLE {
-            self.waiting_cost as f64
+        } else if self.counts.waiting_cost() >= COUNTABLE {
+            self.counts.waiting_cost() as f64
         } else {
-            self.flows.work_before_next(tenant, class.index(), limits, self.mean_cost())
+            self.flows.work_before_next(tenant, class.index(), limits, self.counts.mean_cost())
         };
-        self.seconds(work).map(|seconds| seconds.max(own))
-    }
-
-    /// Returns how long it takes to start all of `work` and one more job: it, too, needs a slot that ends.
-    fn seconds(&self, work: f64) -> Option<f64> {
-        let rate = self.drain.work_per_second().filter(|rate| *rate > 0.0)?;
-        Some((work.min(self.waiting_cost as f64) + self.mean_cost()) / rate)
+        self.forecaster.seconds(work, &self.counts).map(|seconds| seconds.max(own))
     }
 }

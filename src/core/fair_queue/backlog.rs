@@ -5,12 +5,20 @@
 //! where slope and intercept are sums of ±w and ±w · tag over the tags before v. Two Fenwick trees (in one array) over
 //! buckets of tags hold those sums.
 
-use crate::core::cost::VIRTUAL_PER_UNIT_MILLI;
+use super::share::Share;
+use crate::core::cost::{VIRTUAL_PER_UNIT_MILLI, Weight};
 
 /// Buckets of the window of tags.
 const BUCKETS: usize = 512;
-/// The window spans this many times the mean backlog: most ends fall inside, and a bucket stays well below a backlog.
+/// Multiple of the mean backlog that the window spans: most ends fall inside, and a bucket stays well below a backlog.
 const SPAN: u64 = 4;
+
+/// The tags of a member that lie beyond the window; kept with the member.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Beyond {
+    start: bool,
+    end: bool,
+}
 
 /// Sums over a set of tags. They wrap: a difference of two is right as long as it fits by itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,8 +49,9 @@ pub(super) struct Backlog {
     total: Sums,
     /// Tags before the window: their order no longer matters.
     past: Sums,
-    /// Width of a bucket as a power of two, and the window's first bucket.
+    /// Width of a bucket as a power of two.
     shift: u32,
+    /// The window's first bucket.
     low: u64,
     /// Tags after the window, which are not counted until they are put anew.
     beyond: u32,
@@ -71,35 +80,55 @@ impl Backlog {
         }
     }
 
-    /// Sum of the weights of the members with a backlog, in thousandths.
+    /// Returns the sum of the weights of the members with a backlog, in thousandths.
     pub(super) const fn weight(&self) -> u64 {
         self.weight
     }
 
-    /// Counts a member in; [`take`](Self::take) it out before its share or weight changes.
-    ///
-    /// Returns whether its start and its end lie beyond the window, which `take` must be told.
-    pub(super) fn put(&mut self, weight: u32, start: u64, end: u64) -> (bool, bool) {
+    /// Follows a change of a member's share, which keeps its weight; `beyond` is the member's. Returns whether the window
+    /// should be fitted anew.
+    pub(super) fn update(&mut self, weight: Weight, before: Share, after: Share, beyond: &mut Beyond) -> bool {
+        let milli = weight.milli();
+        match (before.has_backlog(), after.has_backlog()) {
+            (false, false) => return false,
+            (false, true) => *beyond = self.put(weight, after),
+            (true, false) => self.take(weight, before, *beyond),
+            (true, true) => {
+                if before.start != after.start {
+                    beyond.start = self.move_start(milli, before.start, after.start, beyond.start);
+                }
+                if before.end != after.end {
+                    beyond.end = self.move_end(milli, before.end, after.end, beyond.end);
+                }
+            }
+        }
+        self.misfits()
+    }
+
+    /// Counts a member with a backlog in; [`take`](Self::take) it out before its weight changes.
+    pub(super) fn put(&mut self, weight: Weight, share: Share) -> Beyond {
         if self.tree.is_empty() {
             self.tree = vec![Sums::default(); BUCKETS + 1];
         }
+        let (milli, Share { start, end, .. }) = (weight.milli(), share);
         self.members += 1;
-        self.weight += u64::from(weight);
+        self.weight += u64::from(milli);
         self.depth = self.depth.wrapping_add(end - start);
-        (self.begin(weight, start), self.finish(weight, end))
+        Beyond { start: self.begin(milli, start), end: self.finish(milli, end) }
     }
 
-    /// Counts a member out.
-    pub(super) fn take(&mut self, weight: u32, start: u64, end: u64, beyond: (bool, bool)) {
+    /// Counts a member with a backlog out.
+    fn take(&mut self, weight: Weight, share: Share, beyond: Beyond) {
+        let (milli, Share { start, end, .. }) = (u64::from(weight.milli()), share);
         self.members -= 1;
-        self.weight -= u64::from(weight);
+        self.weight -= milli;
         self.depth = self.depth.wrapping_sub(end - start);
-        self.change(start, Sums::default().minus(Sums::of(weight.into(), start)), beyond.0);
-        self.change(end, Sums::of(weight.into(), end), beyond.1);
+        self.change(start, Sums::default().minus(Sums::of(milli, start)), beyond.start);
+        self.change(end, Sums::of(milli, end), beyond.end);
     }
 
-    /// Moves a member's start.
-    pub(super) fn move_start(&mut self, weight: u32, from: u64, to: u64, beyond: bool) -> bool {
+    /// Moves a member's start; returns whether it is beyond the window now.
+    fn move_start(&mut self, weight: u32, from: u64, to: u64, beyond: bool) -> bool {
         self.depth = self.depth.wrapping_add(from).wrapping_sub(to);
         if self.same(from, to, beyond) {
             let by = u64::from(weight).wrapping_mul(to.wrapping_sub(from));
@@ -110,8 +139,8 @@ impl Backlog {
         self.begin(weight, to)
     }
 
-    /// Moves a member's end.
-    pub(super) fn move_end(&mut self, weight: u32, from: u64, to: u64, beyond: bool) -> bool {
+    /// Moves a member's end; returns whether it is beyond the window now.
+    fn move_end(&mut self, weight: u32, from: u64, to: u64, beyond: bool) -> bool {
         self.depth = self.depth.wrapping_add(to).wrapping_sub(from);
         if self.same(from, to, beyond) {
             let by = u64::from(weight).wrapping_mul(from.wrapping_sub(to));
@@ -222,7 +251,7 @@ impl Backlog {
 
     /// Says whether the window should be fitted anew; at most once in as many changes as there are members, so that
     /// the cost of it stays constant per change.
-    pub(super) fn misfits(&self) -> bool {
+    fn misfits(&self) -> bool {
         self.changes > self.members + 64
             && (self.beyond > self.members / 4 + 8 || self.fitting().abs_diff(self.shift) > 1)
     }
@@ -259,10 +288,16 @@ mod tests {
             until in 0u64..1 << 19,
         ) {
             let mut backlog = Backlog::new();
-            let mut put: Vec<_> = members.iter().map(|&(w, start, depth)| (w, start, start + depth, (false, false))).collect();
+            let mut put: Vec<_> = members
+                .iter()
+                .map(|&(milli, start, depth)| {
+                    let weight = Weight::new(f64::from(milli) / 1_000.0).expect("a weight");
+                    (weight, Share { start, end: start + depth, credit: 0 }, Beyond::default())
+                })
+                .collect();
             backlog.shift = 9;
-            for (weight, start, end, beyond) in &mut put {
-                *beyond = backlog.put(*weight, *start, *end);
+            for (weight, share, beyond) in &mut put {
+                *beyond = backlog.put(*weight, *share);
             }
             let mut now = 0;
             for slide in slides {
@@ -270,20 +305,21 @@ mod tests {
                 backlog.follow(now);
             }
             // One leaves and one comes back elsewhere.
-            let (weight, start, end, beyond) = put.swap_remove(0);
-            backlog.take(weight, start, end, beyond);
-            put.push((weight, now, now + 5, backlog.put(weight, now, now + 5)));
-            if put.iter().all(|(.., beyond)| *beyond == (false, false)) {
+            let (weight, share, beyond) = put.swap_remove(0);
+            backlog.take(weight, share, beyond);
+            let share = Share { start: now, end: now + 5, credit: 0 };
+            put.push((weight, share, backlog.put(weight, share)));
+            if put.iter().all(|(.., beyond)| *beyond == Beyond::default()) {
                 let until = now + until.min((BUCKETS as u64 - 2) << 9);
-                let exact: f64 = put.iter().map(|&(weight, start, end, _)| {
-                    until.clamp(start, end).saturating_sub(start) as f64 * f64::from(weight)
+                let exact: f64 = put.iter().map(|&(weight, Share { start, end, .. }, _)| {
+                    until.clamp(start, end).saturating_sub(start) as f64 * f64::from(weight.milli())
                 }).sum::<f64>() / VIRTUAL_PER_UNIT_MILLI as f64;
-                let width = put.iter().map(|&(weight, ..)| f64::from(weight) * 512.0).sum::<f64>() / VIRTUAL_PER_UNIT_MILLI as f64;
+                let width = put.iter().map(|&(weight, ..)| f64::from(weight.milli()) * 512.0).sum::<f64>() / VIRTUAL_PER_UNIT_MILLI as f64;
                 let seen = backlog.before(until, 0.0);
                 prop_assert!((seen - exact).abs() <= width + 1e-6, "{} beside {}", seen, exact);
             }
-            for (weight, start, end, beyond) in put {
-                backlog.take(weight, start, end, beyond);
+            for (weight, share, beyond) in put {
+                backlog.take(weight, share, beyond);
             }
             prop_assert_eq!(backlog.total.plus(backlog.past), Sums::default());
             prop_assert_eq!((backlog.members, backlog.weight, backlog.beyond, backlog.depth), (0, 0, 0, 0));

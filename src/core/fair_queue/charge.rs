@@ -1,9 +1,11 @@
-//! What each member of the hierarchy is charged, refunded and counted.
+//! Charges, refunds and counts of the members of the hierarchy.
 
 use super::chunks::NONE;
-use super::flows::{Flows, Member, State};
+use super::flows::Flows;
 use super::level::{Level, Root};
+use super::members::{Member, State};
 use super::share::Share;
+use super::tenants::Tenant;
 use crate::core::cost::{Cost, Weight};
 
 /// Largest costs by which service out of turn, on a reservation, may put a member behind. Without a bound a tenant
@@ -16,36 +18,20 @@ impl Flows {
         let member = &mut self.members[id];
         let before = member.share;
         change(&mut member.share);
-        let (after, weight) = (member.share, member.weight.milli());
-        let level = &mut self.levels[member.level as usize];
+        let (number, after, weight) = (member.level(), member.share, member.weight);
+        let level = &mut self.levels[number];
         level.top = level.top.max(after.rests_until());
-        match (before.end > before.start, after.end > after.start) {
-            (false, false) => return,
-            (false, true) => member.beyond = level.backlog.put(weight, after.start, after.end),
-            (true, false) => level.backlog.take(weight, before.start, before.end, member.beyond),
-            (true, true) => {
-                if before.start != after.start {
-                    member.beyond.0 = level.backlog.move_start(weight, before.start, after.start, member.beyond.0);
-                }
-                if before.end != after.end {
-                    member.beyond.1 = level.backlog.move_end(weight, before.end, after.end, member.beyond.1);
-                }
-            }
-        }
-        if level.backlog.misfits() {
-            let level = member.level;
-            self.refit(level);
+        if level.backlog.update(weight, before, after, &mut member.beyond) {
+            self.refit(number);
         }
     }
 
-    pub(super) fn refit(&mut self, level: u32) {
-        let Level { backlog, time, .. } = &mut self.levels[level as usize];
+    /// Fits a level's window of backlogs to its members.
+    fn refit(&mut self, level: u32) {
+        let Level { backlog, time, .. } = &mut self.levels[level];
         backlog.refit(*time);
-        for member in self.members.iter_mut() {
-            if member.level == level && member.share.end > member.share.start {
-                let Share { start, end, .. } = member.share;
-                member.beyond = backlog.put(member.weight.milli(), start, end);
-            }
+        for member in self.members.of_level(level).filter(|member| member.share.has_backlog()) {
+            member.beyond = backlog.put(member.weight, member.share);
         }
         backlog.fitted();
     }
@@ -53,13 +39,11 @@ impl Flows {
     /// Applies a change to the tags of a flow, of its group and of its class, each with its own weight and level time.
     fn change(&mut self, id: u32, change: impl Fn(&mut Share, &Step)) {
         let largest = self.largest.cost();
-        let mut next = Some(id);
-        while let Some(at) = next {
-            let Member { weight, level, state, .. } = self.members[at];
-            let runs = state == State::Ready;
-            let step = Step { weight, time: self.levels[level as usize].time, runs, largest };
+        for at in self.path(id) {
+            let member = &self.members[at];
+            let (weight, runs) = (member.weight, member.state == State::Ready);
+            let step = Step { weight, time: self.levels[member.level()].time, runs, largest };
             self.update(at, |share| change(share, &step));
-            next = self.parent(at);
         }
         let class = self.class_of(id);
         let Root { time, classes, .. } = &mut self.root;
@@ -75,7 +59,7 @@ impl Flows {
         }
         self.root.classes[self.class_of(id)].queued += 1;
         self.each(id, |member| member.queued += 1);
-        self.tenants.count(self.members[id].owner, |tenant| tenant.queued += 1);
+        self.tenants.count(self.members[id].tenant(), Tenant::joined);
         if self.members[id].state == State::Resting {
             self.leave_heaps(id, State::Resting);
         }
@@ -90,27 +74,27 @@ impl Flows {
     pub(super) fn left(&mut self, id: u32) {
         self.root.classes[self.class_of(id)].queued -= 1;
         self.each(id, |member| member.queued -= 1);
-        self.tenants.count(self.members[id].owner, |tenant| tenant.queued -= 1);
+        self.tenants.count(self.members[id].tenant(), Tenant::left);
     }
 
-    /// Counts a job that begins (or ends) to exist.
-    pub(super) fn lives(&mut self, id: u32, born: bool) {
-        let mut next = Some(id);
-        while let Some(at) = next {
-            let level = &mut self.levels[self.members[at].level as usize];
-            if born {
-                level.live += 1
-            } else {
-                level.live -= 1
-            }
-            next = self.parent(at);
+    /// Counts a job that begins to exist.
+    pub(super) fn born(&mut self, id: u32) {
+        for at in self.path(id) {
+            self.levels[self.members[at].level()].live += 1;
         }
     }
 
-    pub(super) fn each(&mut self, id: u32, change: impl Fn(&mut Member)) {
-        change(&mut self.members[id]);
-        if let Some(group) = self.parent(id) {
-            change(&mut self.members[group]);
+    /// Counts a job that exists no longer.
+    pub(super) fn gone(&mut self, id: u32) {
+        for at in self.path(id) {
+            self.levels[self.members[at].level()].live -= 1;
+        }
+    }
+
+    /// Changes a flow and the group that it is in.
+    fn each(&mut self, id: u32, change: impl Fn(&mut Member)) {
+        for at in self.path(id) {
+            change(&mut self.members[at]);
         }
     }
 
@@ -120,15 +104,13 @@ impl Flows {
             self.root.scale(self.largest.cost());
         }
         if by_reservation {
-            self.reserves.served(self.tenants.get(self.members[id].owner).reserve);
+            self.reserves.served(self.tenants.get(self.members[id].tenant()).reserve);
         } else {
             // A level's time follows those served in turn; a reservation's tags may be far from it.
-            let mut next = Some(id);
-            while let Some(at) = next {
-                let Member { share, weight, level, .. } = self.members[at];
-                let (work, charge) = if charged { (0, 0) } else { (cost.units(), weight.charge(cost)) };
-                self.levels[level as usize].serve(share.start, work, charge);
-                next = self.parent(at);
+            for at in self.path(id) {
+                let member = &self.members[at];
+                let (work, charge) = if charged { (0, 0) } else { (cost.units(), member.weight.charge(cost)) };
+                self.levels[member.level()].serve(member.share.start, work, charge);
             }
             self.root.follow(self.class_of(id));
         }
@@ -143,12 +125,10 @@ impl Flows {
             });
         }
         self.each(id, |member| member.in_flight += 1);
-        self.count_in_flight(self.members[id].owner, 1);
+        self.count_in_flight(self.members[id].tenant(), Tenant::dispatched);
         self.refresh(id);
-        let mut next = Some(id);
-        while let Some(at) = next {
-            let level = self.members[at].level;
-            next = self.parent(at);
+        for at in self.path(id) {
+            let level = self.members[at].level();
             self.forget_idle(level);
             self.rebase(level);
         }
@@ -158,7 +138,7 @@ impl Flows {
     /// Takes note that a dispatched job of a flow is with its dispatcher no longer.
     pub(super) fn landed(&mut self, id: u32) {
         self.each(id, |member| member.in_flight -= 1);
-        self.count_in_flight(self.members[id].owner, -1);
+        self.count_in_flight(self.members[id].tenant(), Tenant::landed);
     }
 
     /// Corrects the charge of a dispatched job of a flow to what the work really was.
@@ -185,22 +165,19 @@ impl Flows {
     }
 
     /// Lets the levels' times follow a correction, as they followed the charge.
-    pub(super) fn correct_time(&mut self, id: u32, charged: Cost, actual: Cost) {
-        let mut next = Some(id);
-        while let Some(at) = next {
-            let level = self.members[at].level;
-            self.levels[level as usize].correct(charged.units(), actual.units());
-            next = self.parent(at);
+    fn correct_time(&mut self, id: u32, charged: Cost, actual: Cost) {
+        for at in self.path(id) {
+            self.levels[self.members[at].level()].correct(charged.units(), actual.units());
         }
     }
 
-    pub(super) fn count_in_flight(&mut self, tenant: u32, change: i32) {
+    /// Changes a tenant's jobs in flight, and what depends on them: its cap and its reservation.
+    fn count_in_flight(&mut self, tenant: u32, change: impl FnOnce(&mut Tenant)) {
         let was = self.tenants.get(tenant).capped();
-        let record =
-            self.tenants.count(tenant, |tenant| tenant.in_flight = tenant.in_flight.saturating_add_signed(change));
+        let record = self.tenants.count(tenant, change);
         let (is, flows, reserve) = (record.capped(), record.flows, record.reserve);
         if reserve != NONE {
-            self.reserves.count(reserve, record.in_flight);
+            self.reserves.count(reserve, record.in_flight());
         }
         // Crossing the cap parks or unparks every flow of the tenant.
         if was != is {
@@ -212,16 +189,17 @@ impl Flows {
         }
     }
 
-    pub(super) fn rebase(&mut self, level: u32) {
-        let Some(base) = self.levels[level as usize].rebase() else { return };
-        for member in self.members.iter_mut().filter(|member| member.level == level) {
+    /// Lowers every tag of a level whose virtual time has run far.
+    fn rebase(&mut self, level: u32) {
+        let Some(base) = self.levels[level].rebase() else { return };
+        for member in self.members.of_level(level) {
             member.share.advance(base);
         }
         self.refit(level);
     }
 }
 
-/// What a change of one share needs to know of its surroundings.
+/// The surroundings of a share that changes.
 #[derive(Debug)]
 struct Step {
     weight: Weight,

@@ -1,59 +1,24 @@
-//! The hierarchy model → class → (group) → tenant: who is in it, with what weight, in which group.
+//! The hierarchy model → class → (group) → tenant: members, their weights and their groups.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::chunks::{Chunks, NONE};
+use super::chunks::NONE;
 use super::class::Class;
-use super::heap::Positions;
-use super::jobs::Fifo;
-use super::level::{Level, Root};
+use super::level::Root;
+use super::levels::Levels;
+use super::members::{Kind, Member, Members, State};
 use super::request::{Group, TenantLimits};
 use super::reserve::Reserves;
 use super::share::{Largest, Share};
 use super::tenants::Tenants;
 use crate::core::cost::Weight;
 
-/// Where a member of a level is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    /// Outside: nothing to run, or its tenant is at its cap.
-    Out,
-    /// In its level's heap.
-    Ready,
-    /// Outside until a slot may go to a long job again.
-    Held,
-    /// Without any job, until it may be forgotten.
-    Resting,
-}
-
-/// A member of a level: one tenant within one class (a flow), or a group of them.
-#[derive(Debug, Clone)]
-pub(super) struct Member {
-    pub(super) share: Share,
-    pub(super) weight: Weight,
-    /// Its tenant; of a group, the level inside.
-    pub(super) owner: u32,
-    /// The level it is in; the next free record where this one is free.
-    pub(super) level: u32,
-    pub(super) fifo: Fifo,
-    /// Jobs waiting, those before their not-before time included, and jobs dispatched.
-    pub(super) queued: u32,
-    pub(super) in_flight: u32,
-    pub(super) state: State,
-    pub(super) is_group: bool,
-    /// Whether the start and end tags lie beyond the level's window.
-    pub(super) beyond: (bool, bool),
-}
-
 #[derive(Debug, Clone)]
 pub(super) struct Flows {
     pub(super) tenants: Tenants,
-    pub(super) members: Chunks<Member>,
-    pub(super) free: u32,
-    pub(super) positions: Positions,
-    /// The classes' levels, in the order of [`Class::ALL`], then those of groups.
-    pub(super) levels: Vec<Level>,
-    pub(super) free_levels: Vec<u32>,
+    pub(super) members: Members,
+    pub(super) levels: Levels,
+    /// Groups as members of their class, by class and number.
     pub(super) groups: BTreeMap<(usize, u32), u32>,
     pub(super) root: Root,
     pub(super) reserves: Reserves,
@@ -66,11 +31,8 @@ impl Flows {
     pub(super) fn new() -> Self {
         Self {
             tenants: Tenants::new(),
-            members: Chunks::new(),
-            free: NONE,
-            positions: Positions::new(),
-            levels: (0..3).map(|class| Level::new(class, NONE)).collect(),
-            free_levels: Vec::new(),
+            members: Members::new(),
+            levels: Levels::new(),
             groups: BTreeMap::new(),
             root: Root::default(),
             reserves: Reserves::default(),
@@ -83,63 +45,49 @@ impl Flows {
         &self.members[id]
     }
 
+    /// Returns the class that a member is in.
     pub(super) fn class_of(&self, id: u32) -> usize {
-        self.levels[self.members[id].level as usize].class
+        self.levels[self.members[id].level()].class
     }
 
     /// Returns the group that a member is in.
     pub(super) fn parent(&self, id: u32) -> Option<u32> {
-        Some(self.levels[self.members[id].level as usize].owner).filter(|owner| *owner != NONE)
+        self.levels[self.members[id].level()].group()
     }
 
-    fn insert(&mut self, level: u32, owner: u32, weight: Weight, is_group: bool) -> u32 {
-        let at = &mut self.levels[level as usize];
+    /// Returns a member and the group that it is in, from the inside out.
+    pub(super) fn path(&self, id: u32) -> impl Iterator<Item = u32> + use<> {
+        [Some(id), self.parent(id)].into_iter().flatten()
+    }
+
+    /// Adds a member to a level.
+    fn insert(&mut self, level: u32, kind: Kind, weight: Weight) -> u32 {
+        let at = &mut self.levels[level];
         at.members += 1;
-        let member = Member {
-            share: Share { start: at.time, end: at.time, credit: 0 },
-            weight,
-            owner,
-            level,
-            fifo: Fifo::EMPTY,
-            queued: 0,
-            in_flight: 0,
-            state: State::Out,
-            is_group,
-            beyond: (false, false),
-        };
-        if self.free == NONE {
-            return self.members.push(member);
-        }
-        let id = self.free;
-        self.free = std::mem::replace(&mut self.members[id], member).level;
-        id
+        let member = Member::new(kind, level, weight, at.time);
+        self.members.insert(member)
     }
 
+    /// Returns the member that a group is in a class.
     pub(super) fn group(&self, class: usize, id: u32) -> Option<u32> {
         self.groups.get(&(class, id)).copied()
     }
 
     /// Finds or makes the level that tenants of a class and group share in.
     fn level_for(&mut self, class: usize, group: Option<Group>) -> u32 {
-        #[allow(clippy::cast_possible_truncation, reason = "three classes, and fewer groups than tenants")]
-        let Some(group) = group else { return class as u32 };
-        if let Some(&id) = self.groups.get(&(class, group.id)) {
+        #[allow(clippy::cast_possible_truncation, reason = "three classes")]
+        let class_level = class as u32;
+        let Some(group) = group else { return class_level };
+        if let Some(id) = self.group(class, group.id) {
             self.reweigh(id, group.weight);
             if self.members[id].state == State::Resting {
                 self.leave_heaps(id, State::Resting);
             }
-            return self.members[id].owner;
+            return self.members[id].inside();
         }
-        #[allow(clippy::cast_possible_truncation, reason = "three classes, and fewer groups than tenants")]
-        let (class_level, next) = (class as u32, self.levels.len() as u32);
-        let level = self.free_levels.pop().unwrap_or(next);
-        let id = self.insert(class_level, level, group.weight, true);
-        let inside = Level::new(class, id);
-        if level == next {
-            self.levels.push(inside)
-        } else {
-            self.levels[level as usize] = inside
-        }
+        let level = self.levels.vacant();
+        let id = self.insert(class_level, Kind::Group(level), group.weight);
+        self.levels.add(class, id);
         self.groups.insert((class, group.id), id);
         level
     }
@@ -149,7 +97,7 @@ impl Flows {
         let record = self.tenants.get_mut(tenant);
         let capped_anew = limits.max_in_flight != record.max_in_flight;
         record.max_in_flight = limits.max_in_flight;
-        let (flows, reserve, in_flight) = (record.flows, record.reserve, record.in_flight);
+        let (flows, reserve, in_flight) = (record.flows, record.reserve, record.in_flight());
         if reserve != NONE || limits.reserve > 0 {
             if reserve == NONE {
                 let number = self.reserves.add(tenant, limits.weight, limits.reserve, in_flight);
@@ -166,9 +114,7 @@ impl Flows {
             let class = self.class_of(flow);
             match (self.parent(flow), limits.group) {
                 (None, None) => {}
-                (Some(is), Some(group)) if self.groups.get(&(class, group.id)) == Some(&is) => {
-                    self.reweigh(is, group.weight)
-                }
+                (Some(is), Some(group)) if self.group(class, group.id) == Some(is) => self.reweigh(is, group.weight),
                 _ => self.regroup(flow, limits.group),
             }
             self.reweigh(flow, limits.weight);
@@ -185,19 +131,18 @@ impl Flows {
             return flow;
         }
         let level = self.level_for(class.index(), limits.group);
-        let flow = self.insert(level, tenant, limits.weight, false);
+        let flow = self.insert(level, Kind::Flow(tenant), limits.weight);
         self.tenants.get_mut(tenant).flows[class.index()] = flow;
         flow
     }
 
+    /// Changes the weight of a member; the work of its backlog stays.
     fn reweigh(&mut self, id: u32, weight: Weight) {
-        let old = self.members[id].weight;
+        let Member { weight: old, share, .. } = self.members[id];
         if old == weight {
             return;
         }
-        let share = self.members[id].share;
-        let depth = u128::from(share.end - share.start) * u128::from(old.milli()) / u128::from(weight.milli());
-        let depth = u64::try_from(depth).unwrap_or(u64::MAX);
+        let depth = old.rescale(share.depth(), weight);
         // Out of the sums with the old weight, in again with the new one.
         self.update(id, |share| share.end = share.start);
         self.members[id].weight = weight;
@@ -207,59 +152,48 @@ impl Flows {
     /// Moves a flow into another group, or out of any: its debt goes with it.
     fn regroup(&mut self, id: u32, group: Option<Group>) {
         let class = self.class_of(id);
-        let old = self.members[id].level;
+        let old = self.members[id].level();
         let to = self.level_for(class, group);
         if to == old {
             return;
         }
         let Member { share, weight, queued, in_flight, state, .. } = self.members[id];
-        let work = |to: Weight| (share.end - share.start).saturating_mul(weight.milli().into()) / u64::from(to.milli());
-        let debt = share.start.saturating_sub(self.levels[old as usize].time);
+        let debt = share.start.saturating_sub(self.levels[old].time);
         self.leave_heaps(id, state);
         self.update(id, |share| share.end = share.start);
         let live = queued + in_flight;
-        if let Some(group) = self.parent(id) {
-            let part = work(self.members[group].weight);
+        // The class counts the jobs of its groups as well, and keeps them.
+        let outer = self.parent(id);
+        if let Some(group) = outer {
+            let part = weight.rescale(share.depth(), self.members[group].weight);
             self.update(group, |share| share.withdraw(part));
-            self.tally(group, |member| {
-                (member.queued, member.in_flight) = (member.queued - queued, member.in_flight - in_flight)
-            });
+            let member = &mut self.members[group];
+            (member.queued, member.in_flight) = (member.queued - queued, member.in_flight - in_flight);
             self.refresh(group);
+            self.levels[old].live -= live;
         } else {
             self.show_class(class);
         }
-        // The class counts the jobs of its groups as well, and keeps them.
-        let outer = self.parent(id);
-        if outer.is_some() {
-            self.levels[old as usize].live -= live;
-        }
-        self.levels[old as usize].members -= 1;
-        if self.levels[to as usize].owner != NONE {
-            self.levels[to as usize].live += live;
-        }
-        self.levels[to as usize].members += 1;
-        self.members[id].level = to;
-        let time = self.levels[to as usize].time;
+        self.levels[old].members -= 1;
+        self.levels[to].members += 1;
+        self.members[id].move_to(to);
+        let time = self.levels[to].time;
         self.update(id, |new| {
             let start = time.saturating_add(debt);
-            *new = Share { start, end: start.saturating_add(share.end - share.start), credit: share.credit };
+            *new = Share { start, end: start.saturating_add(share.depth()), credit: share.credit };
         });
         if let Some(group) = self.parent(id) {
-            let part = work(self.members[group].weight);
+            self.levels[to].live += live;
+            let part = weight.rescale(share.depth(), self.members[group].weight);
             self.update(group, |share| share.append(part));
-            self.tally(group, |member| {
-                (member.queued, member.in_flight) = (member.queued + queued, member.in_flight + in_flight)
-            });
+            let member = &mut self.members[group];
+            (member.queued, member.in_flight) = (member.queued + queued, member.in_flight + in_flight);
         }
         self.refresh(id);
         self.rest_member(id);
-        if let Some(group) = outer.filter(|_| self.levels[old as usize].members == 0) {
+        if let Some(group) = outer.filter(|_| self.levels[old].members == 0) {
             self.rest_member(group);
         }
         self.rest_level(old);
-    }
-
-    fn tally(&mut self, id: u32, change: impl FnOnce(&mut Member)) {
-        change(&mut self.members[id]);
     }
 }

@@ -38,9 +38,10 @@ pub(super) struct Job {
     pub(super) sequence: u32,
     /// Predicted wait at admission in seconds; zero where none was predicted or it no longer counts.
     pub(super) predicted: f32,
-    /// Neighbours in the FIFO while ready. While it is elsewhere, `next` is the holder (in flight), the tick of the
-    /// not-before time (delayed) or the next free record.
+    /// The job before this one in the FIFO, while ready.
     previous: u32,
+    /// The job after this one in the FIFO, while ready; else see [`holder`](Self::holder),
+    /// [`held_until`](Self::held_until) and [`next_free`](Self::next_free).
     next: u32,
     /// Neighbours in the timing wheel, which owns these two.
     pub(super) timer: [u32; 2],
@@ -57,15 +58,28 @@ impl Job {
         if on { self.flags |= flag } else { self.flags &= !flag }
     }
 
+    /// Puts the job off until a tick, by its low half.
     pub(super) const fn hold_until(&mut self, tick: u32) {
         self.place = Place::Delayed;
         self.next = tick;
     }
 
+    /// Returns the low half of the tick until which the job is put off.
     pub(super) fn held_until(&self) -> Option<u32> {
         (self.place == Place::Delayed).then_some(self.next)
     }
 
+    /// Returns the number of the dispatcher that has the job.
+    fn holder(&self) -> Option<u32> {
+        (self.place == Place::InFlight).then_some(self.next)
+    }
+
+    /// Returns the free record after this one, which is free.
+    const fn next_free(&self) -> u32 {
+        self.next
+    }
+
+    /// Gives the job to a dispatcher.
     pub(super) const fn give_to(&mut self, holder: u32) {
         self.place = Place::InFlight;
         self.next = holder;
@@ -77,6 +91,7 @@ impl Job {
 pub(super) struct Jobs<P> {
     pub(super) records: Chunks<Job>,
     payloads: Chunks<Option<P>>,
+    /// The first free record.
     free: u32,
     held: usize,
     sequence: u32,
@@ -115,7 +130,7 @@ impl<P> Jobs<P> {
         }
         let index = self.free;
         let record = &mut self.records[index];
-        self.free = record.next;
+        self.free = record.next_free();
         job.generation = record.generation;
         *record = job;
         self.payloads[index] = Some(payload);
@@ -161,7 +176,7 @@ impl<P> Jobs<P> {
 
     /// Returns the jobs that a holder was given.
     pub(super) fn held_by(&self, holder: u32) -> Vec<u32> {
-        self.select(|job| job.place == Place::InFlight && job.next == holder)
+        self.select(|job| job.holder() == Some(holder))
     }
 }
 

@@ -1,11 +1,12 @@
 //! The levels of the hierarchy: the model with its classes, a class or a group with its members.
 
 use super::backlog::Backlog;
+use super::chunks::NONE;
 use super::heap::Heap;
 use super::share::Share;
 use crate::core::cost::{Cost, VIRTUAL_PER_UNIT_MILLI, Weight};
 
-/// Virtual time after which a level is rebased: far above any single charge, far below overflow.
+/// Virtual time from which on a level is rebased: far above any single charge, far below overflow.
 const REBASE_AT: u64 = 1 << 61;
 
 /// The inside of a class or of a group.
@@ -21,15 +22,16 @@ pub(super) struct Level {
     pub(super) idle: Heap,
     pub(super) backlog: Backlog,
     pub(super) class: usize,
-    /// The group that this is the inside of, or none.
-    pub(super) owner: u32,
+    /// The group that this is the inside of, as a member; [`NONE`] for a class's level.
+    group: u32,
     pub(super) members: u32,
     /// Jobs waiting or dispatched.
     pub(super) live: u32,
 }
 
 impl Level {
-    pub(super) fn new(class: usize, owner: u32) -> Self {
+    /// Builds an empty level: a class's, or that inside of a `group`, a member, where it is not [`NONE`].
+    pub(super) fn new(class: usize, group: u32) -> Self {
         Self {
             time: 0,
             top: 0,
@@ -37,10 +39,15 @@ impl Level {
             idle: Heap::default(),
             backlog: Backlog::new(),
             class,
-            owner,
+            group,
             members: 0,
             live: 0,
         }
+    }
+
+    /// Returns the group that this level is the inside of, as a member.
+    pub(super) fn group(&self) -> Option<u32> {
+        Some(self.group).filter(|group| *group != NONE)
     }
 
     /// Moves virtual time when a job with start tag `tag` is served `work` units in turn: to the tag at least, and by

@@ -14,11 +14,15 @@ mod backlog;
 mod charge;
 pub(in crate::core) mod chunks;
 mod class;
+mod counts;
 mod flows;
 mod forecast;
+mod forecaster;
 mod heap;
 mod jobs;
 mod level;
+mod levels;
+mod members;
 mod names;
 mod request;
 mod reserve;
@@ -34,14 +38,14 @@ mod wheel;
 use std::sync::Arc;
 
 pub use self::class::Class;
+use self::counts::Counts;
 use self::flows::Flows;
-use self::forecast::Correction;
+use self::forecaster::Forecaster;
 use self::jobs::Jobs;
 pub use self::request::{Dispatch, Group, QueueLimits, Refusal, Request, TenantLimits};
 pub use self::reserve::{Grant, Reservation};
 pub use self::standing::{Claims, Standing};
 use self::wheel::Wheel;
-use super::estimate::{DrainRate, ServicePace};
 use super::key::Key;
 use super::time::Time;
 
@@ -53,14 +57,8 @@ pub struct FairQueue<P> {
     flows: Flows,
     wheel: Wheel,
     expired: Vec<P>,
-    waiting: usize,
-    waiting_cost: u64,
-    in_flight: usize,
-    /// Long jobs in flight beyond their tenants' reservations.
-    long: u64,
-    drain: DrainRate,
-    pace: ServicePace,
-    correction: Correction,
+    counts: Counts,
+    forecaster: Forecaster,
 }
 
 impl<P> FairQueue<P> {
@@ -73,13 +71,8 @@ impl<P> FairQueue<P> {
             flows: Flows::new(),
             wheel: Wheel::new(),
             expired: Vec::new(),
-            waiting: 0,
-            waiting_cost: 0,
-            in_flight: 0,
-            long: 0,
-            drain: DrainRate::default(),
-            pace: ServicePace::default(),
-            correction: Correction::new(),
+            counts: Counts::default(),
+            forecaster: Forecaster::new(),
         };
         queue.reconfigure(limits);
         queue
@@ -133,19 +126,19 @@ impl<P> FairQueue<P> {
     /// Returns how many jobs wait, retries before their time included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.waiting
+        self.counts.waiting()
     }
 
     /// Says whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.waiting == 0
+        self.counts.waiting() == 0
     }
 
     /// Returns how many jobs are with dispatchers.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.in_flight
+        self.counts.in_flight()
     }
 
     /// Says whether a credit would be answered at once.
@@ -157,14 +150,14 @@ impl<P> FairQueue<P> {
     /// Returns jobs per second while something waits, or `None` while too little was seen.
     #[must_use]
     pub fn drain_per_second(&self) -> Option<f64> {
-        self.drain.jobs_per_second()
+        self.forecaster.jobs_per_second()
     }
 
     /// Returns what a tenant has waiting and in flight.
     #[must_use]
     pub fn tenant(&self, name: &str) -> (u32, u32) {
         let tenant = self.flows.tenants.find(name).map(|id| self.flows.tenants.get(id));
-        tenant.map_or((0, 0), |tenant| (tenant.queued, tenant.in_flight))
+        tenant.map_or((0, 0), |tenant| (tenant.queued(), tenant.in_flight()))
     }
 
     /// Returns how many tenants have something waiting or in flight.
@@ -175,7 +168,7 @@ impl<P> FairQueue<P> {
 
     /// Iterates over the tenants with jobs or a reservation: name, waiting, in flight.
     pub fn tenants(&self) -> impl Iterator<Item = (&Arc<str>, u32, u32)> {
-        self.flows.tenants.iter().map(|(name, tenant)| (name, tenant.queued, tenant.in_flight))
+        self.flows.tenants.iter().map(|(name, tenant)| (name, tenant.queued(), tenant.in_flight()))
     }
 
     /// Returns the jobs whose deadline has passed, each once; none of them was or will be dispatched.

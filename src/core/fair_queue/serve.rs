@@ -11,10 +11,21 @@ use crate::core::cost::Cost;
 use crate::core::key::Key;
 use crate::core::time::Time;
 
+/// A job whose turn it is.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    flow: u32,
+    index: u32,
+    /// It goes on its tenant's reservation.
+    by_reservation: bool,
+    /// It is long, and takes a slot beyond its tenant's reservation.
+    long: bool,
+}
+
 impl<P> FairQueue<P> {
     /// Takes the job that is next by fairness, or `None` when no job may run now.
     ///
-    /// `holder` is whoever gets it, for [`abandon`](Self::abandon).
+    /// `holder` numbers its dispatcher, for [`abandon`](Self::abandon).
     pub fn pop(&mut self, now: Time, holder: u32) -> Option<Dispatch<P>> {
         self.collect(now);
         let room = self.room_for_long();
@@ -37,21 +48,19 @@ impl<P> FairQueue<P> {
                 self.flows.hold(flow);
                 continue;
             }
-            return Some(self.dispatch(now, flow, index, holder, (due.is_some(), long)));
+            return Some(self.dispatch(now, holder, Turn { flow, index, by_reservation: due.is_some(), long }));
         }
     }
 
-    fn dispatch(&mut self, now: Time, flow: u32, index: u32, holder: u32, how: (bool, bool)) -> Dispatch<P> {
-        let (by_reservation, long) = how;
-        // First of all: it lies elsewhere than the record, and memory is waited for once when both are asked for.
+    fn dispatch(&mut self, now: Time, holder: u32, turn: Turn) -> Dispatch<P> {
+        let Turn { flow, index, by_reservation, long } = turn;
+        // Read the payload first: it is in another array than the record, so the two cache misses overlap.
         let payload = self.jobs.take_payload(index);
         let jobs = &mut self.jobs.records;
         self.wheel.stop(jobs, index);
         self.flows.pull(flow, |fifo| fifo.remove(jobs, index));
         self.flows.left(flow);
         let job = &mut self.jobs.records[index];
-        self.waiting -= 1;
-        self.waiting_cost -= u64::from(job.cost.units());
         let charged = job.has(CHARGED);
         job.give_to(holder);
         job.mark(CHARGED, true);
@@ -60,13 +69,10 @@ impl<P> FairQueue<P> {
         let waited = now.since(std::mem::replace(&mut job.since, now));
         let predicted = f64::from(std::mem::take(&mut job.predicted));
         let (cost, deadline) = (job.cost, job.deadline);
-        if predicted > 0.0 {
-            self.correction.record(waited.as_secs_f64() / predicted);
-        }
-        self.long += u64::from(long);
-        self.in_flight += 1;
+        self.counts.left(cost);
+        self.counts.dispatched(long);
         self.flows.dispatched(flow, cost, charged, by_reservation);
-        self.drain.dispatched(f64::from(cost.units()));
+        self.forecaster.dispatched(cost, waited, predicted);
         self.advance(now);
         let payload = payload.unwrap_or_else(|| unreachable!("a waiting job has its payload"));
         Dispatch { key: self.jobs.key(index), cost, deadline, waited, payload }
@@ -80,14 +86,14 @@ impl<P> FairQueue<P> {
     }
 
     fn is_long(&self, job: &Job) -> bool {
-        let expected = self.pace.expected(f64::from(job.cost.units()));
+        let expected = self.forecaster.service(job.cost);
         expected.is_some_and(|seconds| seconds > self.limits.long.as_secs_f64())
     }
 
     /// Returns how many long jobs may be started now; `None` where nothing is held back from them.
     fn room_for_long(&self) -> Option<u64> {
         let room = self.flows.reserves.room_for_long(self.limits.unlendable)?;
-        Some(room.saturating_sub(self.long))
+        Some(room.saturating_sub(self.counts.long()))
     }
 
     /// Ends a dispatched job and corrects its charge to the `actual` cost where that is known. Where it is not, the job
@@ -99,7 +105,7 @@ impl<P> FairQueue<P> {
         let (flow, cost) = (job.flow, job.cost);
         match actual {
             Some(actual) => {
-                self.pace.record(now.seconds_since(job.since), f64::from(actual.units()));
+                self.forecaster.completed(now.seconds_since(job.since), actual);
                 self.flows.reconcile(flow, cost, actual);
             }
             None => self.charge_overstay(now, index),
@@ -126,7 +132,7 @@ impl<P> FairQueue<P> {
     fn charge_overstay(&mut self, now: Time, index: u32) {
         let job = &self.jobs.records[index];
         let (flow, cost) = (job.flow, job.cost);
-        let units = self.pace.overstayed(now.seconds_since(job.since), f64::from(cost.units()));
+        let units = self.forecaster.overstayed(now.seconds_since(job.since), cost);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; saturates")]
         let after = Cost::new(u64::from(cost.units()).saturating_add(units as u64));
         self.flows.reconcile(flow, cost, after);
@@ -205,15 +211,14 @@ impl<P> FairQueue<P> {
 
     pub(super) fn advance(&mut self, now: Time) {
         let backlogged = self.has_ready();
-        self.drain.advance(now, backlogged);
+        self.forecaster.advance(now, backlogged);
     }
 
     /// Enters a job into the queue; one that returns may have to wait for its not-before time.
     pub(super) fn enter(&mut self, now: Time, index: u32, returns: Option<Time>) {
         let job = &mut self.jobs.records[index];
         let (flow, cost, billed) = (job.flow, job.cost, !job.has(CHARGED));
-        self.waiting += 1;
-        self.waiting_cost += u64::from(cost.units());
+        self.counts.joined(cost);
         let mut tick = tick_at(job.deadline);
         let not_before = returns.unwrap_or(now);
         let delayed = not_before > now;
@@ -241,8 +246,7 @@ impl<P> FairQueue<P> {
         let (jobs, flows) = (&mut self.jobs.records, &mut self.flows);
         self.wheel.stop(jobs, index);
         let job = &jobs[index];
-        self.waiting -= 1;
-        self.waiting_cost -= u64::from(job.cost.units());
+        self.counts.left(job.cost);
         let (flow, place) = (job.flow, job.place);
         if place == Place::Ready {
             flows.with_fifo(flow, |fifo| fifo.remove(jobs, index));
@@ -267,16 +271,15 @@ impl<P> FairQueue<P> {
     fn land(&mut self, key: Key) -> Option<u32> {
         let index = self.jobs.find(key, |place| place == Place::InFlight)?;
         let job = &mut self.jobs.records[index];
-        self.long -= u64::from(job.has(LONG));
+        self.counts.landed(job.has(LONG));
         job.mark(LONG, false);
-        self.in_flight -= 1;
         let flow = job.flow;
         self.flows.landed(flow);
         Some(index)
     }
 
     fn settle(&mut self, now: Time, flow: u32) {
-        self.flows.lives(flow, false);
+        self.flows.gone(flow);
         self.flows.rest(flow);
         self.advance(now);
     }

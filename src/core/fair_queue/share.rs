@@ -17,6 +17,16 @@ pub(super) struct Share {
 }
 
 impl Share {
+    /// Returns whether jobs wait that have not been paid.
+    pub(super) const fn has_backlog(&self) -> bool {
+        self.end > self.start
+    }
+
+    /// Returns the backlog: the charges of all jobs that wait unpaid.
+    pub(super) const fn depth(&self) -> u64 {
+        self.end - self.start
+    }
+
     /// Moves both tags later.
     pub(super) const fn delay(&mut self, by: u64) {
         self.start = self.start.saturating_add(by);

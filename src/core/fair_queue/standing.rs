@@ -52,11 +52,11 @@ impl<P> FairQueue<P> {
     pub fn claims(&self) -> Claims {
         let mut claims = Claims { classes: self.flows.root.classes.map(|band| band.weight), ..Claims::default() };
         for (name, tenant) in self.flows.tenants.iter() {
-            let total = tenant.queued.saturating_add(tenant.in_flight);
+            let total = tenant.queued().saturating_add(tenant.in_flight());
             if total == 0 {
                 continue;
             }
-            claims.slots += f64::from(tenant.in_flight);
+            claims.slots += f64::from(tenant.in_flight());
             // What its cap leaves of its demand, over its classes alike.
             let capped = f64::from(total.min(tenant.max_in_flight)) / f64::from(total);
             let mut most = (0, Class::Standard, Weight::default());
@@ -68,14 +68,14 @@ impl<P> FairQueue<P> {
                 }
                 let owner = claims.tenants.len();
                 let claim = Claim { owner, demand: f64::from(has) * capped, weight: member.weight.value() };
-                claims.flows.entry(member.level).or_default().push(claim);
+                claims.flows.entry(member.level()).or_default().push(claim);
                 if let Some(group) = self.flows.parent(flow) {
                     let group = self.flows.member(group);
-                    claims.groups.insert(member.level, (group.level, group.weight));
+                    claims.groups.insert(member.level(), (group.level(), group.weight));
                 }
             }
             let (_, class, weight) = most;
-            let (tenant, queued, in_flight) = (name.clone(), tenant.queued, tenant.in_flight);
+            let (tenant, queued, in_flight) = (name.clone(), tenant.queued(), tenant.in_flight());
             claims.tenants.push(Standing { tenant, class, weight: weight.value(), queued, in_flight, fair: 0.0 });
         }
         claims

@@ -1,4 +1,4 @@
-//! The tenants of a model: who they are, and what they have here over all classes.
+//! The tenants of a model: their names, and what they have here over all classes.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ pub(super) struct Tenant {
     /// `None` marks a free record.
     name: Option<Arc<str>>,
     pub(super) max_in_flight: u32,
-    pub(super) in_flight: u32,
-    /// Jobs waiting; the next free record where this one is free.
-    pub(super) queued: u32,
+    in_flight: u32,
+    /// Jobs waiting; the next free record of a free one.
+    queued: u32,
     /// Its flow in each class, [`NONE`] where it has none.
     pub(super) flows: [u32; 3],
     /// Number of its reservation, [`NONE`] without one.
@@ -21,6 +21,41 @@ pub(super) struct Tenant {
 }
 
 impl Tenant {
+    /// Returns how many of its jobs wait.
+    pub(super) const fn queued(&self) -> u32 {
+        self.queued
+    }
+
+    /// Returns how many of its jobs are dispatched.
+    pub(super) const fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// Counts a job that joins the queue.
+    pub(super) const fn joined(&mut self) {
+        self.queued += 1;
+    }
+
+    /// Counts a job that leaves the queue.
+    pub(super) const fn left(&mut self) {
+        self.queued -= 1;
+    }
+
+    /// Counts a job that is dispatched.
+    pub(super) const fn dispatched(&mut self) {
+        self.in_flight = self.in_flight.saturating_add(1);
+    }
+
+    /// Counts a job that is with its dispatcher no longer.
+    pub(super) const fn landed(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// Returns the free record after this one, which is free.
+    const fn next_free(&self) -> u32 {
+        self.queued
+    }
+
     /// Says whether it may have no further job dispatched.
     pub(super) const fn capped(&self) -> bool {
         self.in_flight >= self.max_in_flight
@@ -31,11 +66,14 @@ impl Tenant {
     }
 }
 
+/// The tenants that are known, by number and by name.
 #[derive(Debug, Clone)]
 pub(super) struct Tenants {
     records: Chunks<Tenant>,
     names: Names,
+    /// The first free record.
     free: u32,
+    /// Tenants with jobs.
     active: usize,
 }
 
@@ -44,12 +82,12 @@ impl Tenants {
         Self { records: Chunks::new(), names: Names::new(), free: NONE, active: 0 }
     }
 
-    /// Returns how many have something waiting or in flight.
+    /// Returns how many tenants have something waiting or in flight.
     pub(super) const fn active(&self) -> usize {
         self.active
     }
 
-    /// Returns how many are remembered, those without jobs included.
+    /// Returns how many tenants are remembered, those without jobs included.
     #[cfg(test)]
     pub(super) fn known(&self) -> usize {
         self.records.iter().filter(|tenant| tenant.name.is_some()).count()
@@ -77,7 +115,7 @@ impl Tenants {
             self.records.push(tenant)
         } else {
             let id = self.free;
-            self.free = self.records[id].queued;
+            self.free = self.records[id].next_free();
             self.records[id] = tenant;
             id
         };
@@ -104,7 +142,7 @@ impl Tenants {
         &mut self.records[id]
     }
 
-    /// Changes a tenant's counts and keeps the number of active ones.
+    /// Changes a tenant's counts and keeps the number of active tenants.
     pub(super) fn count(&mut self, id: u32, change: impl FnOnce(&mut Tenant)) -> &Tenant {
         let tenant = &mut self.records[id];
         let before = tenant.is_active();
@@ -117,7 +155,7 @@ impl Tenants {
         tenant
     }
 
-    /// Iterates over those that have something waiting or in flight, or a reservation.
+    /// Iterates over the tenants that have something waiting or in flight, or a reservation.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Tenant)> {
         let known = self.records.iter().filter_map(|tenant| Some((tenant.name.as_ref()?, tenant)));
         known.filter(|(_, tenant)| tenant.is_active() || tenant.reserve != NONE)

@@ -1,23 +1,19 @@
-//! Whose turn it is: who is in line, who stands outside, who may be forgotten.
+//! The order of service: members in line, members outside, members that may be forgotten.
 
 use super::chunks::NONE;
-use super::flows::{Flows, Member, State};
+use super::flows::Flows;
 use super::jobs::Fifo;
-use super::level::Level;
-use super::share::Share;
+use super::members::{Kind, State};
 
 /// Idle members looked at per step: forgetting keeps up with arrival, and no step pays for many.
 const FORGET_PER_STEP: usize = 4;
 
 impl Flows {
+    /// Takes a member out of the heap that its state says it is in.
     pub(super) fn leave_heaps(&mut self, id: u32, state: State) {
-        let level = &mut self.levels[self.members[id].level as usize];
-        match state {
-            State::Ready => level.ready.remove(&mut self.positions, id),
-            State::Resting => level.idle.remove(&mut self.positions, id),
-            State::Out | State::Held => {}
-        }
-        self.members[id].state = State::Out;
+        let member = &mut self.members[id];
+        self.levels.take_out(member.level(), id, state);
+        member.state = State::Out;
     }
 
     /// Takes the next job out of a flow's FIFO, to be followed by [`dispatched`](Self::dispatched).
@@ -53,11 +49,11 @@ impl Flows {
     /// Returns the flow that the weights serve next.
     pub(super) fn next(&self) -> Option<u32> {
         let class = self.root.next()?;
-        let (_, id) = self.levels[class].ready.first()?;
-        if !self.members[id].is_group {
-            return Some(id);
+        let (_, id) = self.levels.of_class(class).ready.first()?;
+        match self.members[id].kind() {
+            Kind::Flow(_) => Some(id),
+            Kind::Group(inside) => self.levels[inside].ready.first().map(|(_, id)| id),
         }
-        self.levels[self.members[id].owner as usize].ready.first().map(|(_, id)| id)
     }
 
     /// Puts a member where its state says: in its level's heap, or out (nothing to run, or its tenant at the cap).
@@ -65,38 +61,41 @@ impl Flows {
     /// Entering is an activation, at the level's virtual time at least. So a tenant parked at its cap banks nothing
     /// meanwhile and delays nobody.
     pub(super) fn refresh(&mut self, id: u32) {
-        let Member { owner, level, fifo, state, is_group, .. } = self.members[id];
-        let runs = if is_group {
-            !self.levels[owner as usize].ready.is_empty()
-        } else {
-            !fifo.is_empty() && state != State::Held && !self.tenants.get(owner).capped()
+        let member = &self.members[id];
+        let (kind, level, state) = (member.kind(), member.level(), member.state);
+        let runs = match kind {
+            Kind::Group(inside) => !self.levels[inside].ready.is_empty(),
+            Kind::Flow(tenant) => !member.fifo.is_empty() && state != State::Held && !self.tenants.get(tenant).capped(),
         };
         if runs {
             if state != State::Ready {
                 self.leave_heaps(id, state);
-                let time = self.levels[level as usize].time;
+                let time = self.levels[level].time;
                 self.update(id, |share| share.activate(time));
                 self.members[id].state = State::Ready;
             }
-            let start = self.members[id].share.start;
-            self.levels[level as usize].ready.set(&mut self.positions, id, start);
+            self.levels.set_ready(level, id, self.members[id].share.start);
         } else if state == State::Ready {
             self.leave_heaps(id, state);
         }
-        if !is_group && self.tenants.get(owner).reserve != NONE {
-            self.refresh_reserve(owner);
+        if let Kind::Flow(tenant) = kind
+            && self.tenants.get(tenant).reserve != NONE
+        {
+            self.refresh_reserve(tenant);
         }
-        match self.parent(id) {
+        match self.levels[level].group() {
             Some(group) => self.refresh(group),
-            None => self.show_class(self.levels[level as usize].class),
+            None => self.show_class(self.levels[level].class),
         }
     }
 
+    /// Lets the model see whether a class has a member that may run.
     pub(super) fn show_class(&mut self, class: usize) {
-        let ready = !self.levels[class].ready.is_empty();
+        let ready = !self.levels.of_class(class).ready.is_empty();
         self.root.show(class, ready);
     }
 
+    /// Looks at a tenant's reservation anew, after its jobs or what is granted have changed.
     pub(super) fn refresh_reserve(&mut self, tenant: u32) {
         let record = self.tenants.get(tenant);
         let has_work = |flow: &u32| *flow != NONE && !self.members[*flow].fifo.is_empty();
@@ -124,7 +123,7 @@ impl Flows {
     pub(super) fn release(&mut self, most: u64) {
         for _ in 0..most {
             let Some(id) = self.held.pop_front() else { return };
-            // Whoever left that state since is skipped; its record may even be another's by now.
+            // A member that left that state since is skipped; its record may even be another's by now.
             if self.members[id].state == State::Held {
                 self.members[id].state = State::Out;
                 self.refresh(id);
@@ -134,66 +133,72 @@ impl Flows {
 
     /// Lets a flow without jobs go, now or as soon as the level's time has passed its debt.
     pub(super) fn rest(&mut self, id: u32) {
-        let level = self.members[id].level;
+        let level = self.members[id].level();
         if let Some(group) = self.parent(id) {
             self.rest_level(level);
-            let outer = self.members[group].level;
+            let outer = self.members[group].level();
             self.rest_member(id);
             self.rest_level(outer);
         } else {
             self.rest_member(id);
             self.rest_level(level);
         }
-        if self.levels.iter().take(3).all(|level| level.live == 0) {
+        if self.levels.are_idle() {
             self.root.end_busy_period();
         }
     }
 
+    /// Lets a member without jobs rest until its debt is passed.
     pub(super) fn rest_member(&mut self, id: u32) {
-        let Member { share, level, queued, in_flight, state, .. } = self.members[id];
-        if queued == 0 && in_flight == 0 && state != State::Resting {
+        let member = &self.members[id];
+        let state = member.state;
+        if member.queued == 0 && member.in_flight == 0 && state != State::Resting {
+            let (level, until) = (member.level(), member.share.rests_until());
             self.leave_heaps(id, state);
             self.members[id].state = State::Resting;
-            self.levels[level as usize].idle.set(&mut self.positions, id, share.rests_until());
+            self.levels.set_idle(level, id, until);
         }
     }
 
     /// Ends a busy period of a level without jobs: there is nobody to be fair to, and every debt and credit is void
-    /// (the rule of SFQ: virtual time becomes the largest tag given out). Then forgets a few of those who rest.
+    /// (the rule of SFQ: virtual time becomes the largest tag given out). Then forgets a few members that rest.
     pub(super) fn rest_level(&mut self, level: u32) {
-        let at = &mut self.levels[level as usize];
+        let at = &mut self.levels[level];
         if at.live == 0 {
             at.pass(at.top);
         }
         self.forget_idle(level);
     }
 
+    /// Forgets members of a level that have rested for long enough.
     pub(super) fn forget_idle(&mut self, level: u32) {
         for _ in 0..FORGET_PER_STEP {
-            let at = &self.levels[level as usize];
+            let at = &self.levels[level];
             let Some((_, id)) = at.idle.first().filter(|(until, _)| *until <= at.time) else { return };
             self.forget(id);
         }
     }
 
-    pub(super) fn forget(&mut self, id: u32) {
+    fn forget(&mut self, id: u32) {
         self.leave_heaps(id, State::Resting);
-        let Member { owner, level, is_group, .. } = self.members[id];
-        let class = self.levels[level as usize].class;
-        self.members[id].share = Share::default();
-        self.members[id].level = std::mem::replace(&mut self.free, id);
-        self.levels[level as usize].members -= 1;
-        if is_group {
-            self.groups.retain(|_, member| *member != id);
-            self.free_levels.push(owner);
-            return;
-        }
-        let tenant = self.tenants.get_mut(owner);
-        tenant.flows[class] = NONE;
-        self.tenants.forget(owner);
-        let Level { owner: group, members, .. } = self.levels[level as usize];
-        if group != NONE && members == 0 {
-            self.rest_member(group);
+        let member = &self.members[id];
+        let (kind, number) = (member.kind(), member.level());
+        self.members.remove(id);
+        let level = &mut self.levels[number];
+        level.members -= 1;
+        match kind {
+            Kind::Group(inside) => {
+                self.groups.retain(|_, member| *member != id);
+                self.levels.remove(inside);
+            }
+            Kind::Flow(tenant) => {
+                let empty = level.group().filter(|_| level.members == 0);
+                self.tenants.get_mut(tenant).flows[level.class] = NONE;
+                self.tenants.forget(tenant);
+                if let Some(group) = empty {
+                    self.rest_member(group);
+                }
+            }
         }
     }
 }

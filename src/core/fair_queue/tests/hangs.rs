@@ -63,7 +63,7 @@ fn a_failure_that_takes_no_longer_than_others_costs_what_was_predicted() {
         queue.push(Time::ZERO, request("a", 100, 0)).expect("admitted");
         let job = queue.pop(Time::ZERO, 0).expect("job");
         queue.complete(Time::from_millis(millis), job.key, actual);
-        queue.flows.members.iter_mut().map(|member| member.share.start).max().expect("a flow")
+        queue.flows.members.iter().map(|member| member.share.start).max().expect("a flow")
     };
     let first = serve(SERVICE, Some(Cost::new(100)));
     let refused = serve(1, None);
