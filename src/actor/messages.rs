@@ -11,7 +11,7 @@ use crate::core::broker::{self, Assigned};
 use crate::core::time::Time;
 use crate::engine::shared::messages::SupervisorMessage;
 use crate::engine::shared::model::Model;
-use crate::engine::ticket::lease::{Raise, Route, RouteMessage, Settle, Waiter};
+use crate::engine::ticket::lease::{Route, RouteMessage, Waiter};
 use crate::engine::ticket::messages::QueueMessage;
 
 /// Says what messages are answered with. Without actix's derive macros, which build a second `syn` for this.
@@ -24,7 +24,7 @@ macro_rules! answered_with {
 }
 
 answered_with!((): QueueMessage, RouteMessage, SupervisorMessage);
-answered_with!((): Assign, Raise, Settle, Update, Claim, Allowed, Reopen, Signal, Hold, Lift, Recount, Join, Leave);
+answered_with!((): Assign, Update, Claim, Allowed, Reopen, Signal, Hold, Lift, Recount, Join, Leave);
 answered_with!((): Stop, Wire, Withdraw, NewQueue, Reconfigure, Retire);
 #[cfg(test)]
 answered_with!((): Crash);
@@ -33,18 +33,12 @@ answered_with!((): Crash);
 #[derive(Debug)]
 pub(crate) struct Assign {
     pub(crate) queue: u32,
-    pub(crate) jobs: Vec<Job>,
+    pub(crate) jobs: Vec<Assigned<Waiter>>,
 }
-
-/// One job on its way.
-pub(crate) type Job = Assigned<Waiter>;
 
 /// Dispatcher → queue: its credits and state, and what became of jobs it was given.
 #[derive(Debug)]
 pub(crate) struct Update(pub(crate) broker::Update<Waiter>);
-
-/// What became of a job that a dispatcher was given.
-pub(crate) type Ended = broker::Ended<Waiter>;
 
 /// Account → dispatcher: how many of the claimed jobs may go; when fewer, none more until [`Reopen`].
 #[derive(Debug)]

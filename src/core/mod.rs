@@ -18,6 +18,7 @@ pub mod lease;
 pub mod ledger;
 pub mod outcome;
 pub mod pacer;
+pub mod past;
 pub mod predict;
 pub mod report;
 pub mod retry;

@@ -125,7 +125,7 @@ impl Supervisor {
         let member = generation.into();
         let supervisor = ctx.address().recipient();
         let queue = (queue.clone(), life);
-        let address = Dispatcher::new(blueprint.clone(), generation, member, queue, memory, supervisor).start();
+        let address = Dispatcher::new(blueprint.clone(), generation, queue, memory, supervisor).start();
         blueprint.account.do_send(Join { member, dispatcher: address.clone() });
         DispatcherEntry { address, generation, blueprint }
     }

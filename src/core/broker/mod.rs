@@ -37,7 +37,7 @@ use self::costs::{Costs, Expected};
 pub use self::health::{ModelHealth, ServiceTimes, Status, Trend};
 pub use self::message::{Assigned, Ended, Input, Output, Reason, Refused, Update};
 use self::reserve::Reserved;
-pub use self::ride::{Past, Ride};
+pub use self::ride::Ride;
 pub use self::routes::RouteView;
 use self::routes::Routes;
 use self::snapshots::Snapshots;
@@ -47,6 +47,7 @@ use super::fair_queue::chunks::Chunks;
 use super::fair_queue::{FairQueue, QueueLimits, Request, TenantLimits};
 use super::key::Key;
 use super::outcome::Outcome;
+use super::past::Past;
 use super::retry::RetryBudget;
 use super::time::Time;
 

@@ -14,19 +14,20 @@ use crate::config::TenantPolicy;
 use crate::contract::attempt::{Attempt, RequestContext};
 use crate::contract::failure::Failure;
 use crate::contract::provider::{Provider, Told};
-use crate::core::broker::{Past, Refused};
+use crate::core::broker::Refused;
 use crate::core::cost::Cost;
 use crate::core::fair_queue::Request;
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
-use crate::core::report::Report;
+use crate::core::past::Past;
+use crate::core::report::{Final, Report};
 use crate::core::time::Time;
 use crate::core::verdict::Again;
 use crate::engine::caller::recorder::End;
 use crate::engine::caller::slot::Slot;
 use crate::engine::shared::model::Model;
 use crate::engine::shared::registry::Shared;
-use crate::engine::ticket::lease::{Grant, Lease};
+use crate::engine::ticket::lease::{Grant, Lease, Retry};
 use crate::engine::ticket::messages::QueueMessage;
 use crate::engine::ticket::waiting::Waiting;
 use crate::engine::view::error::Error;
@@ -81,6 +82,7 @@ impl<'a> Journey<'a> {
         let tenant = plan.tenant.take().unwrap_or_else(|| ANONYMOUS.into());
         let admitted = shared.clock.now();
         let accounting = Accounting::new(shared, &model, &tenant, &plan, admitted);
+        let past = Past::none(plan.max_attempts);
         Self {
             shared,
             tenant,
@@ -88,7 +90,7 @@ impl<'a> Journey<'a> {
             admitted,
             submissions: 0,
             failure: None,
-            past: Past::default(),
+            past,
             accounting,
             model,
             context: None,
@@ -103,7 +105,7 @@ impl<'a> Journey<'a> {
         Fut: Future<Output = Result<Yield<T>, Failure>>,
     {
         let shared = self.shared;
-        let Grant { lease, attempt: number, past, probe, charged, timeout, sent } = grant;
+        let Grant { lease, attempt: number, last, past, probe, charged, timeout, sent } = grant;
         let route = lease.route.clone();
         let timeout = shared.clock.instant(sent + timeout);
         let deadline = self.plan.deadline.map_or(timeout, |at| at.min(timeout));
@@ -112,7 +114,7 @@ impl<'a> Journey<'a> {
         let attempt = Attempt {
             context: self.context.get_or_insert_default().clone(),
             number,
-            last: number >= self.most_attempts(),
+            last,
             lease: shared.next_lease(),
             deadline,
             tenant: self.tenant.clone(),
@@ -161,49 +163,28 @@ impl<'a> Journey<'a> {
         self.served += shared.clock.now().since(sent);
         self.accounting.note(|recorder| recorder.judge(failure.outcome, Some(&failure)));
         self.past = past;
-        self.failed(lease, (number, probe), failure).map(Made::Nothing)
+        self.failed(lease, probe, failure).map(Made::Nothing)
     }
 
-    /// Decides what becomes of a request whose attempt failed: it waits for another, or ends.
-    fn failed(&mut self, lease: Lease, (number, probe): (u32, bool), mut failure: Failure) -> Result<Waiting, Error> {
+    /// Ends a request whose attempt failed, or has it wait for the word of its route: another attempt, or none.
+    fn failed(&mut self, lease: Lease, probe: bool, mut failure: Failure) -> Result<Waiting, Error> {
         failure.spent |= self.context.as_ref().is_some_and(|context| context.is_spent());
         self.accounting.with_provider(failure.spent);
         let report = failure.report();
         let settings = self.model.settings();
-        let ends = match failure.verdict.again {
-            Again::Never => true,
-            Again::Here => !failure.outcome.is_retryable(),
-            Again::Elsewhere => settings.routes.len() < 2,
-        };
-        if ends {
+        let failure = Box::new(failure);
+        if let Some(end) = report.ends(settings.routes.len(), settings.resubmit) {
             lease.settle(report, None);
-            return Err(self.end(Error::Rejected(Box::new(failure))));
+            return Err(self.end(match end {
+                Final::Rejected => Error::Rejected(failure),
+                Final::Unconfirmed => Error::Unconfirmed(failure),
+            }));
         }
-        if failure.spent && !settings.resubmit {
-            lease.settle(report, None);
-            return Err(self.end(Error::Unconfirmed(Box::new(failure))));
-        }
-        // What never reached the provider costs no attempt, nor does a test that was made at its expense.
-        let tested = probe && matches!(failure.outcome, Outcome::Overloaded | Outcome::Failed);
-        let free = (failure.unsent || tested) && !failure.spent && !failure.timed_out;
-        self.past.attempts = number - u32::from(free);
-        self.past.elsewhere = failure.verdict.again == Again::Elsewhere;
-        if self.past.attempts >= self.plan.max_attempts {
-            lease.settle(report, None);
-            self.failure = Some(Box::new(failure));
-            let exhausted = self.exhausted(number, settings.backoff.base);
-            return Err(self.end(exhausted));
-        }
-        if self.past.attempts < self.most_attempts() {
-            self.model.tap.tell(|| {
-                let (tenant, provider) = (self.tenant.clone(), lease.route.provider_name.clone());
-                EventKind::Retried { tenant, provider, attempt: number, outcome: failure.outcome }
-            });
-        }
-        self.failure = Some(Box::new(failure));
+        self.past = self.past.after(&report, probe);
+        self.failure = Some(failure);
         let (waiter, next) = Waiting::new(self.model.queue.clone(), None, self.past);
         self.accounting.note(|recorder| recorder.again(next.seat(), self.shared.clock.now()));
-        lease.settle(report, Some(waiter));
+        lease.settle(report, Some(Retry { tenant: self.tenant.clone(), waiter }));
         Ok(next)
     }
 
@@ -269,10 +250,6 @@ impl<'a> Journey<'a> {
         };
         self.model.queue.send(QueueMessage::Submit(request));
         Ok(waiting)
-    }
-
-    fn most_attempts(&self) -> u32 {
-        self.plan.max_attempts.min(self.model.settings().max_attempts)
     }
 
     /// Words the end of a request whose last attempt failed.

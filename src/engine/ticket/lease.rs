@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::contract::provider::Provider;
-use crate::core::broker::{Past, Refused, Ride};
+use crate::core::broker::{Refused, Ride};
 use crate::core::cost::Cost;
 use crate::core::key::Key;
 use crate::core::outcome::Outcome;
+use crate::core::past::Past;
 use crate::core::report::Report;
 use crate::core::time::Time;
 use crate::engine::ticket::door::Door;
@@ -68,6 +69,8 @@ pub(crate) struct Route {
 pub(crate) struct Grant {
     pub(crate) lease: Lease,
     pub(crate) attempt: u32,
+    /// Whether no other attempt follows, whatever becomes of this one.
+    pub(crate) last: bool,
     /// What it leaves behind, this route included.
     pub(crate) past: Past,
     /// Whether it tests a route that was closed.
@@ -97,11 +100,11 @@ impl Lease {
     }
 
     /// Ends the attempt; `retry` asks for another one.
-    pub(crate) fn settle(mut self, report: Report, retry: Option<Waiter>) {
+    pub(crate) fn settle(mut self, report: Report, retry: Option<Retry>) {
         self.end(report, retry);
     }
 
-    fn end(&mut self, report: Report, retry: Option<Waiter>) {
+    fn end(&mut self, report: Report, retry: Option<Retry>) {
         // The slot goes first, so that the dispatcher never counts one that it is being told is free.
         if self.slot.take().is_none() {
             return;
@@ -138,5 +141,12 @@ pub(crate) struct Settle {
     pub(crate) key: Key,
     pub(crate) generation: u32,
     pub(crate) report: Report,
-    pub(crate) retry: Option<Waiter>,
+    pub(crate) retry: Option<Retry>,
+}
+
+/// The wish for another attempt.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    pub(crate) tenant: Arc<str>,
+    pub(crate) waiter: Waiter,
 }

@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
 
-use crate::core::broker::{Past, Refused};
+use crate::core::broker::Refused;
+use crate::core::past::Past;
 use crate::engine::ticket::door::Door;
 use crate::engine::ticket::gate::Permit;
 use crate::engine::ticket::lease::{Grant, Waiter};
