@@ -1,23 +1,22 @@
 //! The window of the dispatcher moves as that of the simulator: at the same times, for the same reasons.
 
-use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fairflow::config::Config;
+use fairflow::core::window::Change;
+use fairflow::events::EventKind;
 use fairflow::provider::{Attempt, Failure, Outcome};
 use fairflow::sim::{Arrival, Controller, Load, Scenario, run};
 use fairflow::{Error, Fairflow};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Metadata, Subscriber, span};
 
 use crate::actors::paused;
 use crate::random::Random;
 
-/// When (ms), why, from and to.
-type Move = (u64, String, u64, u64);
+/// One move of the window: when, in milliseconds, and which.
+type Move = (u64, Change);
 
 /// A scenario of `src/sim` whose jobs all come at the beginning, one each millisecond, and take what a seed says.
 fn scenario(provider: &str, seconds: u32, jobs: u32, seed: u64) -> Scenario {
@@ -38,75 +37,7 @@ fn scenario(provider: &str, seconds: u32, jobs: u32, seed: u64) -> Scenario {
 
 fn simulated(scenario: &Scenario) -> Vec<Move> {
     let run = run(scenario, Controller::Fairflow, 1);
-    let moves = run.changes.iter().map(|(at, _, change)| {
-        ((at * 1e3).round() as u64, change.kind.as_str().to_owned(), change.from.into(), change.to.into())
-    });
-    moves.collect()
-}
-
-/// Writes down what the dispatcher says of its window.
-#[derive(Clone)]
-struct Listener {
-    origin: Instant,
-    moves: Arc<Mutex<Vec<Move>>>,
-}
-
-#[derive(Default)]
-struct Fields {
-    message: String,
-    kind: String,
-    from: u64,
-    to: u64,
-}
-
-impl Visit for Fields {
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        match field.name() {
-            "from" => self.from = value,
-            "to" => self.to = value,
-            _ => {}
-        }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "kind" {
-            value.clone_into(&mut self.kind);
-        }
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() == "message" {
-            write!(self.message, "{value:?}").unwrap();
-        }
-    }
-}
-
-#[allow(clippy::disallowed_methods, reason = "the clock of the test")]
-impl Subscriber for Listener {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("fairflow::actor::dispatcher")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        if fields.message == "window" {
-            let at = (Instant::now() - self.origin).as_millis() as u64;
-            self.moves.lock().unwrap().push((at, fields.kind, fields.from, fields.to));
-        }
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
+    run.changes.iter().map(|(at, _, change)| ((at * 1e3).round() as u64, *change)).collect()
 }
 
 /// One of those that are admitted, until it is dropped.
@@ -181,9 +112,18 @@ fn actors(scenario: &Scenario) -> Vec<Move> {
     ));
     let Load::Arrivals(arrivals) = &scenario.load[0] else { panic!("arrivals") };
     paused(async {
-        let listener = Listener { origin: Instant::now(), moves: Arc::default() };
-        let _listening = tracing::subscriber::set_default(listener.clone());
+        let origin = Instant::now();
         let fairflow = Fairflow::builder(config.unwrap()).seed(1).start_here().await.unwrap();
+        let (mut decisions, moves) = (fairflow.decisions(), Arc::new(Mutex::new(Vec::new())));
+        let heard = moves.clone();
+        actix::spawn(async move {
+            while let Some(event) = decisions.next().await {
+                let event = event.expect("no listener is quicker");
+                if let EventKind::WindowChanged { kind, from, to, .. } = event.kind {
+                    heard.lock().unwrap().push(((event.at - origin).as_millis() as u64, Change { kind, from, to }));
+                }
+            }
+        });
         let provider = Arc::new(Provider::new(scenario));
         for arrival in arrivals {
             let (provider, work) = (provider.clone(), Duration::from_secs_f64(arrival.size));
@@ -193,7 +133,7 @@ fn actors(scenario: &Scenario) -> Vec<Move> {
             };
             // The simulator predicts by size, in hundredths.
             let cost = (arrival.size * 100.0).round() as u64;
-            let (call, at) = (fairflow.call("m", closure).tenant("t").cost(cost), listener.origin + arrival.at);
+            let (call, at) = (fairflow.call("m", closure).tenant("t").cost(cost), origin + arrival.at);
             actix::spawn(async move {
                 tokio::time::sleep_until(at).await;
                 match call.await {
@@ -202,8 +142,8 @@ fn actors(scenario: &Scenario) -> Vec<Move> {
                 }
             });
         }
-        tokio::time::sleep_until(listener.origin + Duration::from_secs_f64(scenario.seconds)).await;
-        listener.moves.lock().unwrap().clone()
+        tokio::time::sleep_until(origin + Duration::from_secs_f64(scenario.seconds)).await;
+        moves.lock().unwrap().clone()
     })
 }
 
@@ -267,9 +207,9 @@ fn a_backlog_that_arrives_in_one_instant() {
 /// there are and which jobs are served first afterwards. So the first move after the outage, which leaves the window as
 /// it was, is told without its time, and none after that. The first of the two is that time.
 fn without_rests(moves: &[Move], ended: u64) -> (u64, Vec<Move>) {
-    let next = moves.iter().position(|(at, ..)| *at > ended).expect("it is used again");
-    let timeless = |(at, kind, from, to): Move| (if at <= ended { at } else { 0 }, kind, from, to);
-    (moves[next].0, moves[..=next].iter().cloned().map(timeless).collect())
+    let next = moves.iter().position(|(at, _)| *at > ended).expect("it is used again");
+    let timeless = |(at, change): Move| (if at <= ended { at } else { 0 }, change);
+    (moves[next].0, moves[..=next].iter().copied().map(timeless).collect())
 }
 
 #[test]
