@@ -14,7 +14,7 @@ use super::messages::{Assign, Reconfigure, Retire, Stop, Update, Wire, Wired, Wi
 use super::timer::Timer;
 use crate::clock::Clock;
 use crate::config::ModelSettings;
-use crate::core::broker::{Assigned, Broker, BrokerConfig, Input, Output};
+use crate::core::broker::{Assigned, Broker, Input, Output};
 use crate::core::time::Time;
 use crate::engine::shared::model::Model;
 use crate::engine::ticket::lease::Waiter;
@@ -47,7 +47,7 @@ impl QueueActor {
         exits: Recipient<Exited>,
     ) -> Self {
         let settings = model.settings();
-        let broker = Broker::new(broker_config(&settings), clock.now()).publishing();
+        let broker = Broker::new(settings.broker(), clock.now()).publishing();
         let actor = ActorId::Queue { model: model.name.clone(), generation };
         Self {
             clock,
@@ -106,17 +106,6 @@ impl QueueActor {
     }
 }
 
-/// Returns what a broker needs of a model's settings.
-fn broker_config(settings: &ModelSettings) -> BrokerConfig {
-    BrokerConfig {
-        queue: settings.queue,
-        reserve: settings.reserve.clone(),
-        retry_budget: settings.retry_budget,
-        max_wait: settings.max_wait,
-        healthy_latency: settings.healthy_latency,
-    }
-}
-
 impl Actor for QueueActor {
     type Context = Context<Self>;
 }
@@ -172,7 +161,7 @@ impl Handler<Reconfigure> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, Reconfigure(settings): Reconfigure, ctx: &mut Self::Context) {
-        let config = broker_config(&settings);
+        let config = settings.broker();
         self.settings = settings;
         self.tell(Input::Reconfigure(config), ctx);
     }

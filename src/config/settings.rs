@@ -14,6 +14,7 @@ use super::secret::KeyHash;
 use super::telemetry::TelemetrySettings;
 use super::tenancy::ModelNames;
 use super::verdicts::VerdictRule;
+use crate::core::broker::BrokerConfig;
 use crate::core::fair_queue::{Class, QueueLimits, TenantLimits};
 use crate::core::ledger::{Lifetime, Money, Thresholds};
 use crate::core::pacer::{Budgets, Rates};
@@ -299,6 +300,18 @@ pub struct ModelSettings {
 }
 
 impl ModelSettings {
+    /// Returns what the model's broker needs of these settings.
+    #[must_use]
+    pub fn broker(&self) -> BrokerConfig {
+        BrokerConfig {
+            queue: self.queue,
+            reserve: self.reserve.clone(),
+            retry_budget: self.retry_budget,
+            max_wait: self.max_wait,
+            healthy_latency: self.healthy_latency,
+        }
+    }
+
     /// Returns a tenant's limits here: those of its policy, with its reservation, if it has one.
     #[must_use]
     pub fn limits(&self, tenant: &str, policy: &TenantPolicy) -> TenantLimits {

@@ -4,11 +4,12 @@ use std::fmt;
 
 use super::rivals::{Aimd, Arc, Envoy, Fixed, Gradient2, Limited, Rule, Vegas};
 use super::scenario::Scenario;
+use crate::core::broker::RouteView;
 use crate::core::pacer::Pacer;
 use crate::core::report::Report;
 use crate::core::route::{self, Ticket};
 use crate::core::time::Time;
-use crate::core::window::{Change, Window};
+use crate::core::window::{Change, Window, WindowConfig};
 
 /// A controller by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,7 +66,7 @@ impl Controller {
                     Some(limit) => Window::remembered(config, limit),
                     None => Window::new(config),
                 };
-                Box::new(Ours { route: route::Gates::new(window, Pacer::default()) })
+                Box::new(Ours::new(window))
             }
             Self::VectorArc => limited(Arc::new()),
             Self::NetflixAimd => limited(Aimd::published()),
@@ -98,7 +99,7 @@ impl fmt::Display for Controller {
 }
 
 /// What only the oracle may look at.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Inside {
     /// How many more requests the provider would serve at once.
     pub(super) room: u32,
@@ -124,10 +125,22 @@ pub(super) trait Gates {
     fn in_flight(&self) -> u32;
     /// When a gate opens by itself.
     fn poll_timeout(&self, now: Time) -> Option<Time>;
+    /// Takes new bounds, where there are any.
+    fn reconfigure(&mut self, _: Time, _: WindowConfig) {}
+    /// What the broker is told of the route.
+    fn view(&self, _: Time) -> RouteView {
+        RouteView { window: self.limit(), in_flight: self.in_flight(), ..RouteView::new() }
+    }
 }
 
-struct Ours {
+pub(super) struct Ours {
     route: route::Gates,
+}
+
+impl Ours {
+    pub(super) fn new(window: Window) -> Self {
+        Self { route: route::Gates::new(window, Pacer::default()) }
+    }
 }
 
 impl Gates for Ours {
@@ -154,6 +167,21 @@ impl Gates for Ours {
 
     fn poll_timeout(&self, now: Time) -> Option<Time> {
         self.route.poll_timeout(now).map(|(at, _)| at)
+    }
+
+    fn reconfigure(&mut self, now: Time, config: WindowConfig) {
+        self.route.reconfigure(config, now);
+    }
+
+    fn view(&self, now: Time) -> RouteView {
+        RouteView {
+            window: self.limit(),
+            in_flight: self.in_flight(),
+            state: self.route.state(now),
+            hold_until: self.route.hold_until(),
+            confirmed_down: self.route.confirmed_down(),
+            ..RouteView::new()
+        }
     }
 }
 

@@ -23,7 +23,6 @@ fn world(clients: Vec<Client>, slots: u32, seconds: f64, seed: u64) -> World {
         limits: QueueLimits { capacity: 1_000_000, ..QueueLimits::default() },
         seed,
         sampled: false,
-        tell_capacity: true,
     }
 }
 

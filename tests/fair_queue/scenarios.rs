@@ -136,7 +136,6 @@ fn every_scenario_is_as_expected() {
             limits,
             seed: 1,
             sampled: true,
-            tell_capacity: true,
         };
         let report = world.run();
         for expect in &scenario.expect {

@@ -1,4 +1,4 @@
-//! A model in virtual time: clients, slots, and the queue between them.
+//! A model in virtual time: clients, slots, and the broker between them.
 
 #![allow(dead_code, reason = "each test uses its part")]
 
@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fairflow::core::broker::{Assigned, Broker, BrokerConfig, Ended, Input, Output, Refused, Ride, RouteView, Update};
 use fairflow::core::cost::{Cost, Weight};
-use fairflow::core::fair_queue::{Class, FairQueue, Group, QueueLimits, Request, TenantLimits};
+use fairflow::core::fair_queue::{Class, Group, QueueLimits, Request, TenantLimits};
 use fairflow::core::key::Key;
-use fairflow::core::predict::{ModelCosts, Ratio};
+use fairflow::core::outcome::Outcome;
+use fairflow::core::past::Past;
 use fairflow::core::time::Time;
 use serde::Deserialize;
 
@@ -44,7 +46,6 @@ pub struct Client {
     /// Predicted ÷ actual cost, and by which share it is off by chance.
     pub bias: f64,
     pub error: f64,
-    pub learned: bool,
     /// Slots that one request takes.
     pub width: u32,
     /// Each first attempt is refused by the provider and retried so many seconds later.
@@ -79,7 +80,6 @@ impl Default for Client {
             spread: 0.0,
             bias: 1.0,
             error: 0.0,
-            learned: false,
             width: 1,
             retry: 0.0,
             weight: 1.0,
@@ -113,9 +113,30 @@ impl Client {
 struct Job {
     client: usize,
     actual: f64,
-    expected: Cost,
     retry: f64,
     submitted: f64,
+    /// Jobs that waited when it came.
+    depth: usize,
+    /// Of a closed loop, and calls that are left to it.
+    thread: bool,
+    left: u32,
+    past: Past,
+}
+
+impl Ride for Job {
+    fn past(&self) -> Past {
+        self.past
+    }
+
+    fn set_past(&mut self, past: Past) {
+        self.past = past;
+    }
+
+    fn placed(&self, _: Key, _: Time) {}
+
+    fn is_gone(&self) -> bool {
+        false
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -128,11 +149,9 @@ enum Event {
 
 #[derive(Debug)]
 struct Flying {
-    job: Job,
+    assigned: Assigned<Job>,
     begin: f64,
     end: f64,
-    thread: bool,
-    left: u32,
 }
 
 /// What a tenant had at one instant.
@@ -176,12 +195,13 @@ pub struct World {
     pub limits: QueueLimits,
     pub seed: u64,
     pub sampled: bool,
-    pub tell_capacity: bool,
 }
 
 struct Running<'a> {
     world: &'a World,
-    queue: FairQueue<(Job, bool, u32)>,
+    broker: Broker<Job>,
+    /// Jobs that the one route was given.
+    given: u64,
     events: BinaryHeap<Reverse<(u64, u64, usize)>>,
     store: Vec<Option<Event>>,
     starts: Vec<f64>,
@@ -191,13 +211,10 @@ struct Running<'a> {
     random: Random,
     now: f64,
     used: u32,
-    staged: Option<(Key, (Job, bool, u32))>,
+    staged: Option<Assigned<Job>>,
     flying: BTreeMap<u64, Flying>,
     done: Vec<f64>,
     granted: Vec<f64>,
-    model: ModelCosts,
-    ratios: Vec<Ratio>,
-    sizes: BTreeMap<u64, (f64, f64, usize)>,
     /// Since when a tenant has been due, and until when it must be served.
     due: Vec<Option<f64>>,
 }
@@ -221,9 +238,17 @@ impl World {
             }
         }
         let n = clients.len();
+        let reserving = clients.iter().filter(|client| client.reserve > 0);
+        let config = BrokerConfig {
+            queue: self.limits,
+            reserve: reserving.map(|client| (client.tenant.as_str().into(), client.limits(0.0))).collect(),
+            retry_budget: f64::MAX,
+            ..BrokerConfig::default()
+        };
         let mut running = Running {
             world: self,
-            queue: FairQueue::new(self.limits),
+            broker: Broker::new(config, Time::ZERO),
+            given: 0,
             events: BinaryHeap::new(),
             store: Vec::new(),
             names: clients.iter().map(|client| client.tenant.as_str().into()).collect(),
@@ -235,9 +260,6 @@ impl World {
             flying: BTreeMap::new(),
             done: vec![0.0; n],
             granted: vec![0.0; n],
-            model: ModelCosts::default(),
-            ratios: vec![Ratio::default(); n],
-            sizes: BTreeMap::new(),
             due: vec![None; n],
             starts,
             clients,
@@ -258,16 +280,37 @@ impl Running<'_> {
         self.store.push(Some(event));
     }
 
+    /// Tells the broker of the one route: `credits` more jobs may come, and jobs have ended.
+    fn tell(&mut self, credits: u64, ended: Vec<Ended<Job>>) {
+        let view = RouteView { window: self.slots(), ..RouteView::new() };
+        self.hand(Input::Update(Update { route: 0, life: 0, limit: self.given + credits, view, ended }));
+    }
+
+    /// Hands the broker an input and takes what it puts out.
+    fn hand(&mut self, input: Input<Job>) {
+        self.broker.handle(input, time(self.now));
+        while let Some(output) = self.broker.poll_output() {
+            match output {
+                Output::Assign { mut jobs, .. } => {
+                    self.given += 1;
+                    self.staged = jobs.pop();
+                    assert!(jobs.is_empty(), "one credit, one job");
+                }
+                Output::Refuse { refused: Refused::Expired { .. }, .. } => self.report.expired += 1,
+                Output::Refuse { refused: Refused::Admission(_), .. } => self.report.refused += 1,
+                Output::Reservations { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     fn begin(&mut self) {
+        self.hand(Input::Wire(vec![0]));
         for client in 0..self.clients.len() {
             let name = self.clients[client].tenant.clone();
             self.report.tenants.insert(name, client);
             let Client { threads, calls, burst, rate, raised, .. } = self.clients[client];
             let start = self.starts[client];
-            if self.clients[client].reserve > 0 {
-                let limits = self.clients[client].limits(0.0);
-                self.queue.register(Time::ZERO, &self.names[client], &limits);
-            }
             let left = if calls == 0 { u32::MAX } else { calls };
             (0..threads).for_each(|_| self.at(start, Event::Arrive { client, thread: true, left }));
             (0..burst).for_each(|_| self.at(start, Event::Arrive { client, thread: false, left: 0 }));
@@ -294,7 +337,7 @@ impl Running<'_> {
             }
             let free = f64::from(self.slots().saturating_sub(self.used));
             self.report.capacity += f64::from(self.slots()) * (end - self.now);
-            if self.queue.has_ready() && self.staged.is_none() {
+            if self.broker.queue().has_ready() && self.staged.is_none() {
                 self.report.idle += free * (end - self.now);
             }
             self.now = end;
@@ -316,13 +359,9 @@ impl Running<'_> {
             Event::Finish { key } => self.finish(key),
             Event::Raise { client } => {
                 let limits = self.clients[client].limits(self.now);
-                self.queue.register(time(self.now), &self.names[client], &limits);
+                self.hand(Input::Limit(vec![(self.names[client].clone(), limits)]));
             }
-            Event::Wake => {
-                if self.world.tell_capacity {
-                    self.queue.set_capacity(time(self.now), self.slots());
-                }
-            }
+            Event::Wake => self.tell(0, Vec::new()),
         }
     }
 
@@ -339,45 +378,33 @@ impl Running<'_> {
         let sigma = (1.0 + it.spread * it.spread).ln().sqrt();
         let actual = it.cost * (sigma * self.random.normal() - sigma * sigma / 2.0).exp();
         let off = 1.0 + it.error * (2.0 * self.random.unit() - 1.0);
-        let expected = Cost::new((actual * it.bias * off).round() as u64);
-        let cost = if it.learned { self.model.predict(&self.ratios[client], expected) } else { expected };
-        let now = time(self.now);
-        let limits = it.limits(self.now);
-        let class = Class::parse(&it.class).expect("a class");
-        let forecast = self.queue.wait(now, &it.tenant, &limits, class);
-        let depth = self.queue.len();
+        let cost = Cost::new((actual * it.bias * off).round() as u64);
         let deadline = if it.max_wait == f64::MAX { Time::FAR } else { time(self.now + it.max_wait) };
-        let job = Job { client, actual, expected, retry: it.retry, submitted: self.now };
-        let payload = (job, thread, left);
-        match self
-            .queue
-            .push(now, Request { tenant: self.names[client].clone(), limits, class, cost, deadline, payload })
-        {
-            Ok(key) => {
-                if let Some(forecast) = forecast.filter(|forecast| forecast.p50 > 0.0) {
-                    self.sizes.insert(key.to_bits(), (forecast.p50, forecast.p90, depth));
-                }
-            }
-            Err(_) => self.report.refused += 1,
-        }
+        let (submitted, depth, past) = (self.now, self.broker.queue().len(), Past::default());
+        self.hand(Input::Submit(Request {
+            tenant: self.names[client].clone(),
+            limits: it.limits(self.now),
+            class: Class::parse(&it.class).expect("a class"),
+            cost,
+            deadline,
+            payload: Job { client, actual, retry: it.retry, submitted, depth, thread, left, past },
+        }));
     }
 
     fn finish(&mut self, key: Key) {
-        let Flying { job, thread, left, .. } = self.flying.remove(&key.to_bits()).expect("flying");
-        let client = job.client;
-        self.used -= self.clients[client].width;
-        let now = time(self.now);
+        let Flying { assigned: Assigned { mut job, cost: charged, .. }, .. } =
+            self.flying.remove(&key.to_bits()).expect("flying");
+        self.used -= self.clients[job.client].width;
         if job.retry > 0.0 {
-            let back = time(self.now + job.retry);
-            let again = Job { retry: 0.0, ..job };
-            let requeued = self.queue.requeue(now, key, back, Duration::ZERO, (again, thread, left));
-            assert!(requeued.is_ok(), "it was in flight");
-            return;
+            let not_before = time(self.now + job.retry);
+            (job.retry, job.past.attempts) = (0.0, 1);
+            let (outcome, service) = (Outcome::Throttled, Duration::ZERO);
+            return self.tell(0, vec![Ended::Retry { key, outcome, not_before, service, job }]);
         }
-        self.done[client] += job.actual;
-        let actual = Cost::new(job.actual.round() as u64);
-        self.queue.complete(now, key, Some(actual));
-        self.model.record(&mut self.ratios[client], job.expected, actual);
+        let Job { client, actual, thread, left, .. } = job;
+        self.done[client] += actual;
+        let (outcome, cost) = (Outcome::Success, Some(Cost::new(actual.round() as u64)));
+        self.tell(0, vec![Ended::Done { key, outcome, charged, cost, service: Duration::ZERO }]);
         if thread && left > 1 {
             let think = self.clients[client].think;
             self.at(self.now + think, Event::Arrive { client, thread, left: left.saturating_sub(1) });
@@ -385,34 +412,32 @@ impl Running<'_> {
     }
 
     fn turn(&mut self) {
-        let now = time(self.now);
-        self.report.expired += self.queue.expire(now).len() as u32;
+        self.hand(Input::Timeout);
         loop {
             let free = self.slots().saturating_sub(self.used);
-            if self.staged.is_none() && free > 0 {
-                self.staged = self.queue.pop(now, 0).map(|job| {
-                    self.report.waits.push((job.payload.0.client, job.payload.0.submitted, job.waited.as_secs_f64()));
-                    if let Some((p50, p90, depth)) = self.sizes.remove(&job.key.to_bits()) {
-                        self.report.forecasts.push((p50, p90, job.waited.as_secs_f64(), depth));
-                    }
-                    (job.key, job.payload)
-                });
+            if self.staged.is_none() && free > 0 && !self.broker.queue().is_empty() {
+                self.tell(1, Vec::new());
+                if self.staged.is_none() {
+                    self.tell(0, Vec::new());
+                }
             }
-            let Some((_, (job, ..))) = &self.staged else { break };
+            let Some(assigned) = self.staged.take_if(|it| self.clients[it.job.client].width <= free) else { break };
+            let (job, waited) = (&assigned.job, assigned.waited.as_secs_f64());
+            self.report.waits.push((job.client, job.submitted, waited));
+            if let Some(promised) = assigned.promised.filter(|wait| wait.p50 > 0.0 && job.past.attempts == 0) {
+                self.report.forecasts.push((promised.p50, promised.p90, waited, job.depth));
+            }
             let width = self.clients[job.client].width;
-            if width > free {
-                break;
-            }
-            let Some((key, (job, thread, left))) = self.staged.take() else { break };
             self.used += width;
             self.granted[job.client] += if job.retry > 0.0 { 0.0 } else { job.actual };
             // A refused attempt takes a tenth of the time.
             let part = if job.retry > 0.0 { 0.1 } else { 1.0 };
             let end = self.now + job.actual / (self.world.speed * f64::from(width)) * part;
+            let key = assigned.key;
             self.at(end, Event::Finish { key });
-            self.flying.insert(key.to_bits(), Flying { job, begin: self.now, end, thread, left });
+            self.flying.insert(key.to_bits(), Flying { assigned, begin: self.now, end });
         }
-        if let Some(at) = self.queue.poll_timeout() {
+        if let Some((at, _)) = self.broker.poll_timeout() {
             let at = (at.as_nanos() as f64 / 1e9).max(self.now + 1e-6);
             if self.events.peek().is_none_or(|Reverse((next, ..))| *next > time(at).as_nanos()) {
                 self.at(at, Event::Wake);
@@ -426,8 +451,9 @@ impl Running<'_> {
     fn watch_reservations(&mut self) {
         let residual = self.flying.values().map(|flying| flying.end).fold(self.now, f64::max);
         for client in (0..self.clients.len()).filter(|client| self.clients[*client].reserve > 0) {
-            let (queued, flying) = self.queue.tenant(&self.names[client]);
-            let granted = self.queue.reservation(&self.names[client]).map_or(0, |reservation| reservation.granted);
+            let (queued, flying) = self.broker.queue().tenant(&self.names[client]);
+            let granted =
+                self.broker.queue().reservation(&self.names[client]).map_or(0, |reservation| reservation.granted);
             let is_due = queued > 0 && flying < granted.min(self.clients[client].max_in_flight);
             match (self.due[client], is_due) {
                 (None, true) => {
@@ -447,13 +473,14 @@ impl Running<'_> {
     fn sample(&mut self, at: f64) {
         let mut samples: Vec<Sample> = (0..self.clients.len())
             .map(|client| {
-                let (waiting, flying) = self.queue.tenant(&self.names[client]);
+                let (waiting, flying) = self.broker.queue().tenant(&self.names[client]);
                 Sample { served: self.done[client], granted: self.granted[client], waiting, flying }
             })
             .collect();
-        for flying in self.flying.values().filter(|flying| flying.job.retry == 0.0) {
+        for flying in self.flying.values().filter(|flying| flying.assigned.job.retry == 0.0) {
             let part = ((at - flying.begin) / (flying.end - flying.begin)).clamp(0.0, 1.0);
-            samples[flying.job.client].served += flying.job.actual * part;
+            let job = &flying.assigned.job;
+            samples[job.client].served += job.actual * part;
         }
         self.report.samples.push((at, samples));
     }

@@ -1,96 +1,95 @@
-//! The simulator's loop: the queue and the gates of `core`, driven by whoever holds the clock, as `src/sim/world` does.
+//! The simulator's scheduler, with the clock of a story.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use fairflow::config::{Config, Settings};
-use fairflow::core::cost::Cost;
-use fairflow::core::fair_queue::{FairQueue, Request};
+use fairflow::core::broker::{Input, Refused, Ride};
+use fairflow::core::fair_queue::{Refusal, Request};
 use fairflow::core::key::Key;
 use fairflow::core::outcome::Outcome;
-use fairflow::core::pacer::Pacer;
-use fairflow::core::predict::{ModelCosts, Ratio};
+use fairflow::core::past::Past;
 use fairflow::core::report::Report;
-use fairflow::core::retry::RetryBudget;
-use fairflow::core::route::{Gates, Ticket};
 use fairflow::core::time::Time;
-use fairflow::core::window::Window;
+use fairflow::sim::{Flight, Scheduler, Step};
 
 use crate::engine::{Engine, Seen};
 use crate::story::Job;
 
 /// Stands for what the actors draw by chance.
-const RANDOM: f64 = 0.5;
+const RANDOM: [f64; 2] = [0.5; 2];
 
-struct Sent {
-    key: Key,
-    ticket: Ticket,
-    at: Time,
-    attempt: u32,
+/// A job of the story, and the key by which it can be cancelled.
+#[derive(Debug)]
+struct Rider {
+    id: usize,
+    past: Past,
+    key: Rc<Cell<Option<Key>>>,
+}
+
+impl Ride for Rider {
+    fn past(&self) -> Past {
+        self.past
+    }
+
+    fn set_past(&mut self, past: Past) {
+        self.past = past;
+    }
+
+    fn placed(&self, key: Key, _: Time) {
+        self.key.set(Some(key));
+    }
+
+    fn is_gone(&self) -> bool {
+        false
+    }
 }
 
 pub struct Simulated {
     settings: Settings,
-    queue: FairQueue<usize>,
-    gates: Gates,
-    budget: RetryBudget,
-    costs: ModelCosts,
-    ratios: BTreeMap<String, Ratio>,
+    scheduler: Scheduler<Rider>,
     now: Time,
-    keys: BTreeMap<usize, Key>,
-    attempts: BTreeMap<usize, u32>,
-    flying: BTreeMap<usize, Sent>,
+    keys: BTreeMap<usize, Rc<Cell<Option<Key>>>>,
+    flying: BTreeMap<usize, Flight<Rider>>,
     seen: Vec<Seen>,
 }
 
 impl Simulated {
     pub fn new(config: Config) -> Self {
         let settings = config.validate().unwrap();
-        let model = settings.models["m"].clone();
-        let mut simulated = Self {
-            queue: FairQueue::new(model.queue),
-            gates: Gates::new(Window::new(model.window), Pacer::default()),
-            budget: RetryBudget::new(model.retry_budget),
-            settings,
-            costs: ModelCosts::default(),
-            ratios: BTreeMap::new(),
-            now: Time::ZERO,
-            keys: BTreeMap::new(),
-            attempts: BTreeMap::new(),
-            flying: BTreeMap::new(),
-            seen: Vec::new(),
-        };
-        simulated.reserve();
-        simulated
+        let model = &settings.models["m"];
+        let scheduler = Scheduler::new(model.broker(), model.window);
+        let (now, keys, flying, seen) = (Time::ZERO, BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { settings, scheduler, now, keys, flying, seen }
     }
 
-    fn reserve(&mut self) {
-        for (tenant, limits) in &self.settings.models["m"].reserve {
-            self.queue.register(self.now, tenant, limits);
-        }
-        self.queue.set_capacity(self.now, self.gates.window().limit());
+    fn handle(&mut self, input: Input<Rider>) {
+        self.scheduler.handle(input, self.now);
+        self.pump();
+    }
+
+    fn settle(&mut self, flight: Flight<Rider>, report: Report, again: Option<Time>) {
+        self.scheduler.settle(self.now, flight, report, again, RANDOM);
+        self.pump();
     }
 
     fn pump(&mut self) {
-        let now = self.now;
-        for id in self.queue.expire(now) {
-            self.seen.push(Seen::Refused(id, "queue_timeout"));
+        while let Some(step) = self.scheduler.next(self.now) {
+            self.seen.push(match step {
+                Step::Send(flight) => {
+                    let id = flight.assigned.job.id;
+                    self.flying.insert(id, flight);
+                    Seen::Dispatched(id)
+                }
+                Step::Refuse { job, refused: Refused::Expired { .. } } => Seen::Refused(job.id, "queue_timeout"),
+                Step::Refuse { job, refused: Refused::Admission(Refusal::DeadlineUnreachable { .. }) } => {
+                    Seen::Refused(job.id, "deadline_unreachable")
+                }
+                Step::Refuse { refused, .. } => panic!("{refused:?}"),
+            });
         }
-        while self.gates.credits(now, 0) > 0 {
-            let Some(next) = self.queue.pop(now, 0) else { break };
-            let (id, demand) = (next.payload, self.queue.has_ready());
-            let ticket = self.gates.dispatch(now, f64::from(next.cost.units()), 0, demand);
-            let attempt = self.attempts.entry(id).or_default();
-            *attempt += 1;
-            self.flying.insert(id, Sent { key: next.key, ticket, at: now, attempt: *attempt });
-            self.seen.push(Seen::Dispatched(id));
-        }
-    }
-
-    fn settle(&mut self, ticket: Ticket, outcome: Outcome, cost: Option<Cost>) {
-        let report = Report { cost, ..Report::new(outcome) };
-        let demand = self.queue.has_ready();
-        self.gates.settle(self.now, ticket, report, demand, [RANDOM; 2]);
     }
 }
 
@@ -99,70 +98,57 @@ impl Engine for Simulated {
         let model = &self.settings.models["m"];
         let tenant: Arc<str> = job.tenant.as_str().into();
         let policy = self.settings.policy(&tenant);
-        let limits = model.reserve.get(&tenant).copied().unwrap_or(policy.limits);
-        let ratio = self.ratios.entry(job.tenant.clone()).or_default();
-        let cost = self.costs.predict(ratio, job.predicted);
-        let deadline = self.now + job.patience.map_or(model.max_wait, |wait| wait.min(model.max_wait));
-        let request = Request { tenant, limits, class: policy.class, cost, deadline, payload: id };
-        match self.queue.push(self.now, request) {
-            Ok(key) => {
-                self.keys.insert(id, key);
-                self.budget.deposit(self.now);
-            }
-            Err(_) => self.seen.push(Seen::Refused(id, "deadline_unreachable")),
-        }
-        self.pump();
+        let key = self.keys.entry(id).or_default().clone();
+        self.handle(Input::Submit(Request {
+            limits: model.limits(&tenant, &policy),
+            class: policy.class,
+            cost: job.predicted,
+            deadline: self.now + job.patience.map_or(model.max_wait, |wait| wait.min(model.max_wait)),
+            payload: Rider { id, past: Past::default(), key },
+            tenant,
+        }));
     }
 
     fn finish(&mut self, id: usize, job: &Job, refused: bool) {
-        let Sent { key, ticket, at, attempt } = self.flying.remove(&id).unwrap();
+        let mut flight = self.flying.remove(&id).unwrap();
         if refused {
-            self.settle(ticket, Outcome::Throttled, None);
-            let backoff = self.settings.models["m"].backoff.full(attempt, RANDOM);
-            let not_before = (self.now + backoff).max(self.budget.reserve(self.now));
-            self.queue.requeue(self.now, key, not_before, self.now.since(at), id).unwrap();
-        } else {
-            self.settle(ticket, Outcome::Success, Some(job.actual));
-            self.queue.complete(self.now, key, Some(job.actual));
-            let ratio = self.ratios.get_mut(&job.tenant).unwrap();
-            self.costs.record(ratio, job.predicted, job.actual);
+            let past = &mut flight.assigned.job.past;
+            past.attempts += 1;
+            let backoff = self.settings.models["m"].backoff.full(past.attempts, RANDOM[0]);
+            return self.settle(flight, Report::new(Outcome::Throttled), Some(self.now + backoff));
         }
-        self.pump();
+        let cost = (!job.silent).then_some(job.actual);
+        self.settle(flight, Report { cost, ..Report::new(Outcome::Success) }, None);
     }
 
     fn cancel(&mut self, id: usize) {
-        if let Some(sent) = self.flying.remove(&id) {
-            self.settle(sent.ticket, Outcome::Cancelled, None);
-            self.queue.complete(self.now, sent.key, None);
-        } else {
-            assert!(self.queue.cancel(self.now, self.keys[&id]).is_some(), "it waits");
+        if let Some(flight) = self.flying.remove(&id) {
+            return self.settle(flight, Report::new(Outcome::Cancelled), None);
         }
-        self.pump();
+        let waiting = self.scheduler.broker().queue().len();
+        self.handle(Input::Cancel(self.keys[&id].get().unwrap()));
+        assert!(self.scheduler.broker().queue().len() < waiting, "it waits");
     }
 
     async fn reload(&mut self, config: Config) {
         self.settings = config.validate().unwrap();
-        let model = self.settings.models["m"].clone();
-        self.queue.reconfigure(model.queue);
-        self.gates.reconfigure(model.window, self.now);
-        let tenants: Vec<_> = self.queue.tenants().map(|(name, ..)| name.clone()).collect();
-        for tenant in tenants {
-            self.queue.register(self.now, &tenant, &self.settings.policy(&tenant).limits);
-        }
-        self.reserve();
-        self.pump();
+        let model = &self.settings.models["m"];
+        self.scheduler.handle(Input::Reconfigure(model.broker()), self.now);
+        self.scheduler.set_window(model.window, self.now);
+        let known = self.scheduler.broker().queue().tenants().map(|(name, ..)| name.clone());
+        let limits = known.map(|name| (name.clone(), model.limits(&name, &self.settings.policy(&name)))).collect();
+        self.handle(Input::Limit(limits));
     }
 
     async fn pass(&mut self, until: u64) -> (u64, Vec<Seen>) {
         let end = Time::from_millis(until);
         while self.seen.is_empty() && self.now < end {
-            let wake =
-                self.queue.poll_timeout().into_iter().chain(self.gates.poll_timeout(self.now).map(|(at, _)| at)).min();
             // Timers tick in milliseconds.
             let tick = Time::from_millis(self.now.as_nanos() / 1_000_000 + 1);
+            let wake = self.scheduler.poll_timeout(self.now);
             let wake = wake.map_or(end, |at| Time::from_millis(at.as_nanos().div_ceil(1_000_000)).max(tick));
             self.now = wake.min(end);
-            self.pump();
+            self.handle(Input::Timeout);
         }
         (self.now.as_nanos() / 1_000_000, std::mem::take(&mut self.seen))
     }

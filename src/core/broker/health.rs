@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Outcome, Time};
-use crate::core::estimate::{Quantiles, Rate};
+use crate::core::estimate::{Ewma, Quantiles, Rate};
 
 /// Relative change of the recent mean service time that counts as a trend.
 const TREND: f64 = 1.25;
@@ -89,34 +89,32 @@ pub struct ServiceTimes {
 pub struct ModelHealth {
     throughput: Rate,
     service: Quantiles,
-    /// Mean service time in seconds, of the last ten or so and the last hundred or so.
-    recent: f64,
-    longer: f64,
+    /// Mean service times in seconds, of the last ten or so and the last hundred or so; `None` before the first.
+    means: Option<[Ewma; 2]>,
     /// Share of attempts that timed out or were overloaded, over the last fifty or so.
-    trouble: f64,
+    trouble: Ewma,
 }
 
 impl ModelHealth {
     pub(super) fn new() -> Self {
-        Self { throughput: Rate::default(), service: Quantiles::new(), recent: 0.0, longer: 0.0, trouble: 0.0 }
+        let trouble = Ewma::new(0.0, TROUBLE_GAIN);
+        Self { throughput: Rate::default(), service: Quantiles::new(), means: None, trouble }
     }
 
     /// Records an attempt.
     pub(super) fn observe(&mut self, now: Time, outcome: Outcome, service: Duration) {
         let seconds = service.as_secs_f64();
-        let ewma = |mean: &mut f64, gain: f64, value: f64| *mean += gain * (value - *mean);
         match outcome {
             Outcome::Success => {
                 self.throughput.record(now);
                 self.service.record(seconds);
-                if self.longer == 0.0 {
-                    (self.recent, self.longer) = (seconds, seconds);
+                let begin = || [RECENT_GAIN, LONGER_GAIN].map(|gain| Ewma::new(seconds, gain));
+                for mean in self.means.get_or_insert_with(begin) {
+                    mean.add(seconds);
                 }
-                ewma(&mut self.recent, RECENT_GAIN, seconds);
-                ewma(&mut self.longer, LONGER_GAIN, seconds);
-                ewma(&mut self.trouble, TROUBLE_GAIN, 0.0);
+                self.trouble.add(0.0);
             }
-            Outcome::Overloaded => ewma(&mut self.trouble, TROUBLE_GAIN, 1.0),
+            Outcome::Overloaded => self.trouble.add(1.0),
             _ => {}
         }
     }
@@ -135,9 +133,10 @@ impl ModelHealth {
     }
 
     fn trend(&self) -> Trend {
-        if self.recent > self.longer * TREND {
+        let [recent, longer] = self.means.map_or([0.0; 2], |means| means.map(|mean| mean.value()));
+        if recent > longer * TREND {
             Trend::Rising
-        } else if self.recent * TREND < self.longer {
+        } else if recent * TREND < longer {
             Trend::Falling
         } else {
             Trend::Steady
@@ -148,7 +147,7 @@ impl ModelHealth {
     pub(super) fn status(&self, open: bool, late: bool, healthy: Duration) -> Status {
         if !open {
             Status::Unavailable
-        } else if self.trouble > TROUBLE || late {
+        } else if self.trouble.value() > TROUBLE || late {
             Status::Saturated
         } else if self.trend() == Trend::Rising || self.service_times().p90 > healthy.as_secs_f64() {
             Status::Approaching

@@ -58,7 +58,7 @@ impl World<'_> {
     /// A caller gives up an attempt that the provider took.
     pub(super) fn abandon(&mut self, id: u64, attempt: &Attempt) {
         let t = self.t();
-        let sent = attempt.job.map_or(t, |holder| holder.at.seconds_since(Time::ZERO));
+        let sent = attempt.job.as_ref().map_or(t, |holder| holder.flight.at.seconds_since(Time::ZERO));
         let free_at = sent + self.scenario.provider.abandoned;
         self.provider.withdraw(t, id, attempt.finish.is_some(), free_at <= t);
         if free_at > t {
@@ -108,13 +108,14 @@ impl World<'_> {
         });
         self.generation += 1;
         let id = self.generation << 32 | u64::from(slot);
+        let ours = job.is_some();
         if let Some(place) = self.attempts.get_mut(slot as usize) {
             *place = Some(Attempt { id, job, work, state: State::Sent, finish: None });
         }
-        if let (Some(timeout), Some(_)) = (self.scenario.timeout, job) {
+        if let Some(timeout) = self.scenario.timeout.filter(|_| ours) {
             self.at(t + timeout, Event::Timeout(id));
         }
-        let way = if job.is_some() { self.way() } else { 0.0 };
+        let way = if ours { self.way() } else { 0.0 };
         if way > 0.0 {
             self.travelling += 1;
             self.at(t + way, Event::Reach(id));
@@ -148,7 +149,7 @@ impl World<'_> {
 
     /// The answer of an attempt is here.
     pub(super) fn answer(&mut self, attempt: Attempt) {
-        let Some(holder) = attempt.job else {
+        let Some(Holder { replica: index, flight }) = attempt.job else {
             self.others_have -= 1;
             return;
         };
@@ -156,57 +157,51 @@ impl World<'_> {
         let (now, t) = (self.time(), self.t());
         let hint = self.provider.hint(t);
         let random = [self.pauses.unit(), self.pauses.unit()];
-        let Some(replica) = self.replicas.get_mut(holder.replica as usize) else { return };
-        if let Some(wait) = retry_after {
+        let (at, number) = (flight.at, flight.assigned.job.job);
+        let Some(job) = self.jobs.get(number as usize) else { return };
+        let (created, load, cost) = (job.created, job.load, job.cost);
+        if let (Some(wait), Some(replica)) = (retry_after, self.replicas.get_mut(index as usize)) {
             replica.stated = replica.stated.max(now + wait);
         }
-        let before = replica.gates.limit();
-        let demand = replica.queue.has_ready();
+        let again = if outcome == Outcome::Success { None } else { self.retries_at(index, number, retry_after) };
         let refused = matches!(outcome, Outcome::Throttled | Outcome::RateLimited);
         let unnamed = refused && self.scenario.provider.wordless;
         let told = if unnamed { Outcome::Throttled } else { outcome };
         let hints = RateHints { requests: hint, ..RateHints::default() };
         let verdict = if unnamed { Verdict::of_status(429) } else { Verdict::of(told) };
-        let report = Report { verdict, retry_after, hints, ..Report::new(told) };
-        let change = replica.gates.settle(now, holder.sent, report, demand, random);
-        self.observer.moved(t, holder.replica, before, replica.gates.limit(), change);
-        let Some(job) = self.jobs.get(holder.job as usize) else { return };
+        let cost = cost.filter(|_| outcome == Outcome::Success);
+        let report = Report { verdict, retry_after, hints, cost, ..Report::new(told) };
+        let Some(replica) = self.replicas.get_mut(index as usize) else { return };
+        let before = replica.scheduler.window();
+        let change = replica.scheduler.settle(now, flight, report, again, random);
+        self.observer.moved(t, index, before, replica.scheduler.window(), change);
         if outcome == Outcome::Success {
-            replica.queue.complete(now, holder.key, None);
-            let times = (t - seconds(job.created), now.since(holder.at).as_secs_f64());
-            replica.delivered += self.observer.succeeded(t, times, attempt.work, job.load);
-            self.end_job(holder.replica, holder.job, false);
+            let times = (t - seconds(created), now.since(at).as_secs_f64());
+            replica.delivered += self.observer.succeeded(t, times, attempt.work, load);
+            self.end_job(index, number, false);
         } else {
             self.observer.failed(outcome);
-            let served = now.since(holder.at);
-            self.retry(holder, retry_after, served);
-        }
-        self.pump(holder.replica);
-    }
-
-    /// Back into the queue, or given up.
-    pub(super) fn retry(&mut self, holder: Holder, retry_after: Option<Duration>, served: Duration) {
-        let now = self.time();
-        let random = self.pauses.unit();
-        let Some(replica) = self.replicas.get_mut(holder.replica as usize) else { return };
-        let attempts = self.jobs.get(holder.job as usize).map_or(u32::MAX, |job| job.attempts);
-        let mut not_before = now + self.scenario.retry.backoff().full(attempts, random);
-        let broke = replica.policy == Policy::Fail && replica.budget.remaining(now) < 1.0;
-        if attempts >= self.scenario.retry.attempts || broke {
-            replica.queue.complete(now, holder.key, None);
-            return self.lose(holder.replica, holder.job);
-        }
-        if replica.policy == Policy::Wait {
-            not_before = not_before.max(replica.budget.reserve(now));
-        } else {
-            // Without a hold of the whole route it is the request that waits.
-            not_before = not_before.max(now + retry_after.unwrap_or_default());
-            if replica.policy == Policy::Fail {
-                replica.budget.reserve(now);
+            if again.is_none() {
+                self.lose(index, number);
             }
         }
-        let requeued = replica.queue.requeue(now, holder.key, not_before, served, holder.job);
-        debug_assert!(requeued.is_ok(), "a dispatched job is in flight");
+        self.pump(index);
+    }
+
+    /// Returns from when a job whose attempt failed may be tried again; `None` where it is given up.
+    fn retries_at(&mut self, index: u32, job: u32, retry_after: Option<Duration>) -> Option<Time> {
+        let now = self.time();
+        let random = self.pauses.unit();
+        let replica = self.replicas.get(index as usize)?;
+        let attempts = self.jobs.get(job as usize).map_or(u32::MAX, |job| job.attempts);
+        let not_before = now + self.scenario.retry.backoff().full(attempts, random);
+        let broke = replica.policy == Policy::Fail && replica.scheduler.broker().retry_room(now) < 1.0;
+        if attempts >= self.scenario.retry.attempts || broke {
+            return None;
+        }
+        // Without a hold of the whole route it is the request that waits.
+        let held = replica.policy == Policy::Wait;
+        Some(if held { not_before } else { not_before.max(now + retry_after.unwrap_or_default()) })
     }
 
     /// Others take a slot that is free now, every other time.

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::{Event, Job, World};
+use crate::core::broker::Input;
 use crate::core::cost::Cost;
 use crate::core::fair_queue::{Class, Request, TenantLimits};
 use crate::core::time::Time;
 use crate::sim::load::Load;
+use crate::sim::replica::Rider;
 use crate::sim::rng::Rng;
 
 /// Cost units per unit of size: keeps fractions of a trace's sizes.
@@ -43,7 +45,8 @@ impl World<'_> {
         let drawn = 1.0 + rng.below(u64::from(service.sizes)) as f64;
         let size = size.unwrap_or(drawn);
         let work = rng.lognormal(service.median, service.sigma) * size;
-        let job = Job { work, size, load, attempts: 0, created: self.now };
+        let known = service.known.then(|| Cost::new((size * COST_UNITS).round() as u64));
+        let job = Job { work, cost: known, load, attempts: 0, created: self.now };
         let index = self.free_jobs.pop().unwrap_or(self.jobs.len() as u32);
         if index as usize == self.jobs.len() {
             self.jobs.push(job);
@@ -52,19 +55,16 @@ impl World<'_> {
         }
         let Some(replica) = self.replicas.get_mut(replica_index as usize) else { return };
         let Some(tenant) = self.tenants.get(load as usize).and_then(|names| names.get(tenant)) else { return };
-        let cost = if service.known { Cost::new((size * COST_UNITS).round() as u64) } else { Cost::ONE };
         let deadline = self.scenario.max_wait.map_or(Time::FAR, |wait| now + Duration::from_secs_f64(wait));
-        let (tenant, limits) = (tenant.clone(), TenantLimits::default());
-        let request = Request { tenant, limits, class: Class::Standard, cost, deadline, payload: index };
-        if replica.queue.push(now, request).is_err() {
-            self.observer.lost();
-            self.free_jobs.push(index);
-            if let Some(Load::Closed { think, .. }) = self.scenario.load.get(load as usize) {
-                self.at(self.t() + think.max(REFUSED_PAUSE), Event::Ask(load, replica_index));
-            }
-            return;
-        }
-        replica.budget.deposit(now);
+        let request = Request {
+            tenant: tenant.clone(),
+            limits: TenantLimits::default(),
+            class: Class::Standard,
+            cost: known.unwrap_or(Cost::ONE),
+            deadline,
+            payload: Rider::new(index),
+        };
+        replica.scheduler.handle(Input::Submit(request), now);
     }
 
     pub(super) fn ask(&mut self, load: u32, replica: u32) {

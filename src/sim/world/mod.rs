@@ -8,16 +8,18 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::sim::controller::{Controller, Inside, Sent};
+use crate::sim::controller::{Controller, Inside};
 use crate::sim::load::Load;
 use crate::sim::observer::Observer;
 use crate::sim::provider::{Due, Provider};
-use crate::sim::replica::Replica;
+use crate::sim::replica::{Replica, Rider};
 use crate::sim::rng::Rng;
 use crate::sim::run::Run;
 use crate::sim::scenario::Scenario;
+use crate::sim::scheduler::{Flight, Step};
 
-use crate::core::key::Key;
+use crate::core::broker::Input;
+use crate::core::cost::Cost;
 use crate::core::outcome::Outcome;
 use crate::core::time::Time;
 
@@ -61,7 +63,8 @@ enum Event {
 
 struct Job {
     work: f64,
-    size: f64,
+    /// What the provider tells that it cost, if it does.
+    cost: Option<Cost>,
     load: u32,
     attempts: u32,
     created: u64,
@@ -88,13 +91,10 @@ enum State {
     Answered(Outcome, Option<Duration>),
 }
 
-#[derive(Clone, Copy)]
+/// Whose attempt it is.
 struct Holder {
     replica: u32,
-    job: u32,
-    key: Key,
-    sent: Sent,
-    at: Time,
+    flight: Flight<Rider>,
 }
 
 /// One load's state.
@@ -248,9 +248,9 @@ impl<'a> World<'a> {
         if to == self.now {
             return;
         }
-        let in_flight: u32 = self.replicas.iter().map(|replica| replica.gates.in_flight()).sum();
-        let window: u32 = self.replicas.iter().map(|replica| replica.gates.limit()).sum();
-        let waiting: usize = self.replicas.iter().map(|replica| replica.queue.len()).sum();
+        let in_flight: u32 = self.replicas.iter().map(|replica| replica.scheduler.in_flight()).sum();
+        let window: u32 = self.replicas.iter().map(|replica| replica.scheduler.window()).sum();
+        let waiting: usize = self.replicas.iter().map(|replica| replica.scheduler.broker().queue().len()).sum();
         self.observer.pass(self.t(), seconds(to), in_flight, window, waiting, self.provider.used());
     }
 
@@ -317,6 +317,7 @@ impl<'a> World<'a> {
                 // One that was overtaken by an earlier one is void, or they would multiply.
                 if let Some(due) = self.replicas.get_mut(replica as usize).filter(|due| due.wake <= now) {
                     due.wake = Time::FAR;
+                    due.scheduler.handle(Input::Timeout, now);
                     self.pump(replica);
                 }
             }
@@ -332,34 +333,31 @@ impl<'a> World<'a> {
     /// Sends jobs while the gates are open, and sees to the next wake.
     fn pump(&mut self, index: u32) {
         let now = self.time();
+        let mut refused = Vec::new();
         loop {
             let share = (self.scenario.provider.capacity(self.t()) / f64::from(self.started.max(1))).ceil();
             let room = self.provider.room(self.t()).saturating_sub(self.travelling);
             let inside = Inside { room, share: share as u32 };
             let Some(replica) = self.replicas.get_mut(index as usize) else { return };
-            if replica.gates.credits(now, inside) == 0 {
-                break;
+            match replica.scheduler.next_inside(now, inside) {
+                None => break,
+                Some(Step::Refuse { job, .. }) => refused.push(job.job),
+                Some(Step::Send(flight)) => {
+                    if now < replica.stated {
+                        self.observer.inside_retry_after += 1;
+                    }
+                    let Some(job) = self.jobs.get_mut(flight.assigned.job.job as usize) else { break };
+                    job.attempts += 1;
+                    let work = job.work;
+                    self.observer.dispatched(seconds(self.now));
+                    self.send(Some(Holder { replica: index, flight }), work);
+                }
             }
-            let Some(next) = replica.queue.pop(now, 0) else { break };
-            let demand = replica.queue.has_ready();
-            let Some(job) = self.jobs.get_mut(next.payload as usize) else { break };
-            job.attempts += 1;
-            let cost = if self.scenario.service.known { job.size } else { 1.0 };
-            if now < replica.stated {
-                self.observer.inside_retry_after += 1;
-            }
-            let sent = replica.gates.dispatch(now, cost, demand);
-            let work = job.work;
-            let holder = Holder { replica: index, job: next.payload, key: next.key, sent, at: now };
-            self.observer.dispatched(seconds(self.now));
-            self.send(Some(holder), work);
         }
         let Some(replica) = self.replicas.get_mut(index as usize) else { return };
-        let expired = replica.queue.expire(now);
-        let gate = replica.gates.poll_timeout(now).filter(|_| !replica.queue.is_empty());
-        let mut next = gate.into_iter().chain(replica.queue.poll_timeout()).min().unwrap_or(Time::FAR);
+        let mut next = replica.scheduler.poll_timeout(now).unwrap_or(Time::FAR);
         if self.controller == Controller::Oracle
-            && replica.queue.has_ready()
+            && replica.scheduler.broker().queue().has_ready()
             && let Some(at) = self.provider.token_at(seconds(self.now))
         {
             next = next.min(Time::from_nanos((at * 1e9) as u64));
@@ -368,7 +366,7 @@ impl<'a> World<'a> {
             replica.wake = next;
             self.at(next.as_nanos() as f64 / 1e9, Event::Wake(index));
         }
-        for job in expired {
+        for job in refused {
             self.lose(index, job);
         }
     }
