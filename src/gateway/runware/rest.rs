@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use bytes::Bytes;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -41,7 +40,10 @@ pub(in crate::gateway) async fn tasks(request: HttpRequest, payload: Payload, ga
         Err(refusal) => return refuse(&gateway, &refusal.into(), &[], &id),
     };
     let names = names(&tasks);
-    let answered = respond(&request, &gateway, &body, tasks, &id).await;
+    // The tasks hold all that the body did.
+    let digest = idempotency::digest(&request, std::iter::once(&body[..]));
+    drop(body);
+    let answered = respond(&request, &gateway, digest, tasks, &id).await;
     answered.unwrap_or_else(|refusal| refuse(&gateway, &refusal, &names, &id))
 }
 
@@ -90,7 +92,7 @@ fn is_authentication(task: &Value) -> bool {
 async fn respond(
     request: &HttpRequest,
     gateway: &Data<Gateway>,
-    body: &Bytes,
+    digest: Option<[u8; 32]>,
     tasks: Vec<Value>,
     id: &str,
 ) -> Result<HttpResponse, Refusal> {
@@ -110,7 +112,6 @@ async fn respond(
         let runs = work.into_iter().map(|task| answer(gateway, &caller, task));
         gather(gateway, join_all(runs).await, id)
     };
-    let digest = idempotency::digest(request, std::iter::once(&body[..]));
     idempotency::once(&gateway.answers, || gateway.fairflow.now(), request, &caller.tenant, digest, generated).await
 }
 

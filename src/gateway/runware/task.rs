@@ -1,6 +1,5 @@
 //! One task: read, claimed as a job, scheduled, and worded as its caller is told.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -308,27 +307,44 @@ fn read(task: Value, posted: bool) -> Result<(Delivery, RunwareTask), Malformed>
 
 /// Tells tasks apart. How a result is delivered does not make it another task.
 fn digest(task: &RunwareTask) -> [u8; 32] {
-    let mut hashing = Hashing(Sha256::new());
-    let fields = task.body().iter().filter(|(name, _)| *name != "deliveryMethod");
-    for field in fields {
-        // Written into the hash and nowhere else: a text may be a medium of many megabytes. JSON can always be written.
-        serde_json::to_writer(&mut hashing, &field).unwrap_or_default();
+    let mut hash = Sha256::new();
+    for (name, value) in task.body().iter().filter(|(name, _)| *name != "deliveryMethod") {
+        hash_text(&mut hash, name);
+        hash_value(&mut hash, value);
     }
-    hashing.0.finalize().into()
+    hash.finalize().into()
 }
 
-/// Hashes what is written to it.
-struct Hashing(Sha256);
-
-impl io::Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
+/// Hashes a value as it is: its texts may be media of many megabytes, which are not written anew.
+fn hash_value(hash: &mut Sha256, value: &Value) {
+    match value {
+        Value::String(text) => {
+            hash.update([1]);
+            hash_text(hash, text);
+        }
+        Value::Array(items) => {
+            hash.update([2]);
+            hash.update(items.len().to_le_bytes());
+            items.iter().for_each(|item| hash_value(hash, item));
+        }
+        Value::Object(fields) => {
+            hash.update([3]);
+            hash.update(fields.len().to_le_bytes());
+            for (name, field) in fields {
+                hash_text(hash, name);
+                hash_value(hash, field);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {
+            hash.update([0]);
+            hash_text(hash, &value.to_string());
+        }
     }
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+fn hash_text(hash: &mut Sha256, text: &str) {
+    hash.update(text.len().to_le_bytes());
+    hash.update(text.as_bytes());
 }
 
 /// Says about how many bytes a value takes.
@@ -374,5 +390,37 @@ async fn make(gateway: &Gateway, caller: &Caller, task: RunwareTask, job: Option
             Ok(Made { items: render(product, &task), errors, receipt: Some(receipt) })
         }
         _ => Err(Error::Internal("the provider answered in another form".into()).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_are_told_apart_by_all_but_their_delivery() {
+        let digest = |more: Value| {
+            let mut task = json!({"taskType": "imageInference", "model": "m", "positivePrompt": "p"});
+            task.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            digest(&RunwareTask::parse(task).expect("a task"))
+        };
+        let plain = digest(json!({}));
+        assert_eq!(digest(json!({"deliveryMethod": "async"})), plain);
+        let others = [
+            json!({"seed": 1}),
+            json!({"seed": "1"}),
+            json!({"seed": [1]}),
+            json!({"seed": ["1"]}),
+            json!({"seed": ["1", "1"]}),
+            json!({"seed": ["11"]}),
+            json!({"seed": [["1"], "1"]}),
+            json!({"seed": {"a": "b"}}),
+            json!({"seed": {"ab": ""}}),
+            json!({"seed": true}),
+        ];
+        let mut all: Vec<_> = others.into_iter().map(digest).chain([plain]).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 11);
     }
 }
