@@ -27,7 +27,7 @@ pub(crate) use self::told::stated_wait;
 use crate::core::pacer::{RateHint, RateHints};
 use crate::task::Work;
 
-/// What a request uses beside itself: a limit on anything else is not its own.
+/// The unit that a request uses beside requests: a limit on anything else is not its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
     /// Text and embeddings.

@@ -29,7 +29,7 @@ use crate::contract::attempt::TraceContext;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most of an error's body that is read and passed on.
 const MAX_ERROR_BODY: usize = 256 * 1024;
-/// Where services name a request: OpenAI and most, Anthropic, Azure, Amazon, Cloudflare.
+/// Headers in which services name a request: OpenAI and most, Anthropic, Azure, Amazon, Cloudflare.
 const REQUEST_IDS: [&str; 6] =
     ["x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "x-amzn-requestid", "cf-ray"];
 /// Longest of them, and of another header that is passed on, in bytes.
@@ -298,7 +298,7 @@ fn chunks(response: Response) -> BoxStream<'static, Result<Bytes, Failure>> {
     response.bytes_stream().map(|chunk| chunk.map_err(|error| transport(&error))).boxed()
 }
 
-/// What an answer is that exceeds the account's limit.
+/// Words the failure of an answer that exceeds the account's limit.
 pub(super) fn too_large(limit: usize) -> Failure {
     Failure::new(Outcome::Overloaded, format!("the answer is larger than {limit} bytes"))
 }

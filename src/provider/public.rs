@@ -10,7 +10,7 @@ use reqwest::dns::{Name, Resolve, Resolving};
 ///
 /// # Errors
 ///
-/// What is wrong with it, to stand behind the name of the field.
+/// A problem with the address, to stand behind the name of the field.
 pub(crate) fn check(url: &str, hosts: &[String]) -> Result<Url, String> {
     let url = Url::parse(url).map_err(|error| format!("is no address: {error}"))?;
     let Some(host) = url.host_str() else { return Err("names no host".to_owned()) };

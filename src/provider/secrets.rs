@@ -15,12 +15,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Failure;
 
-/// What stands in place of a key.
+/// The text that stands in place of a key.
 const CUT: &[u8] = b"[redacted]";
 /// Keys shorter than this are words that may stand anywhere; no service gives such.
 const SHORTEST: usize = 8;
 
-/// What is looked for.
+/// The finders of an account's keys.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Secrets(Arc<[Finder<'static>]>);
 

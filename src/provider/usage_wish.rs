@@ -9,7 +9,7 @@ use super::Failure;
 /// Models of which it is remembered. Names may come from outside, so their number has an end.
 const MOST_MODELS: usize = 1_000;
 
-/// What is known of an account's models.
+/// The models of an account that tell usage, and those that refuse to.
 #[derive(Debug, Default)]
 pub(super) struct UsageWish(Mutex<HashMap<Box<str>, bool>>);
 

@@ -23,7 +23,7 @@ pub(crate) fn audio_cost(count: u64, seconds: Option<f64>) -> Cost {
 pub struct AudioInference {
     /// Name of the model.
     pub model: String,
-    /// What is to be heard.
+    /// The prompt: a description of the sound.
     pub prompt: String,
     /// Length; `None` for the model's own.
     pub seconds: Option<f64>,
@@ -48,7 +48,7 @@ impl AudioInference {
     }
 }
 
-/// One piece of sound: where it is, or itself.
+/// A piece of sound: its address, or itself.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Audio {
     /// The provider's id, where it gives one.

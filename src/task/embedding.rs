@@ -30,7 +30,7 @@ impl Embedding {
     }
 }
 
-/// One vector per input, in order.
+/// The vectors of the inputs, in the same order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EmbeddingResult {
     /// The vectors.

@@ -24,7 +24,7 @@ pub(crate) fn image_cost(count: u64, steps: Option<u64>, width: u64, height: u64
 pub struct ImageInference {
     /// Name of the model.
     pub model: String,
-    /// What the image is to show.
+    /// The prompt: a description of the image.
     pub prompt: String,
     /// Pixels.
     pub width: u64,
@@ -95,7 +95,7 @@ impl ImageInference {
     }
 }
 
-/// One image: where it is, or itself.
+/// An image: its address, or itself.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Image {
     /// The provider's id, where it gives one.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::usage::Usage;
 use crate::core::cost::Cost;
 
-/// One task object, as Runware's API takes it.
+/// A task object, as Runware's API takes it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct RawTask {
@@ -51,7 +51,7 @@ pub(crate) fn results_wanted(body: &Map<String, Value>) -> u64 {
 /// The result objects, as the provider sent them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RawResult {
-    /// One object per result.
+    /// The objects of the results.
     pub items: Vec<Map<String, Value>>,
     /// The errors of those results that are missing, in the provider's own words; empty where all are there.
     pub errors: Vec<Map<String, Value>>,

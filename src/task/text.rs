@@ -6,7 +6,7 @@ use super::tokens::{BYTES_PER_TOKEN, Tokens, output_units, text_cost};
 use super::usage::Usage;
 use crate::core::cost::Cost;
 
-/// One message of a conversation.
+/// A message of a conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     /// `system`, `user`, `assistant`, …
@@ -82,7 +82,7 @@ pub struct TextResult {
     pub usage: Usage,
 }
 
-/// One piece of a streamed text.
+/// A piece of a streamed text.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TextDelta {
     /// Text that follows what came before.

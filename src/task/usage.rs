@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::tokens::output_units;
 use crate::core::cost::Cost;
 
-/// What a generation used, as far as the provider said.
+/// The usage of a generation, as far as the provider tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Usage {
     /// Tokens read.

@@ -35,7 +35,7 @@ pub(crate) fn video_cost(count: u64, seconds: Option<f64>, fps: Option<u64>, siz
 pub struct VideoInference {
     /// Name of the model.
     pub model: String,
-    /// What is to be seen.
+    /// The prompt: a description of the video.
     pub prompt: String,
     /// Length; `None` for the model's own.
     pub seconds: Option<f64>,
@@ -106,7 +106,7 @@ impl VideoInference {
     }
 }
 
-/// One video: where it is.
+/// A video, by its address.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Video {
     /// The provider's id, where it gives one.

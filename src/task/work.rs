@@ -26,7 +26,7 @@ use crate::core::cost::Cost;
 /// assert_eq!(task.cost().units(), 40);
 /// ```
 pub trait Task: Send + 'static {
-    /// What the task produces.
+    /// The result of the task.
     type Output;
 
     /// Returns the model that is to do it, by its configured name.

@@ -16,7 +16,7 @@ const NAMES: [(&str, &str); 6] = [
     ("repetition_penalty", "repetitionPenalty"),
 ];
 
-/// What says at Runware how a text is delivered and accounted for.
+/// Runware's parameters of how a text is delivered and accounted for.
 const RUNWARE: [&str; 10] = [
     "includeCost",
     "includeUsage",
@@ -29,7 +29,7 @@ const RUNWARE: [&str; 10] = [
     "ttl",
     "uploadEndpoint",
 ];
-/// What says at OpenAI for whom a text is, and how it is kept and accounted for.
+/// OpenAI's parameters of whom a text is for, and how it is kept and accounted for.
 const OPENAI: [&str; 8] = [
     "user",
     "safety_identifier",

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// Who is asked, by the names and values that it takes.
+/// The dialects of services, told apart by the names and values that they take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "names")]
 pub enum Dialect {
@@ -27,7 +27,7 @@ const NAMES: [[&str; 6]; 7] = [
     ["", "", "aspect_ratio", "aspect_ratio", "aspect_ratio", ""],
 ];
 
-/// What only Runware takes.
+/// Parameters that only Runware takes.
 const RUNWARE: [&str; 17] = [
     "includeCost",
     "includeUsage",
@@ -48,7 +48,7 @@ const RUNWARE: [&str; 17] = [
     "puLID",
 ];
 
-/// What only OpenAI takes, and in which values; any where none are named. Elsewhere a parameter of the same name has
+/// Parameters that only OpenAI takes, with their values; any where none are named. Elsewhere a parameter of that name has
 /// values of its own.
 const OPENAI: [(&str, &[&str]); 7] = [
     ("user", &[]),
@@ -60,7 +60,7 @@ const OPENAI: [(&str, &[&str]); 7] = [
     ("background", &["auto", "transparent", "opaque"]),
 ];
 
-/// What OpenAI's image models take, and nothing else.
+/// All parameters that OpenAI's image models take.
 const TAKEN_BY_OPENAI: [&str; 10] = [
     "background",
     "input_fidelity",

@@ -1,4 +1,7 @@
 //! Forms in parts (`multipart/form-data`), read in place: the parts are slices of the body, so that a file is never copied.
+//!
+//! A library for forms streams the content of each part; forwarding needs slices of the body, and the place of the model's
+//! name in it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,17 +23,17 @@ pub struct Form {
     parts: Vec<Part>,
 }
 
-/// One part of a form.
+/// A part of a form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     /// The field's name, without the `[]` or `[0]` of a list.
     pub name: String,
-    /// Whether it is a file, and not a text.
+    /// Whether the part is a file, and not a text.
     pub file: bool,
-    /// What it holds.
+    /// The part's content.
     pub bytes: Bytes,
     kind: Option<String>,
-    /// Where `bytes` begins in the body.
+    /// Offset of `bytes` in the body.
     pub(super) at: usize,
     /// The part with its headers.
     whole: Bytes,

@@ -8,7 +8,7 @@ use thiserror::Error;
 pub struct Malformed {
     /// The field at fault.
     pub field: String,
-    /// What is wrong with it, and what would be right.
+    /// The problem with the field, and the remedy.
     pub problem: String,
 }
 

@@ -16,7 +16,7 @@ use crate::task::Work;
 pub enum Wire {
     /// A body for one of OpenAI's endpoints.
     OpenAi(OpenAiRequest),
-    /// One task object of Runware's API.
+    /// A task object of Runware's API.
     Runware(RunwareTask),
 }
 
@@ -61,7 +61,7 @@ impl Wire {
     }
 }
 
-/// What a provider is asked to do.
+/// A request that a provider is asked to carry out.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
     /// A typed task of an embedder.

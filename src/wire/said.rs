@@ -11,14 +11,14 @@ const MOST_PROBLEMS: usize = 3;
 /// Deepest that an error within an error is looked for.
 const DEEPEST: u32 = 4;
 
-/// Where an object has its words, the best first.
+/// Fields that hold an error's words, the best first.
 const MESSAGES: [&str; 7] = ["message", "msg", "detail", "description", "error_description", "reason", "title"];
-/// Where an object has its code, the best first.
+/// Fields that hold an error's code, the best first.
 const CODES: [&str; 4] = ["code", "error_type", "errorType", "type"];
-/// Where an object names the field at fault.
+/// Fields that name the field at fault.
 const PARAMS: [&str; 3] = ["param", "parameter", "field"];
 
-/// Said of content that a service will not make or show, in lower case; of a code without what divides its words.
+/// Words for content that a service will not make or show, in lower case; of a code without what divides its words.
 const MODERATION: [&str; 14] = [
     "moderat",
     "nsfw",

@@ -8,7 +8,7 @@ use super::number::whole;
 const AREA: f64 = 1024.0 * 1024.0;
 /// Sides of such a picture are multiples of this, which most models want.
 const STEP: f64 = 64.0;
-/// What leaves the size to the service.
+/// Words that leave the size to the service.
 const OPEN: [&str; 4] = ["", "auto", "adaptive", "match_input_image"];
 /// Sizes that have names (fal).
 const NAMED: [(&str, (u64, u64)); 6] = [

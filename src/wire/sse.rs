@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 
 use super::malformed::Malformed;
 
-/// Longest event held back while its end has not come, in bytes: as much as a whole answer may be by default.
+/// Longest event that is held back while its end has not come, in bytes: as much as a whole answer may be by default.
 const MAX_EVENT: usize = 64 * 1024 * 1024;
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -56,7 +56,7 @@ pub(crate) fn leading(body: &[u8]) -> &[u8] {
     body.strip_prefix(MARK).unwrap_or(body).trim_ascii_start()
 }
 
-/// What stands between two blank lines: an event, or comments alone.
+/// An event of a stream, or comments alone: the bytes up to and with a blank line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event(Bytes);
 
@@ -133,7 +133,7 @@ pub struct Events {
     chunk: Bytes,
     /// The beginning of an event, with all that came since.
     held: BytesMut,
-    /// Where the line under way begins, and up to where it was looked through for its end.
+    /// Beginning of the line under way, and the place up to which its end was looked for.
     line: usize,
     scanned: usize,
     /// The mark at the beginning was looked for.

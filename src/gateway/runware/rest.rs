@@ -122,7 +122,7 @@ fn welcome(id: &str) -> HttpResponse {
     HttpResponse::Ok().insert_header(("x-request-id", id)).json(json!({"data": [item]}))
 }
 
-/// What one task of an array adds to the answer.
+/// The part of an answer that one task of an array adds.
 type Part = Result<Made, Refused>;
 
 async fn answer(gateway: &Data<Gateway>, caller: &Caller, task: Value) -> Part {
@@ -188,7 +188,7 @@ fn gather(gateway: &Gateway, parts: Vec<Part>, id: &str) -> HttpResponse {
     response.json(if errors.is_empty() { json!({"data": data}) } else { json!({"data": data, "errors": errors}) })
 }
 
-/// One receipt for tasks that were answered together: the longest times, all attempts, the slowest's route.
+/// Returns one receipt for tasks that were answered together: the longest times, all attempts, the slowest's route.
 fn together(all: Receipt, one: Receipt) -> Receipt {
     let (queued, attempts) = (all.queued.max(one.queued), all.attempts + one.attempts);
     let slowest = if one.upstream > all.upstream { one } else { all };

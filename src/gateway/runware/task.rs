@@ -30,7 +30,7 @@ pub(super) type Items = Vec<Map<String, Value>>;
 
 /// Longest `taskUUID` that is taken: it is kept.
 const LONGEST_UUID: usize = 128;
-/// What an acknowledgement waits, so that a task that is refused at once is refused and not acknowledged.
+/// Wait before an acknowledgement, so that a task that is refused at once is refused and not acknowledged.
 const REFUSED_AT_ONCE: Duration = Duration::from_millis(25);
 
 /// How a task ended: what was made, or why nothing was.
@@ -40,7 +40,7 @@ pub(in crate::gateway) struct Done {
     task_type: Box<str>,
 }
 
-/// What was made, and the errors of what was asked for beside it and is missing.
+/// Results of a task, and the errors of those that are missing.
 #[derive(Debug, Clone)]
 pub(super) struct Made {
     pub(super) items: Items,
@@ -55,7 +55,7 @@ impl From<Items> for Made {
     }
 }
 
-/// Who asks.
+/// The caller of a task.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     pub(super) tenant: Arc<str>,
@@ -163,7 +163,7 @@ pub(super) fn state_of(task_type: &str, uuid: &str, status: Option<&str>) -> Map
     item
 }
 
-/// What `getResponse` finds: results, or a task under way with where its end is told.
+/// A task as `getResponse` finds it: its results, or under way, with where its end is told.
 pub(super) enum Standing {
     Done(Arc<Done>),
     UnderWay(Begun),

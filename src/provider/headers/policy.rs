@@ -8,7 +8,7 @@ use super::narrowest;
 use super::span::span;
 use crate::core::pacer::{LONG, RateHint};
 
-/// One member of a list: its name, and its parameters as they are written.
+/// A member of a list: its name, and its parameters as they are written.
 struct Item<'a> {
     name: &'a str,
     parameters: Vec<(&'a str, &'a str)>,

@@ -18,11 +18,11 @@ use crate::wire::runware::usage;
 
 /// Shortest time that further results are waited for after the first; longer where the first took longer.
 const STRAGGLERS: Duration = Duration::from_secs(5);
-/// How long the others of several results are waited for after an error that may be of one alone.
+/// Time that the others of several results are waited for after an error that may be of one alone.
 const AFTER_AN_ERROR: Duration = Duration::from_millis(250);
-/// How long a task may be unknown that was sent: one look too early, or a replica behind.
+/// Time that a task may be unknown which was sent: one look too early, or a replica behind.
 const UNKNOWN: Duration = Duration::from_secs(5);
-/// Most results that one task can ask for.
+/// Most results that a task can ask for.
 const MOST_RESULTS: u64 = 1_000;
 
 /// The code of a result that is missing.
@@ -232,7 +232,7 @@ impl Follow {
     ///
     /// # Errors
     ///
-    /// What failed, where nothing was made.
+    /// A failure, where nothing was made.
     pub(super) fn end(mut self) -> Result<RawResult, Failure> {
         let (made, failed) = (self.items.len(), self.errors.len());
         if made == 0 && failed == 0 {

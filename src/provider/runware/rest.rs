@@ -34,7 +34,7 @@ use crate::wire::runware::{decode, decode_delta};
 #[derive(Debug)]
 pub(super) struct Rest {
     http: Http,
-    /// Where tasks and questions go.
+    /// Address of tasks and questions.
     address: Url,
     poll: PollSettings,
     budget: Budget,
@@ -42,7 +42,7 @@ pub(super) struct Rest {
     active: Mutex<HashSet<String>>,
 }
 
-/// What came back.
+/// An answer of the service, and what stands beside it.
 struct Answered {
     status: u16,
     headers: HeaderMap,
@@ -50,7 +50,7 @@ struct Answered {
     body: Bytes,
 }
 
-/// What an answer to a question comes to.
+/// The outcome of a question for a task.
 enum Said {
     Told(Told),
     /// There are too many questions.

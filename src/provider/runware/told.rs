@@ -7,16 +7,16 @@ use serde_json::{Map, Value};
 
 use super::Object;
 
-/// Words for a state that is an end without a result.
+/// Words for a task's state that is an end without a result.
 const FAILED: [&str; 9] =
     ["error", "failed", "failure", "cancelled", "canceled", "expired", "rejected", "aborted", "timeout"];
 /// Words for a state that is an end with a result. A model that was uploaded is `ready` after it was validated,
 /// downloaded and so on; any other word is a state on the way.
 const DONE: [&str; 6] = ["success", "succeeded", "completed", "done", "finished", "ready"];
-/// What says nothing about what was made.
+/// Fields of an item that say nothing of a result.
 const BOOKKEEPING: [&str; 8] =
     ["taskType", "taskUUID", "status", "progress", "resultIndex", "cost", "delta", "connectionSessionUUID"];
-/// Names under which a result has an id of its own.
+/// Fields that hold the id of a result.
 const IDS: [&str; 4] = ["imageUUID", "videoUUID", "audioUUID", "mediaUUID"];
 /// Tasks whose results are media: an item without any is no result yet.
 const MAKES_MEDIA: [&str; 9] = [
@@ -33,7 +33,7 @@ const MAKES_MEDIA: [&str; 9] = [
 /// Tasks whose results are not media, and whose acknowledgement is no result either.
 const MAKES_OTHERS: [&str; 6] = ["textInference", "promptEnhance", "caption", "imageCaption", "vectorize", "training"];
 
-/// One answer, of any number of tasks.
+/// An answer, of any number of tasks.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Told {
     /// Results and states.
@@ -42,11 +42,11 @@ pub(super) struct Told {
     pub(super) errors: Vec<Fault>,
 }
 
-/// One error.
+/// An error of a task, or of one of its results.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Fault {
     pub(super) object: Object,
-    /// Whether it stood among the results, and so is about one of them.
+    /// Whether the error stood among the results, and so is about one of them.
     pub(super) of_one: bool,
 }
 

@@ -25,7 +25,7 @@ const RATIOS: [(&str, f64); 6] = [
 ];
 /// Pixels of the shorter side, as the service names it.
 const RESOLUTIONS: [(&str, f64); 3] = [("480p", 480.0), ("720p", 720.0), ("1080p", 1080.0)];
-/// What may lie between the size asked for and the one made: encoders want multiples of 16.
+/// Most that the size made may differ from the size asked for, as a share: encoders want multiples of 16.
 const TOLERANCE: f64 = 0.05;
 
 #[derive(Debug)]

@@ -13,9 +13,9 @@ pub struct Handle {
     pub account: String,
     /// The provider's id of the generation.
     pub id: String,
-    /// Where its state is asked for.
+    /// Address at which the generation's state is asked for.
     pub poll_url: String,
-    /// Where it is cancelled, if it can be.
+    /// Address at which the generation is cancelled, if it can be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_url: Option<String>,
     /// Fingerprint of what was submitted: a name stands for one request.

@@ -57,7 +57,7 @@ const MOST_CANCELS: usize = 64;
 const MOST_SUBMISSIONS: usize = 4_096;
 /// Longest that a submission may take that nobody waits for any more.
 const SUBMIT_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a generation is remembered at most.
+/// Longest time that a generation is remembered, in seconds.
 const HANDLE_LIFETIME: u64 = 86_400;
 
 /// An account at a service that is submitted to and polled.

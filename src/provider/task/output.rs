@@ -13,7 +13,7 @@ use crate::wire::fields::file_uri;
 /// Most files of one result.
 const MOST_FILES: usize = 256;
 
-/// What a file holds.
+/// The kind of a file's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Image,
@@ -62,7 +62,7 @@ impl Kind {
     }
 }
 
-/// One file: its address, what it seems to hold, and the name of the field that has it.
+/// A file: its address, the kind of its content as it seems, and the name of the field that has it.
 #[derive(Debug, Clone)]
 struct File {
     url: String,

@@ -21,7 +21,7 @@ pub(crate) struct Submission {
     pub(crate) body: Value,
 }
 
-/// What a service says to a submission: where to ask, and perhaps already how it stands.
+/// A service's answer to a submission: where to ask, and perhaps already how the generation stands.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Accepted {
     pub(crate) id: String,

@@ -2,7 +2,7 @@
 
 use super::handle::{Fault, State};
 
-/// What a service's word for a state means.
+/// The meaning of a service's word for a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     Queued,

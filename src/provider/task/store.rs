@@ -83,7 +83,7 @@ fn insert(map: &mut HashMap<String, Handle>, job: &str, handle: &Handle) -> io::
     Ok(())
 }
 
-/// One line of the file; without a handle the name is forgotten.
+/// A line of the file; without a handle the name is forgotten.
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
     job: String,

@@ -133,7 +133,7 @@ impl Drop for Watch {
     }
 }
 
-/// What an end without a product means; `said` is the answer that told it.
+/// Words the end of a generation without a product; `said` is the answer that told it.
 pub(super) fn end(state: State, said: Option<Upstream>) -> Failure {
     let spent = |words: &str| Failure { spent: true, ..Failure::new(Outcome::Failed, words) };
     match state {

@@ -1,4 +1,6 @@
 //! Finds what a provider says in an answer that refuses: its codes and its message, in whatever shape they come.
+//!
+//! Rules compare every code of an answer, so all are collected; `wire::said` picks the words that a caller is told.
 
 use serde_json::{Map, Value};
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::task::{Image, Product, TextDelta, Usage};
 use crate::wire::fields::{Form, data_uri};
 
-/// What an answer is labelled with: the model the caller named, an id and the Unix second.
+/// The label of an answer: the model that the caller named, an id and the Unix second.
 #[derive(Debug, Clone, Copy)]
 pub struct Label<'a> {
     /// The model as the caller named it.

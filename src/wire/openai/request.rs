@@ -32,7 +32,7 @@ pub struct OpenAiRequest {
     pub tokens: Option<Tokens>,
     /// The form in which images or vectors are wanted, where the body names one.
     pub(crate) wanted: Option<fields::Form>,
-    /// What the body says of its conversation.
+    /// The conversation, as far as the body names it.
     pub(crate) turn: Turn,
     /// The response that this one continues, where the conversation up to it was put before the input here.
     pub(crate) previous: Option<String>,
@@ -40,12 +40,12 @@ pub struct OpenAiRequest {
     pub(crate) passed: Vec<(Box<str>, Box<str>)>,
     /// Where the model's name stands in the body: as a JSON string, or as it is in a form.
     pub(super) model_at: Range<usize>,
-    /// What is asked of a stream.
+    /// The options of a stream.
     pub(super) options: StreamOptions,
     pub(super) form: Option<Form>,
 }
 
-/// What a body says of the conversation that it is a turn of.
+/// The turn of a conversation that a body asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Turn {
     /// Whether the response must not be kept: `store` is false.

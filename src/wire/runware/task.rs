@@ -30,7 +30,7 @@ const PAID: [&str; 11] = [
     "promptEnhance",
 ];
 
-/// One task object, checked as far as scheduling needs.
+/// A task object, checked as far as scheduling needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunwareTask {
     /// Shared: it may hold media of many megabytes.

@@ -47,7 +47,7 @@ struct Beat {
 /// As the official Python SDK has it, but for an interval that is no burden.
 const BEAT: Beat = Beat { every: Duration::from_secs(10), dead: Duration::from_secs(30) };
 
-/// One connection.
+/// A connection of the account.
 #[derive(Debug)]
 struct Socket {
     shared: Arc<Shared>,
@@ -56,7 +56,7 @@ struct Socket {
     budget: Budget,
 }
 
-/// What callers and the connection's task share.
+/// State that callers and the connection's task share.
 #[derive(Debug)]
 struct Shared {
     address: Address,

@@ -34,7 +34,7 @@ const MOST_SENDS: u32 = 3;
 const MOST_SENDS_OF_SUSPECTS: u32 = 8;
 /// How long suspected frames have the connection for themselves: what cannot bear a frame closes at once.
 const ALONE: Duration = Duration::from_millis(250);
-/// What the number of suspects that go together is multiplied by each time that the connection bears them.
+/// Factor by which the number of suspects that go together grows each time that the connection bears them.
 const BOLDER: usize = 4;
 
 pub(super) struct Pump {
@@ -49,7 +49,7 @@ pub(super) struct Pump {
     why: Failure,
     /// Tasks that may have closed the last connection, or may not have been read, the likeliest last.
     suspects: Vec<String>,
-    /// Those of them that have the connection for themselves.
+    /// Suspects that have the connection for themselves.
     probed: Vec<String>,
     /// Most of them that go together next.
     together: usize,
@@ -301,7 +301,7 @@ impl Pump {
     }
 
     /// Returns the tasks that a lost session has lost too, in a fixed order, but for the suspects, which go by themselves.
-    /// What was written often enough is given back.
+    /// Returns the frames to be written again; a task that was written often enough is given back.
     fn owed(&mut self) -> Vec<Utf8Bytes> {
         let all = self.shared.waiters.all();
         // Where no frame is to blame, none goes by itself.

@@ -19,7 +19,7 @@ const MOST_TASKS: usize = 10_000;
 /// Answers to one task that its caller has not looked at yet.
 const INBOX: usize = 64;
 
-/// What a caller hears.
+/// An event that a caller is told.
 #[derive(Debug)]
 pub(super) enum Event {
     Told(Told),
@@ -30,7 +30,7 @@ pub(super) enum Event {
     Lost(Failure),
 }
 
-/// One caller.
+/// A caller that waits for its task.
 #[derive(Debug)]
 pub(super) struct Waiter {
     events: mpsc::Sender<Event>,
@@ -191,7 +191,7 @@ fn meant(all: &HashMap<String, Waiter>, fault: &Fault) -> Vec<String> {
     meant
 }
 
-/// What an error means that names none of several tasks: where one of them is at fault, the others must not be; each goes
+/// Words an error that names none of several tasks: where one of them is at fault, the others must not be; each goes
 /// again by itself, which its UUID makes harmless.
 fn unclear(fault: &Fault) -> Option<Failure> {
     let meant = failure(std::slice::from_ref(&fault.object), 400, &HeaderMap::new());
