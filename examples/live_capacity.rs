@@ -20,7 +20,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         outage_for: Some(millis(800)),
         ..SimConfig::default()
     };
-    let model = ModelConfig::on("sim").retry(9, Duration::from_millis(100), Duration::from_secs(1)).retry_budget(1.0);
+    let model = ModelConfig::on("sim")
+        .max_attempts(9)
+        .backoff(Duration::from_millis(100)..=Duration::from_secs(1))
+        .retry_budget(1.0);
     let config = Config::new().provider("sim", ProviderConfig::sim(sim)).model("writer", model);
     let fairflow = Fairflow::builder(config).start().await?;
     println!(

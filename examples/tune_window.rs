@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use fairflow::config::{ModelConfig, ProviderConfig, SimConfig, Span};
+use fairflow::config::{ModelConfig, ProviderConfig, SimConfig, Span, WindowConfig};
 use fairflow::provider::Outcome;
 use fairflow::task::TextInference;
 use fairflow::{Config, Fairflow};
@@ -13,8 +13,8 @@ use fairflow::{Config, Fairflow};
 /// A provider that serves 20 at a time, and refuses the 21st.
 fn config(initial: u32, min: u32, max: u32) -> Config {
     let sim = SimConfig { capacity: 20, service: Span(Duration::from_millis(50)), ..SimConfig::default() };
-    let model = ModelConfig::on("sim").window(initial, min, max).retry_budget(1.0);
-    let model = model.retry(20, Duration::from_millis(10), Duration::from_millis(100));
+    let model = ModelConfig::on("sim").window(WindowConfig::between(min..=max).starting_at(initial)).retry_budget(1.0);
+    let model = model.max_attempts(20).backoff(Duration::from_millis(10)..=Duration::from_millis(100));
     Config::new().provider("sim", ProviderConfig::sim(sim)).model("writer", model)
 }
 
@@ -53,7 +53,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Attempts that succeeded and that were refused so far.
 fn counts(fairflow: &Fairflow) -> (u64, u64) {
-    let stats = fairflow.stats();
-    let count = |wanted| stats[0].1.attempts().filter(|(seen, _)| *seen == wanted).map(|(_, count)| count).sum();
+    let stats = fairflow.stats_of("writer").expect("it runs");
+    let count = |wanted| stats.attempts().filter(|(seen, _)| *seen == wanted).map(|(_, count)| count).sum();
     (count(Outcome::Success), count(Outcome::Throttled))
 }

@@ -11,7 +11,7 @@
 //! use fairflow::{Class, Config, Fairflow};
 //! use std::time::Duration;
 //!
-//! // a simulated provider; in earnest Config::from_path("fairflow.toml")? or Config::new().provider(…).model(…)
+//! // a simulated provider; in production Config::from_path("fairflow.toml")? or Config::new().provider(…).model(…)
 //! let fairflow = Fairflow::builder(Config::demo()).start().await?;
 //!
 //! // typed tasks, made by a provider that fairflow speaks to
@@ -45,7 +45,7 @@
 //! - A request waits in its own future: drop it, and its place and its slot are free. Nothing is retried but by the
 //!   scheduler, so do not retry around it; [`Error`] says what to do instead.
 //! - [`Fairflow`] is cheap to clone and works from any task of any tokio runtime with a timer. The engine has a thread of
-//!   its own and ends with the last handle. Several in one process do not know each other.
+//!   its own and ends with the last handle. Engines in one process are independent.
 //! - A provider of your own implements [`provider::Provider`] and is given to [`Builder::provider`], a task of your own
 //!   implements [`task::Task`].
 //! - [`Fairflow::events`] and [`Fairflow::stats`] feed your telemetry.
@@ -62,6 +62,7 @@
 //! | `otlp` | the gateway's traces and metrics by OTLP |
 //! | `tower` | `tower::FairflowLayer`: the scheduler as a middleware |
 //! | `actix-messages` | `messages::Generate`: typed messages to an actix `Recipient` |
+//! | `testing` | `testing::paused`: paused time for your own tests |
 //!
 //! Public interfaces name types of `tokio` (`Instant`), `bytes`, `futures-core`, `serde`, `serde_json` and `secrecy`; with
 //! `tower` also of `http`, `tower-layer` and `tower-service`; and of `actix` only with `actix-messages`.
@@ -84,6 +85,8 @@ pub mod sim;
 pub mod task;
 #[cfg(feature = "gateway")]
 mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
 pub mod wire;

@@ -89,7 +89,7 @@ impl Running {
     /// Takes over other settings.
     pub(crate) async fn apply(&self, settings: Arc<Settings>) -> Result<(), StartError> {
         let applied = self.supervisor.send(Apply(settings)).await;
-        applied.map_err(|error| StartError::Thread(error.to_string()))?.map_err(StartError::Refused)
+        applied.map_err(|error| StartError::Thread(error.to_string()))?
     }
 
     /// Carries out an operator's action; `None` where no such model runs.

@@ -1,11 +1,13 @@
 //! The file's keys, set in code. Each method is named as its key; the fields are public as well.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::headers::HeaderSource;
 use super::rate::RateConfig;
 use super::schema::{
     Config, ModelConfig, ProviderConfig, QueueConfig, RetryConfig, RouteConfig, SimConfig, TenantConfig, TierConfig,
+    WindowConfig,
 };
 use super::secret::{KeyHash, KeySource};
 use super::tenancy::{BudgetConfig, PriceConfig, UpgradeConfig};
@@ -24,7 +26,7 @@ impl Config {
     ///
     /// let config = Config::new()
     ///     .provider("lab", ProviderConfig::openai("http://127.0.0.1:9300/v1").max_in_flight(256))
-    ///     .model("gpt-test", ModelConfig::on("lab").window(4, 1, 256).max_wait(Duration::from_secs(20)))
+    ///     .model("gpt-test", ModelConfig::on("lab").window(1..=256).max_wait(Duration::from_secs(20)))
     ///     .tier("gold", TierConfig::new().weight(4.0).class(Class::Interactive))
     ///     .tenant("acme", TenantConfig::new().tier("gold"));
     /// assert!(config.validate().is_ok());
@@ -206,11 +208,28 @@ impl ModelConfig {
         self
     }
 
-    /// Sets the window's start and bounds, in requests in flight; default 4, 1 and 256. Equal bounds pin it.
+    /// Sets the window's bounds, and what else `window` says of it; what it leaves open stays as it was.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fairflow::config::{ModelConfig, WindowConfig};
+    ///
+    /// let model = ModelConfig::on("lab").window(WindowConfig::between(1..=512).starting_at(16));
+    /// assert_eq!(model.window.and_then(|window| window.initial), Some(16));
+    /// ```
     #[must_use]
-    pub fn window(mut self, initial: u32, min: u32, max: u32) -> Self {
-        let window = self.window.get_or_insert_default();
-        (window.initial, window.min, window.max) = (Some(initial), Some(min), Some(max));
+    pub fn window(mut self, window: impl Into<WindowConfig>) -> Self {
+        let new: WindowConfig = window.into();
+        let old = self.window.unwrap_or_default();
+        self.window = Some(WindowConfig {
+            initial: new.initial.or(old.initial),
+            min: new.min.or(old.min),
+            max: new.max.or(old.max),
+            ramp: new.ramp.or(old.ramp),
+            refusals_free: new.refusals_free.or(old.refusals_free),
+            latency_target: new.latency_target.or(old.latency_target),
+        });
         self
     }
 
@@ -235,11 +254,18 @@ impl ModelConfig {
         self
     }
 
-    /// Sets the attempts in all and the upper ends of the first and of any backoff; default 4, 1 s and 30 s.
+    /// Sets the attempts in all, the first included; default 4.
     #[must_use]
-    pub fn retry(mut self, max_attempts: u32, base: Duration, max: Duration) -> Self {
-        let retry = self.retry.get_or_insert(RetryConfig::default());
-        (retry.max_attempts, retry.base, retry.max) = (Some(max_attempts), Some(base.into()), Some(max.into()));
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.retry.get_or_insert_default().max_attempts = Some(attempts);
+        self
+    }
+
+    /// Sets the upper end of the first backoff and of any; default 1 s to 30 s.
+    #[must_use]
+    pub fn backoff(mut self, ends: RangeInclusive<Duration>) -> Self {
+        let retry = self.retry.get_or_insert_default();
+        (retry.base, retry.max) = (Some((*ends.start()).into()), Some((*ends.end()).into()));
         self
     }
 
@@ -369,5 +395,31 @@ impl TenantConfig {
     pub fn reserve(mut self, model: impl Into<String>, slots: u32) -> Self {
         self.reserve.insert(model.into(), slots);
         self
+    }
+}
+
+impl WindowConfig {
+    /// Bounds a window, in requests in flight; default 1 to 256.
+    #[must_use]
+    pub fn between(bounds: RangeInclusive<u32>) -> Self {
+        Self { min: Some(*bounds.start()), max: Some(*bounds.end()), ..Self::default() }
+    }
+
+    /// Holds a window at so many requests in flight.
+    #[must_use]
+    pub fn pinned(requests: u32) -> Self {
+        Self::between(requests..=requests).starting_at(requests)
+    }
+
+    /// Sets the requests in flight to begin with; default 4.
+    #[must_use]
+    pub fn starting_at(self, requests: u32) -> Self {
+        Self { initial: Some(requests), ..self }
+    }
+}
+
+impl From<RangeInclusive<u32>> for WindowConfig {
+    fn from(bounds: RangeInclusive<u32>) -> Self {
+        Self::between(bounds)
     }
 }

@@ -23,6 +23,7 @@ use crate::core::window::WindowConfig;
 
 /// What the engine runs on; made by [`Config::validate`](super::Config::validate).
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Settings {
     /// The gateway's own keys.
     pub server: ServerConfig,
@@ -57,6 +58,7 @@ impl Settings {
 
 /// One provider account.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ProviderSettings {
     /// Its name.
     pub name: Arc<str>,
@@ -124,6 +126,7 @@ impl ProviderKind {
 
 /// An account at Runware.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct RunwareSettings {
     /// Where it answers: `http(s)` for both transports.
     pub endpoint: Endpoint,
@@ -135,6 +138,7 @@ pub struct RunwareSettings {
 
 /// An account at a service that is submitted to and polled.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct TaskSettings {
     /// Which service.
     pub preset: Preset,
@@ -186,6 +190,7 @@ impl Preset {
 
 /// How the state of a submitted generation is asked for.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct PollSettings {
     /// Wait before the first question.
     pub initial: Duration,
@@ -216,6 +221,7 @@ impl Default for PollSettings {
 
 /// Certificates that are trusted beside the system's.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Authorities {
     /// Where they were read.
     pub file: PathBuf,
@@ -225,6 +231,7 @@ pub struct Authorities {
 
 /// Where an HTTP provider answers.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Endpoint {
     /// Without a slash at its end.
     pub base_url: String,
@@ -268,6 +275,7 @@ impl PartialEq for Endpoint {
 
 /// One model.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ModelSettings {
     /// The name callers use.
     pub name: Arc<str>,
@@ -322,6 +330,7 @@ impl ModelSettings {
 
 /// One way to reach a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RouteSettings {
     /// Provider account.
     pub provider: Arc<str>,
@@ -331,6 +340,7 @@ pub struct RouteSettings {
 
 /// What models get that are asked for but not configured.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct UnknownModels {
     /// Where they go.
     pub provider: Arc<str>,
@@ -349,6 +359,7 @@ impl UnknownModels {
 
 /// What an answer costs, in US dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Price {
     /// Per answer.
     pub request: f64,
@@ -385,6 +396,7 @@ impl Price {
 
 /// What a tenant may do.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct TenantPolicy {
     /// Name of the tier it comes from, if any.
     pub tier: Option<Arc<str>>,
@@ -402,6 +414,7 @@ pub struct TenantPolicy {
 
 /// A higher policy, and from when on it is in force.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Upgrade {
     /// What must have been used.
     pub after: Thresholds,

@@ -149,8 +149,8 @@ impl VerdictRule {
             Verdict::new(Scope::Request, Matter::Unknown)
         });
         let again = raw.again.as_deref().map(|word| {
-            let known = || Again::ALL.into_iter().map(Again::as_str);
-            Again::ALL.into_iter().find(|again| again.as_str() == word).unwrap_or_else(|| {
+            let known = || Again::ALL.iter().copied().map(Again::as_str);
+            Again::ALL.iter().copied().find(|again| again.as_str() == word).unwrap_or_else(|| {
                 problems.push(("again", unknown(word, known())));
                 Again::Never
             })
@@ -205,10 +205,10 @@ fn range(text: &str) -> Option<(u16, u16)> {
 
 /// Reads a scope, a matter, or both.
 fn means(text: &str) -> Result<Verdict, String> {
-    let scope_of = |word: &str| Scope::ALL.into_iter().find(|scope| scope.as_str() == word);
-    let matter_of = |word: &str| Matter::ALL.into_iter().find(|matter| matter.as_str() == word);
+    let scope_of = |word: &str| Scope::ALL.iter().copied().find(|scope| scope.as_str() == word);
+    let matter_of = |word: &str| Matter::ALL.iter().copied().find(|matter| matter.as_str() == word);
     let words: Vec<&str> = text.split_whitespace().collect();
-    let known = || Scope::ALL.into_iter().map(Scope::as_str).chain(Matter::ALL.into_iter().map(Matter::as_str));
+    let known = || Scope::ALL.iter().copied().map(Scope::as_str).chain(Matter::ALL.iter().copied().map(Matter::as_str));
     match words[..] {
         [one] => match (scope_of(one), matter_of(one)) {
             // Both a scope and a matter: of the key, about the key.
@@ -221,8 +221,8 @@ fn means(text: &str) -> Result<Verdict, String> {
         },
         [first, second] => match (scope_of(first), matter_of(second)) {
             (Some(scope), Some(matter)) => Ok(Verdict::new(scope, matter)),
-            (None, _) => Err(unknown(first, Scope::ALL.into_iter().map(Scope::as_str))),
-            (_, None) => Err(unknown(second, Matter::ALL.into_iter().map(Matter::as_str))),
+            (None, _) => Err(unknown(first, Scope::ALL.iter().copied().map(Scope::as_str))),
+            (_, None) => Err(unknown(second, Matter::ALL.iter().copied().map(Matter::as_str))),
         },
         _ => Err(format!(
             "{text:?} is no meaning; write whose matter it is, what it is about, or both: \"account money\""

@@ -7,11 +7,20 @@ use tokio::time::Instant;
 
 /// A W3C trace context: the headers that tell a provider which trace a call belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TraceContext {
     /// The header `traceparent`.
     pub parent: String,
     /// The header `tracestate`, where the caller sent one.
     pub state: Option<Arc<str>>,
+}
+
+impl TraceContext {
+    /// Puts the two headers together.
+    #[must_use]
+    pub fn new(parent: impl Into<String>, state: Option<Arc<str>>) -> Self {
+        Self { parent: parent.into(), state }
+    }
 }
 
 /// The part of a request that all its attempts share.

@@ -12,8 +12,9 @@ use crate::core::pacer::RateHints;
 use crate::core::report::{Reached, Report};
 use crate::core::verdict::{self, Verdict};
 
-/// A provider's own words.
+/// A provider's own answer, verbatim.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Upstream {
     /// HTTP status.
     pub status: u16,
@@ -23,8 +24,17 @@ pub struct Upstream {
     pub body: Bytes,
 }
 
+impl Upstream {
+    /// Puts an answer together.
+    #[must_use]
+    pub fn new(status: u16, content_type: impl Into<String>, body: impl Into<Bytes>) -> Self {
+        Self { status, content_type: content_type.into(), body: body.into() }
+    }
+}
+
 /// How an attempt failed.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Failure {
     /// What the controllers learn.
     pub outcome: Outcome,

@@ -48,8 +48,8 @@ pub trait Provider: Send + Sync + fmt::Debug + 'static {
     /// A [`Failure`] whose outcome is what the controllers learn from.
     fn call<'a>(&'a self, request: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>>;
 
-    /// Forgets a response that the provider keeps under that id for later turns, at once and outside any schedule. One
-    /// that it does not know is forgotten. Who keeps nothing has nothing to do, as here.
+    /// Deletes the stored response `id` at the provider, unscheduled. Succeeds where the provider does not know `id`. The
+    /// default does nothing, for providers that store no responses.
     ///
     /// # Errors
     ///
@@ -58,8 +58,8 @@ pub trait Provider: Send + Sync + fmt::Debug + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Asks how a response stands that the provider makes in the background, at once and outside any schedule; with
-    /// `cancel`, after it has been told to stop. Who makes none refuses, as here.
+    /// Asks the provider for a response that it makes in the background, unscheduled; with `cancel`, after it has been told
+    /// to stop. The default refuses, for providers that make none.
     ///
     /// # Errors
     ///
@@ -75,17 +75,38 @@ pub trait Provider: Send + Sync + fmt::Debug + 'static {
     }
 }
 
+/// A client that its embedder keeps a handle to.
+impl<P: Provider + ?Sized> Provider for Arc<P> {
+    fn call<'a>(&'a self, request: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>> {
+        (**self).call(request, attempt)
+    }
+
+    fn forget_response<'a>(&'a self, id: &'a str, upstream_model: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
+        (**self).forget_response(id, upstream_model)
+    }
+
+    fn background_response<'a>(
+        &'a self,
+        id: &'a str,
+        upstream_model: &'a str,
+        cancel: bool,
+    ) -> BoxFuture<'a, Result<Upstream, Failure>> {
+        (**self).background_response(id, upstream_model, cancel)
+    }
+}
+
 /// A stream of an answer's pieces; a failure ends it.
 pub type Pieces<T> = BoxStream<'static, Result<T, Failure>>;
 
 /// What came back.
+#[non_exhaustive]
 pub enum Reply {
     /// A typed product.
     Product(Product),
     /// The provider's own answer to a request that arrived in its dialect, verbatim.
     Verbatim(Upstream),
-    /// Bytes, chunk by chunk: an event stream as the provider sends it, or what else a task of one's own
-    /// [`Streams`](crate::Streams).
+    /// A stream of bytes: the provider's event stream as it arrives, or the pieces of a custom task (see
+    /// [`Streams`](crate::Streams)).
     Stream(Pieces<Bytes>),
     /// A text, piece by piece.
     Deltas(Pieces<TextDelta>),
@@ -104,6 +125,7 @@ impl fmt::Debug for Reply {
 
 /// A successful attempt: the reply, and what it says about cost and rates.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Answer {
     /// The reply.
     pub reply: Reply,
@@ -142,5 +164,33 @@ impl Answer {
     }
 }
 
-/// Makes the client of a provider account.
-pub type ProviderFactory = Arc<dyn Fn(&ProviderSettings) -> Result<Arc<dyn Provider>, String> + Send + Sync>;
+/// A factory that makes the client of a provider account from its settings.
+pub type ProviderFactory = Arc<dyn Fn(&ProviderSettings) -> Result<Arc<dyn Provider>, ProviderError> + Send + Sync>;
+
+/// A provider account whose client cannot be set up: what is missing or wrong, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ProviderError {
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl ProviderError {
+    /// Builds an error for people; it must not hold a key.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None }
+    }
+
+    /// Adds the error that it was made from.
+    #[must_use]
+    pub fn caused_by(self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { source: Some(error.into()), ..self }
+    }
+}
+
+impl From<String> for ProviderError {
+    fn from(message: String) -> Self {
+        Self::new(message)
+    }
+}

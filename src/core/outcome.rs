@@ -4,6 +4,7 @@
 ///
 /// Classification comes before control: each outcome moves exactly one machine, and two of them move none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Outcome {
     /// The generation was delivered.
     Success,
@@ -24,7 +25,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 7] = [
+    pub const ALL: &'static [Self] = &[
         Self::Success,
         Self::Throttled,
         Self::RateLimited,

@@ -4,7 +4,7 @@ mod spending;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::{auth, openai};
 use crate::capacity::TenantLoad;
 use crate::capacity::{ModelCapacity, RouteCapacity};
 use crate::engine::view::reason::Counted;
-use crate::stats::{Histogram, Stats};
+use crate::stats::{Histogram, Reading, Stats};
 use crate::{Error, Reason};
 
 /// Tenants per model that have a label of their own; the rest is summed, for their names come from outside.
@@ -63,7 +63,7 @@ struct ModelTenants {
 }
 
 /// The counters of every model.
-type ModelStats = [(Arc<str>, Arc<Stats>)];
+type ModelStats = BTreeMap<Arc<str>, Arc<Stats>>;
 
 /// Says whether a counter has counted: the others are not written, as client libraries do until a label is first used.
 fn seen<T>((_, count): &(T, u64)) -> bool {
@@ -97,7 +97,7 @@ impl Page {
 
     /// Writes a histogram, once it has seen something.
     fn histogram(&mut self, name: &str, labels: &[(&str, &str)], histogram: &Histogram) -> fmt::Result {
-        let (sum, counts) = histogram.read();
+        let Reading { sum, counts } = histogram.read();
         if counts.iter().all(|count| *count == 0) {
             return Ok(());
         }
@@ -224,7 +224,7 @@ impl Page {
         }
         self.family("gen_ai_client_token_usage", "histogram", "Tokens per success, where the provider told.")?;
         for (model, stats) in stats {
-            for (kind, histogram) in ["input", "output"].into_iter().zip(&stats.tokens) {
+            for (kind, histogram) in [("input", &stats.input_tokens), ("output", &stats.output_tokens)] {
                 let labels = [("model", &**model), ("gen_ai_token_type", kind)];
                 self.histogram("gen_ai_client_token_usage", &labels, histogram)?;
             }

@@ -45,6 +45,9 @@ pub enum ServeError {
     /// The configuration is wrong, or a provider cannot be set up.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The client that exports telemetry cannot be set up.
+    #[error("{0}")]
+    Telemetry(String),
     /// An address cannot be listened on, or the server failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -75,7 +78,7 @@ pub async fn serve(
         actix_web::rt::spawn(reload::watch(fairflow.clone(), path, running, hangup));
     }
     let server = fairflow.settings().server.clone();
-    let telemetry = Telemetry::start(&fairflow).map_err(StartError::Refused)?;
+    let telemetry = Telemetry::start(&fairflow).map_err(ServeError::Telemetry)?;
     let gateway = web::Data::new(state::Gateway::new(fairflow, telemetry, server.admin_listen.ip().is_loopback()));
     let public = {
         let gateway = gateway.clone();

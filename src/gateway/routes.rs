@@ -123,7 +123,8 @@ mod tests {
     use super::*;
     use crate::Reason;
     use crate::capacity::{
-        BudgetCapacity, Millis, ModelCapacity, ReserveCapacity, ReservedCapacity, RouteCapacity, TenantCapacity,
+        BudgetCapacity, Millis, ModelCapacity, Phase, ReserveCapacity, ReserveStatus, ReservedCapacity, RouteCapacity,
+        RouteStatus, TenantCapacity,
     };
 
     #[test]
@@ -175,14 +176,14 @@ mod tests {
         capacity.routes = vec![RouteCapacity {
             provider: "p".into(),
             model: "m".into(),
-            state: "suspended".into(),
+            state: RouteStatus::Suspended,
             reason: Some("key".into()),
             window: 1,
             in_flight: 0,
             hold_until_ms: 1,
             learned_rate: Some(1.0),
             misses_latency_target: true,
-            phase: "holding".into(),
+            phase: Phase::Holding,
         }];
         capacity.you = Some(TenantCapacity {
             tenant: "t".into(),
@@ -192,7 +193,7 @@ mod tests {
             max_in_flight: Some(1),
             tier: Some("standard".into()),
             budget: Some(BudgetCapacity { dollars_per_day: 1.0, spent: 0.0, reserved: 0.0, renews_in_ms: 1 }),
-            reserve: Some(ReserveCapacity { slots: 1, granted: 1, in_use: 0, state: "full".into() }),
+            reserve: Some(ReserveCapacity { slots: 1, granted: 1, in_use: 0, state: ReserveStatus::Full }),
             estimated_wait_ms: Millis::default(),
         });
         let value = serde_json::to_value(capacity).expect("JSON");

@@ -76,7 +76,7 @@ impl Builder {
 
     /// Uses `factory` to make the clients of provider accounts, instead of those built in.
     #[must_use]
-    pub fn providers(mut self, factory: ProviderFactory) -> Self {
+    pub fn provider_factory(mut self, factory: ProviderFactory) -> Self {
         self.factory = factory;
         self
     }

@@ -93,10 +93,7 @@ impl<T: Task> IntoFuture for Generate<T> {
     type Output = Result<T::Output, Error>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture
-    where
-        T: Send,
-    {
+    fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move { self.with_receipt().await.map(|(output, _)| output) })
     }
 }

@@ -50,10 +50,7 @@ impl<T: Task> Generate<T> {
     setters!(plan);
 }
 
-impl<T: Task> Message for Generate<T>
-where
-    T::Output: Send,
-{
+impl<T: Task> Message for Generate<T> {
     type Result = Result<T::Output, Error>;
 }
 
@@ -89,10 +86,7 @@ impl<M: Message> MessageResponse<Receiver, M> for Answering<M::Result> {
     }
 }
 
-impl<T: Task> Handler<Generate<T>> for Receiver
-where
-    T::Output: Send,
-{
+impl<T: Task> Handler<Generate<T>> for Receiver {
     type Result = Answering<Result<T::Output, Error>>;
 
     fn handle(&mut self, message: Generate<T>, _: &mut Self::Context) -> Self::Result {
@@ -105,10 +99,7 @@ impl Fairflow {
     /// Starts an actor that takes typed messages, on the caller's arbiter, else on the engine's: there the provider calls
     /// run. It ends, and lets go of its handle, when its last recipient is dropped.
     #[must_use]
-    pub fn recipient<T: Task>(&self) -> Recipient<Generate<T>>
-    where
-        T::Output: Send,
-    {
+    pub fn recipient<T: Task>(&self) -> Recipient<Generate<T>> {
         let engine = self.engine.clone();
         let arbiter = Arbiter::try_current().unwrap_or_else(|| engine.running.arbiter().clone());
         Receiver::start_in_arbiter(&arbiter, move |_| Receiver(engine)).recipient()

@@ -145,9 +145,9 @@ impl Fairflow {
         self.engine.shared.hub.listen()
     }
 
-    /// Returns the counters of every model, by name.
+    /// Returns the counters of every model.
     #[must_use]
-    pub fn stats(&self) -> Vec<(Arc<str>, Arc<Stats>)> {
+    pub fn stats(&self) -> BTreeMap<Arc<str>, Arc<Stats>> {
         self.engine.shared.all_models().into_iter().map(|model| (model.name.clone(), model.stats.clone())).collect()
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use futures_util::stream::{Stream, unfold};
 use tokio::sync::watch;
 
 use crate::engine::shared::registry::Shared;
@@ -72,6 +73,16 @@ impl Watch {
                 return Ok(now);
             }
         }
+    }
+
+    /// Turns the watch into a stream of snapshots. It ends after its first error.
+    pub fn into_stream(self) -> impl Stream<Item = Result<ModelCapacity, Error>> + Send + 'static {
+        unfold(Some(self), |watch| async move {
+            let mut watch = watch?;
+            let next = watch.next().await;
+            let rest = next.is_ok().then_some(watch);
+            Some((next, rest))
+        })
     }
 
     fn subscribe(&self) -> Result<watch::Receiver<ModelCapacity>, Error> {

@@ -50,7 +50,7 @@ pub use self::sim::Sim;
 use crate::config::{Config, ProviderKind, ProviderSettings};
 pub use crate::contract::attempt::Attempt;
 pub use crate::contract::failure::{Failure, Source, Upstream};
-pub use crate::contract::provider::{Answer, Pieces, Provider, Reply, Told};
+pub use crate::contract::provider::{Answer, Pieces, Provider, ProviderError, Reply, Told};
 pub use crate::contract::words::Words;
 pub use crate::core::outcome::Outcome;
 pub use crate::core::pacer::{RateHint, RateHints};
@@ -90,8 +90,8 @@ impl Fairflow {
 ///
 /// # Errors
 ///
-/// A sentence that says what is missing: a feature, or a TLS set-up that works.
-pub fn build(settings: &ProviderSettings) -> Result<Arc<dyn Provider>, String> {
+/// [`ProviderError`], which says what is missing: a feature, or a TLS set-up that works.
+pub fn build(settings: &ProviderSettings) -> Result<Arc<dyn Provider>, ProviderError> {
     let inner: Arc<dyn Provider> = match &settings.kind {
         ProviderKind::Custom => Arc::new(absent::Absent),
         ProviderKind::Sim(sim) => Arc::new(Sim::new(sim.clone())),
@@ -102,7 +102,7 @@ pub fn build(settings: &ProviderSettings) -> Result<Arc<dyn Provider>, String> {
         #[cfg(feature = "task")]
         ProviderKind::Task(task) => Arc::new(task::TaskProvider::new(&settings.name, task)?),
         #[allow(unreachable_patterns, reason = "reachable where a feature is off")]
-        other => return Err(format!("{other:?} needs a feature that this build lacks")),
+        other => return Err(format!("{other:?} needs a feature that this build lacks").into()),
     };
     let rules = settings.verdicts.clone();
     Ok(if rules.is_empty() { inner } else { Arc::new(verdicts::overruled::Overruled { inner, rules }) })

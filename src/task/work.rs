@@ -27,7 +27,7 @@ use crate::core::cost::Cost;
 /// ```
 pub trait Task: Send + 'static {
     /// The result of the task.
-    type Output;
+    type Output: Send;
 
     /// Returns the model that is to do it, by its configured name.
     fn model(&self) -> &str;

@@ -23,11 +23,11 @@ use crate::engine::caller::plan::Plan;
 ///         Plan::new("gpt-test").tenant(tenant)
 ///     }
 ///
-///     fn copy(&self, request: &Request<String>) -> Option<Request<String>> {
+///     fn clone_request(&self, request: &Request<String>) -> Option<Request<String>> {
 ///         Some(request.clone())
 ///     }
 ///
-///     fn judge(&self, result: Result<&Response<String>, &E>) -> Option<Failure> {
+///     fn classify(&self, result: Result<&Response<String>, &E>) -> Option<Failure> {
 ///         result.map_or(Some(Failure::from_status(503)), http_failure)
 ///     }
 /// }
@@ -36,8 +36,8 @@ pub trait Policy<Request, Response, Error> {
     /// Says how a request is scheduled.
     fn plan(&self, request: &Request) -> Plan;
 
-    /// Copies a request, so that it can be sent again; `None`, the default, where it must not or cannot be.
-    fn copy(&self, _: &Request) -> Option<Request> {
+    /// Clones a request, so that it can be sent again; `None`, the default, where it must not or cannot be.
+    fn clone_request(&self, _: &Request) -> Option<Request> {
         None
     }
 
@@ -46,7 +46,7 @@ pub trait Policy<Request, Response, Error> {
     ///
     /// What fails in a retryable way is sent again, if it can be; otherwise the scheduler learns from the failure and the
     /// caller gets the inner service's own response or error.
-    fn judge(&self, result: Result<&Response, &Error>) -> Option<Failure> {
+    fn classify(&self, result: Result<&Response, &Error>) -> Option<Failure> {
         result.err().map(|_| Failure::new(crate::core::outcome::Outcome::Rejected, "the inner service failed"))
     }
 }

@@ -66,7 +66,7 @@ where
 
     fn call(&mut self, request: R) -> Self::Future {
         let Self { inner, fairflow, policy } = self.clone();
-        let mut copy = policy.copy(&request);
+        let mut copy = policy.clone_request(&request);
         let mut plan = Box::new(policy.plan(&request));
         if copy.is_none() {
             plan.max_attempts = 1;
@@ -77,7 +77,7 @@ where
             let ((result, failure), slot, _) = run(&fairflow.engine.shared, plan, move |attempt, _| {
                 let request = first.take().or_else(|| copy.take());
                 if copy.is_none() && !attempt.is_last() {
-                    copy = request.as_ref().and_then(|request| policy.copy(request));
+                    copy = request.as_ref().and_then(|request| policy.clone_request(request));
                 }
                 let again = copy.is_some() && !attempt.is_last();
                 let mut inner = inner.clone();
@@ -89,7 +89,7 @@ where
                         Ok(()) => inner.call(request).await,
                         Err(error) => Err(error),
                     };
-                    match policy.judge(result.as_ref()) {
+                    match policy.classify(result.as_ref()) {
                         Some(failure) if again && failure.outcome.is_retryable() => Err(failure),
                         failure => Ok(Yield { value: (result, failure), hints: RateHints::default(), id: None }),
                     }

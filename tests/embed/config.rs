@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fairflow::config::{
     AuthMode, KeyHash, KeySource, ModelConfig, ProviderConfig, SimConfig, Size, Span, TenantConfig, TierConfig,
+    WindowConfig,
 };
 use fairflow::{Class, Config};
 use proptest::collection::btree_map as map;
@@ -56,8 +57,10 @@ fn models() -> impl Strategy<Value = ModelConfig> {
         model = other.into_iter().fold(model, |model, (provider, name)| model.route(provider, name));
         model = capacity.into_iter().fold(model, ModelConfig::queue_capacity);
         model = wait.into_iter().fold(model, ModelConfig::max_wait);
-        model = window.into_iter().fold(model, |model, (initial, min, max)| model.window(initial, min, max));
-        model = retry.into_iter().fold(model, |model, (most, base, max)| model.retry(most, base, max));
+        model = window.into_iter().fold(model, |model, (initial, min, max)| {
+            model.window(WindowConfig::between(min..=max).starting_at(initial))
+        });
+        model = retry.into_iter().fold(model, |model, (most, base, max)| model.max_attempts(most).backoff(base..=max));
         model = budget.into_iter().fold(model, ModelConfig::retry_budget);
         model = timeout.into_iter().fold(model, ModelConfig::timeout);
         healthy.into_iter().fold(model, ModelConfig::healthy_latency)

@@ -87,13 +87,19 @@ async fn a_deadline_ends_the_wait_and_the_attempt_and_blames_nobody() {
     assert!(matches!(first, Err(Error::DeadlineExceeded)), "{first:?}");
     assert!(matches!(second, Err(Error::DeadlineExceeded)), "{second:?}");
     at_rest(&fairflow).await;
-    let ended: Vec<_> = fairflow.stats()[0].1.requests().filter(|(_, count)| *count > 0).collect();
+    let ended: Vec<_> = fairflow.stats_of("m").expect("it runs").requests().filter(|(_, count)| *count > 0).collect();
     assert_eq!(
         ended,
         [(RequestOutcome::Refused(Reason::DeadlineExceeded), 2)],
         "an outcome of its own, in the queue and in the attempt"
     );
-    let blamed: u64 = fairflow.stats()[0].1.attempts().filter(|(o, _)| *o == Outcome::Overloaded).map(|(_, n)| n).sum();
+    let blamed: u64 = fairflow
+        .stats_of("m")
+        .expect("it runs")
+        .attempts()
+        .filter(|(o, _)| *o == Outcome::Overloaded)
+        .map(|(_, n)| n)
+        .sum();
     assert_eq!(blamed, 0);
     let past = fairflow.call("m", |_| async { Ok::<_, Failure>(()) }).deadline(Instant::now() - Duration::from_secs(1));
     assert!(past.await.is_err());

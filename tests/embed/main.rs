@@ -10,15 +10,16 @@ mod survival;
 
 use std::time::Duration;
 
-use fairflow::config::{ModelConfig, ProviderConfig};
+use fairflow::config::{ModelConfig, ProviderConfig, WindowConfig};
 use fairflow::{Config, Fairflow};
 
 /// A model `m` whose calls the test makes itself, `window` at a time.
 fn own(window: u32) -> Config {
-    let model = ModelConfig::on("mine").window(window, window, window);
-    Config::new()
-        .provider("mine", ProviderConfig::custom())
-        .model("m", model.retry(4, Duration::from_millis(1), Duration::from_millis(5)).retry_budget(1.0))
+    let model = ModelConfig::on("mine").window(WindowConfig::pinned(window));
+    Config::new().provider("mine", ProviderConfig::custom()).model(
+        "m",
+        model.max_attempts(4).backoff(Duration::from_millis(1)..=Duration::from_millis(5)).retry_budget(1.0),
+    )
 }
 
 async fn start(config: Config) -> Fairflow {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use fairflow::config::{ModelConfig, ProviderConfig};
+use fairflow::config::{ModelConfig, ProviderConfig, WindowConfig};
 use fairflow::provider::Failure;
 use fairflow::{Config, Fairflow};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -21,7 +21,10 @@ const MOST: usize = 890;
 
 #[tokio::test]
 async fn a_hundred_thousand_queued_calls_cost_less_than_a_kilobyte_each() {
-    let model = ModelConfig::on("mine").window(1, 1, 1).queue_capacity(200_000).max_wait(Duration::from_secs(3_600));
+    let model = ModelConfig::on("mine")
+        .window(WindowConfig::pinned(1))
+        .queue_capacity(200_000)
+        .max_wait(Duration::from_secs(3_600));
     let config = Config::new().provider("mine", ProviderConfig::custom()).model("m", model);
     let fairflow = Fairflow::builder(config).start().await.unwrap();
     let ((), blocker, _) = fairflow.call("m", |_| async { Ok::<_, Failure>(()) }).with_lease().await.unwrap();

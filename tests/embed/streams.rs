@@ -1,7 +1,7 @@
 //! Results piece by piece, of tasks and providers of one's own too.
 
 use bytes::Bytes;
-use fairflow::config::ModelConfig;
+use fairflow::config::{ModelConfig, WindowConfig};
 use fairflow::provider::{Answer, Attempt, BoxFuture, Failure, Outcome, Pieces, Provider, Reply};
 use fairflow::task::{Cost, Product, RawTask, Task, TextInference, Work};
 use fairflow::wire::Request;
@@ -69,7 +69,7 @@ impl Provider for Voice {
 }
 
 async fn speaker() -> Fairflow {
-    let config = Config::new().model("m", ModelConfig::on("throat").window(1, 1, 1));
+    let config = Config::new().model("m", ModelConfig::on("throat").window(WindowConfig::pinned(1)));
     Fairflow::builder(config).provider("throat", Voice).start().await.unwrap()
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use fairflow::config::{ModelConfig, ProviderConfig};
+use fairflow::config::{ModelConfig, ProviderConfig, WindowConfig};
 use fairflow::provider::{Failure, Outcome};
 use fairflow::tower::{BoxError, FairflowLayer, Plan, Policy, http_failure};
 use fairflow::{Config, Error, Fairflow};
@@ -17,8 +17,8 @@ use http::{Request, Response};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 async fn engine(window: u32) -> Fairflow {
-    let model = ModelConfig::on("mine").window(window, window, window).timeout(Duration::from_millis(300));
-    let model = model.retry(3, Duration::from_millis(1), Duration::from_millis(5)).retry_budget(1.0);
+    let model = ModelConfig::on("mine").window(WindowConfig::pinned(window)).timeout(Duration::from_millis(300));
+    let model = model.max_attempts(3).backoff(Duration::from_millis(1)..=Duration::from_millis(5)).retry_budget(1.0);
     let config = Config::new().provider("mine", ProviderConfig::custom()).model("m", model);
     Fairflow::builder(config).seed(1).start().await.unwrap()
 }
@@ -35,11 +35,11 @@ impl Policy<Request<u32>, Response<u32>, Infallible> for Http {
         plan(request.body())
     }
 
-    fn copy(&self, request: &Request<u32>) -> Option<Request<u32>> {
+    fn clone_request(&self, request: &Request<u32>) -> Option<Request<u32>> {
         Some(request.clone())
     }
 
-    fn judge(&self, result: Result<&Response<u32>, &Infallible>) -> Option<Failure> {
+    fn classify(&self, result: Result<&Response<u32>, &Infallible>) -> Option<Failure> {
         result.map_or(None, http_failure)
     }
 }
@@ -60,7 +60,7 @@ fn failing(
 /// Waits until that many attempts have ended that way, and nothing is in flight.
 async fn settled(fairflow: &Fairflow, outcome: Outcome, expected: u64) {
     let count = || -> u64 {
-        let stats = &fairflow.stats()[0].1;
+        let stats = &fairflow.stats_of("m").expect("it runs");
         stats.attempts().filter(|(seen, _)| *seen == outcome).map(|(_, count)| count).sum()
     };
     for _ in 0..1_000 {

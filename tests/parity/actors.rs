@@ -16,12 +16,6 @@ use tokio::time::Instant;
 use crate::engine::{Engine, Seen};
 use crate::story::Job;
 
-/// Runs a test in an actix system whose clock stands still while anything can be done.
-pub fn paused<T>(test: impl Future<Output = T>) -> T {
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    actix::System::with_tokio_rt(|| runtime().unwrap()).block_on(test)
-}
-
 /// How the story ends an attempt: with what it cost, where that is told.
 type End = Result<Option<Cost>, Failure>;
 
@@ -52,7 +46,9 @@ impl Provider for AtDesk {
             self.0.under_way.lock().unwrap().insert(id, end);
             self.0.note(Seen::Dispatched(id));
             let cost = ended.await.unwrap()?;
-            Ok(Answer { cost, ..Answer::new(Reply::Product(Product::Text(TextResult::default()))) })
+            let mut answer = Answer::new(Reply::Product(Product::Text(TextResult::default())));
+            answer.cost = cost;
+            Ok(answer)
         })
     }
 }
@@ -65,12 +61,12 @@ pub struct Actors {
 }
 
 impl Actors {
-    /// Must be called inside [`paused`].
+    /// Must be called inside [`paused`](fairflow::testing::paused).
     #[allow(clippy::disallowed_methods, reason = "the clock of the test")]
     pub async fn new(config: Config) -> Self {
         let desk = Arc::new(Desk::default());
         let provider = Arc::new(AtDesk(desk.clone()));
-        let builder = Fairflow::builder(config).seed(1).providers(Arc::new(move |_| Ok(provider.clone())));
+        let builder = Fairflow::builder(config).seed(1).provider_factory(Arc::new(move |_| Ok(provider.clone())));
         let origin = Instant::now();
         let fairflow = builder.start_here().await.unwrap();
         Self { fairflow, desk, origin, callers: BTreeMap::new() }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::actors::{Actors, paused};
+use fairflow::testing::paused;
+
+use crate::actors::Actors;
 use crate::engine::{Line, play};
 use crate::simulated::Simulated;
 use crate::story::Story;

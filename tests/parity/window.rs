@@ -12,8 +12,8 @@ use fairflow::{Error, Fairflow};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::actors::paused;
 use crate::random::Random;
+use fairflow::testing::paused;
 
 /// One move of the window: when, in milliseconds, and which.
 type Move = (u64, Change);

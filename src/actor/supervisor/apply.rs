@@ -18,15 +18,17 @@ use crate::engine::ticket::lease::Route;
 use crate::engine::ticket::lease::RouteMessage;
 use crate::engine::ticket::messages::{QueueMessage, Relimit};
 use crate::engine::view::capacity::RouteCapacity;
+use crate::engine::view::start::StartError;
 
 impl Supervisor {
     /// Runs on these settings from here on.
-    pub(super) fn apply(&mut self, settings: &Arc<Settings>, ctx: &mut Context<Self>) -> Result<(), String> {
+    pub(super) fn apply(&mut self, settings: &Arc<Settings>, ctx: &mut Context<Self>) -> Result<(), StartError> {
         // Everything that can fail comes first, so that a refused change changes nothing.
         let mut clients = BTreeMap::new();
         for (name, provider) in &settings.providers {
             if self.accounts.get(name).is_none_or(|account| account.settings != *provider) {
-                let client = (self.factory)(provider).map_err(|error| format!("providers.{name:?}: {error}"))?;
+                let client = (self.factory)(provider)
+                    .map_err(|source| StartError::Provider { account: name.clone(), source })?;
                 clients.insert(name.clone(), client);
             }
         }
@@ -54,7 +56,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Offers no longer what the settings do not name. Models of first use go where what they were made from changed.
+    /// Withdraws models that the new settings no longer name. Models created on demand are withdrawn too if their template
+    /// or its provider has changed.
     fn withdraw(&mut self, before: &Settings, settings: &Settings, changed: &BTreeSet<Arc<str>>) {
         let same = before.unknown_models == settings.unknown_models
             && settings.unknown_models.as_ref().is_none_or(|unknown| !changed.contains(&unknown.provider));

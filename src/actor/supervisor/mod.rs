@@ -25,6 +25,7 @@ use crate::engine::shared::model::Model;
 use crate::engine::shared::registry::Shared;
 use crate::engine::view::capacity::RouteCapacity;
 use crate::engine::view::learned::Learned;
+use crate::engine::view::start::StartError;
 
 /// Models that may have appeared on first use, in all and for one tenant: names come from outside, so their number has an
 /// end. Beyond it the oldest that is idle goes.
@@ -242,11 +243,11 @@ impl Drop for Supervisor {
 pub(crate) struct Apply(pub(crate) Arc<Settings>);
 
 impl Message for Apply {
-    type Result = Result<(), String>;
+    type Result = Result<(), StartError>;
 }
 
 impl Handler<Apply> for Supervisor {
-    type Result = Result<(), String>;
+    type Result = Result<(), StartError>;
 
     fn handle(&mut self, Apply(settings): Apply, ctx: &mut Self::Context) -> Self::Result {
         self.apply(&settings, ctx)

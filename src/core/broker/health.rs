@@ -18,6 +18,7 @@ const TROUBLE_GAIN: f64 = 0.02;
 
 /// A model's health in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Status {
     /// Latency within `healthy_latency` and not rising.
     Healthy,
@@ -47,6 +48,7 @@ impl Status {
 
 /// The direction in which service times move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Trend {
     /// Recent ones are a quarter longer than before.
     Rising,

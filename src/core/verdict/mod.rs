@@ -19,6 +19,7 @@ pub const REST: Duration = Duration::from_secs(30);
 
 /// Whose matter it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Scope {
     /// The request that met it: no other request would.
     Request,
@@ -36,7 +37,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, from the narrowest to the widest.
-    pub const ALL: [Self; 6] = [Self::Request, Self::Tenant, Self::Model, Self::Route, Self::Account, Self::Key];
+    pub const ALL: &'static [Self] = &[Self::Request, Self::Tenant, Self::Model, Self::Route, Self::Account, Self::Key];
 
     /// Returns the name used in configurations, logs and as a metric label.
     #[must_use]
@@ -66,6 +67,7 @@ impl Scope {
 
 /// What it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Matter {
     /// Too many requests at once.
     Capacity,
@@ -91,7 +93,7 @@ pub enum Matter {
 
 impl Matter {
     /// Every matter.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: &'static [Self] = &[
         Self::Capacity,
         Self::Rate,
         Self::Quota,
@@ -142,6 +144,7 @@ impl Matter {
 
 /// Whether the request may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Again {
     /// It would fail everywhere.
     Never,
@@ -153,7 +156,7 @@ pub enum Again {
 
 impl Again {
     /// Every answer to that question.
-    pub const ALL: [Self; 3] = [Self::Never, Self::Here, Self::Elsewhere];
+    pub const ALL: &'static [Self] = &[Self::Never, Self::Here, Self::Elsewhere];
 
     /// Returns the name used in configurations and logs.
     #[must_use]
@@ -168,6 +171,7 @@ impl Again {
 
 /// What a verdict rests on, from the weakest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Basis {
     /// A guess: evidence decides.
     Suspected,
@@ -306,7 +310,7 @@ mod tests {
 
     #[test]
     fn what_concerns_one_request_moves_nothing() {
-        for matter in Matter::ALL {
+        for matter in Matter::ALL.iter().copied() {
             for scope in [Scope::Request, Scope::Tenant] {
                 let outcome = Verdict::new(scope, matter).outcome();
                 let failed = matches!(matter, Matter::Outage | Matter::Fault);

@@ -60,7 +60,7 @@ pub enum ChangeKind {
 
 impl ChangeKind {
     /// All kinds, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 18] = [
+    pub const ALL: &'static [Self] = &[
         Self::SlowStart,
         Self::Grow,
         Self::Probe,
@@ -130,6 +130,10 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase.
+    pub const ALL: &'static [Self] =
+        &[Self::Pinned, Self::SlowStart, Self::Climbing, Self::Holding, Self::Probing, Self::Contrasting];
+
     /// Returns the name as a metric label, in `snake_case`.
     pub const fn as_str(self) -> &'static str {
         match self {

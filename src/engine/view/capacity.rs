@@ -13,6 +13,7 @@ use crate::core::fair_queue::{Grant, Reservation};
 use crate::core::health::RouteState;
 use crate::core::route::Memory;
 use crate::core::time::Time;
+pub use crate::core::window::Phase;
 
 /// Writes an enum as its name, and reads it back.
 macro_rules! serde_by_name {
@@ -33,10 +34,74 @@ macro_rules! serde_by_name {
     };
 }
 
-serde_by_name!(Status, Trend);
+/// Names the variants of an enum on the wire.
+macro_rules! named {
+    ($name:ident: $($variant:ident $text:literal),+) => {
+        impl $name {
+            /// Every variant.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Returns the name as it is written.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text),+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+/// Whether a route takes requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RouteStatus {
+    /// Requests go there.
+    Open,
+    /// The provider asked for a pause, or a rate is used up.
+    Held,
+    /// A quota, money or the account holds the route for long.
+    Suspended,
+    /// The breaker has closed the route.
+    Closed,
+    /// One request tests whether the route works again.
+    Probing,
+    /// An operator has stopped it.
+    Paused,
+}
+
+named!(RouteStatus: Open "open", Held "held", Suspended "suspended", Closed "closed", Probing "probing", Paused "paused");
+
+/// Whether a reservation is guaranteed in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReserveStatus {
+    /// All slots that were asked for are guaranteed.
+    Full,
+    /// Nothing is known of the capacity yet.
+    Untried,
+    /// All reservations together exceed 0.8 of the learned capacity: each is cut by weight.
+    Scaled,
+}
+
+named!(ReserveStatus: Full "full", Untried "untried", Scaled "scaled");
+
+serde_by_name!(Status, Trend, Phase, RouteStatus, ReserveStatus);
+
+/// Returns the phase of a window that has just begun, for snapshots that say none.
+fn first_phase() -> Phase {
+    Phase::SlowStart
+}
 
 /// Milliseconds: the median and the ninetieth percentile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[non_exhaustive]
 pub struct Millis {
     /// Median.
     pub p50: u64,
@@ -59,6 +124,7 @@ impl From<Forecast> for Millis {
 
 /// Service times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Processing {
     /// Median, milliseconds.
     pub p50: u64,
@@ -82,13 +148,14 @@ impl From<ServiceTimes> for Processing {
 /// One route of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct RouteCapacity {
     /// Provider account.
     pub provider: Arc<str>,
     /// The model's name there.
     pub model: Arc<str>,
-    /// `open`, `held`, `suspended`, `closed` or `probing`; `paused` where an operator has stopped it.
-    pub state: String,
+    /// Whether it takes requests.
+    pub state: RouteStatus,
     /// Why it is suspended, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -104,9 +171,9 @@ pub struct RouteCapacity {
     /// Whether the median service time is above `window.latency_target` although the window is at its minimum.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub misses_latency_target: bool,
-    /// What its window is doing: `slow_start`, `climbing`, `holding`, `probing`, `contrasting`, or `pinned`.
-    #[serde(default)]
-    pub phase: String,
+    /// The phase that its window is in.
+    #[serde(default = "first_phase")]
+    pub phase: Phase,
 }
 
 impl RouteCapacity {
@@ -119,6 +186,7 @@ impl RouteCapacity {
 /// What the calling tenant has and would wait.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct TenantCapacity {
     /// Its name.
     pub tenant: Arc<str>,
@@ -146,6 +214,7 @@ pub struct TenantCapacity {
 /// What a tenant may spend and has spent on the present UTC day, over all models, in US dollars.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct BudgetCapacity {
     /// What it may spend.
     pub dollars_per_day: f64,
@@ -160,6 +229,7 @@ pub struct BudgetCapacity {
 /// A tenant's reservation: what was asked for and what is in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct ReserveCapacity {
     /// Slots asked for.
     pub slots: u32,
@@ -167,26 +237,26 @@ pub struct ReserveCapacity {
     pub granted: u32,
     /// Of those, how many it uses; the others are lent while they are needed.
     pub in_use: u32,
-    /// Why that is: `full`, `untried` (nothing is known of the capacity yet), or `scaled` (all reservations together
-    /// exceed 0.8 of the learned capacity).
-    pub state: String,
+    /// Whether all of them are guaranteed, and why not.
+    pub state: ReserveStatus,
 }
 
 impl ReserveCapacity {
     pub(crate) fn new(reserved: Reservation, in_flight: u32) -> Self {
         let state = match reserved.reason {
-            Grant::Full => "full",
-            Grant::Untried => "untried",
-            Grant::Scaled { .. } => "scaled",
+            Grant::Full => ReserveStatus::Full,
+            Grant::Untried => ReserveStatus::Untried,
+            Grant::Scaled { .. } => ReserveStatus::Scaled,
         };
         let in_use = in_flight.min(reserved.granted);
-        Self { slots: reserved.asked, granted: reserved.granted, in_use, state: state.into() }
+        Self { slots: reserved.asked, granted: reserved.granted, in_use, state }
     }
 }
 
 /// The reservations of a model, all together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct ReservedCapacity {
     /// Slots asked for.
     pub slots: u32,
@@ -216,6 +286,7 @@ impl ReservedCapacity {
 /// A live snapshot of one model, as `/v1/capacity` serves it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct ModelCapacity {
     /// The name callers use.
     pub model: Arc<str>,
@@ -277,7 +348,7 @@ impl ModelCapacity {
     /// Returns how many of its routes may be sent to now.
     #[must_use]
     pub fn open_routes(&self) -> usize {
-        self.routes.iter().filter(|route| matches!(route.state.as_str(), "open" | "probing")).count()
+        self.routes.iter().filter(|route| matches!(route.state, RouteStatus::Open | RouteStatus::Probing)).count()
     }
 }
 
@@ -308,22 +379,24 @@ pub(crate) fn route_capacity(provider: &Arc<str>, model: &Arc<str>, view: &Route
     let until = view.closed_until();
     let reason = view.suspension.filter(|_| view.hold_until > now);
     let state = match view.state {
-        _ if view.paused => "paused",
-        _ if reason.is_some() => "suspended",
-        RouteState::Open if until > now => "held",
-        state => state.as_str(),
+        _ if view.paused => RouteStatus::Paused,
+        _ if reason.is_some() => RouteStatus::Suspended,
+        RouteState::Open if until > now => RouteStatus::Held,
+        RouteState::Open => RouteStatus::Open,
+        RouteState::Closed { .. } => RouteStatus::Closed,
+        RouteState::Probing => RouteStatus::Probing,
     };
     let wait: Duration = until.since(now);
     RouteCapacity {
         provider: provider.clone(),
         model: model.clone(),
-        state: state.to_owned(),
+        state,
         reason: reason.map(str::to_owned),
         window: view.window,
         in_flight: view.in_flight,
         hold_until_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
         learned_rate: view.rate,
         misses_latency_target: view.misses_target,
-        phase: view.phase.as_str().to_owned(),
+        phase: view.phase,
     }
 }

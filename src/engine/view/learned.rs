@@ -24,6 +24,7 @@ use crate::core::route::Memory;
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Learned {
     /// What was learned of each model's routes.
     pub models: BTreeMap<String, Vec<LearnedRoute>>,
@@ -38,6 +39,7 @@ pub struct Learned {
 
 /// What one tenant has spent. Days are counted from 1970 in UTC, money in millionths of a US dollar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LearnedTenant {
     /// Day of its first request.
     pub first_day: u64,
@@ -53,6 +55,7 @@ pub struct LearnedTenant {
 
 /// What was learned of one route.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LearnedRoute {
     /// Provider account.
     pub provider: String,

@@ -7,6 +7,7 @@ use crate::core::window::WindowConfig;
 
 /// An operator's wish about one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Action {
     /// Dispatch nothing more; what is in flight ends, what comes waits.
     Pause,
@@ -23,6 +24,7 @@ pub enum Action {
 
 /// What stands in force of those wishes. It outlives reloads and restarts of actors, not the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Override {
     /// Whether nothing is dispatched.
     pub paused: bool,

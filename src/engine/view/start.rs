@@ -1,6 +1,9 @@
 //! Why an engine did not start.
 
+use std::sync::Arc;
+
 use crate::config::ConfigError;
+use crate::contract::provider::ProviderError;
 
 /// Why an engine did not start, or did not take a new configuration.
 #[derive(Debug, thiserror::Error)]
@@ -9,9 +12,14 @@ pub enum StartError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A provider cannot be set up, or the change needs a restart.
-    #[error("{0}")]
-    Refused(String),
+    /// The client of a provider account cannot be set up.
+    #[error("providers.{account:?}: {source}")]
+    Provider {
+        /// The account, as the configuration names it.
+        account: Arc<str>,
+        /// What is missing or wrong.
+        source: ProviderError,
+    },
     /// The engine's thread could not be started, or has stopped.
     #[error("the scheduler's thread is not running: {0}")]
     Thread(String),

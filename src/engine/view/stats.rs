@@ -13,11 +13,11 @@ use crate::core::window::ChangeKind;
 
 /// Upper bounds in seconds of the duration histograms: 5 ms to 10 minutes, so that both an embedding and a video fall
 /// into the middle.
-pub const BOUNDS: [f64; 16] =
-    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+pub const BOUNDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 
 /// Upper bounds of the token histograms, those that OpenTelemetry advises for `gen_ai.client.token.usage`.
-pub const TOKEN_BOUNDS: [f64; 14] = [
+pub const TOKEN_BOUNDS: &[f64] = &[
     1.0,
     4.0,
     16.0,
@@ -35,13 +35,13 @@ pub const TOKEN_BOUNDS: [f64; 14] = [
 ];
 
 /// Upper bounds of the ratio of a wait to its forecast: 1 is exact.
-pub const RATIO_BOUNDS: [f64; 10] = [0.1, 0.25, 0.5, 0.8, 1.0, 1.25, 2.0, 4.0, 10.0, 100.0];
+pub const RATIO_BOUNDS: &[f64] = &[0.1, 0.25, 0.5, 0.8, 1.0, 1.25, 2.0, 4.0, 10.0, 100.0];
 
 /// How a wait turned out against the forecast its request was admitted under, as `fairflow_wait_forecasts_total` labels
 /// it; `none` for one without a forecast.
-pub const FORECAST_OUTCOMES: [&str; 4] = ["within_p50", "within_p90", "beyond_p90", "none"];
+pub const FORECAST_OUTCOMES: &[&str] = &["within_p50", "within_p90", "beyond_p90", "none"];
 
-/// What a wait of no account may take: a queue's tick, and a little for messages.
+/// Waits up to this long count as none: one tick of the queue plus the delay of messages.
 const AT_ONCE: Duration = Duration::from_millis(5);
 
 /// A histogram of durations in seconds, of tokens, or of ratios.
@@ -61,7 +61,7 @@ impl Histogram {
     }
 
     fn durations() -> Self {
-        Self::new(&BOUNDS, 1e9)
+        Self::new(BOUNDS, 1e9)
     }
 
     pub(crate) fn record(&self, span: Duration) {
@@ -80,14 +80,24 @@ impl Histogram {
         self.bounds
     }
 
-    /// Returns the sum in its unit and the count per bucket; the last bucket is everything above the highest bound.
+    /// Returns what the histogram has counted so far.
     #[must_use]
-    pub fn read(&self) -> (f64, Vec<u64>) {
+    pub fn read(&self) -> Reading {
         let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
         #[allow(clippy::cast_precision_loss, reason = "a metric")]
         let sum = self.sum.load(Ordering::Relaxed) as f64 / self.parts;
-        (sum, counts)
+        Reading { sum, counts }
     }
+}
+
+/// What a [`Histogram`] has counted so far.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Reading {
+    /// Sum of all values, in the histogram's unit.
+    pub sum: f64,
+    /// Values per bucket; the last bucket holds everything above the highest bound.
+    pub counts: Vec<u64>,
 }
 
 /// Counters of one model.
@@ -97,8 +107,10 @@ pub struct Stats {
     attempts: [AtomicU64; Outcome::ALL.len()],
     window_changes: [AtomicU64; ChangeKind::ALL.len()],
     verdicts: [[AtomicU64; Matter::ALL.len()]; Scope::ALL.len()],
-    /// Tokens read, and tokens written, per success whose provider told.
-    pub tokens: [Histogram; 2],
+    /// Tokens read per success, where the provider told.
+    pub input_tokens: Histogram,
+    /// Tokens written per success, where the provider told.
+    pub output_tokens: Histogram,
     /// Billionths of a US dollar that answers have cost, those among them that are estimates, and answers to tenants with
     /// a budget of which nobody told.
     spent: AtomicU64,
@@ -124,9 +136,10 @@ impl Default for Stats {
             attempts: Default::default(),
             window_changes: Default::default(),
             verdicts: Default::default(),
-            tokens: std::array::from_fn(|_| Histogram::new(&TOKEN_BOUNDS, 1.0)),
+            input_tokens: Histogram::new(TOKEN_BOUNDS, 1.0),
+            output_tokens: Histogram::new(TOKEN_BOUNDS, 1.0),
             forecasts: Default::default(),
-            forecast_ratio: Histogram::new(&RATIO_BOUNDS, 1e6),
+            forecast_ratio: Histogram::new(RATIO_BOUNDS, 1e6),
             spent: AtomicU64::new(0),
             estimated: AtomicU64::new(0),
             unpriced: AtomicU64::new(0),
@@ -162,14 +175,15 @@ impl Stats {
 
     #[allow(clippy::cast_precision_loss, reason = "finds a bucket; the sum is exact")]
     pub(crate) fn count_tokens(&self, input: Option<u64>, output: Option<u64>) {
-        for (histogram, tokens) in self.tokens.iter().zip([input, output]) {
+        for (histogram, tokens) in [&self.input_tokens, &self.output_tokens].into_iter().zip([input, output]) {
             if let Some(tokens) = tokens {
                 histogram.add(tokens as f64, tokens);
             }
         }
     }
 
-    /// Compares a wait with its forecast. What was to go at once, and did, is no forecast that held.
+    /// Records how a wait compares with its forecast. Requests that were expected to be dispatched at once, and were, are
+    /// not counted.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, and saturates")]
     pub(crate) fn forecast(&self, promised: Option<Forecast>, waited: Duration) {
         let seconds = waited.as_secs_f64();
@@ -211,25 +225,38 @@ impl Stats {
 
     /// Returns how many attempts had each outcome.
     pub fn attempts(&self) -> impl Iterator<Item = (Outcome, u64)> {
-        Outcome::ALL.into_iter().zip(&self.attempts).map(|(outcome, count)| (outcome, count.load(Ordering::Relaxed)))
+        Outcome::ALL
+            .iter()
+            .copied()
+            .zip(&self.attempts)
+            .map(|(outcome, count)| (outcome, count.load(Ordering::Relaxed)))
     }
 
     /// Returns how often windows changed, by kind.
     pub fn window_changes(&self) -> impl Iterator<Item = (ChangeKind, u64)> {
-        ChangeKind::ALL.into_iter().zip(&self.window_changes).map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
+        ChangeKind::ALL
+            .iter()
+            .copied()
+            .zip(&self.window_changes)
+            .map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
     }
 
     /// Returns how many answers that were no success were judged to be whose matter, and about what.
     pub fn verdicts(&self) -> impl Iterator<Item = ((Scope, Matter), u64)> {
         let of = |(scope, counts): (Scope, &'_ [AtomicU64; Matter::ALL.len()])| {
-            Matter::ALL.map(|matter| ((scope, matter), counts[matter.index()].load(Ordering::Relaxed)))
+            let count = move |matter: Matter| ((scope, matter), counts[matter.index()].load(Ordering::Relaxed));
+            Matter::ALL.iter().copied().map(count).collect::<Vec<_>>()
         };
-        Scope::ALL.into_iter().zip(&self.verdicts).flat_map(of)
+        Scope::ALL.iter().copied().zip(&self.verdicts).flat_map(of)
     }
 
     /// Returns how waits turned out against their forecasts.
     pub fn forecasts(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        FORECAST_OUTCOMES.into_iter().zip(&self.forecasts).map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+        FORECAST_OUTCOMES
+            .iter()
+            .copied()
+            .zip(&self.forecasts)
+            .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
     }
 
     /// Returns the US dollars that answers have cost, as far as providers or prices told.

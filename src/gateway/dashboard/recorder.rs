@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::decision::{Decisions, What};
 use super::history::{Ring, SPAN, Sample, pace};
-use crate::capacity::{ModelCapacity, RouteCapacity};
+use crate::capacity::{ModelCapacity, RouteCapacity, RouteStatus};
 use crate::core::outcome::Outcome;
 use crate::events::{Event, EventKind};
 use crate::stats::Stats;
@@ -35,8 +35,8 @@ impl Totals {
             }
         }
         totals.refused = stats.requests().filter(|(end, _)| end.is_rejected()).map(|(_, count)| count).sum();
-        let (waited, counts) = stats.queue_wait.read();
-        (totals.waited, totals.dispatched) = (waited, counts.iter().sum());
+        let waited = stats.queue_wait.read();
+        (totals.waited, totals.dispatched) = (waited.sum, waited.counts.iter().sum());
         totals
     }
 }
@@ -118,7 +118,7 @@ impl Recorder {
 
 /// Names the states that are worth a note when they begin.
 fn notable(route: &RouteCapacity) -> Option<&'static str> {
-    ["closed", "suspended", "probing"].into_iter().find(|state| *state == route.state)
+    ["closed", "suspended", "probing"].into_iter().find(|state| *state == route.state.as_str())
 }
 
 impl Track {
@@ -130,7 +130,7 @@ impl Track {
             let known = self.states.iter().position(|(known, _)| *known == name);
             let before = known.map(|place| self.states[place].1);
             let after = notable(route);
-            if after == before || route.state == "paused" {
+            if after == before || route.state == RouteStatus::Paused {
                 continue;
             }
             self.states.retain(|(known, _)| *known != name);
@@ -191,6 +191,7 @@ impl Track {
 mod tests {
     use super::*;
     use crate::Reason;
+    use crate::capacity::Phase;
     use crate::stats::RequestOutcome;
 
     #[test]
@@ -211,19 +212,19 @@ mod tests {
         assert_eq!((sample.done, sample.pushed_back, sample.refused, sample.wait), (2.0, 1.0, 0.5, 30.0));
         assert_eq!((recorder.requests(), recorder.all.last(0).map(|all| all.done)), (2, Some(2.0)));
         assert_eq!(recorder.tracks["m"].decisions.latest().count(), 1, "that it was paused");
-        let route = |model: &str, state: &str| RouteCapacity {
+        let route = |model: &str, state| RouteCapacity {
             provider: "lab".into(),
             model: model.into(),
-            state: state.into(),
+            state,
             reason: None,
             window: 1,
             in_flight: 0,
             hold_until_ms: 0,
             learned_rate: None,
             misses_latency_target: false,
-            phase: "holding".into(),
+            phase: Phase::Holding,
         };
-        models[0].0.routes = vec![route("a", "closed"), route("b", "open")];
+        models[0].0.routes = vec![route("a", RouteStatus::Closed), route("b", RouteStatus::Open)];
         (1_003..1_006).for_each(|now| recorder.look(now, &models));
         assert_eq!(recorder.tracks["m"].decisions.latest().count(), 2, "that one route closed, once");
         recorder.look(1_006 + SPAN, &models);

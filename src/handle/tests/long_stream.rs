@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::handle::Fairflow;
-use crate::handle::tests::reserve::paused;
 use crate::task::Usage;
+use crate::testing::paused;
 
 /// Says whether a tenant that may have one request in flight is served another while it streams for `steps` of `step`,
 /// and whether it is once the stream has ended. An attempt may take 1 s.

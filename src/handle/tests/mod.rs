@@ -21,6 +21,7 @@ use crate::engine::view::error::Error;
 use crate::engine::view::overrides::{Action, Override};
 use crate::handle::Fairflow;
 use crate::task::TextInference;
+use crate::testing::at_rest;
 
 fn config(change: impl FnOnce(&mut SimConfig)) -> Config {
     let mut config = Config::demo();
@@ -33,13 +34,6 @@ fn config(change: impl FnOnce(&mut SimConfig)) -> Config {
 
 async fn engine(config: Config) -> Fairflow {
     Fairflow::builder(config).seed(1).start().await.expect("starts")
-}
-
-/// Waits until nothing waits and nothing is in flight; a leak runs into the guard.
-async fn at_rest(fairflow: &Fairflow, model: &str) {
-    let mut capacity = fairflow.watch(model);
-    let rest = capacity.wait_for(|now| now.in_flight == 0 && now.queue_depth == 0);
-    tokio::time::timeout(Duration::from_secs(30), rest).await.expect("a slot leaked").expect("runs");
 }
 
 #[tokio::test]
@@ -201,7 +195,7 @@ async fn an_operators_wish_outlives_reloads_and_crashes() {
     fairflow.reload(other).await.expect("taken");
     fairflow.engine.running.crash(CrashIn::Dispatcher("sim-text".into(), 0));
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let as_before = |now: &crate::capacity::ModelCapacity| now.window == 7 && now.routes[0].state == "paused";
+    let as_before = |now: &crate::capacity::ModelCapacity| now.window == 7 && now.routes[0].state.as_str() == "paused";
     let view = capacity.wait_for(as_before).await.expect("runs").clone();
     assert_eq!((view.in_flight, view.queue_depth), (0, 1));
     fairflow.operate("sim-text", Action::Resume).await.expect("known");

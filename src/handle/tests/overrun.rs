@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::handle::Fairflow;
-use crate::handle::tests::reserve::paused;
 use crate::task::Usage;
+use crate::testing::paused;
 
 /// Of a short call, and between two pieces of the stream: 10 units of work each.
 const STEP: Duration = Duration::from_millis(100);

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::contract::failure::Failure;
 use crate::core::outcome::Outcome;
 use crate::engine::view::capacity::Status;
-use crate::handle::tests::reserve::{engine, paused};
+use crate::handle::tests::reserve::engine;
+use crate::testing::paused;
 
 #[test]
 fn throughput_fades_when_nothing_comes() {

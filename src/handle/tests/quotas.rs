@@ -12,8 +12,8 @@ use crate::core::verdict::{Matter, Scope, Verdict};
 use crate::engine::view::capacity::RouteCapacity;
 use crate::engine::view::overrides::Action;
 use crate::handle::Fairflow;
-use crate::handle::tests::reserve::paused;
 use crate::task::Usage;
+use crate::testing::paused;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -82,7 +82,7 @@ fn a_day_is_used_at_once_then_held_and_an_operator_can_try_again() {
             ("suspended", Some("the account's budget of the day is spent"))
         );
         assert!(held.hold_until_ms > 86_390_000 && held.hold_until_ms <= 86_401_000, "{held:?}");
-        assert_eq!(route(&fairflow, "other").await.state, "suspended", "it is the account's");
+        assert_eq!(route(&fairflow, "other").await.state.as_str(), "suspended", "it is the account's");
         fairflow.operate("m", Action::Release).await.expect("known");
         let again = crowd(&fairflow, "m", 10, Usage::default());
         tokio::time::sleep(Duration::from_secs(60)).await;
@@ -116,7 +116,7 @@ fn what_is_held_is_tried_again_at_once_when_an_operator_says_so() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             assert_eq!(calls.load(Ordering::SeqCst), 2, "{action:?}");
             call.await.expect("no panic").expect("served");
-            assert_eq!(route(&fairflow, "m").await.state, "open");
+            assert_eq!(route(&fairflow, "m").await.state.as_str(), "open");
         });
     }
 }
@@ -130,12 +130,12 @@ fn an_account_that_was_held_is_lifted_for_all_of_its_models() {
         });
         let call = actix::spawn(async move { call.await.map(drop) });
         for model in ["m", "other"] {
-            assert_eq!(route(&fairflow, model).await.state, "suspended", "{model}");
+            assert_eq!(route(&fairflow, model).await.state.as_str(), "suspended", "{model}");
         }
         call.abort();
         fairflow.operate("m", Action::Release).await.expect("known");
         for model in ["m", "other"] {
-            assert_eq!(route(&fairflow, model).await.state, "open", "{model}");
+            assert_eq!(route(&fairflow, model).await.state.as_str(), "open", "{model}");
         }
     });
 }

@@ -7,9 +7,9 @@ use tokio::task::JoinHandle;
 use crate::config::{Config, RouteConfig};
 use crate::engine::view::error::Error;
 use crate::handle::Fairflow;
-use crate::handle::tests::reserve::paused;
 use crate::handle::tests::{at_rest, config, engine};
 use crate::task::TextInference;
+use crate::testing::paused;
 
 /// Submits `count` requests and waits until some are under way.
 async fn submit(fairflow: &Fairflow, model: &str, count: usize) -> Vec<JoinHandle<Result<(), Error>>> {

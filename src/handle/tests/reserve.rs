@@ -7,15 +7,9 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::handle::Fairflow;
+use crate::testing::paused;
 
 const SERVICE: Duration = Duration::from_millis(400);
-
-/// Runs a test in an actix system whose clock stands still while anything can be done.
-pub(super) fn paused<T>(test: impl Future<Output = T>) -> T {
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    let system = actix::System::with_tokio_rt(|| runtime().expect("a runtime"));
-    system.block_on(test)
-}
 
 pub(super) async fn engine(rest: &str) -> Fairflow {
     let config = format!(

@@ -11,8 +11,8 @@ use crate::engine::view::error::Error;
 use crate::engine::view::learned::Learned;
 use crate::engine::view::reason::{Reason, RequestOutcome};
 use crate::handle::Fairflow;
-use crate::handle::tests::at_rest;
 use crate::task::{ImageInference, TextInference, Usage};
+use crate::testing::at_rest;
 
 async fn engine(rest: &str, learned: Learned) -> Fairflow {
     let config = format!(

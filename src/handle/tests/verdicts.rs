@@ -11,7 +11,7 @@ use crate::core::outcome::Outcome;
 use crate::core::verdict::{Matter, Scope, Verdict};
 use crate::engine::view::error::Error;
 use crate::handle::Fairflow;
-use crate::handle::tests::at_rest;
+use crate::testing::at_rest;
 
 /// Two accounts; `one` has its route at the first, `two` at both, `third` at the first again.
 async fn engine(max_wait: &str, attempts: u32) -> Fairflow {
@@ -183,7 +183,7 @@ async fn an_account_without_money_is_held_and_says_so_while_others_serve() {
     let error = call(&fairflow, "third", "t", &calls, broke).await.expect_err("its only account has no money");
     assert!(matches!(error, Error::NoCapacity { retry_after } if retry_after.as_secs() >= 25), "{error:?}");
     let mut capacity = fairflow.watch("one");
-    let held = capacity.wait_for(|now| now.routes.first().is_some_and(|route| route.state == "suspended"));
+    let held = capacity.wait_for(|now| now.routes.first().is_some_and(|route| route.state.as_str() == "suspended"));
     drop(tokio::time::timeout(Duration::from_secs(10), held).await.expect("the account's other models are held"));
     let error = call(&fairflow, "one", "u", &calls, ok).await.expect_err("its only account is held");
     assert!(matches!(error, Error::NoCapacity { retry_after } if retry_after.as_secs() >= 25), "{error:?}");
@@ -192,7 +192,7 @@ async fn an_account_without_money_is_held_and_says_so_while_others_serve() {
     let capacity = fairflow.capacity_of("one", None).await.expect("known");
     let route = &capacity.routes[0];
     assert!(
-        route.state == "suspended" && route.reason.as_deref().is_some_and(|why| why.contains("quota")),
+        route.state.as_str() == "suspended" && route.reason.as_deref().is_some_and(|why| why.contains("quota")),
         "{route:?}"
     );
 }

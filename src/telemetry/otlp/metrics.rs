@@ -41,7 +41,7 @@ struct Book {
     metrics: Vec<Metric>,
 }
 
-type Models<S> = [(std::sync::Arc<str>, std::sync::Arc<S>)];
+type Models<S> = std::collections::BTreeMap<std::sync::Arc<str>, std::sync::Arc<S>>;
 
 impl Book {
     fn add(&mut self, name: &str, unit: &str, data: Data) {
@@ -85,7 +85,7 @@ impl Book {
     }
 
     fn requests(&mut self, models: &Models<Stats>) {
-        let budget = |(model, stats): &(std::sync::Arc<str>, std::sync::Arc<Stats>)| {
+        let budget = |(model, stats): (&std::sync::Arc<str>, &std::sync::Arc<Stats>)| {
             self.point(vec![text("model", &**model)], Value::AsDouble(stats.retry_budget_remaining()))
         };
         let budgets = models.iter().map(budget).collect();
@@ -115,7 +115,7 @@ impl Book {
         self.histogram("fairflow.service", "s", models, |stats| vec![(None, &stats.service)]);
         self.histogram("gen_ai.client.operation.duration", "s", models, |stats| vec![(None, &stats.sojourn)]);
         self.histogram("gen_ai.client.token.usage", "{token}", models, |stats| {
-            ["input", "output"].map(Some).into_iter().zip(&stats.tokens).collect()
+            vec![(Some("input"), &stats.input_tokens), (Some("output"), &stats.output_tokens)]
         });
     }
 
@@ -159,7 +159,7 @@ impl Book {
         let mut data_points = Vec::new();
         for (model, stats) in models {
             for (kind, histogram) in read(stats) {
-                let (sum, bucket_counts) = histogram.read();
+                let stats::Reading { sum, counts: bucket_counts } = histogram.read();
                 let count = bucket_counts.iter().sum();
                 if count == 0 {
                     continue;

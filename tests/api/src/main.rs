@@ -14,8 +14,14 @@ use public_api::{Builder, PublicApi};
 /// Crates whose types embedders meet, beside Rust's own; `src/lib.rs` tells them.
 const PUBLIC: &[&str] = &["bytes", "futures_core", "secrecy", "serde_core", "serde_json", "tokio"];
 /// Features with the crates that each adds to them; actix comes to those only who ask for its messages.
-const FACES: &[(&str, &[&str])] =
-    &[("", &[]), ("tower", &["http", "tower_layer", "tower_service"]), ("actix-messages", &["actix"]), ("otlp", &[])];
+const FACES: &[(&str, &[&str])] = &[
+    ("", &[]),
+    ("tower", &["http", "tower_layer", "tower_service"]),
+    ("actix-messages", &["actix"]),
+    ("testing", &[]),
+    ("gateway,openai,runware,task,websocket", &[]),
+    ("otlp", &[]),
+];
 
 /// Reads the face that the library has with some features.
 fn face(root: &Path, features: &str) -> Result<PublicApi, Box<dyn Error>> {
@@ -52,11 +58,27 @@ fn crates(face: &PublicApi) -> Vec<(String, String)> {
     found
 }
 
+/// Returns each line of `docs/api.txt` with the heading that it stands under.
+fn under_headings(text: &str) -> BTreeSet<(&str, &str)> {
+    let mut heading = "";
+    let mut lines = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        if line.starts_with("# with ") {
+            heading = line;
+        } else {
+            lines.insert((heading, line));
+        }
+    }
+    lines
+}
+
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let file = root.join("docs/api.txt");
     let renew = std::env::args().any(|argument| argument == "--renew");
     let mut wrong = BTreeSet::new();
+    // Each line of the first face once, then what other features add to it, under a heading.
+    let (mut now, mut base) = (String::new(), BTreeSet::<String>::new());
     for (features, more) in FACES {
         let face = face(&root, features)?;
         for (name, item) in crates(&face) {
@@ -65,18 +87,21 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
                 wrong.insert(format!("with the features {features:?}, `{name}` stands in the public face: {item}"));
             }
         }
-        if !features.is_empty() {
-            continue;
+        if features.is_empty() {
+            base = face.items().map(ToString::to_string).collect::<BTreeSet<String>>();
+        } else {
+            now.push_str(&format!("\n# with {features}\n"));
         }
-        let now: String = face.items().map(|item| format!("{item}\n")).collect();
-        if renew {
-            std::fs::write(&file, now)?;
-            continue;
-        }
+        let own = face.items().map(ToString::to_string).filter(|line| features.is_empty() || !base.contains(line));
+        own.for_each(|line| now.push_str(&format!("{line}\n")));
+    }
+    if renew {
+        std::fs::write(&file, now)?;
+    } else {
         let before = std::fs::read_to_string(&file)?;
-        let (old, new): (BTreeSet<_>, BTreeSet<_>) = (before.lines().collect(), now.lines().collect());
-        wrong.extend(old.difference(&new).map(|item| format!("- {item}")));
-        wrong.extend(new.difference(&old).map(|item| format!("+ {item}")));
+        let (old, new): (BTreeSet<_>, BTreeSet<_>) = (under_headings(&before), under_headings(&now));
+        wrong.extend(old.difference(&new).map(|(heading, item)| format!("- {item} {heading}")));
+        wrong.extend(new.difference(&old).map(|(heading, item)| format!("+ {item} {heading}")));
     }
     wrong.iter().for_each(|line| eprintln!("{line}"));
     if wrong.is_empty() {
