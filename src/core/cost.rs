@@ -8,7 +8,7 @@
 pub struct Cost(u32);
 
 impl Cost {
-    /// One unit: what a request costs that says nothing of its size.
+    /// A single unit: the cost of a request that says nothing of its size.
     pub const ONE: Self = Self(1);
 
     /// Builds a cost, clamped into its range.

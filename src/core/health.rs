@@ -6,35 +6,39 @@ use super::outcome::Outcome;
 use super::retry::half_jitter;
 use super::time::Time;
 
-/// Failures in a row, with no answer between them, that close a route if one of them was sent after the first was known …
+/// Failures in a row, with no answer between them, that close a route at least, if a request among them was sent after the
+/// first failure was known.
 const TRIP_AFTER: u32 = 5;
-/// … and if so many are less likely than this by the failures that are usual there: in bad weather runs are longer.
+/// Probability by chance, given the share of failures that is usual on the route, below which a run of failures closes it:
+/// in bad weather runs are longer.
 const UNLIKELY: f64 = 1e-4;
-/// What one tenant alone meets may be its own fault: so many times as many of them.
+/// Factor on the failures that close a route while only one tenant meets them, which may be at fault itself.
 const ONE_WITNESS: u32 = 4;
 /// Weight of the newest answer in the share of failures that is usual.
 const GAIN: f64 = 1.0 / 64.0;
-/// The highest such share that is believed.
+/// Highest usual share of failures that is believed.
 const MOST_USUAL: f64 = 0.5;
-/// How long a closed route rests before its next probe: this share of the trouble so far, with jitter over its upper half.
-/// So much of an outage is lost at its end; a probe costs no more than one request that is sent again.
+/// Part of the trouble so far (1 ÷ 4) for which a closed route rests before its next probe, with jitter over its upper
+/// half. So much of an outage is lost at its end; a probe costs no more than one request that is sent again.
 const REST_SHARE: u32 = 4;
-/// The bounds of that.
-const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+/// Shortest rest of a closed route.
+const SHORTEST_REST: Duration = Duration::from_secs(1);
+/// Longest rest of a closed route.
+const LONGEST_REST: Duration = Duration::from_secs(15);
 /// Answers in a row after which a trouble is over.
 const CALM: u32 = 16;
 
-/// What the breaker lets through.
+/// The state of a route's breaker: what it lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteState {
     /// Requests flow.
     Open,
-    /// Nothing may be sent until then.
+    /// Nothing may be sent until a time.
     Closed {
         /// When a probe may go.
         until: Time,
     },
-    /// One probe is out, or may be sent; its outcome decides.
+    /// A single probe is out, or may be sent; its outcome decides.
     Probing,
 }
 
@@ -58,22 +62,23 @@ impl RouteState {
 pub struct Breaker {
     /// Failures since the last answer.
     run: u32,
-    /// When the first of them was seen.
+    /// When the first failure of the run was seen.
     first: Time,
-    /// One of them was sent after that.
+    /// A failure of the run was sent after the first was seen.
     again: bool,
-    /// Whose the first was, and whether another's was among them.
+    /// The tenant of the run's first failure.
     witness: u64,
+    /// Another tenant met a failure of the run.
     several: bool,
-    /// The share of failures that was usual before them.
+    /// The share of failures that was usual before the run.
     usual: f64,
     /// When the present trouble began; several closures may be one.
     since: Option<Time>,
-    /// Closures and failed probes of it.
+    /// Closures and failed probes of the present trouble.
     trips: u32,
-    /// Times that it opened in vain.
+    /// Times that the route opened in vain in the present trouble.
     relapses: u32,
-    /// Answers in a row since it last opened.
+    /// Answers in a row since the route last opened.
     calm: u32,
     rest_until: Option<Time>,
 }
@@ -163,7 +168,7 @@ impl Breaker {
             let since = *self.since.get_or_insert(self.first);
             self.trips += 1;
             self.calm = 0;
-            let rest = (now.since(since) / REST_SHARE).clamp(REST.0, REST.1);
+            let rest = (now.since(since) / REST_SHARE).clamp(SHORTEST_REST, LONGEST_REST);
             self.rest_until = Some(now + half_jitter(rest, random));
         }
     }
@@ -185,7 +190,7 @@ impl Breaker {
         survived
     }
 
-    /// How many failures in a row are more than chance.
+    /// Returns how many failures in a row are more than chance.
     fn enough(&self) -> u32 {
         let unlikely = (UNLIKELY.ln() / self.usual.min(MOST_USUAL).ln()).ceil() as u32;
         let enough = TRIP_AFTER.max(unlikely);

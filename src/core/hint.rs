@@ -6,14 +6,14 @@ use std::time::Duration;
 /// it is a rate, and paced. Ten minutes: above what providers call a rate, below the hours and days of their quotas.
 pub const LONG: Duration = Duration::from_secs(600);
 
-/// What a response's headers say about one dimension.
+/// A rate hint: what a response's headers say about one dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RateHint {
     /// Size of the bucket, where stated.
     pub limit: Option<f64>,
-    /// What is left in it.
+    /// Units left in the bucket.
     pub remaining: f64,
-    /// How long until it is full again, where stated.
+    /// Time until the bucket is full again, where stated.
     pub reset: Option<Duration>,
     /// The span in which `limit` may be used, where stated.
     pub window: Option<Duration>,
@@ -41,7 +41,7 @@ impl RateHint {
     }
 }
 
-/// What a response says about rates: authoritative on every response, refused or not.
+/// The rate hints of a response: authoritative on every response, refused or not.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RateHints {
     /// Requests.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::key::Key;
 use super::time::Time;
 
-/// One place for a lease, used again when the lease has ended.
+/// A place for a lease, used again when the lease has ended.
 #[derive(Debug)]
 struct Place<T> {
     /// How often it was freed before, plus one.

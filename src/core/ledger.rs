@@ -1,4 +1,4 @@
-//! What a tenant has spent: per UTC day against a budget, and since its first request for the tiers it rises through.
+//! Money that a tenant has spent: per UTC day against a budget, and since its first request for the tiers it rises through.
 //!
 //! Money is counted in whole billionths of a US dollar, so that sums do not drift and ten tokens of an embedding cost
 //! something. A request reserves what it is expected to cost until it ends, so that many at once do not each see the same
@@ -66,7 +66,7 @@ impl Money {
     }
 }
 
-/// What a tenant has used since its first request.
+/// A tenant's use since its first request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lifetime {
     /// Money of all its answers.
@@ -77,7 +77,7 @@ pub struct Lifetime {
     pub days: u64,
 }
 
-/// What an account is made of, to be kept over a restart.
+/// The balance of an account, to be kept over a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Balance {
     /// UTC day since 1970 of its first request.
@@ -92,19 +92,19 @@ pub struct Balance {
     pub requests: u64,
 }
 
-/// One tenant's account. `now` is always in seconds since 1970.
+/// A tenant's account. `now` is always in seconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub struct Account {
     balance: Balance,
     reserved: Money,
 }
 
-/// Why a request is not let in.
+/// The reason why a request is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exhausted {
-    /// Whether the day's money is spent; otherwise requests under way hold the rest of it.
+    /// The day's money is spent; otherwise requests under way hold the rest of it.
     pub spent: bool,
-    /// Until the budget is renewed.
+    /// Time until the budget is renewed.
     pub renews_in: Duration,
 }
 
@@ -196,7 +196,7 @@ pub fn renews_in(now: u64) -> Duration {
     Duration::from_secs(DAY - now % DAY)
 }
 
-/// From when on a tenant is in a higher tier: all that is given must be reached.
+/// The thresholds from which on a tenant is in a higher tier: all that are given must be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Thresholds {
     /// Money of all answers.

@@ -1,4 +1,4 @@
-//! What a tenant's requests really cost, learned from what they were expected to.
+//! The real cost of a tenant's requests, learned from expected and actual costs.
 //!
 //! Error of prediction drives unfairness more than the algorithm does, and most of it is bias: a tenant that always
 //! asks for long answers, a model that is cheaper than its price list. So per (tenant, model) the ratio of actual to
@@ -7,11 +7,11 @@
 
 use super::cost::Cost;
 
-/// Requests' worth of belief in what is known a level above: after as many of its own, a tenant counts half.
+/// Weight, in requests, of the ratio of the level above: after as many requests of its own, a tenant's own ratio counts half.
 const PRIOR: f32 = 2.0;
 /// Requests after which the past counts 1/e: soon enough to follow a tenant that changes its habits.
 const MEMORY: f32 = 32.0;
-/// How far a prediction may be corrected either way: beyond that the expectation is of another unit.
+/// Largest factor by which a prediction is corrected, either way: beyond that the expectation is of another unit.
 const MOST: f32 = 100.0;
 
 /// A learned ratio of actual to expected cost.
@@ -49,7 +49,7 @@ impl Ratio {
     }
 }
 
-/// What is learned of one model: its ratio, and how large its requests are.
+/// The learned costs of a model: its ratio, and how large its requests are.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ModelCosts {
     ratio: Ratio,

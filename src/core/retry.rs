@@ -44,7 +44,7 @@ pub fn half_jitter(wait: Duration, random: f64) -> Duration {
 
 /// Keeps retries within a share of the requests, plus a floor.
 ///
-/// It is a gate, not a verdict: a retry beyond the budget waits until the budget has room, at the floor's pace.
+/// The budget is a gate, not a verdict: a retry beyond the budget waits until the budget has room, at the floor's pace.
 #[derive(Debug, Clone)]
 pub struct RetryBudget {
     ratio: f64,

@@ -1,4 +1,4 @@
-//! What a request of one model is likely to cost: by the price that is set for it, corrected by what answers did cost,
+//! The likely price of a request of a model: by the price that is set for it, corrected by what answers did cost,
 //! else by what they have lately cost for each unit of predicted work.
 //!
 //! A price is known before the first answer; how many tokens a request takes is a guess until some are.
@@ -6,8 +6,7 @@
 use super::cost::Cost;
 use super::ledger::Money;
 
-/// Answers after which an average has forgotten nine tenths of what was before, in `1 / e` terms: soon enough to follow
-/// another mix of requests.
+/// Answers that an average remembers: soon enough to follow another mix of requests.
 const MEMORY: f64 = 10.0;
 
 /// An average that follows: of all that came while little has, of the last [`MEMORY`] later.
@@ -24,12 +23,12 @@ impl Mean {
     }
 }
 
-/// What is known of one model's costs.
+/// The learned costs of a model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tariff {
-    /// What answers cost, as a share of what the price had them cost.
+    /// Mean cost of answers, as a share of their cost by the set price.
     of_price: Mean,
-    /// Dollars for a unit of predicted work.
+    /// Mean dollars for a unit of predicted work.
     per_unit: Mean,
 }
 

@@ -1,6 +1,6 @@
 //! One quantile, followed without a histogram.
 
-/// One quantile of a stream, followed by stochastic approximation (Robbins and Monro, 1951): no histogram, O(1), and
+/// A quantile of a stream, followed by stochastic approximation (Robbins and Monro, 1951): no histogram, O(1), and
 /// whatever the distribution, in the long run the share of values below it is the one asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Follower {

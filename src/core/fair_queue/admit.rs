@@ -12,7 +12,7 @@ use crate::core::estimate::Forecast;
 use crate::core::key::Key;
 use crate::core::time::Time;
 
-/// Largest total of waiting cost, in units, whose sums fit the trees of the estimate.
+/// Total of waiting cost, in units, from which on sums no longer fit the trees of the estimate.
 const COUNTABLE: u64 = 1 << 42;
 
 impl<P> FairQueue<P> {

@@ -6,10 +6,12 @@ use std::ops::{Index, IndexMut};
 
 /// "No entry", where an index is expected.
 pub(super) const NONE: u32 = u32::MAX;
-const BITS: u32 = 10;
-const CHUNK: usize = 1 << BITS;
+/// Entries of a chunk, as bits.
+const CHUNK_BITS: u32 = 10;
+/// Entries of a chunk.
+const CHUNK: usize = 1 << CHUNK_BITS;
 
-/// Entries by position. A place is never given back to the allocator; whoever frees entries keeps a list of them.
+/// Entries by position. A place is never given back to the allocator; the owner of the entries keeps a list of free ones.
 #[derive(Debug, Clone)]
 pub(in crate::core) struct Chunks<T> {
     chunks: Vec<Vec<T>>,
@@ -39,7 +41,7 @@ impl<T> Chunks<T> {
     }
 
     pub(super) fn get(&self, index: u32) -> Option<&T> {
-        self.chunks.get((index >> BITS) as usize)?.get(index as usize % CHUNK)
+        self.chunks.get((index >> CHUNK_BITS) as usize)?.get(index as usize % CHUNK)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
@@ -55,12 +57,12 @@ impl<T> Index<u32> for Chunks<T> {
     type Output = T;
 
     fn index(&self, index: u32) -> &T {
-        &self.chunks[(index >> BITS) as usize][index as usize % CHUNK]
+        &self.chunks[(index >> CHUNK_BITS) as usize][index as usize % CHUNK]
     }
 }
 
 impl<T> IndexMut<u32> for Chunks<T> {
     fn index_mut(&mut self, index: u32) -> &mut T {
-        &mut self.chunks[(index >> BITS) as usize][index as usize % CHUNK]
+        &mut self.chunks[(index >> CHUNK_BITS) as usize][index as usize % CHUNK]
     }
 }

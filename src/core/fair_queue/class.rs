@@ -2,10 +2,10 @@
 
 use crate::core::cost::Weight;
 
-/// How urgent a request is; the classes share a model by weight, so that none can starve another.
+/// The urgency of a request; the classes share a model by weight, so that none can starve another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Class {
-    /// Work that nobody waits for.
+    /// Work that no person waits for.
     Batch,
     /// The default.
     #[default]

@@ -5,7 +5,7 @@ const ABSENT: u32 = u32::MAX;
 /// Four children per node: half the depth of a binary heap, and the siblings share a cache line.
 const ARITY: usize = 4;
 
-/// Where each id stands. One table serves all heaps of a level tree, since a member is in one of them at a time; it
+/// The position of each id in its heap. One table serves all heaps of a level tree, since a member is in one of them at a time; it
 /// lies apart from the members because a sift writes many positions and would touch a cache line of each.
 pub(super) type Positions = Vec<u32>;
 

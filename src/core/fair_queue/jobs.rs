@@ -1,11 +1,11 @@
-//! The jobs themselves: where each one is, and the FIFO of each flow.
+//! The jobs themselves: where each is, and the FIFO of each flow.
 
 use super::chunks::{Chunks, NONE};
 use crate::core::cost::Cost;
 use crate::core::key::Key;
 use crate::core::time::Time;
 
-/// Where a job is; it is in one place at a time.
+/// The place of a job, which is in one place at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// Nowhere: the record is free.
@@ -18,17 +18,17 @@ pub(super) enum Place {
     InFlight,
 }
 
-/// Its flow has paid for it already (a retry is charged once).
+/// Flag of a job that its flow has paid for already (a retry is charged once).
 pub(super) const CHARGED: u8 = 1;
-/// Its present dispatch is the one that was charged.
+/// Flag of a job whose present dispatch is the one that was charged.
 pub(super) const REFUNDABLE: u8 = 2;
-/// It counts among the long jobs that took a slot outside their tenant's reservation.
+/// Flag of a long job that took a slot outside its tenant's reservation.
 pub(super) const LONG: u8 = 4;
 
-/// What is known of a job, payload apart: 56 bytes, less than a cache line.
+/// The record of a job, payload apart: 56 bytes, less than a cache line.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
-    /// When it came to where it is: into the queue, or to its dispatcher.
+    /// When the job came to where it is: into the queue, or to its dispatcher.
     pub(super) since: Time,
     pub(super) deadline: Time,
     generation: u32,
@@ -43,7 +43,7 @@ pub(super) struct Job {
     /// The job after this one in the FIFO, while ready; else see [`holder`](Self::holder),
     /// [`held_until`](Self::held_until) and [`next_free`](Self::next_free).
     next: u32,
-    /// Neighbours in the timing wheel, which owns these two.
+    /// Neighbours in the timing wheel, which owns both.
     pub(super) timer: [u32; 2],
     pub(super) place: Place,
     pub(super) flags: u8,

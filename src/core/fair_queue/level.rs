@@ -100,15 +100,15 @@ impl Level {
     }
 }
 
-/// One class in the model.
+/// A class in the model.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Band {
     pub(super) share: Share,
     pub(super) weight: Weight,
-    /// Whether a member of it may run.
+    /// A member of the class may run.
     pub(super) ready: bool,
     pub(super) queued: usize,
-    /// By how much virtual time it may be served early.
+    /// Virtual time by which the class may be served early.
     pub(super) early: u64,
 }
 

@@ -13,7 +13,7 @@ pub(super) struct Levels {
     records: Vec<Level>,
     /// Records of groups that are no more.
     free: Vec<u32>,
-    /// Where each member stands in the heap that it is in.
+    /// Position of each member in the heap that it is in.
     positions: Positions,
 }
 

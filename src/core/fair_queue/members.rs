@@ -8,20 +8,20 @@ use super::jobs::Fifo;
 use super::share::Share;
 use crate::core::cost::Weight;
 
-/// Where a member of a level is.
+/// The state of a member: where it is in its level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// Outside: nothing to run, or its tenant is at its cap.
+    /// Out of the heaps: nothing to run, or its tenant is at its cap.
     Out,
     /// In its level's heap.
     Ready,
-    /// Outside until a slot may go to a long job again.
+    /// Out of the heaps until a slot may go to a long job again.
     Held,
     /// Without any job, until it may be forgotten.
     Resting,
 }
 
-/// What a member is.
+/// The kind of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A flow of that tenant.

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::chunks::NONE;
 
-/// A hash table of ids with linear probing. It holds no names: whoever asks compares.
+/// A hash table of ids with linear probing. It holds no names: the caller compares.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     hasher: RandomState,

@@ -1,4 +1,4 @@
-//! What goes into the queue, what comes out, and why something does not get in.
+//! Requests on their way into the queue, jobs on their way out, and refusals.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::core::time::Time;
 /// Several tenants that share by weight as if they were one; within the group they share by their own weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Group {
-    /// Which group; the caller numbers them.
+    /// Number of the group, given by the caller.
     pub id: u32,
     /// Share of the group relative to the other members of the class.
     pub weight: Weight,
@@ -26,7 +26,7 @@ pub struct QueueLimits {
     pub class_weights: [Weight; 3],
     /// Most jobs of each class waiting at once, in the order of [`Class::ALL`]; default no limit but `capacity`.
     pub class_caps: [usize; 3],
-    /// By how much the interactive class may run ahead of its share, in largest costs; the standard class by half as
+    /// Head start of the interactive class over its share, in largest costs; the standard class by half as
     /// much. Range 0 to 2, default 2. It shortens what a person waits for and is paid back: shares are unchanged.
     pub head_start: f64,
     /// Part of the reserved but unclaimed slots that long jobs may not take, 0 to 1; default 0.25. A slot that is lent
@@ -58,8 +58,8 @@ pub struct TenantLimits {
     pub max_in_flight: u32,
     /// Most requests waiting at once; default no limit.
     pub max_queued: u32,
-    /// Slots that it gets before all others while it has work; default 0. See
-    /// [`register`](super::FairQueue::register) for those that have sent nothing yet.
+    /// Slots that the tenant gets before all others while it has work; default 0. See
+    /// [`register`](super::FairQueue::register) for tenants that have sent nothing yet.
     pub reserve: u32,
     /// The group it shares with; default none.
     pub group: Option<Group>,
@@ -71,56 +71,56 @@ impl Default for TenantLimits {
     }
 }
 
-/// One request as the queue sees it; `P` is whatever the caller wants back at dispatch.
+/// A request as the queue sees it; `P` is the payload that the caller gets back at dispatch.
 #[derive(Debug)]
 pub struct Request<P> {
-    /// Who pays.
+    /// The tenant, which pays.
     pub tenant: Arc<str>,
     /// The tenant's limits as they are now; a change takes effect with the next request.
     pub limits: TenantLimits,
-    /// How urgent it is.
+    /// Priority class.
     pub class: Class,
     /// Predicted work.
     pub cost: Cost,
-    /// When it expires if it has not been dispatched.
+    /// Time at which the request expires if it has not been dispatched.
     pub deadline: Time,
-    /// Handed back at dispatch, cancel or expiry.
+    /// Payload, handed back at dispatch, cancel or expiry.
     pub payload: P,
 }
 
-/// One job on its way to a dispatcher. `key` is its right to be settled, once.
+/// A job on its way to a dispatcher. `key` is its right to be settled, once.
 #[derive(Debug)]
 pub struct Dispatch<P> {
     /// Names the job until it is completed, requeued or returned.
     pub key: Key,
-    /// Its predicted work.
+    /// Predicted work of the job.
     pub cost: Cost,
-    /// When it expires, should it not be sent.
+    /// Time at which the job expires, should it not be sent.
     pub deadline: Time,
     /// Queue wait of this stay.
     pub waited: Duration,
-    /// What [`Request::payload`] was.
+    /// Payload of the request.
     pub payload: P,
 }
 
-/// Why a request was not admitted.
+/// The reason why a request was not admitted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Refusal {
     /// The model's queue is at capacity, or the request's class has used up its part of it.
     QueueFull {
-        /// When a place will likely be free.
+        /// Time until a place will likely be free.
         retry_after: Duration,
     },
     /// The tenant's share of the queue is used up.
     TenantQueueFull {
-        /// When one of the tenant's places will likely be free.
+        /// Time until a place of the tenant will likely be free.
         retry_after: Duration,
     },
     /// The estimated wait is longer than the request may wait.
     DeadlineUnreachable {
         /// The estimate (P90).
         estimate: Duration,
-        /// By how much the estimate exceeds what was asked for.
+        /// Time by which the estimate exceeds what was asked for.
         retry_after: Duration,
     },
 }

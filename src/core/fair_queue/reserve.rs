@@ -13,30 +13,30 @@ use crate::core::cost::Weight;
 
 /// Share of the capacity that may be granted: the rest keeps a falling window from breaking promises at once.
 const GRANTABLE: f64 = 0.8;
-/// One slot's step of a reservation tag for a reservation of one.
+/// Step of a reservation tag per dispatch, for a reservation of one slot.
 const STEP: u64 = 1 << 20;
 
-/// How much of a reservation is in force, and why not all.
+/// A reservation: how much of it is in force, and why not all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reservation {
     /// Slots asked for.
     pub asked: u32,
     /// Slots that are guaranteed now.
     pub granted: u32,
-    /// Why `granted` is what it is.
+    /// The reason for `granted`.
     pub reason: Grant,
 }
 
-/// Why a reservation is granted in full or not.
+/// The reason why a reservation is granted in full or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {
     /// All reservations together stay within 0.8 of the learned capacity.
     Full,
     /// Nothing is known of the capacity yet; granted in full on trust.
     Untried,
-    /// They exceed it; `grantable` slots are divided by weight.
+    /// All reservations together exceed it; `grantable` slots are divided by weight.
     Scaled {
-        /// What may be granted to all together: 0.8 of the learned capacity.
+        /// Slots that may be granted to all together: 0.8 of the learned capacity.
         grantable: u32,
     },
 }

@@ -16,9 +16,9 @@ use crate::core::time::Time;
 struct Turn {
     flow: u32,
     index: u32,
-    /// It goes on its tenant's reservation.
+    /// The job goes on its tenant's reservation.
     by_reservation: bool,
-    /// It is long, and takes a slot beyond its tenant's reservation.
+    /// The job is long, and takes a slot beyond its tenant's reservation.
     long: bool,
 }
 

@@ -5,7 +5,7 @@
 
 use crate::core::cost::Cost;
 
-/// What one member (a class of the model, a group or flow of a class) has had so far, in virtual time.
+/// The service that a member (a class of the model, a group or flow of a class) has had so far, in virtual time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Share {
     /// Start tag of the member's next job.
@@ -90,6 +90,7 @@ pub(super) struct Largest {
 }
 
 impl Largest {
+    /// Jobs after which a window of the largest cost ends.
     const WINDOW: u16 = 1_024;
 
     /// Takes note of a cost and says whether the largest has changed.

@@ -1,4 +1,4 @@
-//! Who has what, beside what fairness would give: a view for people, never an input of a decision.
+//! Each tenant's slots beside its fair share: a view for people, never an input of a decision.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,37 +8,37 @@ use super::chunks::NONE;
 use super::class::Class;
 use crate::core::cost::Weight;
 
-/// One tenant of a model.
+/// The standing of a tenant of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
-    /// Its name.
+    /// The tenant's name.
     pub tenant: Arc<str>,
-    /// The class in which it has most.
+    /// The class in which the tenant has most jobs.
     pub class: Class,
-    /// Its weight there.
+    /// The tenant's weight in that class.
     pub weight: f64,
     /// Jobs waiting, over all classes.
     pub queued: u32,
     /// Jobs dispatched, over all classes.
     pub in_flight: u32,
-    /// Slots it would have if those in use were divided by weight, nobody having more than it asks for.
+    /// Slots that the tenant would have if all slots in use were divided by weight, nobody having more than it asks for.
     pub fair: f64,
 }
 
-/// Something to have: a flow's, a group's or a class's demand.
+/// A claim to slots: a flow's, a group's or a class's demand.
 #[derive(Debug, Clone, Copy)]
 struct Claim {
-    /// Who it is: the tenant's place, or the level inside.
+    /// The claimant: the tenant's place, or the level inside.
     owner: usize,
     demand: f64,
     weight: f64,
 }
 
-/// What everybody has and asks for, copied out of a queue; [`divide`](Self::divide) says what would be fair, at leisure.
+/// The claims of all tenants, copied out of a queue; [`divide`](Self::divide) says what would be fair, at leisure.
 #[derive(Debug, Clone, Default)]
 pub struct Claims {
     tenants: Vec<Standing>,
-    /// Of flows, by their level.
+    /// Claims of flows, by their level.
     flows: BTreeMap<u32, Vec<Claim>>,
     /// Levels that are the inside of a group: the level it is in, and its weight.
     groups: BTreeMap<u32, (u32, Weight)>,
@@ -47,7 +47,7 @@ pub struct Claims {
 }
 
 impl<P> FairQueue<P> {
-    /// Copies out what every tenant with jobs has and asks for.
+    /// Copies out the slots that every tenant with jobs has and asks for.
     #[must_use]
     pub fn claims(&self) -> Claims {
         let mut claims = Claims { classes: self.flows.root.classes.map(|band| band.weight), ..Claims::default() };

@@ -40,13 +40,13 @@ impl Flows {
         self.refresh(id);
     }
 
-    /// Returns the flow that a reservation serves next.
+    /// Returns the flow whose turn it is by reservation.
     pub(super) fn next_due(&self) -> Option<u32> {
         let flows = self.tenants.get(self.reserves.next()?).flows;
         flows.into_iter().rev().find(|flow| *flow != NONE && !self.members[*flow].fifo.is_empty())
     }
 
-    /// Returns the flow that the weights serve next.
+    /// Returns the flow whose turn it is by weight.
     pub(super) fn next(&self) -> Option<u32> {
         let class = self.root.next()?;
         let (_, id) = self.levels.of_class(class).ready.first()?;

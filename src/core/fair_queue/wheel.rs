@@ -10,11 +10,12 @@ use crate::core::time::Time;
 /// Length of a tick in nanoseconds: 1 ms. Finer than anything a provider call could use.
 const TICK: u64 = 1_000_000;
 /// Slots of a level, as bits: 64, so that one word says which are in use.
-const BITS: u32 = 6;
-const SLOTS: usize = 1 << BITS;
-/// Six levels of 64 slots span 2³⁶ ticks, two years; what is due later waits in the last slot and is looked at again.
+const SLOT_BITS: u32 = 6;
+/// Slots of a level.
+const SLOTS: usize = 1 << SLOT_BITS;
+/// Levels of the wheel. Six levels of 64 slots span 2³⁶ ticks, two years; what is due later waits in the last slot and is looked at again.
 const LEVELS: usize = 6;
-/// Marks a neighbour that is a slot, not a job.
+/// Mark of a neighbour that is a slot, not a job.
 const SLOT: u32 = 1 << 31;
 
 /// Returns the first tick at or after `time`: a timer never fires early.
@@ -61,11 +62,11 @@ impl Wheel {
         let due = due.max(self.now);
         self.quiet_until = self.quiet_until.min(due);
         let span = (due ^ self.now) | (SLOTS as u64 - 1);
-        let level = (((63 - span.leading_zeros()) / BITS) as usize).min(LEVELS - 1);
+        let level = (((63 - span.leading_zeros()) / SLOT_BITS) as usize).min(LEVELS - 1);
         // At most once round the last level: its present slot would be due at once, for ever.
-        let last = BITS * (LEVELS as u32 - 1);
+        let last = SLOT_BITS * (LEVELS as u32 - 1);
         let due = due.min(((self.now >> last) + SLOTS as u64 - 1) << last | ((1 << last) - 1));
-        let slot = (due >> (BITS * level as u32)) as usize % SLOTS;
+        let slot = (due >> (SLOT_BITS * level as u32)) as usize % SLOTS;
         let place = level * SLOTS + slot;
         let head = std::mem::replace(&mut self.heads[place], index);
         #[allow(clippy::cast_possible_truncation, reason = "384 slots")]
@@ -101,7 +102,7 @@ impl Wheel {
     fn next(&self) -> Option<(usize, u64)> {
         // A lower level is all of one slot of the next, so what it holds is due first.
         let (level, &used) = self.used.iter().enumerate().find(|(_, used)| **used != 0)?;
-        let shift = BITS * level as u32;
+        let shift = SLOT_BITS * level as u32;
         let at = (self.now >> shift) as u32 % SLOTS as u32;
         let ahead = used.rotate_right(at).trailing_zeros();
         let slot = (at + ahead) as usize % SLOTS;

@@ -43,12 +43,14 @@ const BURST_SECONDS: f64 = 1.0;
 const RESERVE_SECONDS: f64 = 0.5;
 /// Seconds in which a surplus or a lack of stock is made good.
 const CORRECTION_SECONDS: f64 = 10.0;
-/// The least and the most that the correction makes of the rate. Below: a provider whose bucket holds a single request
-/// never shows any stock, and must not be starved for it.
-const CORRECTION: (f64, f64) = (0.98, 2.0);
+/// Least factor by which the correction changes the rate: a provider whose bucket holds a single request never shows any
+/// stock, and must not be starved for it.
+const LEAST_CORRECTION: f64 = 0.98;
+/// Largest factor by which the correction changes the rate.
+const LARGEST_CORRECTION: f64 = 2.0;
 /// Windows that providers use, seconds.
 const WINDOWS: [f64; 7] = [1.0, 10.0, MINUTE, 3_600.0, 86_400.0, 604_800.0, 2_592_000.0];
-/// A measured window is taken for one of them within this factor.
+/// Factor within which a measured window is taken for one of [`WINDOWS`].
 const SNAP: f64 = 1.5;
 /// Shortest span between two responses from which the flow is measured.
 const MEASURE_SPAN: f64 = 2.0;
@@ -83,7 +85,7 @@ struct Stock {
     stated: f64,
     /// Units per second that flowed in, as far as could be seen; 0 while nothing was.
     measured: f64,
-    /// Where measuring began.
+    /// The response at which measuring began.
     base: Heard,
     /// Dispatch of the newest attempt heard of.
     newest: Time,
@@ -93,6 +95,14 @@ struct Stock {
     shape: Shape,
     /// Whether its window is a long one.
     budget: bool,
+}
+
+/// A request: when it was sent, units sent in all by then, itself included, and by now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) at: Time,
+    pub(super) then: f64,
+    pub(super) now: f64,
 }
 
 /// A response: its request's dispatch, what had been sent by then, and what it says is left.
@@ -158,7 +168,7 @@ impl Bucket {
         match stock.refill {
             Refill::Steadily => {
                 let surplus = stock.left / self.per_second - RESERVE_SECONDS;
-                self.per_second * (1.0 + surplus / CORRECTION_SECONDS).clamp(CORRECTION.0, CORRECTION.1)
+                self.per_second * (1.0 + surplus / CORRECTION_SECONDS).clamp(LEAST_CORRECTION, LARGEST_CORRECTION)
             }
             // What is left is spread over what is left of the window.
             Refill::AtOnce { at, .. } => stock.left.max(0.0) / at.seconds_since(self.at).max(BURST_SECONDS),
@@ -281,20 +291,20 @@ impl Bucket {
         }
     }
 
-    /// Follows what a response says that was sent at `at`, when `sent` units had been sent in all, itself included,
-    /// of now `total`.
-    pub(super) fn observe(bucket: &mut Option<Self>, now: Time, at: Time, sent: f64, total: f64, hint: RateHint) {
+    /// Follows the hint of a response to a request that was `sent`.
+    pub(super) fn observe(bucket: &mut Option<Self>, now: Time, sent: Sent, hint: RateHint) {
         if bucket.is_none() && hint.limit.is_none_or(|limit| limit < 1.0) {
             // Neither a size nor a rate is known: refusals have to teach it.
             return;
         }
         let mut known = bucket.unwrap_or_else(|| Self::unknown(now));
         known.refill(now);
-        known.hear(now, Heard { at, sent, remaining: hint.remaining }, total, hint);
+        known.hear(now, sent, hint);
         *bucket = Some(known);
     }
 
-    fn hear(&mut self, now: Time, heard: Heard, total: f64, hint: RateHint) {
+    fn hear(&mut self, now: Time, sent: Sent, hint: RateHint) {
+        let heard = Heard { at: sent.at, sent: sent.then, remaining: hint.remaining };
         let last = self.stock;
         if last.is_some_and(|stock| heard.at < stock.newest) {
             return;
@@ -322,7 +332,7 @@ impl Bucket {
             Refill::Steadily => self.per_second * now.seconds_since(heard.at),
             Refill::AtOnce { .. } => 0.0,
         };
-        let (at_dispatch, at_arrival) = (remaining + flowed - (total - heard.sent), remaining);
+        let (at_dispatch, at_arrival) = (remaining + flowed - (sent.now - sent.then), remaining);
         let (low, high) = (at_dispatch.min(at_arrival), at_dispatch.max(at_arrival));
         let left = match last {
             None => low,

@@ -20,7 +20,7 @@ pub struct Budgets {
     pub tokens_per_day: Option<f64>,
 }
 
-/// What a limit counts, and over which kind of window.
+/// The dimension of a limit: what it counts, and over which kind of window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dimension {
     Requests,
@@ -38,7 +38,7 @@ impl Dimension {
         matches!(self, Self::Tokens | Self::LongTokens)
     }
 
-    /// What a request of `tokens` takes.
+    /// Returns the units that a request of `tokens` takes.
     pub(super) fn units(self, tokens: f64) -> f64 {
         if self.is_of_tokens() { tokens } else { 1.0 }
     }

@@ -31,10 +31,17 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 /// Weight of the newest refusal in the usual delay of a refusal.
 const DELAY_GAIN: f64 = 0.25;
 
+/// A dispatch: when it was, and after how many holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Take {
+    at: Time,
+    round: u32,
+}
+
 /// The careful way out of a hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Ramp {
-    /// How many may be out, as of `since`.
+    /// Requests that may be out, as of `since`.
     most: u32,
     /// When that was found; `None` while the canary has not been sent.
     since: Option<Time>,
@@ -119,30 +126,24 @@ impl Hold {
         now + next.max(Duration::from_millis(1))
     }
 
-    /// Notes a dispatch; returns the round to hand back when it ends.
-    pub(super) fn take(&mut self, now: Time) -> u32 {
+    /// Notes a dispatch; returns the record to hand back when it ends.
+    pub(super) fn take(&mut self, now: Time) -> Take {
         self.out = self.out.saturating_add(1);
         if let Some(ramp) = &mut self.ramp {
             ramp.since.get_or_insert(now);
         }
-        self.round
+        Take { at: now, round: self.round }
     }
 
-    /// Notes the end of an attempt of `round` that was sent at `sent`. Returns how long the pause was, from its
+    /// Notes the end of the attempt that `take` stands for. Returns how long the pause was, from its
     /// beginning to the end of the ramp, when that is reached.
-    pub(super) fn settle(
-        &mut self,
-        now: Time,
-        (round, sent): (u32, Time),
-        outcome: Outcome,
-        random: f64,
-    ) -> Option<Duration> {
+    pub(super) fn settle(&mut self, now: Time, take: Take, outcome: Outcome, random: f64) -> Option<Duration> {
         let refused = matches!(outcome, Outcome::RateLimited | Outcome::Throttled);
         if refused {
-            let delay = now.seconds_since(sent);
+            let delay = now.seconds_since(take.at);
             self.delay.get_or_insert(Ewma::new(delay, DELAY_GAIN)).add(delay);
         }
-        if round != self.round {
+        if take.round != self.round {
             return None;
         }
         let most = self.most(now);

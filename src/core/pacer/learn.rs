@@ -16,29 +16,31 @@ use std::time::Duration;
 use super::meter::Meter;
 use crate::core::time::Time;
 
-/// What a refusal that is news leaves of the rate.
+/// Share of the rate that a refusal leaves which is news.
 const CUT: f64 = 0.7;
-/// What one that confirms the known rate leaves of it.
+/// Share of the rate that a refusal leaves which confirms it.
 const TRIM: f64 = 0.95;
-/// A refusal within this share of the last maximum confirms it.
+/// Distance from the last maximum, as a share of it, within which a refusal confirms it.
 const NEAR: f64 = 0.15;
 /// Requests in which the curve returns to its maximum.
 const REQUESTS: f64 = 200.0;
-/// So many times faster after news: a rate that is not known yet is sought, not kept.
+/// Factor by which the curve returns faster after news: a rate that is not known yet is sought, not kept.
 const NEWS: f64 = 4.0;
-/// The least and most seconds for that.
-const SECONDS: (f64, f64) = (5.0, 120.0);
-/// Where a refusal costs a pause, the pause is to be about this share of the time.
+/// Shortest time in which the curve returns to its maximum, seconds.
+const SHORTEST_RETURN: f64 = 5.0;
+/// Longest time in which the curve returns to its maximum for the sake of requests, seconds.
+const LONGEST_RETURN: f64 = 120.0;
+/// Share of the time that pauses may take where a refusal costs a pause.
 const PAUSE_SHARE: f64 = 0.04;
-/// Longest return for that reason, seconds.
-const LONGEST: f64 = 900.0;
+/// Longest time in which the curve returns to its maximum for the sake of pauses, seconds.
+const LONGEST_FOR_PAUSES: f64 = 900.0;
 /// Share of the rate that counts as using it.
 const USED: f64 = 0.7;
 /// Slowest rate, requests per second: one a minute, so that a recovery is noticed.
 const SLOWEST: f64 = 1.0 / 60.0;
 /// Slowest first guess, requests per second: a route that was quiet when it was refused has measured nothing.
 const FIRST: f64 = 1.0;
-/// So many times the rate of the last refusal, and there is nothing left of it to keep to.
+/// Multiple of the rate of the last refusal at which nothing is left of it to keep to.
 const BEYOND: f64 = 16.0;
 /// Lateness of a send that is made good, seconds: timers are not exact.
 const TOLERANCE: f64 = 0.01;
@@ -75,13 +77,13 @@ impl Curve {
     }
 }
 
-/// What was learned, and the sends of the last seconds.
+/// The learned rate, and the sends of the last seconds.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Learned {
     curve: Option<Curve>,
     meter: Meter,
     cut_at: Time,
-    /// What a refusal costs beside itself, seconds.
+    /// Pause that a refusal costs, seconds.
     pause: f64,
 }
 
@@ -98,7 +100,7 @@ impl Learned {
 
     /// Begins with what was the [most](Self::most) in an earlier life, as if the provider had just confirmed it.
     pub(super) fn recalled(most: f64, now: Time) -> Self {
-        let (most, period) = (most.max(SLOWEST), (REQUESTS / most.max(SLOWEST)).clamp(SECONDS.0, SECONDS.1));
+        let (most, period) = (most.max(SLOWEST), (REQUESTS / most.max(SLOWEST)).clamp(SHORTEST_RETURN, LONGEST_RETURN));
         let curve = Curve { most, from: most * TRIM, period, elapsed: 0.0, credit: 1.0, at: now };
         Self { curve: Some(curve), ..Self::default() }
     }
@@ -144,7 +146,9 @@ impl Learned {
         };
         let near = expected.is_some_and(|expected| (rate / expected - 1.0).abs() <= NEAR);
         let from = (rate * if near { TRIM } else { CUT }).max(SLOWEST);
-        let period = (REQUESTS / rate).clamp(SECONDS.0, SECONDS.1).max((self.pause / PAUSE_SHARE).min(LONGEST));
+        let period = (REQUESTS / rate)
+            .clamp(SHORTEST_RETURN, LONGEST_RETURN)
+            .max((self.pause / PAUSE_SHARE).min(LONGEST_FOR_PAUSES));
         let period = if near { period } else { period / NEWS };
         self.curve = Some(Curve { most: rate.max(from), from, period, elapsed: 0.0, credit: 0.0, at: now });
         self.cut_at = now;

@@ -1,4 +1,4 @@
-//! How fast requests were admitted lately.
+//! The rate at which requests were admitted lately.
 
 use crate::core::time::Time;
 
@@ -6,8 +6,8 @@ use crate::core::time::Time;
 const SLOTS: usize = 8;
 /// Nanoseconds of a slot: half a second, so that the meter remembers four.
 const SLOT: u64 = 500_000_000;
-/// No rate is measured over less, seconds: the first burst is not a rate.
-const LEAST: f64 = 1.0;
+/// Seconds over which a rate is measured at least: the first burst is not a rate.
+const LEAST_SECONDS: f64 = 1.0;
 
 /// Counts sends, less those refused, over the last seconds.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +51,7 @@ impl Meter {
         let Some(first) = self.first else { return 0.0 };
         let into = (now.as_nanos() % SLOT) as f64 / 1e9;
         let remembered = (SLOTS - 1) as f64 * SLOT as f64 / 1e9 + into;
-        let seconds = now.seconds_since(first).min(remembered).max(LEAST);
+        let seconds = now.seconds_since(first).min(remembered).max(LEAST_SECONDS);
         f64::from(self.counts.iter().sum::<u32>()) / seconds
     }
 }

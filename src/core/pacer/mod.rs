@@ -24,10 +24,10 @@ mod trust;
 
 use std::time::Duration;
 
-use self::bucket::Bucket;
+use self::bucket::{Bucket, Sent};
 use self::hint::Dimension;
 pub use self::hint::{Budgets, Rates};
-use self::hold::Hold;
+use self::hold::{Hold, Take};
 use self::learn::Learned;
 pub use self::share::{MeanTokens, TokenShare};
 use self::trust::Trust;
@@ -43,19 +43,19 @@ pub const SUSPENSION: Duration = Duration::from_secs(300);
 /// A known rate that rises by more than this makes what was learned from refusals obsolete.
 const RAISED: f64 = 1.2;
 
-/// A learned rate makes wait where the next request is this far away.
+/// Wait for the next request from which on a learned rate makes wait.
 const MAKES_WAIT: Duration = Duration::from_secs(1);
 /// Seconds of a day.
 const DAY: f64 = 86_400.0;
 
-/// What a pacer remembers about one dispatch; hand it back to [`Pacer::settle`].
+/// The record of one dispatch; hand it back to [`Pacer::settle`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ticket {
     at: Time,
     /// Requests and tokens sent so far, itself included.
     requests: f64,
     tokens: f64,
-    round: u32,
+    hold: Take,
 }
 
 /// The rate gate of a route or an account: one bucket per dimension, one hold, and a rate learned from refusals.
@@ -149,8 +149,8 @@ impl Pacer {
         }
     }
 
-    /// Returns when a request of `tokens` may go as far as time decides; `now` when it may go at once. An end of what
-    /// is out may allow it earlier: [`allowance`](Self::allowance) is the gate.
+    /// Returns when time alone allows a request of `tokens`; `now` when it may go at once. A completion may allow it
+    /// earlier; whether it may go now is [`allowance`](Self::allowance)'s to say.
     #[must_use]
     pub fn ready_at(&self, now: Time, tokens: f64) -> Time {
         let buckets = self.gates(tokens).map(|(bucket, units)| bucket.ready_at(now, units));
@@ -180,7 +180,7 @@ impl Pacer {
         self.learned.take(now);
         self.sent_requests += 1.0;
         self.sent_tokens += tokens;
-        Ticket { at: now, requests: self.sent_requests, tokens: self.sent_tokens, round: self.hold.take(now) }
+        Ticket { at: now, requests: self.sent_requests, tokens: self.sent_tokens, hold: self.hold.take(now) }
     }
 
     /// Takes back the reservation of one request of `tokens` that was not sent after all.
@@ -205,7 +205,7 @@ impl Pacer {
     /// `random` from [0, 1) spreads holds.
     pub fn settle(&mut self, now: Time, ticket: Ticket, report: &Report, random: f64) {
         let Report { outcome, hints, retry_after: hold, .. } = *report;
-        if let Some(pause) = self.hold.settle(now, (ticket.round, ticket.at), outcome, random) {
+        if let Some(pause) = self.hold.settle(now, ticket.hold, outcome, random) {
             self.learned.paused(pause);
         }
         if let Some(hold) = hold {
@@ -245,11 +245,12 @@ impl Pacer {
 
     /// Follows what the provider said is left.
     fn observe(&mut self, now: Time, ticket: Ticket, hints: RateHints) {
-        let (requests, tokens) = ((ticket.requests, self.sent_requests), (ticket.tokens, self.sent_tokens));
+        let requests = Sent { at: ticket.at, then: ticket.requests, now: self.sent_requests };
+        let tokens = Sent { at: ticket.at, then: ticket.tokens, now: self.sent_tokens };
         for (bucket, dimension) in self.buckets.iter_mut().zip(Dimension::ALL) {
-            let (sent, total) = if dimension.is_of_tokens() { tokens } else { requests };
+            let sent = if dimension.is_of_tokens() { tokens } else { requests };
             if let Some(hint) = dimension.of(hints).filter(RateHint::is_sane) {
-                Bucket::observe(bucket, now, ticket.at, sent, total, hint);
+                Bucket::observe(bucket, now, sent, hint);
             }
         }
     }

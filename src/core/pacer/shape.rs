@@ -4,21 +4,29 @@
 //! missing, twice as long. Of one that fills at once it is the rest of the window, whatever is missing. So two answers
 //! between which at least as much again went missing tell one from the other.
 
-/// What must be missing before a reset is compared with a later one: the provider rounds what is left down.
-const LEAST: f64 = 2.0;
-/// How much more must be missing at the later one.
-const MORE: f64 = 2.0;
-/// A reset that grew by less than this share of what went missing does not depend on it. Rounding a single unit away
-/// leaves .78 of two.
+/// Units that must be missing before a reset is compared with a later one: the provider rounds what is left down.
+const LEAST_MISSING: f64 = 2.0;
+/// Factor by which more must be missing at the later reset.
+const MORE_MISSING: f64 = 2.0;
+/// Growth of a reset, as a share of what went missing, below which the reset does not depend on it. Rounding a single unit
+/// away leaves .78 of two.
 const GROWS: f64 = 0.65;
 /// Longest window of any provider, seconds: a month. A bucket that would take longer to fill is of another kind.
-const LONGEST: f64 = 32.0 * 86_400.0;
+const LONGEST_WINDOW: f64 = 32.0 * 86_400.0;
 
-/// What the resets have shown.
+/// An answer: how much is missing of a bucket, and its reset in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Anchor {
+    limit: f64,
+    missing: f64,
+    reset: f64,
+}
+
+/// The way in which a bucket fills, as its resets have shown it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Shape {
-    /// What was missing from how large a bucket, and its reset: what later answers are compared with.
-    anchor: Option<(f64, f64, f64)>,
+    /// The answer that later answers are compared with.
+    anchor: Option<Anchor>,
     fills_at_once: Option<bool>,
     /// Longest reset heard of, seconds: a window that fills at once is at least as long.
     longest: f64,
@@ -45,23 +53,23 @@ impl Shape {
         self.ends_in(reset);
         if missing < 1.0 {
             // A bucket that is full has no reset, unless its window is what ends.
-            if reset >= LEAST {
+            if reset >= LEAST_MISSING {
                 self.fills_at_once = Some(true);
             }
             return;
         }
-        if limit * reset / missing > LONGEST {
+        if limit * reset / missing > LONGEST_WINDOW {
             self.fills_at_once = Some(true);
         }
+        let answer = Anchor { limit, missing, reset };
         match self.anchor {
-            Some((size, less, before)) if size == limit && missing >= less && before > 0.0 => {
-                if missing >= less * MORE {
-                    self.fills_at_once = Some(reset / before < GROWS * missing / less);
-                    self.anchor = Some((limit, missing, reset));
+            Some(anchor) if anchor.limit == limit && missing >= anchor.missing && anchor.reset > 0.0 => {
+                if missing >= anchor.missing * MORE_MISSING {
+                    self.fills_at_once = Some(reset / anchor.reset < GROWS * missing / anchor.missing);
+                    self.anchor = Some(answer);
                 }
             }
-            _ if missing >= LEAST => self.anchor = Some((limit, missing, reset)),
-            _ => self.anchor = None,
+            _ => self.anchor = Some(answer).filter(|_| missing >= LEAST_MISSING),
         }
     }
 }

@@ -11,16 +11,17 @@ use crate::core::time::Time;
 
 /// Answers that must confirm the word after the first contradiction.
 const CONFIRMATIONS: u32 = 4;
-/// Most doublings of that.
-const MOST: u32 = 10;
-/// Contradictions this far apart have nothing to do with each other.
+/// Doublings of the confirmations at most.
+const MOST_DOUBLINGS: u32 = 10;
+/// Time after which another contradiction has nothing to do with the last.
 const APART: Duration = Duration::from_secs(60);
 
 /// The standing of a provider's word.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Trust {
-    /// Contradictions in a row, and when the last was heard.
+    /// Contradictions in a row.
     contradictions: u32,
+    /// When the last contradiction was seen.
     last: Time,
     /// Answers that confirmed the word since the last step.
     confirmed: u32,
@@ -44,7 +45,7 @@ impl Trust {
     /// Notes an answer that states plenty; returns whether there were enough for a step.
     pub(super) fn confirmed(&mut self) -> bool {
         self.confirmed += 1;
-        let enough = self.confirmed >= CONFIRMATIONS << self.contradictions.saturating_sub(1).min(MOST);
+        let enough = self.confirmed >= CONFIRMATIONS << self.contradictions.saturating_sub(1).min(MOST_DOUBLINGS);
         if enough {
             self.confirmed = 0;
         }

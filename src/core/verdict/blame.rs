@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, VecDeque};
 
 /// Settled attempts of a route that are looked back on.
-const MEMORY: usize = 64;
+const ATTEMPTS: usize = 64;
 
-/// A tenant is odd from so many failures on …
+/// Failures from which on a tenant may be odd.
 const ODD_FROM: usize = 3;
 
-/// … if these are this share of its attempts or more, …
+/// Share of a tenant's attempts that must fail for it to be odd.
 const ODD_SHARE: f64 = 0.75;
 
-/// … and most of the other tenants fail in no more than this share of theirs.
+/// Share of a tenant's attempts that may fail for it to be fine; most of the others must be, beside an odd one.
 const FINE_SHARE: f64 = 0.25;
 
-/// How the last attempts of a route went, and whose they were.
+/// The last attempts of a route: how they went, and whose they were.
 #[derive(Debug, Clone, Default)]
 pub struct Blame {
     recent: VecDeque<(u64, bool)>,
@@ -23,7 +23,7 @@ pub struct Blame {
 impl Blame {
     /// Notes that an attempt of `tenant` was served, or failed in whatever way may be tried again.
     pub fn note(&mut self, tenant: u64, served: bool) {
-        if self.recent.len() >= MEMORY {
+        if self.recent.len() >= ATTEMPTS {
             self.recent.pop_front();
         }
         self.recent.push_back((tenant, served));
@@ -66,11 +66,11 @@ mod tests {
         assert!(blame.is_own(1));
         blame.note(3, false);
         assert!(!blame.is_own(1), "it befalls others too");
-        for _ in 0..MEMORY {
+        for _ in 0..ATTEMPTS {
             blame.note(2, true);
         }
         assert!(blame.is_own(1), "that was long ago");
-        assert_eq!(blame.recent.len(), MEMORY);
+        assert_eq!(blame.recent.len(), ATTEMPTS);
     }
 
     #[test]

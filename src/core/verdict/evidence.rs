@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::core::time::Time;
 
 /// Suspicions that are remembered per account; the oldest gives way.
-const MOST: usize = 16;
-/// A suspicion is forgotten after this long: what happened before may have another cause.
-const MEMORY: Duration = Duration::from_secs(60);
+const MOST_SUSPICIONS: usize = 16;
+/// Time after which a suspicion is forgotten: what happened before may have another cause.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
-/// Who met something, and what.
+/// A suspicion against an account: who met an answer, and what it said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Suspicion {
     /// A number that differs between tenants.
@@ -31,9 +31,9 @@ impl Evidence {
     /// Notes that somebody met what may be the account's matter; `success` is when the account last succeeded at
     /// anything. Returns whether it is confirmed: another tenant or another model met the same, with no success since.
     ///
-    /// One tenant at one model confirms nothing however often it asks: its inputs may be at fault.
+    /// A single tenant at a single model confirms nothing however often it asks: its inputs may be at fault.
     pub fn suspect(&mut self, now: Time, suspicion: Suspicion, success: Time) -> bool {
-        self.seen.retain(|(at, _)| *at > success && now.since(*at) < MEMORY);
+        self.seen.retain(|(at, _)| *at > success && now.since(*at) < FORGOTTEN_AFTER);
         let confirms = |other: &Suspicion| {
             other.words == suspicion.words && (other.tenant, other.model) != (suspicion.tenant, suspicion.model)
         };
@@ -44,7 +44,7 @@ impl Evidence {
             return true;
         }
         self.seen.retain(|(_, other)| *other != suspicion);
-        if self.seen.len() >= MOST {
+        if self.seen.len() >= MOST_SUSPICIONS {
             self.seen.pop_front();
         }
         self.seen.push_back((now, suspicion));
@@ -86,7 +86,7 @@ mod tests {
         assert!(!evidence.suspect(at(10), ONE, Time::ZERO));
         assert!(!evidence.suspect(at(12), other, at(11)), "it succeeded");
         assert!(!evidence.suspect(at(13), Suspicion { tenant: 3, words: 8, ..ONE }, at(11)), "another word");
-        assert!(!evidence.suspect(at(12) + MEMORY, ONE, at(11)), "long ago");
+        assert!(!evidence.suspect(at(12) + FORGOTTEN_AFTER, ONE, at(11)), "long ago");
     }
 
     proptest! {
@@ -96,7 +96,7 @@ mod tests {
             for (tenant, model, words, millis) in steps {
                 now += Duration::from_millis(millis);
                 evidence.suspect(now, Suspicion { tenant, model, words }, Time::ZERO);
-                prop_assert!(evidence.seen.len() <= MOST);
+                prop_assert!(evidence.seen.len() <= MOST_SUSPICIONS);
             }
         }
     }

@@ -14,10 +14,10 @@ pub use self::blame::Blame;
 pub use self::evidence::{Evidence, Suspicion};
 use super::outcome::Outcome;
 
-/// How long an account rests whose key, quota or credit the provider refuses, where it does not say.
+/// Rest of an account whose key, quota or credit the provider refuses, where it does not say how long.
 pub const REST: Duration = Duration::from_secs(30);
 
-/// Whose matter it is.
+/// The scope of a verdict: the least part of the system that an answer concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scope {
@@ -25,9 +25,9 @@ pub enum Scope {
     Request,
     /// Its tenant's.
     Tenant,
-    /// One model of the account: its limits.
+    /// A model of the account: its limits.
     Model,
-    /// One route: the way to that model at that account.
+    /// A route: the way to that model at that account.
     Route,
     /// All models of the account.
     Account,
@@ -65,7 +65,7 @@ impl Scope {
     }
 }
 
-/// What it is about.
+/// The matter of a verdict: what an answer is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Matter {
@@ -83,11 +83,11 @@ pub enum Matter {
     Outage,
     /// The provider failed at this request without a word of load.
     Fault,
-    /// What the request says cannot be done.
+    /// The request asks for something that cannot be done.
     Input,
-    /// What the request says, or what was made of it, is not allowed.
+    /// The request, or the answer made of it, is not allowed.
     Moderation,
-    /// Nothing that is known.
+    /// No matter that is known.
     Unknown,
 }
 
@@ -146,11 +146,11 @@ impl Matter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Again {
-    /// It would fail everywhere.
+    /// No: the request would fail everywhere.
     Never,
-    /// Wherever there is room, also on the same route.
+    /// Yes, wherever there is room, also on the same route.
     Here,
-    /// Once on each other route of the model, not on this one.
+    /// Yes, once on each other route of the model, not on this one.
     Elsewhere,
 }
 
@@ -169,7 +169,7 @@ impl Again {
     }
 }
 
-/// What a verdict rests on, from the weakest.
+/// The basis of a verdict, from the weakest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Basis {
@@ -181,16 +181,16 @@ pub enum Basis {
     Configured,
 }
 
-/// What an answer means. How long to stay away stands beside it, where that is stated.
+/// A verdict: the meaning of an answer. How long to stay away stands beside it, where that is stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Verdict {
-    /// Whose matter it is.
+    /// The part of the system that the answer concerns.
     pub scope: Scope,
-    /// What it is about.
+    /// The matter that the answer is about.
     pub matter: Matter,
     /// Whether the request may be sent again.
     pub again: Again,
-    /// What says so.
+    /// The basis of the verdict.
     pub basis: Basis,
 }
 

@@ -20,7 +20,7 @@ const STUCK_ROOM: f64 = 1.25;
 /// Samples that the service time of the requests beside stuck ones is worth as a base.
 const STUCK_BASE: f64 = 128.0;
 
-/// What is watched while the window grows.
+/// Service times and the doubling of the window, watched while it grows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Ascent {
     octaves: Octaves,
@@ -28,7 +28,7 @@ pub(super) struct Ascent {
     doubled: u32,
 }
 
-/// What is served where some requests are never answered.
+/// The level that is served where some requests are never answered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Served {
     /// The level to hold.

@@ -1,6 +1,6 @@
 //! Moves of a window's limit, and the phase that the window is in.
 
-/// One move of a window's limit.
+/// A move of a window's limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
     /// The reason of the move.

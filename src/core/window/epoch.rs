@@ -2,7 +2,7 @@
 
 use super::Stamp;
 
-/// One control period of a window; a cut or a reading ends it.
+/// A control period of a window; a cut or a reading ends it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Epoch {
     number: u32,
@@ -12,7 +12,7 @@ pub(super) struct Epoch {
     by_reading: bool,
 }
 
-/// What ended an epoch.
+/// The end of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// A reading of the capacity.

@@ -50,14 +50,14 @@ const BASE_ERROR: f64 = 0.1;
 /// Samples that a base remembers at most, so that it can still move.
 const BASE_MEMORY: f64 = 512.0;
 
-/// What is known of a held level, for [`Knee::suspects`].
+/// A held level, for [`Knee::suspects`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Level {
     /// The window cannot go lower.
     pub(super) lowest: bool,
     /// The provider refuses more.
     pub(super) bounded: bool,
-    /// It has been held for so long that a contrast is due even without evidence.
+    /// The level has been held for so long that a contrast is due even without evidence.
     pub(super) settled: bool,
     /// The latency target, not the knee, places the window.
     pub(super) at_ceiling: bool,
@@ -65,7 +65,7 @@ pub(super) struct Level {
     pub(super) cv: f64,
 }
 
-/// What service times have shown of the knee.
+/// The knee as service times have shown it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Knee {
     /// Service time at a level free of queueing.

@@ -208,7 +208,7 @@ impl Octaves {
     /// Returns the knee, if service time rises significantly, and still does in what was sent after that was seen: by
     /// Little's law the throughput of the upper level times the service time of the lower.
     ///
-    /// One look in a hundred finds a rise by accident, and a window that believes it stays small for minutes. So growth
+    /// A look in a hundred finds a rise by accident, and a window that believes it stays small for minutes. So growth
     /// pauses, and a second sample decides that was not chosen for being slow.
     pub(super) fn knee(&mut self, now: Time) -> Option<Bend> {
         let Some(Second { sample, lowest, bend, .. }) = self.second else {

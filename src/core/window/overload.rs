@@ -101,7 +101,7 @@ struct Failures {
     seen: u32,
     /// When the last failure came; of those that come together the last one tells.
     last: Time,
-    /// What was admitted at the last failure.
+    /// Requests admitted at the last failure.
     admitted_last: u32,
     /// The most that was admitted at the failures before.
     admitted: u32,

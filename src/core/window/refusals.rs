@@ -33,7 +33,7 @@ const DELAY_FADE: f64 = 0.9;
 /// Refusal delays after which a request that was not refused was admitted.
 const PATIENT: f64 = 8.0;
 
-/// Where a refusal was seen, relative to the level believed right.
+/// The place of a refusal, relative to the level believed right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sight {
     /// Above the level.
@@ -46,18 +46,18 @@ pub(super) enum Sight {
     Below,
 }
 
-/// How a reading compares with the capacity known before.
+/// A reading compared with the capacity known before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum News {
-    /// It is no higher.
+    /// The reading is no higher.
     NoMore,
-    /// It is higher, or the first.
+    /// The reading is higher, or the first.
     More,
-    /// It is higher by more than a competitor leaves.
+    /// The reading is higher by more than a competitor leaves.
     Leap,
 }
 
-/// What the admission of a probe means.
+/// The meaning of an admitted probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
     /// The slot that was suspect was only late.
@@ -68,7 +68,7 @@ pub(super) enum Admission {
     More,
 }
 
-/// What refusals have shown.
+/// The capacity as refusals have shown it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refusals {
     /// The capacity that was read, or supposed to be there.

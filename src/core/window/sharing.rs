@@ -32,7 +32,7 @@ pub(super) enum Climate {
     Shared,
 }
 
-/// What is known of competitors and of falls of the capacity.
+/// Competitors that were noticed, and falls of the capacity.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sharing {
     /// Failed probes to go until the interval may grow as in quiet times.

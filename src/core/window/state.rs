@@ -3,7 +3,7 @@
 use super::contrast::Contrast;
 use crate::core::time::Time;
 
-/// What a window is doing.
+/// The state of a window.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum State {
     /// Slow start: +1 or more per success up to `until`.

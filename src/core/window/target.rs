@@ -42,12 +42,12 @@ const HOLDS_BACK: f64 = 0.85;
 /// Longest wait, in verdicts, before a step up that may exceed the target is tried again.
 const LONGEST_PATIENCE: u32 = 64;
 
-/// What the sign test says of the median.
+/// The median beside the target, by the sign test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Median {
-    /// It is significantly above the target.
+    /// The median is significantly above the target.
     Above,
-    /// It is significantly below the target.
+    /// The median is significantly below the target.
     Below,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Raise {
     pub(super) to: u32,
 }
 
-/// What is known about the service time beside its target.
+/// The service time beside its target, and the ceiling that it sets.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target {
     /// The most that may be in flight for the target's sake.
@@ -70,7 +70,7 @@ pub(super) struct Target {
     over: u32,
     /// Sum of the in-flight counts at the dispatch of what was seen.
     levels: f64,
-    /// What was sent earlier says nothing about the present level.
+    /// Requests sent earlier say nothing about the present level.
     since: Time,
     /// Completions that are still left out.
     warm: u32,
