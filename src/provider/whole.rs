@@ -12,28 +12,28 @@ use super::{Failure, Outcome};
 use crate::wire::openai::Endpoint;
 use crate::wire::sse::{Begins, begins};
 
-/// What tells an answer from an error, and from an object that is neither.
+/// The fields by which an answer is told from an error.
 #[derive(Deserialize)]
 struct Claim {
     error: Option<Value>,
-    status: Option<IgnoredAny>,
     choices: Option<Vec<IgnoredAny>>,
     data: Option<Vec<IgnoredAny>>,
     output: Option<Vec<IgnoredAny>>,
 }
 
 impl Claim {
-    /// Names the field without which an endpoint's answer is none, and says whether the answer holds it.
-    fn holds(&self, endpoint: Endpoint) -> (&'static str, bool) {
-        let is_filled = |list: &Option<Vec<IgnoredAny>>| list.as_ref().is_some_and(|list| !list.is_empty());
-        match endpoint {
-            Endpoint::Chat => ("choices", is_filled(&self.choices)),
-            // No input has no embedding.
-            Endpoint::Embeddings => ("data", self.data.is_some()),
-            Endpoint::Images | Endpoint::Edits => ("data", is_filled(&self.data)),
-            // One in the background has a status alone.
-            Endpoint::Responses => ("output", self.output.is_some() || self.status.is_some()),
-        }
+    /// Names the field that holds an endpoint's results, and counts them where the field is there.
+    fn results(&self, endpoint: Endpoint) -> (&'static str, Option<usize>) {
+        let (name, results) = match endpoint {
+            Endpoint::Chat => ("choices", &self.choices),
+            Endpoint::Embeddings | Endpoint::Images | Endpoint::Edits => ("data", &self.data),
+            Endpoint::Responses => ("output", &self.output),
+        };
+        (name, results.as_ref().map(Vec::len))
+    }
+
+    fn has_any(&self) -> bool {
+        self.choices.is_some() || self.data.is_some() || self.output.is_some()
     }
 }
 
@@ -68,13 +68,20 @@ pub(super) fn checked(
         Err(error) if error.is_eof() => return none("it breaks off"),
         Err(_) => return none("it is no JSON object of the endpoint's form"),
     };
-    let (field, is_held) = claim.holds(endpoint);
-    if is_held {
-        return Ok(body);
-    }
-    match claim.error.filter(|error| !matches!(error, Value::Null | Value::Bool(_))) {
-        Some(error) => Err(Failure { spent: false, ..refused(&error, headers) }),
-        None => none(&format!("`{field}` is missing or empty")),
+    // No input has no embedding, and a response in the background has no output yet.
+    let may_be_empty = matches!(endpoint, Endpoint::Embeddings | Endpoint::Responses);
+    match claim.results(endpoint) {
+        (name, Some(0)) if !may_be_empty => none(&format!("`{name}` is empty")),
+        (_, Some(_)) => Ok(body),
+        (..) if claim.has_any() => Ok(body),
+        (name, None) => match claim.error.filter(|error| !matches!(error, Value::Null | Value::Bool(_))) {
+            Some(error) => Err(Failure { spent: false, ..refused(&error, headers) }),
+            None if body.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"{}") => {
+                none(&format!("`{name}` is missing"))
+            }
+            // Other fields are for the caller to judge.
+            None => Ok(body),
+        },
     }
 }
 
@@ -98,7 +105,6 @@ mod tests {
             ("application/json", r#"{"choices"#, Outcome::Failed, true),
             ("application/json", r#"{"choices":[],"error":null}"#, Outcome::Failed, true),
             ("application/json", r#"{"choices":"none"}"#, Outcome::Failed, true),
-            ("application/json", r#"{"data":[{"embedding":[0.5]}]}"#, Outcome::Failed, true),
             ("application/json", "{}", Outcome::Failed, true),
             ("application/json", "[]", Outcome::Failed, true),
             ("application/json", "\"done\"", Outcome::Failed, true),
@@ -129,6 +135,8 @@ mod tests {
     fn an_answer_is_left_as_it_is() {
         for (endpoint, body) in [
             (Endpoint::Chat, r#"{"choices":[{}],"error":{"message":"one of them"}}"#),
+            (Endpoint::Chat, r#"{"text":"x","error":null}"#),
+            (Endpoint::Responses, r#"{"choices":[{}]}"#),
             (Endpoint::Chat, "data: {\"choices\":[]}\n\n"),
             (Endpoint::Embeddings, r#"{"data":[]}"#),
             (Endpoint::Images, r#"{"data":[{"url":"https://x"}],"error":{"message":"one of them"}}"#),

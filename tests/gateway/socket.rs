@@ -211,8 +211,7 @@ fn client_post(gateway: &Gateway, body: &Value) -> reqwest::RequestBuilder {
 #[tokio::test]
 async fn limits_of_a_connection() {
     let lab = Lab::start();
-    let limits = "[socket]\ntasks = 3\nidle = \"400ms\"";
-    let gateway = lab.gateway("max_body = \"1MiB\"", &[("hang", limits)]);
+    let gateway = lab.gateway("", &[("hang", "[socket]\ntasks = 3\nidle = \"400ms\"")]);
     let (mut client, _) = Client::open(&gateway, "k", None).await;
     client.send(&json!((0..4).map(|n| text("hang", &n.to_string())).collect::<Vec<_>>())).await;
     let error = client.next().await["errors"][0].clone();
@@ -221,6 +220,8 @@ async fn limits_of_a_connection() {
         (&json!("rateLimitExceeded"), &json!("3"), &json!(1.0))
     );
     assert_eq!(client.next().await, json!({"closed": 1013}), "it says nothing");
+
+    let gateway = lab.gateway("max_body = \"1MiB\"", &[("hang", "")]);
     let (mut client, _) = Client::open(&gateway, "k", None).await;
     client.send(&json!([{"taskType": "ping", "padding": "x".repeat(1 << 20)}])).await;
     assert_eq!(client.next().await, json!({"closed": 1009}));
