@@ -1,4 +1,4 @@
-//! What every request passes first: `HEAD` becomes `GET`, other web pages are kept out, and those that may come are told so.
+//! The edge that every request passes first: `HEAD` becomes `GET`, other web pages are kept out, and those that may come are told so.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,8 +11,8 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 
-use super::refusal::request_id;
-use super::state::Gateway;
+use super::http::origin::Pages;
+use super::routes;
 
 /// Longest list of headers that a preflight is granted.
 const LONGEST_LIST: usize = 2_048;
@@ -54,13 +54,12 @@ pub(super) async fn pages(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let Some(gateway) = request.app_data::<Data<Gateway>>().cloned() else {
+    let Some(pages) = request.app_data::<Data<Pages>>().cloned() else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
-    let origin = gateway.pages.named(request.headers()).cloned();
-    if let Err(refusal) = gateway.pages.check(request.request()) {
-        gateway.count(&refusal);
-        let response = refusal.at(request.path(), &request_id(request.request()));
+    let origin = pages.named(request.headers()).cloned();
+    if let Err(refusal) = pages.check(request.request()) {
+        let response = routes::refused_at(request.path(), &refusal);
         return Ok(request.into_response(response));
     }
     let Some(origin) = origin else { return Ok(next.call(request).await?.map_into_boxed_body()) };

@@ -1,26 +1,15 @@
 //! The HTTP gateway: OpenAI's and Runware's routes in front of the scheduler.
 
-mod auth;
-mod body;
+mod admin;
+mod app;
 mod capacity;
-mod dashboard;
 mod edge;
 mod event_stream;
-mod feed;
-mod foreign;
-mod framing;
-mod idempotency;
-mod memory;
-mod metrics;
+mod http;
+mod lifecycle;
 mod openai;
-mod operate;
-mod rates;
-mod refusal;
-mod reload;
 mod routes;
 mod runware;
-mod state;
-mod trail;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +19,11 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::admin::dashboard;
+use self::app::Gateway;
+use self::http::origin::Pages;
+use self::http::{door, framing, request_span};
+use self::lifecycle::{reload, state_file};
 use crate::config::Config;
 use crate::learned::Learned;
 use crate::telemetry::Telemetry;
@@ -66,11 +60,11 @@ pub async fn serve(
     ready: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), ServeError> {
     let state = config.server.state.clone();
-    let learned = state.as_deref().map(memory::read).unwrap_or_default();
+    let learned = state.as_deref().map(state_file::read).unwrap_or_default();
     let running = config.clone();
     let fairflow = Fairflow::builder(config).remember(learned).start().await?;
     if let Some(path) = state.clone() {
-        actix_web::rt::spawn(memory::keep(fairflow.clone(), path));
+        actix_web::rt::spawn(state_file::keep(fairflow.clone(), path));
     }
     if let Some(path) = source {
         // Here, not in the task: until the signal is listened to it ends the process.
@@ -79,14 +73,19 @@ pub async fn serve(
     }
     let server = fairflow.settings().server.clone();
     let telemetry = Telemetry::start(&fairflow).map_err(ServeError::Telemetry)?;
-    let gateway = web::Data::new(state::Gateway::new(fairflow, telemetry, server.admin_listen.ip().is_loopback()));
+    let (engine, pages) = (web::Data::new(fairflow.clone()), web::Data::new(Pages::new(&server)));
+    let gateway = web::Data::new(Gateway::new(fairflow, telemetry, server.admin_listen.ip().is_loopback()));
     let public = {
         let gateway = gateway.clone();
         let app = move || {
             App::new()
                 .app_data(gateway.clone())
+                .app_data(gateway.door.clone())
+                .app_data(engine.clone())
+                .app_data(pages.clone())
                 .wrap(from_fn(edge::pages))
-                .wrap(from_fn(trail::mark))
+                .wrap(from_fn(door::count))
+                .wrap(from_fn(request_span::mark))
                 .wrap(from_fn(edge::head))
                 .wrap(from_fn(framing::plain))
                 .configure(routes::serve_public)
@@ -104,6 +103,9 @@ pub async fn serve(
         let app = move || {
             App::new()
                 .app_data(gateway.clone())
+                .app_data(gateway.door.clone())
+                .wrap(from_fn(door::count))
+                .wrap(from_fn(request_span::mark))
                 .wrap(from_fn(edge::head))
                 .wrap(from_fn(framing::plain))
                 .configure(routes::serve_admin)
@@ -129,12 +131,12 @@ pub async fn serve(
         // Now: windows shrink while a drain leaves them idle.
         let learned = gateway.fairflow.learned();
         if let Some(path) = &state {
-            memory::write(learned.clone(), path);
+            state_file::write(learned.clone(), path);
         }
         let in_time = gateway.clone().into_inner().drain(server.drain_delay.0, server.drain_timeout.0).await;
         if let Some(path) = &state {
             // Again: what ended in the meantime was paid for.
-            memory::write(Learned { tenants: gateway.fairflow.learned().tenants, ..learned }, path);
+            state_file::write(Learned { tenants: gateway.fairflow.learned().tenants, ..learned }, path);
         }
         tracing::info!(in_time, "drained");
         gateway.telemetry.flush(LAST_EXPORT).await;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::Method;
-use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Route};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, Route};
 
-use super::refusal::{Refusal, request_id};
-use super::state::Gateway;
-use super::{capacity, dashboard, metrics, openai, operate, runware};
+use super::admin::{actions, dashboard, health, metrics};
+use super::http::refusal::Refusal;
+use super::{capacity, openai, runware};
+use crate::wire::openai::Endpoint;
 
 /// The description of the public port. It is kept by hand: most bodies are forwarded as they are, so there are no types
 /// that a description could be derived from; a test holds it against [`public`].
@@ -16,15 +17,15 @@ const OPENAPI: &str = include_str!("openapi.json");
 
 /// Calls `add` with every route of the public port.
 fn public(mut add: impl FnMut(Method, &'static str, Route)) {
-    add(Method::POST, "/v1/chat/completions", web::post().to(openai::chat));
-    add(Method::POST, "/v1/responses", web::post().to(openai::respond_to));
-    add(Method::GET, "/v1/responses/{response}", web::get().to(openai::kept::retrieve));
-    add(Method::DELETE, "/v1/responses/{response}", web::delete().to(openai::kept::remove));
-    add(Method::POST, "/v1/responses/{response}/cancel", web::post().to(openai::background::cancel));
-    add(Method::GET, "/v1/responses/{response}/input_items", web::get().to(openai::kept::input_items));
-    add(Method::POST, "/v1/embeddings", web::post().to(openai::embeddings));
-    add(Method::POST, "/v1/images/generations", web::post().to(openai::images));
-    add(Method::POST, "/v1/images/edits", web::post().to(openai::edits));
+    add(Method::POST, "/v1/chat/completions", openai::generation(Endpoint::Chat));
+    add(Method::POST, "/v1/responses", openai::generation(Endpoint::Responses));
+    add(Method::GET, "/v1/responses/{response}", web::get().to(openai::responses::retrieve));
+    add(Method::DELETE, "/v1/responses/{response}", web::delete().to(openai::responses::remove));
+    add(Method::POST, "/v1/responses/{response}/cancel", web::post().to(openai::responses::cancel));
+    add(Method::GET, "/v1/responses/{response}/input_items", web::get().to(openai::responses::input_items));
+    add(Method::POST, "/v1/embeddings", openai::generation(Endpoint::Embeddings));
+    add(Method::POST, "/v1/images/generations", openai::generation(Endpoint::Images));
+    add(Method::POST, "/v1/images/edits", openai::generation(Endpoint::Edits));
     add(Method::POST, "/v1/videos", web::post().to(openai::videos::create));
     add(Method::GET, "/v1/videos", web::get().to(openai::videos::list));
     add(Method::DELETE, "/v1/videos/{video}", web::delete().to(openai::videos::remove));
@@ -40,7 +41,7 @@ fn public(mut add: impl FnMut(Method, &'static str, Route)) {
     add(Method::GET, "/v1/capacity", web::get().to(capacity::all));
     add(Method::GET, "/v1/capacity/{model:.*}", web::get().to(capacity::one));
     add(Method::GET, "/openapi.json", web::get().to(openapi));
-    health(&mut add);
+    health_of(&mut add);
 }
 
 /// Calls `add` with every route of the admin port.
@@ -51,15 +52,15 @@ fn admin(mut add: impl FnMut(Method, &'static str, Route)) {
     add(Method::GET, "/admin/tenants", web::get().to(dashboard::tenants));
     add(Method::GET, "/admin/models/{model:.*}", web::get().to(dashboard::model));
     add(Method::GET, "/metrics", web::get().to(metrics::metrics));
-    add(Method::GET, "/admin/config", web::get().to(operate::config));
-    add(Method::POST, "/admin/drain", web::post().to(operate::drain));
-    add(Method::POST, "/admin/models/{model:.*}", web::post().to(operate::model));
-    health(&mut add);
+    add(Method::GET, "/admin/config", web::get().to(actions::config));
+    add(Method::POST, "/admin/drain", web::post().to(actions::drain));
+    add(Method::POST, "/admin/models/{model:.*}", web::post().to(actions::model));
+    health_of(&mut add);
 }
 
-fn health(add: &mut impl FnMut(Method, &'static str, Route)) {
-    add(Method::GET, "/health/live", web::get().to(operate::live));
-    add(Method::GET, "/health/ready", web::get().to(operate::ready));
+fn health_of(add: &mut impl FnMut(Method, &'static str, Route)) {
+    add(Method::GET, "/health/live", web::get().to(health::live));
+    add(Method::GET, "/health/ready", web::get().to(health::ready));
 }
 
 pub(super) fn serve_public(config: &mut ServiceConfig) {
@@ -89,10 +90,8 @@ impl Table {
         for (path, (methods, routes)) in self.0 {
             let with_head = methods.iter().map(|method| if method == "GET" { "GET, HEAD" } else { method });
             let allowed = with_head.collect::<Vec<_>>().join(", ");
-            let wrong_method = move |request: HttpRequest, gateway: Data<Gateway>| {
-                let refusal = Refusal::wrong_method(&request, &allowed);
-                gateway.count(&refusal);
-                let mut response = refusal.at(request.path(), &request_id(&request));
+            let wrong_method = move |request: HttpRequest| {
+                let mut response = refused_at(request.path(), &Refusal::wrong_method(&request, &allowed));
                 if let Ok(value) = allowed.parse() {
                     response.headers_mut().insert(actix_web::http::header::ALLOW, value);
                 }
@@ -101,17 +100,22 @@ impl Table {
             let resource = routes.into_iter().fold(web::resource(path), actix_web::Resource::route);
             config.service(resource.default_service(web::to(wrong_method)));
         }
-        config.default_service(web::to(move |request: HttpRequest, gateway: Data<Gateway>| async move {
-            openai::refuse(&gateway, &Refusal::unknown_path(&request, hint), &request_id(&request))
+        config.default_service(web::to(move |request: HttpRequest| {
+            std::future::ready(Err::<HttpResponse, _>(Refusal::unknown_path(&request, hint)))
         }));
     }
 }
 
-async fn openapi(request: HttpRequest) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header(("x-request-id", request_id(&request)))
-        .content_type("application/json")
-        .body(OPENAPI)
+/// Answers with a refusal in the shape of the API that a path belongs to.
+pub(super) fn refused_at(path: &str, refusal: &Refusal) -> HttpResponse {
+    match path {
+        "/" | "/v1" => refusal.runware_alone(),
+        _ => refusal.error_response(),
+    }
+}
+
+async fn openapi() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(OPENAPI)
 }
 
 #[cfg(test)]

@@ -3,5 +3,10 @@
 mod store;
 mod webhook;
 
+use std::time::Duration;
+
 pub(crate) use self::store::{Claim, Finished, Jobs, Key, Posting, Watch};
 pub(crate) use self::webhook::Webhooks;
+
+/// How long an acknowledgement waits, so that a job that is refused at once is refused and not acknowledged.
+pub(crate) const REFUSED_AT_ONCE: Duration = Duration::from_millis(25);

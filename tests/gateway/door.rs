@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::client::{Client, text};
 use crate::lab::{CHAT, Lab, chat, post};
 use crate::support::{Gateway, client, json as read};
 
@@ -299,9 +300,14 @@ async fn what_is_refused_at_the_door_is_counted() {
         (Method::GET, &gateway.admin, "/none", "unknown_path"),
     ] {
         let before = count(reason).await;
-        let refused = client().request(method, format!("{base}{path}")).send().await.unwrap();
+        let request = client().request(method, format!("{base}{path}")).header("x-request-id", "mine");
+        let refused = request.send().await.unwrap();
         assert!(refused.status().is_client_error(), "{path}");
-        assert_eq!(refused.headers()["x-fairflow-reason"], reason, "{path}");
+        assert_eq!(
+            (&refused.headers()["x-fairflow-reason"], &refused.headers()["x-request-id"]),
+            (&reason.parse().unwrap(), &"mine".parse().unwrap()),
+            "{path}"
+        );
         assert_eq!(count(reason).await - before, 1, "{path}");
         let answer = refused.text().await.unwrap();
         let leads_on = base == &gateway.public || answer.contains("GET / is the dashboard");
@@ -321,6 +327,16 @@ async fn what_is_refused_at_the_door_is_counted() {
     assert_eq!(post(&gateway, "/v1", &task("one"), &[]).await.status(), 200);
     assert_eq!(post(&gateway, "/v1", &task("two"), &[]).await.status(), 400);
     assert_eq!(count("conflict").await, 1);
+    // Two models that are not there, in one array, and a third over a socket.
+    let missing = |uuid: &str| text("none", uuid);
+    let array =
+        json!([missing("7d1c0c3e-0000-4000-8000-000000000002"), missing("7d1c0c3e-0000-4000-8000-000000000003")]);
+    assert_eq!(post(&gateway, "/v1", &array, &[]).await.status(), 404);
+    assert_eq!(count("unknown_model").await, 2);
+    let (mut socket, _) = Client::open(&gateway, "k", None).await;
+    socket.send(&json!([missing("7d1c0c3e-0000-4000-8000-000000000004")])).await;
+    assert_eq!(socket.next().await["errors"][0]["code"], "invalidModel");
+    assert_eq!(count("unknown_model").await, 3);
     assert_eq!(status(&gateway, &[("origin", "http://evil.example")]).await, 403);
     assert_eq!(count("foreign_page").await, 1);
 }

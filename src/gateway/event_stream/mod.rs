@@ -9,31 +9,27 @@ mod writer;
 
 use std::time::Duration;
 
-use actix_web::{HttpResponse, HttpResponseBuilder};
-use bytes::Bytes;
+use actix_web::HttpResponse;
 use futures_util::future::LocalBoxFuture;
-use futures_util::stream::{LocalBoxStream, StreamExt, once};
+use futures_util::stream::{StreamExt, once};
 
-use self::writer::Writer;
-use super::openai::kept::Keeper;
-use super::refusal::{self, Refusal};
-use super::state::Gateway;
-use crate::Error;
+pub(super) use self::writer::answer_id;
+use self::writer::{Events, Writer};
+use super::http::refusal::Refusal;
+use super::http::reply;
+use super::http::sse::{self, KEEP_ALIVE};
+use super::openai::responses::Keeper;
 use crate::contract::provider::Reply;
 use crate::engine::caller::plan::Plan;
 use crate::engine::caller::slot::Settling;
 use crate::engine::caller::stream::hold;
 use crate::engine::view::receipt::Receipt;
-use crate::provider::{Failure, Pieces};
+use crate::provider::Pieces;
 use crate::task::{Product, TextDelta, TextInference};
-use crate::wire::Request;
-use crate::wire::{Malformed, Wire};
+use crate::wire::{Malformed, Request, Wire};
+use crate::{Error, Fairflow};
 
-type Events = LocalBoxStream<'static, Result<Bytes, Failure>>;
 type Dispatched = Result<(Reply, Settling, Receipt), Error>;
-
-/// A comment, which clients pass over.
-pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// Schedules a generation and answers with its events, in the dialect of its request.
 ///
@@ -41,7 +37,7 @@ pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 ///
 /// A refusal within `keep_alive`; a later one is an event.
 pub(super) async fn respond(
-    gateway: &Gateway,
+    fairflow: &Fairflow,
     spec: Plan,
     wire: Wire,
     keeper: Option<Keeper>,
@@ -49,17 +45,17 @@ pub(super) async fn respond(
     keep_alive: Duration,
 ) -> Result<HttpResponse, Refusal> {
     let mut response = HttpResponse::Ok();
-    begin(&mut response, id);
+    sse::begin(&mut response);
     let writer = Writer::new(&wire, keeper, id);
     let mut waiting: LocalBoxFuture<'static, Dispatched> = {
-        let fairflow = gateway.fairflow.clone();
+        let fairflow = fairflow.clone();
         let work = Request::Wire(wire);
         Box::pin(async move { fairflow.dispatch(spec, &work).await })
     };
     match tokio::time::timeout(keep_alive, &mut waiting).await {
         Ok(dispatched) => {
             let (reply, settling, receipt) = dispatched?;
-            refusal::receipt(&mut response, &receipt);
+            reply::receipt(&mut response, &receipt);
             match events(writer, reply, settling, &receipt) {
                 Ok(events) => Ok(response.streaming(events)),
                 // It has no form as events: it goes on as it is.
@@ -73,15 +69,6 @@ pub(super) async fn respond(
         }
         Err(_) => Ok(response.streaming(wait(waiting, writer, keep_alive))),
     }
-}
-
-/// Marks an answer as an event stream that nobody on the way may keep or hold back.
-pub(super) fn begin(response: &mut HttpResponseBuilder, id: &str) {
-    response
-        .insert_header(("x-request-id", id))
-        .insert_header(("cache-control", "no-cache"))
-        .insert_header(("x-accel-buffering", "no"))
-        .content_type("text/event-stream");
 }
 
 /// Sends comments until the request is served, then its events, or its refusal as an event.

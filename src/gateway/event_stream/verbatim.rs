@@ -6,11 +6,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{StreamExt, once, unfold};
 
-use super::writer::Writer;
+use super::writer::{Events, Writer};
 use crate::clock::Clock;
 use crate::core::outcome::Outcome;
 use crate::core::time::Time;
 use crate::engine::caller::slot::Settling;
+use crate::engine::caller::slot::Settling;
+use crate::engine::caller::stream::{Told, hold_with};
 use crate::engine::caller::stream::{Told, hold_with};
 use crate::provider::{Failure, Pieces};
 use crate::task::output_units;
@@ -25,7 +27,7 @@ const TRUST: Duration = Duration::from_secs(1);
 const END: &[u8] = b"\n\n";
 
 /// Forwards whole events. A break shows as an event of its own: bytes that just end would look like a whole answer.
-pub(super) fn forward(chunks: Pieces<Bytes>, settling: Settling, mut writer: Writer) -> super::Events {
+pub(super) fn forward(chunks: Pieces<Bytes>, settling: Settling, mut writer: Writer) -> Events {
     let clock = settling.slot.clock();
     let mut reader = Reader { endpoint: writer.endpoint(), clock, moved: Time::ZERO };
     hold_with(cut(chunks), settling, move |events: &Vec<Event>| reader.read(events))

@@ -1,12 +1,14 @@
 //! What a caller is sent of a stream, in the dialect of its request.
 
+use bytes::Bytes;
+use futures_util::stream::LocalBoxStream;
 use serde_json::{Value, json};
 
 use crate::clock::unix_time;
 use crate::engine::view::receipt::Receipt;
-use crate::gateway::openai::kept::{Keeper, name_previous};
-use crate::gateway::openai::{answer_id, response_id};
-use crate::gateway::refusal::{self, Refusal};
+use crate::gateway::http::refusal::Refusal;
+use crate::gateway::http::reply;
+use crate::gateway::openai::responses::{Keeper, name_previous, response_id};
 use crate::provider::{Failure, Upstream};
 use crate::task::TextDelta;
 use crate::wire::Wire;
@@ -15,6 +17,10 @@ use crate::wire::responses;
 use crate::wire::runware::{self, RunwareTask};
 use crate::wire::sse::Event;
 
+/// The events of an answer, as they are sent.
+pub(super) type Events = LocalBoxStream<'static, Result<Bytes, Failure>>;
+
+/// The last event of a stream of chunks.
 const DONE: &str = "data: [DONE]\n\n";
 
 /// Writes what a provider streams as events of one dialect.
@@ -164,7 +170,7 @@ impl Writer {
     pub(super) fn failure(&mut self, failure: &Failure) -> String {
         let code = if failure.timed_out { "upstream_timeout" } else { "upstream_error" };
         let ours = || json!({"message": failure.message, "type": "server_error", "param": null, "code": code});
-        let own = failure.upstream.as_ref().and_then(refusal::own_error);
+        let own = failure.upstream.as_ref().and_then(reply::own_error);
         match &mut self.dialect {
             Dialect::Chat { .. } => event(&json!({"error": own.unwrap_or_else(ours)})),
             Dialect::Responses { writer, last, .. } => {
@@ -190,6 +196,11 @@ impl Writer {
             Dialect::Runware(task) => event(&json!({"errors": [refusal.runware_error(task.task_type(), task.uuid())]})),
         }
     }
+}
+
+/// Returns the id of a generated answer.
+pub(in crate::gateway) fn answer_id(id: &str) -> String {
+    format!("chatcmpl-{id}")
 }
 
 /// Returns the number of an event of a response.

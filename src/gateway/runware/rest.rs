@@ -7,44 +7,44 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::task::{
-    Begun, Caller, Delivery, Items, Made, Refused, Standing, begin, spec, standing, state_of, text, told_of,
-};
+use super::array::parse;
+use super::begin::{Standing, begin, spec, standing};
+use super::store::{Begun, Delivery, Items, Made, Refused, state_of, text, told_of};
 use crate::Error;
 use crate::engine::view::receipt::Receipt;
-use crate::gateway::refusal::{self, Refusal};
-use crate::gateway::state::Gateway;
-use crate::gateway::{auth, body, event_stream, idempotency, trail};
+use crate::gateway::app::Gateway;
+use crate::gateway::event_stream;
+use crate::gateway::http::caller::{self, Caller};
+use crate::gateway::http::door::Told;
+use crate::gateway::http::refusal::Refusal;
+use crate::gateway::http::{body, idempotency, reply, request_span};
 use crate::wire::runware::RunwareTask;
 use crate::wire::{Malformed, Wire};
 
-/// Most tasks in one array: each takes a place in the queue.
-const MOST_TASKS: usize = 64;
 /// Most that is read of a request whose key is refused, in bytes, and how long that may take.
 const SMALL: usize = 16 * 1024;
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(in crate::gateway) async fn tasks(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
-    let id = refusal::request_id(&request);
     let settings = gateway.fairflow.settings();
-    if let Err(refusal) = auth::glance(&request, &settings) {
+    if let Err(refusal) = caller::glance(&request, &settings) {
         let tasks = small(&request, payload).await.unwrap_or_default();
-        return refuse(&gateway, &refusal, &names(&tasks), &id);
+        return refuse(&refusal, &names(&tasks));
     }
     let body = match body::read(&request, payload, settings.server.max_body.0).await {
         Ok(body) => body,
-        Err(refusal) => return refuse(&gateway, &refusal, &[], &id),
+        Err(refusal) => return refuse(&refusal, &[]),
     };
     let tasks = match parse(&body) {
         Ok(tasks) => tasks,
-        Err(refusal) => return refuse(&gateway, &refusal.into(), &[], &id),
+        Err(refusal) => return refuse(&refusal.into(), &[]),
     };
     let names = names(&tasks);
     // The tasks hold all that the body did.
     let digest = idempotency::digest(&request, std::iter::once(&body[..]));
     drop(body);
-    let answered = respond(&request, &gateway, digest, tasks, &id).await;
-    answered.unwrap_or_else(|refusal| refuse(&gateway, &refusal, &names, &id))
+    let answered = respond(&request, &gateway, digest, tasks).await;
+    answered.unwrap_or_else(|refusal| refuse(&refusal, &names))
 }
 
 /// Reads the tasks of a request that is refused already, so that the refusal can name them: only where they are few and
@@ -58,17 +58,6 @@ async fn small(request: &HttpRequest, payload: Payload) -> Option<Vec<Value>> {
     parse(&body.ok()?.ok()?).ok()
 }
 
-/// Reads an array of tasks.
-pub(super) fn parse(body: &[u8]) -> Result<Vec<Value>, Malformed> {
-    let invalid = |problem: String| Malformed::new("body", problem);
-    match serde_json::from_slice(body) {
-        Ok(Value::Array(tasks)) if !tasks.is_empty() && tasks.len() <= MOST_TASKS => Ok(tasks),
-        Ok(Value::Array(tasks)) => Err(invalid(format!("must hold 1 to {MOST_TASKS} tasks, not {}", tasks.len()))),
-        Ok(_) => Err(invalid("must be an array of tasks".into())),
-        Err(error) => Err(invalid(format!("must be a JSON array of tasks: {error}"))),
-    }
-}
-
 /// The type and the UUID of a task: all that an error says of it.
 type Name = (String, String);
 
@@ -78,11 +67,9 @@ fn names(tasks: &[Value]) -> Vec<Name> {
 }
 
 /// Refuses a whole array; every task that can be told is told by its own error.
-fn refuse(gateway: &Gateway, refusal: &Refusal, names: &[Name], id: &str) -> HttpResponse {
-    gateway.count(refusal);
+fn refuse(refusal: &Refusal, names: &[Name]) -> HttpResponse {
     let named: Vec<Value> = names.iter().map(|(task_type, uuid)| refusal.runware_error(task_type, uuid)).collect();
-    let errors = if named.is_empty() { vec![refusal.runware_error("", "")] } else { named };
-    refusal.runware(&errors, id)
+    if named.is_empty() { refusal.runware_alone() } else { refusal.runware(&named) }
 }
 
 fn is_authentication(task: &Value) -> bool {
@@ -94,32 +81,30 @@ async fn respond(
     gateway: &Data<Gateway>,
     digest: Option<[u8; 32]>,
     tasks: Vec<Value>,
-    id: &str,
 ) -> Result<HttpResponse, Refusal> {
     let key = tasks.iter().find(|task| is_authentication(task)).and_then(|task| task.get("apiKey")?.as_str());
-    let tenant = auth::tenant(request, &gateway.fairflow.settings(), key)?;
-    let caller = Caller { tenant, wishes: auth::wishes(request)?, origin: trail::origin(request, id) };
+    let caller = Caller::of(request, &gateway.fairflow.settings(), key)?;
     let mut work: Vec<Value> = tasks.into_iter().filter(|task| !is_authentication(task)).collect();
     if work.is_empty() {
-        return Ok(welcome(id));
+        return Ok(welcome());
     }
     if let [task] = &mut work[..]
         && text(task, "deliveryMethod") == "stream"
     {
-        return stream(gateway, task.take(), &caller, id).await;
+        return stream(gateway, task.take(), &caller).await;
     }
     let generated = async {
         let runs = work.into_iter().map(|task| answer(gateway, &caller, task));
-        gather(gateway, join_all(runs).await, id)
+        gather(join_all(runs).await)
     };
     idempotency::once(&gateway.answers, || gateway.fairflow.now(), request, &caller.tenant, digest, generated).await
 }
 
 /// Answers a key that is alone, and good.
-fn welcome(id: &str) -> HttpResponse {
+fn welcome() -> HttpResponse {
     let session = uuid::Uuid::new_v4().to_string();
     let item = json!({"taskType": "authentication", "connectionSessionUUID": session});
-    HttpResponse::Ok().insert_header(("x-request-id", id)).json(json!({"data": [item]}))
+    HttpResponse::Ok().json(json!({"data": [item]}))
 }
 
 /// The part of an answer that one task of an array adds.
@@ -156,9 +141,9 @@ async fn sync(begun: &mut Begun) -> Part {
 }
 
 /// Makes one answer of the tasks' outcomes.
-fn gather(gateway: &Gateway, parts: Vec<Part>, id: &str) -> HttpResponse {
+fn gather(parts: Vec<Part>) -> HttpResponse {
     let (mut data, mut errors): (Items, Vec<Value>) = (Vec::new(), Vec::new());
-    let (mut worst, mut receipt): (Option<Refusal>, Option<Receipt>) = (None, None);
+    let (mut refusals, mut receipt): (Vec<Refusal>, Option<Receipt>) = (Vec::new(), None);
     for part in parts {
         match part {
             Ok(made) => {
@@ -170,22 +155,28 @@ fn gather(gateway: &Gateway, parts: Vec<Part>, id: &str) -> HttpResponse {
                 };
             }
             Err((refusal, error)) => {
-                gateway.count(&refusal);
                 errors.push(error);
-                worst = Some(worst.filter(|worst| worst.status >= refusal.status).unwrap_or(refusal));
+                refusals.push(refusal);
             }
         }
     }
-    if let Some(refusal) = worst.filter(|_| data.is_empty()) {
-        return refusal.runware(&errors, id);
-    }
-    let mut response = HttpResponse::Ok();
-    response.insert_header(("x-request-id", id));
-    if let Some(receipt) = receipt {
-        refusal::receipt(&mut response, &receipt);
-    }
-    // An empty list of errors would make an SDK raise.
-    response.json(if errors.is_empty() { json!({"data": data}) } else { json!({"data": data, "errors": errors}) })
+    // The first of those with the highest status stands for all where there is nothing else to tell.
+    let worst = refusals.iter().rev().max_by_key(|refusal| refusal.status);
+    let mut response = match worst.filter(|_| data.is_empty()) {
+        Some(worst) => worst.runware(&errors),
+        None => {
+            let mut response = HttpResponse::Ok();
+            if let Some(receipt) = receipt {
+                reply::receipt(&mut response, &receipt);
+            }
+            // An empty list of errors would make an SDK raise.
+            let errors = (!errors.is_empty()).then_some(errors);
+            response
+                .json(errors.map_or_else(|| json!({"data": data}), |errors| json!({"data": data, "errors": errors})))
+        }
+    };
+    response.extensions_mut().insert(Told(refusals));
+    response
 }
 
 /// Returns one receipt for tasks that were answered together: the longest times, all attempts, the slowest's route.
@@ -196,13 +187,13 @@ fn together(all: Receipt, one: Receipt) -> Receipt {
 }
 
 /// Answers one task piece by piece.
-async fn stream(gateway: &Gateway, task: Value, caller: &Caller, id: &str) -> Result<HttpResponse, Refusal> {
+async fn stream(gateway: &Gateway, task: Value, caller: &Caller) -> Result<HttpResponse, Refusal> {
     let parsed = RunwareTask::parse(task)?;
     if parsed.task_type() != "textInference" {
         return Err(Malformed::new("deliveryMethod", "\"stream\" is for textInference").into());
     }
     let keep_alive = gateway.fairflow.settings().server.keep_alive.0;
-    trail::note("model", parsed.model());
+    request_span::note("model", parsed.model());
     let spec = spec(gateway, &parsed, caller);
-    event_stream::respond(gateway, spec, Wire::Runware(parsed), None, id, keep_alive).await
+    event_stream::respond(&gateway.fairflow, spec, Wire::Runware(parsed), None, &caller.origin.id, keep_alive).await
 }

@@ -1,17 +1,21 @@
-//! Sessions: what a client has asked for over a socket, which outlives the connection for a while.
+//! Sessions: the tasks that a client has asked for over a socket; a session outlives its connection for a while.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use actix_web::web::Data;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::outbox::{Frame, Outbox};
-use super::task::{Begun, Caller, Delivery, Done, Made};
+use super::store::{Begun, Delivery, Done, Made, Refused, told_of};
 use crate::Error;
 use crate::config::SocketConfig;
-use crate::gateway::refusal::Refusal;
+use crate::gateway::http::caller::Caller;
+use crate::gateway::http::door::Door;
+use crate::gateway::http::refusal::Refusal;
 
 /// Most sessions kept without a connection.
 const MOST_DETACHED: usize = 10_000;
@@ -22,9 +26,11 @@ pub(super) struct Session {
     pub(super) id: Arc<str>,
     pub(super) caller: Caller,
     pub(super) outbox: Arc<Outbox>,
-    /// Those who wait for results; dropped with the session, so that what only it waited for is given up.
+    /// Counts the refusals that the client is sent.
+    door: Data<Door>,
+    /// The waits for results; dropped with the session, so that tasks that only it waited for are given up.
     couriers: Mutex<JoinSet<()>>,
-    /// The tasks they wait for.
+    /// The tasks that are waited for.
     awaited: Arc<Mutex<HashSet<Arc<str>>>>,
 }
 
@@ -43,10 +49,11 @@ pub(super) fn error(error: &Value) -> Frame {
 }
 
 impl Session {
-    pub(super) fn new(caller: Caller, config: &SocketConfig) -> Self {
+    pub(super) fn new(caller: Caller, config: &SocketConfig, door: Data<Door>) -> Self {
         Self {
             id: uuid::Uuid::new_v4().to_string().into(),
             caller,
+            door,
             outbox: Arc::new(Outbox::new(config.unsent.0)),
             couriers: Mutex::default(),
             awaited: Arc::default(),
@@ -85,10 +92,10 @@ impl Session {
         if !self.awaited().insert(begun.uuid.clone()) {
             return;
         }
-        let (outbox, awaited) = (self.outbox.clone(), self.awaited.clone());
+        let (outbox, awaited, door) = (self.outbox.clone(), self.awaited.clone(), self.door.clone());
         let mut couriers = self.couriers.lock().unwrap_or_else(PoisonError::into_inner);
         while couriers.try_join_next().is_some() {}
-        couriers.spawn(async move {
+        let waiting = async move {
             let free = |uuid| awaited.lock().unwrap_or_else(PoisonError::into_inner).remove(uuid);
             if acknowledge {
                 if begun.is_refused_at_once().await {
@@ -107,13 +114,18 @@ impl Session {
             };
             // Free again before the client can know, or what it sends in answer would be one too many.
             free(&begun.uuid);
-            let frames = match end {
+            let ended = match end {
                 Ok(Some(done)) => ended(&done, &begun),
-                Ok(None) => vec![failed(&Error::Stopped.into(), &begun)],
-                Err(_) => vec![failed(&Refusal::too_slow(patience), &begun)],
+                Ok(None) => Err(told_of(&begun.task_type, &begun.uuid, Error::Stopped.into())),
+                Err(_) => Err(told_of(&begun.task_type, &begun.uuid, Refusal::too_slow(patience))),
             };
+            let frames = ended.unwrap_or_else(|(refusal, told)| {
+                door.count(&refusal);
+                vec![error(&told)]
+            });
             frames.into_iter().for_each(|frame| outbox.push(frame));
-        });
+        };
+        couriers.spawn(waiting.in_current_span());
     }
 }
 
@@ -122,19 +134,12 @@ pub(super) fn frames(made: Made) -> Vec<Frame> {
     std::iter::once(data(made.items)).chain(made.errors.iter().map(error)).collect()
 }
 
-fn ended(done: &Done, begun: &Begun) -> Vec<Frame> {
+fn ended(done: &Done, begun: &Begun) -> Result<Vec<Frame>, Refused> {
     let told = match begun.delivery {
         Delivery::Sync => done.told(&begun.uuid),
         Delivery::Async | Delivery::Webhook => done.state(&begun.uuid),
     };
-    match told {
-        Ok(made) => frames(made),
-        Err((_, told)) => vec![error(&told)],
-    }
-}
-
-fn failed(refusal: &Refusal, begun: &Begun) -> Frame {
-    error(&refusal.runware_error(&begun.task_type, &begun.uuid))
+    told.map(frames)
 }
 
 /// The sessions that can be resumed: of connections that are there, and of those that broke lately.
@@ -147,14 +152,20 @@ impl Sessions {
     }
 
     /// Opens the session of that id where the caller has one, or a new one.
-    pub(super) fn open(&self, id: Option<&str>, caller: &Caller, config: &SocketConfig) -> Arc<Session> {
+    pub(super) fn open(
+        &self,
+        id: Option<&str>,
+        caller: &Caller,
+        config: &SocketConfig,
+        door: &Data<Door>,
+    ) -> Arc<Session> {
         let mut table = self.table();
         let known = id.and_then(|id| table.get(id));
         let known = known.filter(|known| known.caller.tenant == caller.tenant && !known.outbox.has_overflowed());
         if let Some(known) = known {
             return known.clone();
         }
-        let session = Arc::new(Session::new(caller.clone(), config));
+        let session = Arc::new(Session::new(caller.clone(), config, door.clone()));
         table.insert(session.id.clone(), session.clone());
         session
     }

@@ -13,16 +13,16 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tracing::{Instrument, Span};
 
+use super::array::parse;
+use super::begin::{Standing, begin, standing};
 use super::deflate::Deflate;
 use super::frames;
 use super::outbox::{Frame, Next, Outbox};
-use super::rest::parse;
 use super::session::{self, Session, data, error};
-use super::task::{Caller, Standing, begin, refused, standing, state_of, text};
-use crate::gateway::auth;
-use crate::gateway::refusal::{Refusal, request_id};
-use crate::gateway::state::Gateway;
-use crate::gateway::trail;
+use super::store::{Refused, refused, state_of, text};
+use crate::gateway::app::Gateway;
+use crate::gateway::http::caller::Caller;
+use crate::gateway::http::refusal::Refusal;
 use crate::wire::Malformed;
 
 /// Longest piece that a large frame is sent in: the connection holds back a number of pieces of its own.
@@ -39,9 +39,7 @@ pub(in crate::gateway) async fn connect(
 ) -> HttpResponse {
     let upgrade = request.headers().get("upgrade").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !upgrade.eq_ignore_ascii_case("websocket") {
-        let refusal = Refusal::no_upgrade(&request);
-        gateway.count(&refusal);
-        return refusal.runware(&[refusal.runware_error("", "")], &request_id(&request));
+        return Refusal::no_upgrade(&request).runware_alone();
     }
     let limit = gateway.fairflow.settings().server.max_body.0;
     let offers = request.headers().get_all(SEC_WEBSOCKET_EXTENSIONS).filter_map(|offers| offers.to_str().ok());
@@ -54,9 +52,8 @@ pub(in crate::gateway) async fn connect(
     let (mut response, socket, stream) = match opened.await {
         Ok(opened) => opened,
         Err(error) => {
-            let refusal = Refusal::no_handshake(error.as_response_error().status_code().as_u16(), &error);
-            gateway.count(&refusal);
-            return refusal.runware(&[refusal.runware_error("", "")], &request_id(&request));
+            let status = error.as_response_error().status_code().as_u16();
+            return Refusal::no_handshake(status, &error).runware_alone();
         }
     };
     if let Some(deflate) = deflate
@@ -64,9 +61,6 @@ pub(in crate::gateway) async fn connect(
     {
         response.headers_mut().insert(SEC_WEBSOCKET_EXTENSIONS, agreed);
         response = response.map_body(|_, body| frames::sent(body, deflate));
-    }
-    if let Ok(id) = request_id(&request).parse() {
-        response.headers_mut().insert(actix_web::http::header::HeaderName::from_static("x-request-id"), id);
     }
     let stream = stream.max_frame_size(limit).aggregate_continuations().max_continuation_size(limit);
     let connection = Connection { request, gateway, socket, attached: None };
@@ -210,7 +204,7 @@ impl Connection {
             }
             Err(malformed) => {
                 let refusal = Refusal::from(malformed);
-                self.gateway.count(&refusal);
+                self.gateway.door.count(&refusal);
                 self.send(error(&refusal.runware_error("", ""))).await;
             }
         }
@@ -233,13 +227,13 @@ impl Connection {
             }
         };
         answered.unwrap_or_else(|(refusal, told)| {
-            self.gateway.count(&refusal);
+            self.gateway.door.count(&refusal);
             Some(error(&told))
         })
     }
 
     /// Answers a question for a task: its result, or that it is under way, whereupon the result is sent unasked.
-    fn ask(&self, session: &Session, task: &Value) -> Result<Option<Frame>, super::task::Refused> {
+    fn ask(&self, session: &Session, task: &Value) -> Result<Option<Frame>, Refused> {
         let uuid = text(task, "taskUUID");
         match standing(&self.gateway, &session.caller, task)? {
             Standing::Done(_) if session.awaits(uuid) => Ok(None),
@@ -255,7 +249,7 @@ impl Connection {
         }
     }
 
-    fn begin(&self, session: &Session, task: Value) -> Result<Option<Frame>, super::task::Refused> {
+    fn begin(&self, session: &Session, task: Value) -> Result<Option<Frame>, Refused> {
         let config = &self.gateway.fairflow.settings().delivery.socket;
         if session.pending() >= config.tasks as usize && !session.awaits(text(&task, "taskUUID")) {
             return Err(refused(&task, Refusal::too_many_jobs()));
@@ -273,7 +267,7 @@ impl Connection {
         self.attached.as_ref().map(|attached| attached.session.clone()).ok_or_else(Refusal::invalid_key)
     }
 
-    fn authenticate(&mut self, task: &Value) -> Result<Option<Frame>, super::task::Refused> {
+    fn authenticate(&mut self, task: &Value) -> Result<Option<Frame>, Refused> {
         let key = task.get("apiKey").and_then(Value::as_str);
         let wanted = task.get("connectionSessionUUID").and_then(Value::as_str);
         self.attach(key, wanted, true).map_err(|refusal| refused(task, refusal))?;
@@ -283,9 +277,7 @@ impl Connection {
     /// Opens a session, or the one that is wanted, and begins to send what it holds; the greeting goes first.
     fn attach(&mut self, key: Option<&str>, wanted: Option<&str>, greet: bool) -> Result<(), Refusal> {
         let settings = self.gateway.fairflow.settings();
-        let tenant = auth::tenant(&self.request, &settings, key)?;
-        let origin = trail::origin(&self.request, &request_id(&self.request));
-        let caller = Caller { tenant, wishes: auth::wishes(&self.request)?, origin };
+        let caller = Caller::of(&self.request, &settings, key)?;
         let greeting = |session: &Session| {
             let greeting = json!({"taskType": "authentication", "connectionSessionUUID": &*session.id});
             Frame::Text(json!({"data": [greeting]}).to_string().into())
@@ -298,7 +290,7 @@ impl Connection {
             attached.session.outbox.push(greeting(&attached.session));
             return Ok(());
         }
-        let session = self.gateway.sessions.open(wanted, &caller, &settings.delivery.socket);
+        let session = self.gateway.sessions.open(wanted, &caller, &settings.delivery.socket, &self.gateway.door);
         let sender = session.outbox.attach();
         let first = greet.then(|| greeting(&session));
         let patience = settings.delivery.socket.idle.0;

@@ -1,111 +1,120 @@
-//! Which videos a tenant has, and forgetting them.
+//! The videos of a tenant: listed, and forgotten.
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use reqwest::Url;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::forget;
-use super::{describe, refuse};
-use crate::gateway::auth;
-use crate::gateway::refusal::{Refusal, request_id};
-use crate::gateway::state::Gateway;
+use super::super::forget::forget;
+use super::store::describe;
+use crate::gateway::app::Gateway;
+use crate::gateway::http::caller::Tenant;
+use crate::gateway::http::query;
+use crate::gateway::http::refusal::Refusal;
 use crate::wire::Malformed;
 
 /// Videos on a page, where the caller does not say, and at most.
 const PAGE: usize = 20;
 const LARGEST_PAGE: usize = 100;
 
-/// `GET /v1/videos`.
-pub(in crate::gateway) async fn list(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
-    let id = request_id(&request);
-    match page(&request, &gateway) {
-        Ok(page) => HttpResponse::Ok().insert_header(("x-request-id", id)).json(page),
-        Err(refusal) => refuse(&gateway, &refusal, &id),
-    }
-}
-
-/// `DELETE /v1/videos/{id}`: cancels what is under way.
-pub(in crate::gateway) async fn remove(
-    request: HttpRequest,
-    video: Path<String>,
-    gateway: Data<Gateway>,
-) -> HttpResponse {
-    forget((&request, &gateway), &gateway.videos, &video, "video.deleted", Refusal::unknown_video)
-}
-
-/// What a caller wants to see.
-#[derive(Debug, PartialEq)]
+/// The query of a caller that asks for its videos, as it is written.
+#[derive(Debug, Default, Deserialize)]
 struct Query {
+    after: Option<String>,
+    limit: Option<String>,
+    order: Option<String>,
+}
+
+/// A page that a caller wants to see.
+#[derive(Debug, PartialEq)]
+struct Wanted {
     after: Option<String>,
     limit: usize,
     ascending: bool,
 }
 
 impl Query {
-    fn read(query: &str) -> Result<Self, Malformed> {
-        let mut read = Self { after: None, limit: PAGE, ascending: false };
-        let url = Url::parse(&format!("http://query/?{query}"));
-        let url = url.map_err(|_| Malformed::new("query", "cannot be read"))?;
-        for (name, value) in url.query_pairs() {
-            let wrong = |must| {
-                Malformed::new(&*name, format!("must be {must}, not {:?}", value.chars().take(40).collect::<String>()))
-            };
-            match &*name {
-                "after" => read.after = Some(value.into_owned()),
-                "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=LARGEST_PAGE).contains(limit));
-                    read.limit = limit.ok_or_else(|| wrong("a whole number from 1 to 100"))?;
-                }
-                "order" => {
-                    read.ascending = match &*value {
-                        "asc" => true,
-                        "desc" => false,
-                        _ => return Err(wrong("asc or desc")),
-                    };
-                }
-                _ => {}
-            }
-        }
-        Ok(read)
+    fn check(self) -> Result<Wanted, Malformed> {
+        let wrong = |name, must, given: &str| {
+            Malformed::new(name, format!("must be {must}, not {:?}", given.chars().take(40).collect::<String>()))
+        };
+        let limit = match self.limit.as_deref() {
+            None => PAGE,
+            Some(given) => given
+                .parse()
+                .ok()
+                .filter(|limit| (1..=LARGEST_PAGE).contains(limit))
+                .ok_or_else(|| wrong("limit", "a whole number from 1 to 100", given))?,
+        };
+        let ascending = match self.order.as_deref() {
+            Some("asc") => true,
+            None | Some("desc") => false,
+            Some(given) => return Err(wrong("order", "asc or desc", given)),
+        };
+        Ok(Wanted { after: self.after, limit, ascending })
     }
 }
 
-fn page(request: &HttpRequest, gateway: &Gateway) -> Result<Value, Refusal> {
-    let tenant = auth::tenant(request, &gateway.fairflow.settings(), None)?;
-    let query = Query::read(request.query_string())?;
+/// `GET /v1/videos`.
+pub(in crate::gateway) async fn list(
+    request: HttpRequest,
+    Tenant(tenant): Tenant,
+    gateway: Data<Gateway>,
+) -> Result<HttpResponse, Refusal> {
+    let Wanted { after, limit, ascending } = query::read::<Query>(&request)?.check()?;
     let mut videos = gateway.videos.list(&tenant, gateway.fairflow.now());
-    if !query.ascending {
+    if !ascending {
         videos.reverse();
     }
-    let begin = match &query.after {
+    let begin = match &after {
         None => 0,
         Some(after) => {
             let at = videos.iter().position(|(name, _, _)| **name == **after);
             at.ok_or_else(|| Malformed::new("after", "names no video, or one that is kept no more"))? + 1
         }
     };
-    let has_more = videos.len() > begin + query.limit;
-    let page = videos.iter().skip(begin).take(query.limit);
+    let has_more = videos.len() > begin + limit;
+    let page = videos.iter().skip(begin).take(limit);
     let data: Vec<Value> = page.map(|(_, order, watch)| describe(order, watch)).collect();
     let id = |video: Option<&Value>| video.map(|video| video["id"].clone());
     let (first, last) = (id(data.first()), id(data.last()));
-    Ok(json!({"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more}))
+    let page = json!({"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more});
+    Ok(HttpResponse::Ok().json(page))
+}
+
+/// `DELETE /v1/videos/{id}`: cancels what is under way.
+pub(in crate::gateway) async fn remove(
+    tenant: Tenant,
+    video: Path<String>,
+    gateway: Data<Gateway>,
+) -> Result<HttpResponse, Refusal> {
+    forget(&gateway, &gateway.videos, &tenant.key(&video), "video.deleted", Refusal::unknown_video)
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
+
+    fn read(query: &str) -> Result<Wanted, Malformed> {
+        let request = TestRequest::with_uri(&format!("/v1/videos?{query}")).to_http_request();
+        query::read::<Query>(&request)?.check()
+    }
 
     #[test]
     fn queries_are_read() {
-        assert_eq!(Query::read(""), Ok(Query { after: None, limit: 20, ascending: false }));
-        let read = Query::read("after=video%5F1&limit=100&order=asc&unknown=x");
-        assert_eq!(read, Ok(Query { after: Some("video_1".into()), limit: 100, ascending: true }));
-        for (query, field) in
-            [("limit=0", "limit"), ("limit=101", "limit"), ("limit=x", "limit"), ("order=up", "order")]
-        {
-            assert_eq!(Query::read(query).expect_err("wrong").field, field);
+        assert_eq!(read(""), Ok(Wanted { after: None, limit: 20, ascending: false }));
+        let wanted = read("after=video%5F1&limit=100&order=asc&unknown=x");
+        assert_eq!(wanted, Ok(Wanted { after: Some("video_1".into()), limit: 100, ascending: true }));
+        for (query, field) in [
+            ("limit=0", "limit"),
+            ("limit=101", "limit"),
+            ("limit=x", "limit"),
+            ("order=up", "order"),
+            ("limit=1&limit=2", "query"),
+        ] {
+            assert_eq!(read(query).expect_err("wrong").field, field);
         }
     }
 }

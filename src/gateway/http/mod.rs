@@ -1,0 +1,18 @@
+//! What all doors share: callers, bodies, ids, refusals and their counters, and what answers say beside their bodies.
+//!
+//! No door is known here. Handlers return a [`Refusal`](refusal::Refusal) as their error; it is answered, counted and
+//! logged in one place.
+
+pub(super) mod body;
+pub(super) mod caller;
+pub(super) mod door;
+pub(super) mod framing;
+pub(super) mod idempotency;
+pub(super) mod origin;
+pub(super) mod query;
+pub(super) mod quota_headers;
+pub(super) mod refusal;
+pub(super) mod reply;
+pub(super) mod request_span;
+pub(super) mod sse;
+pub(super) mod words;

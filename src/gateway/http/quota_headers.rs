@@ -1,0 +1,30 @@
+//! `x-ratelimit-*`: how much of its own share of a model the caller has left.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{HeaderName, HeaderValue};
+
+use crate::Fairflow;
+
+/// Adds the headers where both of the tenant's limits are set: without one of them any number is let in.
+pub(in crate::gateway) async fn tell(fairflow: &Fairflow, model: &str, tenant: &str, response: &mut HttpResponse) {
+    let limits = fairflow.policy(tenant).limits;
+    if limits.max_queued == u32::MAX || limits.max_in_flight == u32::MAX {
+        return;
+    }
+    let Ok(capacity) = fairflow.capacity_of(model, Some(tenant)).await else { return };
+    let Some(you) = capacity.you else { return };
+    // A request is let in as long as it can be sent or wait.
+    let limit = limits.max_in_flight.saturating_add(limits.max_queued);
+    let used = u64::from(you.queued) + u64::from(you.in_flight);
+    let remaining = u64::from(limit).saturating_sub(used);
+    let reset = if remaining > 0 { 0 } else { you.estimated_wait_ms.p50 };
+    for (name, value) in [
+        ("x-ratelimit-limit-requests", limit.to_string()),
+        ("x-ratelimit-remaining-requests", remaining.to_string()),
+        ("x-ratelimit-reset-requests", format!("{reset}ms")),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What makes a request recognisable in logs and traces: its id, its tenant, its model, and its caller's trace.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, error_span};
+
+use crate::telemetry::{Context, Origin};
+use crate::wire::runware::RunwareTask;
+
+/// Longest request id that is echoed, in bytes.
+const LONGEST_ID: usize = 128;
+
+/// The id under which a request is known everywhere: the caller's, or a new one.
+#[derive(Debug, Clone)]
+pub(in crate::gateway) struct RequestId(pub(in crate::gateway) Arc<str>);
+
+impl RequestId {
+    /// Returns the id of a request, which is set where the request comes in.
+    pub(in crate::gateway) fn of(request: &HttpRequest) -> Self {
+        if let Some(id) = request.extensions().get::<Self>() {
+            return id.clone();
+        }
+        let given = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
+        let given = given.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID && !id.contains(char::is_control));
+        Self(given.map_or_else(|| uuid::Uuid::new_v4().to_string().into(), Arc::from))
+    }
+}
+
+impl FromRequest for RequestId {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self::of(request)))
+    }
+}
+
+/// Gives each request its id, which its answer says too, and the span that its log lines are in.
+pub(in crate::gateway) async fn mark(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let id = RequestId::of(request.request());
+    // Of the highest level, so that it is there whatever lines are wanted.
+    let span = error_span!("request", request_id = %id.0, tenant = Empty, model = Empty);
+    let header = HeaderValue::from_str(&id.0).ok();
+    request.extensions_mut().insert(id);
+    let mut answer = next.call(request).instrument(span).await?;
+    if let Some(id) = header {
+        answer.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
+    }
+    Ok(answer)
+}
+
+/// Adds what has become known to the request's log lines: its `tenant` or `model`.
+pub(in crate::gateway) fn note(field: &str, value: &str) {
+    Span::current().record(field, value);
+}
+
+/// Returns the span of a task: it may outlive its request, and has a model and a name of its own.
+pub(in crate::gateway) fn task(origin: &Origin, tenant: &str, task: &RunwareTask) -> Span {
+    let (id, model, uuid) = (&origin.id, task.model(), task.uuid());
+    error_span!(parent: None, "task", request_id = %id, tenant, model, task = uuid)
+}
+
+/// Returns the origin of a request: its id, and its caller's trace.
+pub(in crate::gateway) fn origin(request: &HttpRequest) -> Origin {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let caller = header("traceparent").and_then(|parent| Context::parse(parent, header("tracestate")));
+    Origin { id: RequestId::of(request).0, caller }
+}
+
+/// Names what a task does, as `gen_ai.operation.name` has it where it has a name for it.
+pub(in crate::gateway) fn operation(task_type: &str) -> &str {
+    match task_type {
+        "textInference" => "chat",
+        "imageInference" => "image_generation",
+        "videoInference" => "video_generation",
+        other => other,
+    }
+}
