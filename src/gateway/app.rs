@@ -1,4 +1,4 @@
-//! What all handlers of one gateway share.
+//! The state that all handlers of a gateway share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

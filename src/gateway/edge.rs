@@ -16,7 +16,7 @@ use super::routes;
 
 /// Longest list of headers that a preflight is granted.
 const LONGEST_LIST: usize = 2_048;
-/// What a page may read of an answer beside its body.
+/// Headers of an answer that a page may read.
 const EXPOSED: &str = "x-request-id, x-fairflow-reason, x-fairflow-queue-ms, x-fairflow-upstream-ms, x-fairflow-attempts, \
                        x-fairflow-route, x-fairflow-upstream-id, retry-after, retry-after-ms, x-should-retry, \
                        x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests";

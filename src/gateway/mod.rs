@@ -29,7 +29,7 @@ use crate::learned::Learned;
 use crate::telemetry::Telemetry;
 use crate::{Fairflow, StartError};
 
-/// How long what was traced may take to be sent before the process ends.
+/// Longest that the last export of traces may take before the process ends.
 const LAST_EXPORT: Duration = Duration::from_secs(3);
 
 /// Why the gateway did not start, or ended.

@@ -8,5 +8,5 @@ use std::time::Duration;
 pub(crate) use self::store::{Claim, Finished, Jobs, Key, Posting, Watch};
 pub(crate) use self::webhook::Webhooks;
 
-/// How long an acknowledgement waits, so that a job that is refused at once is refused and not acknowledged.
+/// Wait of an acknowledgement, so that a job that is refused at once is refused and not acknowledged.
 pub(crate) const REFUSED_AT_ONCE: Duration = Duration::from_millis(25);

@@ -14,31 +14,31 @@ use tokio::sync::watch;
 use crate::config::JobsConfig;
 use crate::core::time::Time;
 
-/// Who asked, and the name they gave.
+/// The tenant of a job, and its name.
 pub(crate) type Key = (Arc<str>, Arc<str>);
 
-/// Where the end of a job is told; as long as one of these is held, an attached job goes on.
+/// The end of a job, once it is told; as long as a watch is held, an attached job goes on.
 pub(crate) type Watch<T> = watch::Receiver<Option<Arc<T>>>;
 
 /// Most places to which the end of one job is posted.
 const MOST_PLACES: usize = 8;
 
-/// Who posts the end of a job to a place.
+/// The part that posts the end of a job to a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Posting {
-    /// Who does the job, when it ends.
+    /// The job itself, when it ends.
     ByTheJob,
-    /// Who asks for it: the job is done.
+    /// The asker: the job is done.
     ByTheAsker,
-    /// Nobody: there are too many places.
+    /// No part: there are too many places.
     Refused,
 }
 
-/// How a job ended.
+/// The end of a job.
 #[derive(Debug)]
 pub(crate) struct Finished<T> {
     pub(crate) value: T,
-    /// What keeping it takes.
+    /// The bytes that keeping it takes.
     pub(crate) bytes: usize,
     /// A failure is told and, once the same is asked again, tried again.
     pub(crate) failed: bool,
@@ -50,7 +50,7 @@ impl<T> Finished<T> {
     pub(crate) const UNKEPT: usize = usize::MAX;
 }
 
-/// What a claim finds.
+/// The findings of a claim.
 pub(crate) enum Claim<T> {
     /// The job is the claimer's to do.
     New(Ticket<T>, Watch<T>),
@@ -64,14 +64,14 @@ pub(crate) enum Claim<T> {
 
 #[derive(Debug)]
 struct Entry<T> {
-    /// Which use of the name it is: an older one must not end a newer.
+    /// The number of this use of the name: an older one must not end a newer.
     number: u64,
     kind: Arc<str>,
     digest: [u8; 32],
     told: Arc<watch::Sender<Option<Arc<T>>>>,
     /// Keeps a detached job going.
     hold: Option<Watch<T>>,
-    /// Where its end is to be posted.
+    /// The places to which its end is to be posted.
     places: Vec<Url>,
     /// Its place in the order of results, once it is done.
     done: Option<u64>,
@@ -277,7 +277,7 @@ impl<T> Ticket<T> {
         self.run_and_post(work, |_, _| {}).await;
     }
 
-    /// As [`run`](Self::run); `post` gets the end and where it is wanted, before anybody else is told.
+    /// Does the job as [`run`](Self::run) does; `post` gets the end and its places before any watch is told.
     pub(crate) async fn run_and_post(self, work: impl Future<Output = Finished<T>>, post: impl FnOnce(&T, Vec<Url>)) {
         tokio::select! {
             finished = work => self.tell(finished, post),

@@ -38,7 +38,7 @@ impl Webhooks {
     ///
     /// # Errors
     ///
-    /// What is wrong with it, to stand behind the name of the field.
+    /// The problem, to stand behind the name of the field.
     pub(crate) fn check(url: &str, settings: &DeliverySettings) -> Result<Url, String> {
         check(url, &settings.webhooks.hosts)
     }

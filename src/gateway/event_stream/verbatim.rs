@@ -11,8 +11,6 @@ use crate::clock::Clock;
 use crate::core::outcome::Outcome;
 use crate::core::time::Time;
 use crate::engine::caller::slot::Settling;
-use crate::engine::caller::slot::Settling;
-use crate::engine::caller::stream::{Told, hold_with};
 use crate::engine::caller::stream::{Told, hold_with};
 use crate::provider::{Failure, Pieces};
 use crate::task::output_units;

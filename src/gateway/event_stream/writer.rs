@@ -1,4 +1,4 @@
-//! What a caller is sent of a stream, in the dialect of its request.
+//! Writes the events of a stream in the dialect of its request.
 
 use bytes::Bytes;
 use futures_util::stream::LocalBoxStream;
@@ -26,7 +26,7 @@ const DONE: &str = "data: [DONE]\n\n";
 /// Writes what a provider streams as events of one dialect.
 pub(super) struct Writer {
     created: u64,
-    /// Whose events a provider may send that are passed on as they are.
+    /// The endpoint whose events are passed on as they are.
     endpoint: Endpoint,
     keeper: Option<Keeper>,
     /// The response that this one continues, of which the provider was not told.

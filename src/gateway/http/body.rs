@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use super::refusal::Refusal;
 use crate::wire::Malformed;
 
-/// How a body is packed.
+/// The packing of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Packed {
     Gzip,

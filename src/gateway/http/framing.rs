@@ -1,4 +1,4 @@
-//! How answers of unknown length are framed for callers that know no chunks.
+//! Framing of answers of unknown length for callers that know no chunks.
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};

@@ -1,4 +1,4 @@
-//! What all doors share: callers, bodies, ids, refusals and their counters, and what answers say beside their bodies.
+//! The part that all doors share: callers, bodies, ids, refusals and their counters, and the headers of answers.
 //!
 //! No door is known here. Handlers return a [`Refusal`](refusal::Refusal) as their error; it is answered, counted and
 //! logged in one place.

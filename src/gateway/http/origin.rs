@@ -140,7 +140,7 @@ mod tests {
         assert!(passes(Method::POST, &[], false), "no browser leaves the host out");
     }
 
-    /// What the public port takes of a page at `origin`.
+    /// Says whether the public port takes a request with these headers.
     fn takes(pages: &Pages, method: Method, path: &str, headers: &[(&'static str, &str)]) -> bool {
         let request = TestRequest::default().method(method).uri(path);
         let request = headers.iter().fold(request, |request, header| request.insert_header(*header));

@@ -1,4 +1,4 @@
-//! What answers say beside their bodies, and refusals in the usual shape, which is that of OpenAI's API.
+//! Headers of answers, and refusals in the usual shape, which is that of OpenAI's API.
 
 use std::time::Duration;
 

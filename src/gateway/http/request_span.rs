@@ -1,4 +1,4 @@
-//! What makes a request recognisable in logs and traces: its id, its tenant, its model, and its caller's trace.
+//! Ids and spans: they make a request recognisable in answers, logs and traces.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};

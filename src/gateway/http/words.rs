@@ -9,8 +9,7 @@ use crate::wire::Malformed;
 use crate::wire::openai::translatable::Untranslatable;
 use crate::wire::said::Said;
 
-/// What is asked for, by the names that providers and dialects have for it: as the provider may say it, at OpenAI's
-/// callers, at Runware's.
+/// Names of the same field: those that a provider may use, OpenAI's, and Runware's.
 const FIELDS: [(&[&str], &str, &str); 6] = [
     (&["prompt", "positivePrompt"], "prompt", "positivePrompt"),
     (&["n", "count", "numberResults", "num_images", "num_outputs"], "n", "numberResults"),
@@ -37,7 +36,7 @@ fn codes_of(reason: Reason) -> (&'static str, &'static str) {
     (reason.openai_code(), reason.runware_code())
 }
 
-/// What a provider, or its adapter before anything was sent, says of a request that it refuses.
+/// The words of a provider, or of its adapter before anything was sent, about a request that it refuses.
 #[derive(Debug, Clone)]
 pub(in crate::gateway) struct Words {
     pub(in crate::gateway) message: String,

@@ -10,10 +10,10 @@ use tokio::signal::unix::Signal;
 use crate::config::{Config, ServerConfig, Settings};
 use crate::{Fairflow, StartError};
 
-/// How often the file is looked at. Looking works where notices do not: on mounted volumes and swapped links.
+/// Time between two looks at the file. Looking works where notices do not: on mounted volumes and swapped links.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What a look at the file tells.
+/// The findings of a look at the file.
 type Stamp = Option<(SystemTime, u64)>;
 
 fn stamp(path: &Path) -> Stamp {

@@ -10,10 +10,10 @@ use crate::Fairflow;
 use crate::clock::unix_time;
 use crate::learned::Learned;
 
-/// How often it is written: a crash costs what was learned and spent since.
+/// Time between two writes of the state: a crash costs what was learned and spent since.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
 
-/// What is older says more about another day than about this one: a provider's capacity, its competitors and the
+/// Oldest state that is taken up. An older state says more about another day than about this one: a provider's capacity, its competitors and the
 /// account's tier have changed by then as likely as not.
 const OLDEST: Duration = Duration::from_secs(24 * 3600);
 

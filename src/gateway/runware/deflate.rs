@@ -3,10 +3,10 @@
 use actix_web::error::PayloadError;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-/// What ends a compressed message and is not sent (RFC 7692 §7.2.1).
+/// The bytes that end a compressed message and are not sent (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// What a connection has agreed to.
+/// The terms that a connection has agreed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Deflate {
     /// Log2 of the window that the client sets aside for what it is sent, in bytes.

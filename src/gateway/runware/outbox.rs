@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-/// What goes to the client.
+/// A frame for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Frame {
     Text(Bytes),
@@ -28,7 +28,7 @@ struct Queue {
     frames: VecDeque<Frame>,
     bytes: usize,
     overflowed: bool,
-    /// Which connection sends; an older one has been taken over from.
+    /// The number of the connection that sends; older connections have been taken over from.
     sender: u64,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Outbox {
     limit: usize,
 }
 
-/// What the sending connection is to do next.
+/// The next step of the sending connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     Send(Frame),

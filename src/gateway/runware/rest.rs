@@ -21,8 +21,9 @@ use crate::gateway::http::{body, idempotency, reply, request_span};
 use crate::wire::runware::RunwareTask;
 use crate::wire::{Malformed, Wire};
 
-/// Most that is read of a request whose key is refused, in bytes, and how long that may take.
+/// Most bytes that are read of a request whose key is refused.
 const SMALL: usize = 16 * 1024;
+/// Longest that reading a request whose key is refused may take.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(in crate::gateway) async fn tasks(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {

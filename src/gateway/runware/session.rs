@@ -20,7 +20,7 @@ use crate::gateway::http::refusal::Refusal;
 /// Most sessions kept without a connection.
 const MOST_DETACHED: usize = 10_000;
 
-/// One client's tasks and what it has not been sent yet.
+/// A client's tasks, and the frames that it has not been sent yet.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) id: Arc<str>,

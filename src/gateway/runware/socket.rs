@@ -1,4 +1,4 @@
-//! The WebSocket: frames in, each an array of tasks, and whatever their session has to send out.
+//! The WebSocket: frames in, each an array of tasks, and the frames of their session out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,9 +27,9 @@ use crate::wire::Malformed;
 
 /// Longest piece that a large frame is sent in: the connection holds back a number of pieces of its own.
 const PIECE: usize = 64 * 1024;
-/// What a client may take to read a close frame, or an answer before it has authenticated.
+/// Longest that a client may take to read a close frame, or an answer before it has authenticated.
 const CLOSING: Duration = Duration::from_secs(1);
-/// How often a draining connection looks whether all is sent.
+/// Time between two looks of a draining connection whether all is sent.
 const DRAIN_TICK: Duration = Duration::from_millis(50);
 
 pub(in crate::gateway) async fn connect(
@@ -82,7 +82,7 @@ struct Connection {
     attached: Option<Attached>,
 }
 
-/// Why a connection ends.
+/// The reason why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     /// The client left, or cannot be reached.
@@ -93,7 +93,7 @@ enum Ending {
     Silent,
     /// A frame is too large.
     TooLarge,
-    /// What came is no WebSocket frame or no text.
+    /// The client sent no WebSocket frame, or no text.
     Garbled,
     /// All is sent, and the gateway stops.
     Drained,

@@ -101,7 +101,7 @@ impl Begun {
         told.as_ref().and_then(|done| done.told(&self.uuid).err())
     }
 
-    /// As [`refused_at_once`](Self::refused_at_once), for a caller that is told the end anyway.
+    /// Says whether the task is refused at once, for a caller that is told the end anyway.
     pub(super) async fn is_refused_at_once(&mut self) -> bool {
         self.refused_at_once().await.is_some()
     }

@@ -1,4 +1,4 @@
-//! What the store keeps, shares and gives up.
+//! Tests of the store: it keeps, shares and gives up.
 
 use std::time::Duration;
 

@@ -69,7 +69,7 @@ pub(super) async fn run(setup: Setup, fairflow: Fairflow, mut orders: mpsc::Rece
     }
 }
 
-/// Where it is sent to.
+/// The endpoint of an export.
 struct Collector {
     client: Client,
     setup: Setup,

@@ -37,7 +37,7 @@ struct Told {
     at: SystemTime,
 }
 
-/// What the task is handed.
+/// An item for the exporting task.
 #[derive(Debug)]
 enum Order {
     Tell(Box<Told>),

@@ -1,4 +1,4 @@
-//! What to send where: `[telemetry]`, and for what it leaves out, OpenTelemetry's own variables.
+//! The setup of exports: `[telemetry]`, and for what it leaves out, OpenTelemetry's own variables.
 
 use std::time::Duration;
 

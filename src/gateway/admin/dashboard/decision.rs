@@ -1,4 +1,4 @@
-//! What controllers and operators decided, kept as numbers and told in words.
+//! Decisions of controllers and operators, kept as numbers and told in words.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const KEPT: usize = 40;
 /// Like decisions within so many seconds are told as one.
 const TOGETHER: u32 = 10;
 
-/// What was decided.
+/// The kind of a decision, with its figures.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum What {
     /// A window moved.
@@ -35,7 +35,7 @@ pub(super) enum What {
     Unpinned,
 }
 
-/// One decision, or several alike.
+/// A decision, or several alike.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Decision {
     /// Unix time in seconds, of the latest.
@@ -99,7 +99,7 @@ impl Decision {
         value
     }
 
-    /// How it is marked: `up`, `down`, `probe`, `hold` (the route sends nothing), or `operator`.
+    /// Returns its mark: `up`, `down`, `probe`, `hold` (the route sends nothing), or `operator`.
     fn tone(&self) -> &'static str {
         use ChangeKind as Kind;
         match &self.what {

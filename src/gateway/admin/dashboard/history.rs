@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-/// How far back history goes, in seconds.
+/// Span of the history, in seconds.
 pub(super) const SPAN: u32 = 600;
 /// Models whose history has a sample per second; of more, every one has fewer samples, so that all of them together
 /// stay at about this many times [`SPAN`].

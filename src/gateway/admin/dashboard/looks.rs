@@ -7,7 +7,7 @@ use actix_web::web::Data;
 use crate::events::{Event, Missed};
 use crate::gateway::app::Gateway;
 
-/// How often models are looked at.
+/// Time between two looks at the models.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Looks and remembers until the engine has stopped.

@@ -1,4 +1,4 @@
-//! What the page asks for: all models, one model, a model's tenants.
+//! The answers that the page asks for: all models, one model, a model's tenants.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ struct Since {
     since: u32,
 }
 
-/// All models, each in one line, and what happened last.
+/// Tells of all models, each in one line, and of the latest decisions.
 pub(in crate::gateway) async fn overview(
     _: Operator,
     request: HttpRequest,
@@ -103,7 +103,7 @@ fn line(model: &ModelCapacity, sketch: Option<Vec<f32>>) -> Value {
     Value::Object(line)
 }
 
-/// One model: its routes, its history, how its attempts and requests ended, and what was decided.
+/// Tells of a model: its routes, its history, how its attempts and requests ended, and what was decided.
 pub(in crate::gateway) async fn model(
     _: Operator,
     request: HttpRequest,

@@ -44,7 +44,7 @@ impl Totals {
 /// A route's provider account, and the model's name there.
 type RouteName = (Arc<str>, Arc<str>);
 
-/// What is remembered of one model.
+/// The history, decisions and totals of a model.
 #[derive(Debug, Default)]
 pub(super) struct Track {
     pub(super) history: Ring,
@@ -59,7 +59,7 @@ pub(super) struct Track {
     pinned: Option<u32>,
 }
 
-/// What is remembered of all.
+/// The tracks of all models.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     pub(super) tracks: BTreeMap<Arc<str>, Track>,

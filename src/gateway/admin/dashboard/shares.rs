@@ -1,6 +1,6 @@
 //! Tenants' shares of the models that somebody looks at.
 //!
-//! What is in flight at one moment says little where tenants outnumber slots. So a model that is looked at is sampled
+//! Requests in flight at one moment say little where tenants outnumber slots. So a model that is looked at is sampled
 //! every second, and shares are means over the last ten or so: of slots held, which is what capacity is made of.
 
 use std::collections::BTreeMap;
@@ -109,7 +109,7 @@ impl Looked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Sort {
-    /// What waits.
+    /// Requests waiting.
     #[default]
     Backlog,
     /// The share held.

@@ -21,6 +21,7 @@ use crate::stats::{Histogram, Reading, Stats};
 
 /// Tenants per model that have a label of their own; the rest is summed, for their names come from outside.
 const NAMED_TENANTS: usize = 20;
+
 /// `GET /metrics`.
 pub(in crate::gateway) async fn metrics(_: Operator, gateway: Data<Gateway>) -> Result<HttpResponse, Refusal> {
     let page = page(&gateway).await.map_err(|_| Refusal::internal("metrics cannot be written"))?;

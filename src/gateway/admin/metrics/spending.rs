@@ -1,4 +1,4 @@
-//! What answers have cost, how waits turned out against their forecasts, and what feeds do.
+//! Metrics of money, of waits against their forecasts, and of feeds.
 
 use std::fmt;
 

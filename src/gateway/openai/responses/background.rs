@@ -20,7 +20,7 @@ use crate::wire::Malformed;
 use crate::wire::openai::Endpoint;
 use crate::{Error, Fairflow};
 
-/// How long a provider may take to forget a response, or to say how one stands.
+/// Longest that a provider may take to forget a response, or to say how it stands.
 const ASK_TIMEOUT: Duration = Duration::from_secs(30);
 /// First wait between two questions while a slot is held.
 const FIRST: Duration = Duration::from_millis(500);

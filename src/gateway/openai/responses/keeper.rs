@@ -24,7 +24,7 @@ pub(in crate::gateway) struct Keeper {
     tenant: Arc<str>,
     /// The input, as it stands in the request's body.
     input: Bytes,
-    /// Whose stream it is, where one is forwarded.
+    /// The account whose stream is forwarded, if any is.
     streamed: Option<Holder>,
     /// Whether the next turn may go to another account.
     is_spread: bool,

@@ -1,6 +1,6 @@
 //! Responses that are kept for tenants, and how conversations go on from them.
 //!
-//! What a provider of kind `openai` answered is kept as it came, and forgotten there too. Where the next turn goes to no
+//! A response of a provider of kind `openai` is kept as it came, and forgotten there too. Where the next turn goes to no
 //! other account it is continued there; else the response is kept with its conversation, as is what was translated here,
 //! and that goes before the next input. Each tenant has its own, bounded by `[jobs]`.
 

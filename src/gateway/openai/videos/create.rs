@@ -24,10 +24,11 @@ use crate::wire::form::Form;
 use crate::wire::size::Size;
 use crate::wire::{Malformed, Request};
 
-/// Longest prompt, in bytes: it is kept with the video.
+/// Longest prompt of a video, in bytes: it is kept with the video.
 const LONGEST_PROMPT: usize = 64 * 1024;
-/// What a video is said to be whose order does not say: as OpenAI has it.
+/// Length of a video whose order names none, in seconds, as OpenAI has it.
 const SECONDS: &str = "4";
+/// Size of a video whose order names none, as OpenAI has it.
 const SIZE: &str = "720x1280";
 /// `POST /v1/videos`.
 pub(in crate::gateway) async fn create(
