@@ -25,6 +25,7 @@ pub struct Surroundings {
 
 /// An input of a route.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "an input is handled at once, never kept")]
 pub enum Input<J> {
     /// Jobs for credits.
     Assign {

@@ -5,10 +5,13 @@ use std::sync::{PoisonError, RwLock};
 
 use tokio::sync::oneshot;
 
+/// Hands a message to its actor's mailbox.
+type Deliver<M> = Box<dyn Fn(M) + Send + Sync>;
+
 /// A door to whatever handles messages of one type, in its present life: an actor of this process.
 ///
 /// A message that is sent while nothing is behind the door is dropped, with all that it carries: replies, leases, permits.
-pub(crate) struct Door<M>(RwLock<Option<Box<dyn Fn(M) + Send + Sync>>>);
+pub(crate) struct Door<M>(RwLock<Option<Deliver<M>>>);
 
 impl<M> Door<M> {
     /// Leads all messages from here on to `deliver`.
