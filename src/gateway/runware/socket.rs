@@ -52,7 +52,7 @@ pub(in crate::gateway) async fn connect(
     let (mut response, socket, stream) = match opened.await {
         Ok(opened) => opened,
         Err(error) => {
-            let status = error.as_response_error().status_code().as_u16();
+            let status = error.error_response().status().as_u16();
             return Refusal::no_handshake(status, &error).runware_alone();
         }
     };
