@@ -59,9 +59,11 @@ use crate::handle::Fairflow;
 use crate::handle::builder::Builder;
 #[cfg(any(feature = "openai", feature = "runware", feature = "task"))]
 use crate::task::Work;
+use crate::wire::Malformed;
+#[cfg(any(feature = "openai", feature = "runware", feature = "task"))]
+use crate::wire::Request;
 #[cfg(any(feature = "openai", feature = "runware", feature = "task"))]
 use crate::wire::openai::translatable::Untranslated;
-use crate::wire::{Malformed, Request};
 
 impl Fairflow {
     /// Begins an engine with the providers built in.

@@ -1,5 +1,7 @@
 //! OpenAI's shapes: chat completions, responses, embeddings, image generations and edits.
 
+#[cfg(feature = "gateway")]
+mod conversation;
 mod decode;
 pub mod edits;
 mod encode;
