@@ -90,6 +90,7 @@ pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
 pub mod wire;
+mod wording;
 
 pub use config::Config;
 pub use contract::provider::ProviderFactory;

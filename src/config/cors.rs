@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::schema::AuthMode;
-use super::validate::Check;
+use super::check::Check;
 
 /// `cors = { … }` of `[server]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -18,9 +17,10 @@ impl CorsConfig {
         self.origins.is_empty()
     }
 
-    pub(super) fn check(&self, check: &mut Check, auth: AuthMode) {
+    /// Checks each origin; `has_keys` says that callers are told apart by keys, so that any page may ask.
+    pub(super) fn check(&self, check: &mut Check, has_keys: bool) {
         for (index, origin) in self.origins.iter().enumerate() {
-            let any = origin == "*" && auth == AuthMode::Keys;
+            let any = origin == "*" && has_keys;
             if !any && !is_origin(origin) {
                 let remedy = "write it as browsers do, like \"https://app.example\", or with auth = \"keys\" \"*\"";
                 check.problem(format!("server.cors.origins[{index}]"), format!("{origin:?} is no origin; {remedy}"));
@@ -44,19 +44,19 @@ mod tests {
 
     #[test]
     fn origins_are_written_as_browsers_do() {
-        let wrong = |origin: &str, auth| {
+        let wrong = |origin: &str, has_keys| {
             let mut check = Check::default();
-            CorsConfig { origins: vec![origin.to_owned()] }.check(&mut check, auth);
+            CorsConfig { origins: vec![origin.to_owned()] }.check(&mut check, has_keys);
             !check.is_clean()
         };
         for good in ["https://app.example", "http://localhost:5173", "http://[::1]:8080", "vscode-file://vscode-app"] {
-            assert!(!wrong(good, AuthMode::Open) && !wrong(good, AuthMode::Keys), "{good}");
+            assert!(!wrong(good, false) && !wrong(good, true), "{good}");
         }
         for bad in
             ["", "app.example", "https://app.example/", "https://App.example", "https://*.example", "null", "https://"]
         {
-            assert!(wrong(bad, AuthMode::Open) && wrong(bad, AuthMode::Keys), "{bad}");
+            assert!(wrong(bad, false) && wrong(bad, true), "{bad}");
         }
-        assert!(wrong("*", AuthMode::Open) && !wrong("*", AuthMode::Keys));
+        assert!(wrong("*", false) && !wrong("*", true));
     }
 }

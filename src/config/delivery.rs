@@ -5,9 +5,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::check::Check;
 use super::secret::KeySource;
 use super::units::{Size, Span};
-use super::validate::Check;
 
 /// The model whose queue takes tasks that name none: uploads, searches and the like.
 pub(crate) const TASKS: &str = "tasks";

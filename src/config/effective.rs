@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::settings::{Endpoint, ModelSettings, ProviderKind, ProviderSettings, Settings, TenantPolicy};
+use super::models::ModelSettings;
+use super::providers::{Endpoint, ProviderKind, ProviderSettings, VerdictRule};
+use super::settings::Settings;
 use super::telemetry::TelemetrySettings;
+use super::tenants::TenantPolicy;
 use super::units::{Size, Span};
-use super::verdicts::VerdictRule;
 
 impl Settings {
     /// Writes the settings with the names and units of the file. Keys show as where they come from, if at all.

@@ -7,7 +7,8 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
-use super::error::{Place, Problem, explain};
+use super::problem::{Place, Problem, floor_char_boundary};
+use crate::wording::nearest;
 
 /// Most problems that are told of one text.
 const MOST: usize = 100;
@@ -124,4 +125,30 @@ fn written(steps: &[Step]) -> String {
         named = NAMED.contains(&path.as_str());
     }
     path
+}
+
+/// Words a TOML error, with the nearest known key.
+///
+/// It never repeats a value near a key: a secret pasted in the wrong form must not end up in a log.
+fn explain(text: &str, error: &toml::de::Error) -> String {
+    let at = error.span().map_or(0, |span| floor_char_boundary(text, span.start));
+    let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let line = text[line..].lines().next().unwrap_or_default();
+    let key = line.split_once('=').map_or(line, |(key, _)| key).trim();
+    // The message may repeat what was written, and only where a key may stand are these words expected.
+    let expects_key = ["`env`", "`value`"].iter().all(|word| error.message().contains(word));
+    if key.contains("api_key") || key.contains("admin_key") || line.contains("value") || expects_key {
+        let wanted = if key.contains("api_keys") {
+            "must be a list of hashes, each sha256: and 64 hex digits; run `fairflow hash-key`"
+        } else {
+            "must be { env = \"NAME\" }, { file = \"PATH\" } or { value = \"KEY\" }"
+        };
+        return wanted.to_owned();
+    }
+    let message = error.message();
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let unknown = quoted.next().filter(|_| message.starts_with("unknown"));
+    let near = unknown.and_then(|unknown| nearest(unknown, quoted.clone()));
+    let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    format!("{message}{hint}")
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::error::shown;
+use super::check::Check;
 use super::secret::KeySource;
 use super::units::Span;
-use super::validate::Check;
+use crate::wording::shown;
 
 /// `[telemetry]`. What is left out is read from OpenTelemetry's own variables (`OTEL_…`), then from the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]

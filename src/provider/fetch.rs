@@ -16,9 +16,10 @@ use reqwest::{Client, Url, redirect};
 
 use super::http::tls;
 use super::public::{PublicOnly, check};
-use crate::config::{self, Authorities, Endpoint};
+use crate::config::{Authorities, Endpoint};
 use crate::task::Product;
 use crate::wire::fields::Form;
+use crate::wording;
 
 /// Longest that one file may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -47,7 +48,7 @@ impl Fetch {
     ///
     /// A sentence, where the base URL is none.
     pub(super) fn new(endpoint: &Endpoint, hosts: &[String]) -> Result<Self, String> {
-        let shown = || config::shown(&endpoint.base_url);
+        let shown = || wording::shown(&endpoint.base_url);
         let base = Url::parse(&endpoint.base_url).map_err(|error| format!("{} is no URL: {error}", shown()))?;
         let (authorities, hosts) = (endpoint.authorities.clone(), hosts.to_vec());
         Ok(Self { base, authorities, hosts, limit: endpoint.max_response, client: OnceLock::new() })

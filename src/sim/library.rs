@@ -90,6 +90,6 @@ pub fn all() -> Result<Vec<Scenario>, ScenarioError> {
 pub fn find(name: &str) -> Result<Scenario, ScenarioError> {
     match SCENARIOS.iter().find(|(known, _)| *known == name) {
         Some((name, text)) => Scenario::parse(name, text),
-        None => Err(ScenarioError::Unknown { name: name.to_owned(), nearest: crate::config::nearest(name, names()) }),
+        None => Err(ScenarioError::Unknown { name: name.to_owned(), nearest: crate::wording::nearest(name, names()) }),
     }
 }

@@ -7,7 +7,7 @@ use dashmap::DashMap;
 use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
-use crate::config::{LONGEST_NAME, ModelSettings, Settings, TenantPolicy, nearest};
+use crate::config::{LONGEST_NAME, ModelSettings, Settings, TenantPolicy};
 use crate::engine::shared::ledger::Ledger;
 use crate::engine::shared::messages::{Ensure, Forget, SupervisorMessage};
 use crate::engine::shared::model::Model;
@@ -17,6 +17,7 @@ use crate::engine::view::capacity::ModelCapacity;
 use crate::engine::view::error::Error;
 use crate::engine::view::events::Hub;
 use crate::wire::Malformed;
+use crate::wording::nearest;
 
 /// What all handles and actors of one engine share.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use reqwest::Url;
 
-use crate::config;
 use crate::provider::{Failure, Outcome};
+use crate::wording;
 
 /// The origin of the base URL, and hosts trusted beside it.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl Guard {
     ///
     /// A sentence, where the base URL is none.
     pub(crate) fn new(base_url: &str, service: &[&str], allowed: &[String]) -> Result<Self, String> {
-        let base = Url::parse(base_url).map_err(|error| format!("{} is no URL: {error}", config::shown(base_url)))?;
+        let base = Url::parse(base_url).map_err(|error| format!("{} is no URL: {error}", wording::shown(base_url)))?;
         let mut hosts = allowed.to_vec();
         if service.iter().any(|pattern| matches(pattern, base.host_str().unwrap_or_default())) {
             hosts.extend(service.iter().map(|host| (*host).to_owned()));

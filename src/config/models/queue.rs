@@ -1,7 +1,7 @@
 //! Bounds and shares of a model's queue.
 
-use super::schema::{Classes, QueueConfig};
-use super::validate::Check;
+use super::file::{Classes, QueueConfig};
+use crate::config::check::Check;
 use crate::core::cost::Weight;
 use crate::core::fair_queue::{Class, QueueLimits};
 

@@ -1,15 +1,13 @@
 //! Tiers, groups and reservations: who may do what.
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::schema::{Config, GroupConfig, TenantConfig, TierConfig};
-use super::settings::{ModelSettings, Price, TenantPolicy, Upgrade};
-use super::tenancy::{BudgetConfig, ModelNames, PriceConfig, UpgradeConfig};
-use super::validate::Check;
+use super::file::{BudgetConfig, GroupConfig, TenantConfig, TierConfig, UpgradeConfig};
+use super::settings::{ModelNames, TenantPolicy, Upgrade};
+use crate::config::check::Check;
+use crate::config::file::Config;
+use crate::config::models::ModelSettings;
 use crate::core::cost::Weight;
 use crate::core::fair_queue::{Class, Group, TenantLimits};
 use crate::core::ledger::{Money, Thresholds};
@@ -17,12 +15,12 @@ use crate::core::ledger::{Money, Thresholds};
 type Models = BTreeMap<Arc<str>, ModelSettings>;
 
 /// What each named tenant may do, and those that none is named for.
-pub(super) struct Policies {
-    pub(super) default: Arc<TenantPolicy>,
-    pub(super) tenants: BTreeMap<Arc<str>, Arc<TenantPolicy>>,
+pub(in crate::config) struct Policies {
+    pub(in crate::config) default: Arc<TenantPolicy>,
+    pub(in crate::config) tenants: BTreeMap<Arc<str>, Arc<TenantPolicy>>,
 }
 
-pub(super) fn policies(check: &mut Check, config: &Config, models: &Models) -> Policies {
+pub(in crate::config) fn policies(check: &mut Check, config: &Config, models: &Models) -> Policies {
     let tiers: BTreeMap<&str, TenantPolicy> =
         config.tiers.iter().map(|(name, raw)| (name.as_str(), tier(check, config, models, name, raw))).collect();
     for (name, raw) in &config.tiers {
@@ -156,22 +154,6 @@ fn budget(check: &mut Check, path: &str, raw: Option<BudgetConfig>) -> Option<Mo
     Some(Money::from_dollars(dollars_per_day))
 }
 
-/// Reads what an answer of a model costs.
-pub(super) fn price(check: &mut Check, path: &str, raw: &PriceConfig) -> Price {
-    let mut part = |key: &str, dollars: Option<f64>| {
-        let dollars = dollars.unwrap_or_default();
-        if !(0.0..=1e9).contains(&dollars) {
-            check.problem(format!("{path}.{key}"), format!("{dollars} is no price; give US dollars, 0 or more"));
-        }
-        dollars
-    };
-    Price {
-        request: part("request", raw.request),
-        input: part("input_per_million", raw.input_per_million) / 1e6,
-        output: part("output_per_million", raw.output_per_million) / 1e6,
-    }
-}
-
 /// Reads the models that may be used.
 fn names(
     check: &mut Check,
@@ -201,7 +183,7 @@ fn names(
 }
 
 /// Hands each model the limits of the tenants that have slots reserved there.
-pub(super) fn reserve(check: &mut Check, config: &Config, policies: &Policies, models: &mut Models) {
+pub(in crate::config) fn reserve(check: &mut Check, config: &Config, policies: &Policies, models: &mut Models) {
     for (name, raw) in config.tenants.iter().filter(|(_, raw)| !raw.reserve.is_empty()) {
         let path = format!("{}.reserve", config.tenant_at(name));
         let policy = policies.tenants.get(name.as_str()).unwrap_or(&policies.default);

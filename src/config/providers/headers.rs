@@ -6,9 +6,8 @@ use std::fmt;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::schema::ProviderConfig;
-use super::secret::KeySource;
-use super::validate::Check;
+use crate::config::check::Check;
+use crate::config::secret::KeySource;
 
 /// What providers are told of who asks, where the configuration does not say.
 pub const USER_AGENT: &str = concat!("fairflow/", env!("CARGO_PKG_VERSION"));
@@ -63,21 +62,25 @@ pub struct HeaderSetting {
     pub secret: bool,
 }
 
-/// Reads the headers of a provider, by name.
-pub(super) fn read(check: &mut Check, path: &str, raw: &ProviderConfig) -> Vec<HeaderSetting> {
+/// Reads the headers of a provider, by name; `set_by_key` is the one that its API key fills.
+pub(super) fn read(
+    check: &mut Check,
+    path: &str,
+    raw: &BTreeMap<String, HeaderSource>,
+    set_by_key: Option<&str>,
+) -> Vec<HeaderSetting> {
     let mut read: BTreeMap<String, HeaderSetting> = BTreeMap::new();
-    for (name, source) in &raw.headers {
+    for (name, source) in raw {
         let path = format!("{path}.headers.{name:?}");
         let name = name.to_ascii_lowercase();
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        let key_header = raw.key_header.as_deref().unwrap_or("authorization");
         if name.is_empty() || !name.bytes().all(plain) {
             check.problem(&path, "is no name of a header; use letters, digits and -");
         } else if name == "user-agent" {
             check.problem(&path, "is set by user_agent");
         } else if OF_THE_MESSAGE.contains(&name.as_str()) {
             check.problem(&path, "belongs to the connection or the message; leave it out");
-        } else if name == key_header && raw.api_key.is_some() {
+        } else if set_by_key == Some(name.as_str()) {
             check.problem(&path, "is set by api_key; give one of the two");
         }
         let (value, secret) = match source {

@@ -1,14 +1,15 @@
 //! `server.tenants_file`: tenants kept apart from the rest, by whoever makes and ends them.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::error::{ConfigError, Problem};
-use super::read::read;
-use super::schema::{Config, TenantConfig};
+use super::file::TenantConfig;
+use crate::config::file::{Config, TenantsFrom};
+use crate::config::problem::{ConfigError, Problem};
+use crate::config::read::read;
 
 /// What the file holds.
 #[derive(Debug, Deserialize)]
@@ -16,15 +17,6 @@ use super::schema::{Config, TenantConfig};
 struct TenantsFile {
     /// `None` where the file does not even say that there are none.
     tenants: Option<BTreeMap<String, TenantConfig>>,
-}
-
-/// Which tenants came from which file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TenantsFrom {
-    file: PathBuf,
-    names: BTreeSet<String>,
-    /// Whether the file says nothing at all.
-    is_blank: bool,
 }
 
 impl Config {
@@ -47,7 +39,7 @@ impl Config {
     }
 
     /// As [`with_tenants`](Self::with_tenants), with all that can be read, and the problems with the rest.
-    pub(super) fn take_tenants(&mut self, file: &Path) -> Result<Vec<Problem>, ConfigError> {
+    pub(in crate::config) fn take_tenants(&mut self, file: &Path) -> Result<Vec<Problem>, ConfigError> {
         let text = std::fs::read_to_string(file)
             .map_err(|source| ConfigError::Unreadable { path: file.to_owned(), source })?;
         let (read, mut problems) = read::<TenantsFile>(&text, Some(file));
@@ -94,7 +86,7 @@ impl Config {
     }
 
     /// Names a tenant's table for people, with its file where that is another one.
-    pub(super) fn tenant_at(&self, name: &str) -> String {
+    pub(in crate::config) fn tenant_at(&self, name: &str) -> String {
         match &self.tenants_from {
             Some(from) if from.names.contains(name) => format!("{}: tenants.{name:?}", from.file.display()),
             _ => format!("tenants.{name:?}"),

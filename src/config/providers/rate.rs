@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::validate::Check;
+use crate::config::check::Check;
 use crate::core::pacer::{Budgets, Rates};
 
 /// `rate = { … }`.

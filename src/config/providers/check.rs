@@ -6,37 +6,36 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::error::{nearest, shown};
-use super::schema::{PollConfig, ProviderConfig, SimConfig};
-use super::settings::{
-    Authorities, Endpoint, PollSettings, Preset, ProviderKind, ProviderSettings, RunwareSettings, TaskSettings,
-};
-use super::validate::Check;
+use super::file::ProviderConfig;
+use super::settings::{Authorities, Endpoint, Preset, ProviderKind, ProviderSettings, RunwareSettings, TaskSettings};
+use super::{headers, poll, sim, verdicts};
+use crate::config::check::Check;
+use crate::wording::{nearest, shown};
 
 const KINDS: [&str; 8] = ["openai", "runware", "bfl", "fal", "replicate", "ark", "sim", "custom"];
 const RUNWARE: &str = "https://api.runware.ai/v1";
 const DEFAULT_MAX_RESPONSE: usize = 64 << 20;
 
-pub(super) fn provider(check: &mut Check, name: &str, raw: &ProviderConfig) -> ProviderSettings {
+pub(in crate::config) fn provider(check: &mut Check, name: &str, raw: &ProviderConfig) -> ProviderSettings {
     let path = format!("providers.{name:?}");
     check_keys(check, &path, raw);
     let kind = match raw.kind.as_str() {
         "sim" => {
             let sim = raw.sim.clone().unwrap_or_default();
-            check_sim(check, &format!("{path}.sim"), &sim);
+            sim::check(check, &format!("{path}.sim"), &sim);
             ProviderKind::Sim(sim)
         }
         "custom" => ProviderKind::Custom,
         "runware" => ProviderKind::Runware(RunwareSettings {
             endpoint: endpoint(check, &path, raw, Some(RUNWARE)),
             transport: raw.transport.unwrap_or_default(),
-            poll: poll(check, &format!("{path}.poll"), raw.poll.as_ref()),
+            poll: poll::read(check, &format!("{path}.poll"), raw.poll.as_ref()),
         }),
         kind => match preset(kind) {
             Some(preset) => ProviderKind::Task(TaskSettings {
                 preset,
                 endpoint: endpoint(check, &path, raw, Some(preset.base_url())),
-                poll: poll(check, &format!("{path}.poll"), raw.poll.as_ref()),
+                poll: poll::read(check, &format!("{path}.poll"), raw.poll.as_ref()),
                 handles: raw.handles.clone(),
             }),
             None => {
@@ -59,12 +58,14 @@ pub(super) fn provider(check: &mut Check, name: &str, raw: &ProviderConfig) -> P
         max_in_flight: raw.max_in_flight.map(|n| check.count(&format!("{path}.max_in_flight"), Some(n), 1)),
         rates,
         budgets,
-        verdicts: super::verdicts::rules(check, &path, &raw.verdicts),
+        verdicts: verdicts::rules(check, &path, &raw.verdicts),
     }
 }
 
 /// Tells each account what no answer may show: its own keys, and those of the others.
-pub(super) fn guarded(mut accounts: BTreeMap<Arc<str>, ProviderSettings>) -> BTreeMap<Arc<str>, ProviderSettings> {
+pub(in crate::config) fn guarded(
+    mut accounts: BTreeMap<Arc<str>, ProviderSettings>,
+) -> BTreeMap<Arc<str>, ProviderSettings> {
     let keys_of = |endpoint: &Endpoint| {
         let headers = endpoint.headers.iter().filter(|header| header.secret).map(|header| header.value.clone());
         endpoint.api_key.iter().cloned().chain(headers).collect::<Vec<_>>()
@@ -129,6 +130,7 @@ fn endpoint(check: &mut Check, path: &str, raw: &ProviderConfig, default: Option
         check
             .problem(format!("{path}.api_version"), format!("{version:?} is no version; write it like \"2024-10-21\""));
     }
+    let set_by_key = raw.api_key.as_ref().map(|_| raw.key_header.as_deref().unwrap_or("authorization"));
     let base_url = base_url(check, path, raw.base_url.as_deref().or(default));
     Endpoint {
         authorities: raw.ca_file.as_deref().and_then(|file| authorities(check, path, file, &base_url)),
@@ -136,8 +138,8 @@ fn endpoint(check: &mut Check, path: &str, raw: &ProviderConfig, default: Option
         api_key: check.key(&format!("{path}.api_key"), raw.api_key.as_ref()),
         bare_key,
         api_version: raw.api_version.clone(),
-        headers: super::headers::read(check, path, raw),
-        user_agent: super::headers::user_agent(check, path, raw.user_agent.as_deref()),
+        headers: headers::read(check, path, &raw.headers, set_by_key),
+        user_agent: headers::user_agent(check, path, raw.user_agent.as_deref()),
         guarded: Arc::default(),
         max_response: raw.max_response.map_or(DEFAULT_MAX_RESPONSE, |size| size.0),
     }
@@ -167,41 +169,6 @@ fn authorities(check: &mut Check, path: &str, file: &Path, base_url: &str) -> Op
     Some(Authorities { file: file.to_owned(), pem: pem.into() })
 }
 
-fn poll(check: &mut Check, path: &str, raw: Option<&PollConfig>) -> PollSettings {
-    let (raw, default) = (raw.cloned().unwrap_or_default(), PollSettings::default());
-    let at = |key: &str| format!("{path}.{key}");
-    let initial = check.span(&at("initial"), raw.initial, default.initial);
-    let max = check.span(&at("max"), raw.max, default.max.max(initial));
-    if initial > max {
-        check.problem(at("initial"), format!("{initial:?} is above poll.max {max:?}"));
-    }
-    let growth = raw.growth.unwrap_or(default.growth);
-    if !(1.0..=10.0).contains(&growth) {
-        check.problem(at("growth"), format!("{growth} is out of range; give a number from 1 to 10"));
-    }
-    let per_second = raw.per_second.unwrap_or(default.per_second);
-    if !(0.01..=10_000.0).contains(&per_second) {
-        check.problem(at("per_second"), format!("{per_second} is out of range; give a number from 0.01 to 10000"));
-    }
-    for (index, host) in raw.hosts.iter().enumerate() {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.*".contains(&byte);
-        // A star as the last or only label but one would trust a whole top-level domain.
-        let fixed = host.rsplit('.').take(2).filter(|label| !label.is_empty() && !label.contains('*')).count();
-        if !host.bytes().all(plain) || fixed < 2 {
-            let problem = format!("{host:?} is no host; write it like \"api.*.example.com\", without scheme and port");
-            check.problem(format!("{path}.hosts[{index}]"), problem);
-        }
-    }
-    PollSettings {
-        initial,
-        max,
-        growth,
-        per_second,
-        patience: raw.patience.unwrap_or(default.patience),
-        hosts: raw.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
-    }
-}
-
 fn base_url(check: &mut Check, path: &str, url: Option<&str>) -> String {
     let path = format!("{path}.base_url");
     let Some(url) = url else {
@@ -224,17 +191,4 @@ fn is_url(url: &str) -> bool {
 #[cfg(not(feature = "client"))]
 fn is_url(url: &str) -> bool {
     url.starts_with("http://") || url.starts_with("https://")
-}
-
-fn check_sim(check: &mut Check, path: &str, sim: &SimConfig) {
-    check.count(&format!("{path}.capacity"), Some(sim.capacity), 1);
-    check.rate(&format!("{path}.requests_per_minute"), sim.requests_per_minute);
-    check.fraction(&format!("{path}.hang"), sim.hang);
-    let spans = [("service", Some(sim.service)), ("retry_after", sim.retry_after), ("outage_after", sim.outage_after)];
-    for (key, span) in spans.into_iter().chain([("outage_for", sim.outage_for)]) {
-        span.map(|span| check.wait(&format!("{path}.{key}"), span));
-    }
-    if !(0.0..=3.0).contains(&sim.sigma) {
-        check.problem(format!("{path}.sigma"), format!("{} is out of range; give a number from 0 to 3", sim.sigma));
-    }
 }

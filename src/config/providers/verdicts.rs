@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::error::nearest;
-use super::units::Span;
-use super::validate::Check;
+use crate::config::check::Check;
+use crate::config::units::Span;
 use crate::core::verdict::{Again, Basis, Matter, REST, Scope, Verdict};
+use crate::wording::nearest;
 
 /// One verdict: which answers, and what they mean. All conditions that are given must hold; of a list, one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
