@@ -19,6 +19,7 @@
 
 mod controller;
 mod error;
+mod gates;
 pub mod library;
 mod load;
 mod measure;

@@ -41,7 +41,8 @@ pub enum Beyond {
     Dropped,
 }
 
-/// What a provider is. Times are in seconds.
+/// A simulated provider as a scenario describes it. Times are in seconds.
+// fields: one for each key of a scenario's `[provider]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProviderSpec {

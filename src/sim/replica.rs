@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::controller::Controller;
+use super::gates::{Gates, Oracle, Ours};
+use super::rivals::{Aimd, Arc, Envoy, Fixed, Gradient2, Limited, Rule, Vegas};
 use super::scenario::Scenario;
 use super::scheduler::Scheduler;
 use crate::core::broker::{BrokerConfig, Ride};
@@ -10,6 +12,7 @@ use crate::core::fair_queue::QueueLimits;
 use crate::core::key::Key;
 use crate::core::past::Past;
 use crate::core::time::Time;
+use crate::core::window::Window;
 
 /// What becomes of a retry when it meets the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,11 +79,36 @@ impl Replica {
             ..BrokerConfig::default()
         };
         Self {
-            scheduler: Scheduler::before(config, controller.gates(scenario, seed)),
+            scheduler: Scheduler::before(config, gates(controller, scenario, seed)),
             policy,
             stated: Time::ZERO,
             wake: Time::FAR,
             delivered: 0.0,
         }
+    }
+}
+
+/// Builds the gates that a controller puts before a provider.
+fn gates(controller: Controller, scenario: &Scenario, seed: u64) -> Box<dyn Gates> {
+    fn limited<R: Rule + 'static>(rule: R) -> Box<dyn Gates> {
+        Box::new(Limited::new(rule))
+    }
+    match controller {
+        Controller::Fairflow => {
+            let config = scenario.window.config();
+            let window = match scenario.remembered {
+                Some(limit) => Window::remembered(config, limit),
+                None => Window::new(config),
+            };
+            Box::new(Ours::new(window))
+        }
+        Controller::VectorArc => limited(Arc::new()),
+        Controller::NetflixAimd => limited(Aimd::published()),
+        Controller::NetflixAimdFloor1 => limited(Aimd::floor_1()),
+        Controller::NetflixVegas => limited(Vegas::new(seed)),
+        Controller::Gradient2 => limited(Gradient2::new()),
+        Controller::Envoy => limited(Envoy::new(seed)),
+        Controller::Fixed(limit) | Controller::FixedBudget(limit) => limited(Fixed(limit)),
+        Controller::Oracle => Box::new(Oracle::default()),
     }
 }

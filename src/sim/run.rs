@@ -5,6 +5,7 @@ use crate::core::estimate::nearest_rank;
 use crate::core::window::Change;
 
 /// One simulated run.
+// fields: one for each figure that a scenario can expect.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     /// Who controlled.

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::controller::{Gates, Inside, Ours, Sent};
+use super::gates::{Gates, Inside, Ours, Sent};
 use crate::core::broker::{Assigned, Broker, BrokerConfig, Ended, Input, Output, Refused, Ride, Update};
 use crate::core::report::Report;
 use crate::core::time::Time;

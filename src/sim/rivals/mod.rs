@@ -12,7 +12,7 @@ pub(super) use arc::Arc;
 pub(super) use envoy::Envoy;
 pub(super) use netflix::{Aimd, Gradient2, Vegas};
 
-use super::controller::{Gates, Inside, Sent};
+use super::gates::{Gates, Inside, Sent};
 use crate::core::outcome::Outcome;
 use crate::core::report::Report;
 use crate::core::time::Time;

@@ -8,7 +8,8 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::sim::controller::{Controller, Inside};
+use crate::sim::controller::Controller;
+use crate::sim::gates::Inside;
 use crate::sim::load::Load;
 use crate::sim::observer::Observer;
 use crate::sim::provider::{Due, Provider};
