@@ -4,9 +4,13 @@
 mod config;
 mod contract;
 mod events;
+#[cfg(feature = "actix-messages")]
+mod messages;
 mod runtimes;
 mod streams;
 mod survival;
+#[cfg(feature = "tower")]
+mod tower;
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! Typed messages between actix actors.
-#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::time::Duration;
 

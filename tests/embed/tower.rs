@@ -1,5 +1,4 @@
 //! The scheduler as a middleware of a tower stack.
-#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::convert::Infallible;
 use std::future::Future;

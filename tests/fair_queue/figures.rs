@@ -1,14 +1,11 @@
 //! Figures of whole runs in virtual time: reservations beside long jobs, and forecasts of the wait.
 //!
-//! `cargo test --test fair_queue_figures -- --nocapture` prints them; `FAIRFLOW_SEEDS=n` takes more seeds
+//! `cargo test --test fair_queue figures -- --nocapture` prints them; `FAIRFLOW_SEEDS=n` takes more seeds
 //! (300 give a million reservation windows).
 
-mod random;
-mod world;
-
+use crate::random::Random;
+use crate::world::{Client, World};
 use fairflow::core::fair_queue::QueueLimits;
-use random::Random;
-use world::{Client, World};
 
 fn seeds(few: u64) -> u64 {
     std::env::var("FAIRFLOW_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(few)

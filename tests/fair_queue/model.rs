@@ -2,10 +2,6 @@
 //!
 //! `FAIRFLOW_SEEDS=1000` runs more; a failure prints the seed, and `FAIRFLOW_SEED=n` replays it alone.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod random;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +10,8 @@ use fairflow::core::cost::{Cost, Weight};
 use fairflow::core::fair_queue::{Class, FairQueue, Group, QueueLimits, Refusal, Request, TenantLimits};
 use fairflow::core::key::Key;
 use fairflow::core::time::Time;
-use random::Random;
+
+use crate::random::Random;
 
 const STEPS: usize = 4_000;
 const TENANTS: usize = 8;

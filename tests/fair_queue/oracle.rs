@@ -1,10 +1,6 @@
 //! The queue against fluid weighted sharing (generalised processor sharing), computed by brute force.
 //!
-//! A failure prints the seed. `cargo test --test fair_queue_oracle -- --nocapture` prints the lags.
-
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod random;
+//! A failure prints the seed. `cargo test --test fair_queue oracle -- --nocapture` prints the lags.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +11,8 @@ use fairflow::core::fair_queue::{Class, FairQueue, QueueLimits, Request, TenantL
 use fairflow::core::key::Key;
 use fairflow::core::predict::{ModelCosts, Ratio};
 use fairflow::core::time::Time;
-use random::Random;
+
+use crate::random::Random;
 
 /// Fluid sharing: whatever work is done is divided by weight among those that have any left.
 struct Fluid {

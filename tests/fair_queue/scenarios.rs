@@ -1,11 +1,6 @@
 //! Scenarios as data: every file of `tests/scenarios/fairness`, with what is expected of it.
 //!
-//! `cargo test --test fair_queue_scenarios -- --nocapture` prints what was measured beside it.
-
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod random;
-mod world;
+//! `cargo test --test fair_queue scenarios -- --nocapture` prints what was measured beside it.
 
 use std::time::Duration;
 
@@ -13,7 +8,8 @@ use fairflow::core::cost::{Cost, Weight};
 use fairflow::core::fair_queue::{Class, FairQueue, QueueLimits, Request, TenantLimits};
 use fairflow::core::time::Time;
 use serde::Deserialize;
-use world::{Client, Report, Sample, World};
+
+use crate::world::{Client, Report, Sample, World};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,9 @@
-//! The corpora of the fuzzers, over the parsers as they are: what once broke one stays mended.
+//! Whatever the network brings, over the parsers as they are: the corpora of the fuzzers, so that what once broke one
+//! stays mended, and made-up input.
 #![cfg(all(feature = "runware", feature = "websocket"))]
+#![allow(clippy::unwrap_used, reason = "a test")]
 
+mod parsers;
 mod targets;
 
 use std::path::Path;

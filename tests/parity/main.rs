@@ -8,7 +8,7 @@
 mod actors;
 mod engine;
 mod fairness;
-#[path = "../fair_queue/random.rs"]
+#[path = "../support/random.rs"]
 mod random;
 mod simulated;
 mod story;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::random::Random;
 use crate::world::Client;
 
-/// What a scenario's file says; what it expects is the affair of `fair_queue_scenarios`.
+/// What a scenario's file says; what it expects is the affair of `tests/fair_queue`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Story {
     pub seconds: f64,

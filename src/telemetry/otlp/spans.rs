@@ -1,5 +1,6 @@
 //! A story as spans: one for the request, and one below it for each of its steps.
 
+use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -78,7 +79,7 @@ impl Teller<'_> {
         text("gen_ai.provider.name", kind)
     }
 
-    fn span(&self, name: String, kind: SpanKind, id: u64, parent: Option<u64>, (from, to): (Instant, Instant)) -> Span {
+    fn span(&self, name: String, kind: SpanKind, id: u64, parent: Option<u64>, lasted: Range<Instant>) -> Span {
         Span {
             trace_id: self.told.context.trace.to_be_bytes().to_vec(),
             span_id: id.to_be_bytes().to_vec(),
@@ -87,8 +88,8 @@ impl Teller<'_> {
             flags: SAMPLED,
             name,
             kind: kind.into(),
-            start_time_unix_nano: self.wall(from),
-            end_time_unix_nano: self.wall(to),
+            start_time_unix_nano: self.wall(lasted.start),
+            end_time_unix_nano: self.wall(lasted.end),
             ..Span::default()
         }
     }
@@ -104,7 +105,7 @@ impl Teller<'_> {
         let Told { story, operation, context, .. } = self.told;
         let last = story.last_attempt().map(|(made, _)| made);
         let name = format!("{operation} {}", story.model);
-        let mut span = self.span(name, SpanKind::Server, context.span, self.told.parent, (story.began(), story.ended));
+        let mut span = self.span(name, SpanKind::Server, context.span, self.told.parent, story.began()..story.ended);
         span.attributes = vec![
             text("gen_ai.operation.name", &**operation),
             text("gen_ai.request.model", &*story.model),
@@ -137,7 +138,7 @@ impl Teller<'_> {
 
     fn step(&self, index: usize, step: &Step) -> Span {
         let parent = self.told.context.span;
-        let span = |name: &str, kind, id| self.span(name.to_owned(), kind, id, Some(parent), (step.from, step.to));
+        let span = |name: &str, kind, id| self.span(name.to_owned(), kind, id, Some(parent), step.from..step.to);
         let id = child_id(parent, index as u64 + 1);
         match &step.doing {
             Doing::Waiting => span("queue", SpanKind::Internal, id),

@@ -1,9 +1,6 @@
-//! Bytes per request and per tenant, counted at the allocator: payload, name and the queue of zero apart.
+//! Bytes per request and per tenant: payload, name and the queue of zero apart.
 //!
-//! The counting allocator is a crate's because one needs `unsafe`, which is forbidden here. `FAIRFLOW_TENANTS=n` adds a
-//! row of n tenants with two requests each.
-
-#![allow(clippy::unwrap_used, reason = "a test")]
+//! `FAIRFLOW_TENANTS=n` adds a row of n tenants with two requests each.
 
 use std::alloc::System;
 use std::sync::Arc;
@@ -12,10 +9,9 @@ use std::time::Duration;
 use fairflow::core::cost::Cost;
 use fairflow::core::fair_queue::{Class, FairQueue, QueueLimits, Request, TenantLimits};
 use fairflow::core::time::Time;
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use stats_alloc::Region;
 
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+use crate::{ALLOCATOR, ALONE};
 
 /// Bytes held more than when the region began. What grows in place counts as allocated, what shrinks as freed.
 fn held(region: &Region<System>) -> f64 {
@@ -35,9 +31,9 @@ fn push(queue: &mut FairQueue<()>, name: &Arc<str>, n: u64) {
     queue.push(Time::ZERO, request).map_err(|(refusal, _)| refusal).unwrap();
 }
 
-/// One test, so that nothing else allocates meanwhile.
 #[test]
 fn bytes_per_request_and_tenant() {
+    let _alone = ALONE.blocking_lock();
     println!("{:>9} {:>9} {:>12} {:>12}", "tenants", "requests", "B a tenant", "B a request");
     let more: Option<usize> = std::env::var("FAIRFLOW_TENANTS").ok().and_then(|text| text.parse().ok());
     let more = more.map(|tenants| (tenants, 2));

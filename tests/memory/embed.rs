@@ -1,7 +1,5 @@
-//! What a queued call costs, counted by the allocator.
-#![allow(clippy::unwrap_used, reason = "a test")]
+//! Bytes per queued call.
 
-use std::alloc::System;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -10,10 +8,9 @@ use std::time::Duration;
 use fairflow::config::{ModelConfig, ProviderConfig, WindowConfig};
 use fairflow::provider::Failure;
 use fairflow::{Config, Fairflow};
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use stats_alloc::Region;
 
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+use crate::{ALLOCATOR, ALONE};
 
 const CALLS: usize = 100_000;
 /// Bytes per queued call, apart from its closure; this one captures nothing.
@@ -21,6 +18,7 @@ const MOST: usize = 890;
 
 #[tokio::test]
 async fn a_hundred_thousand_queued_calls_cost_less_than_a_kilobyte_each() {
+    let _alone = ALONE.lock().await;
     let model = ModelConfig::on("mine")
         .window(WindowConfig::pinned(1))
         .queue_capacity(200_000)

@@ -1,7 +1,5 @@
 //! What holds whatever a provider answers, and in whatever order.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::let_underscore_must_use, reason = "a test")]
-
 use fairflow::core::outcome::Outcome;
 use fairflow::core::time::Time;
 use fairflow::core::window::{Stamp, Window, WindowConfig};

@@ -1,9 +1,9 @@
 //! The window against simulated providers of many capacities, service times and scatters, in virtual time.
 //!
-//! `cargo test --test window_scenarios --release -- --nocapture` prints the figures; `SEEDS=15` takes more seeds,
-//! `TRACE=name` prints every change of the first seed. The scenarios with targets are in `src/sim/scenarios`.
+//! `cargo test --test controller --release window -- --nocapture` prints the figures; `FAIRFLOW_SEEDS=15` takes more
+//! seeds. The scenarios with targets are in `src/sim/scenarios`.
 
-use fairflow::sim::{Controller, Discipline, Load, Measure, Run, Scenario, Service, Steps, Summary, run, summarize};
+use fairflow::sim::{Controller, Discipline, Load, Measure, Scenario, Service, Steps, Summary, run, summarize};
 
 const HOUR: f64 = 3600.0;
 
@@ -40,9 +40,9 @@ fn with(mut scenario: Scenario, change: impl FnOnce(&mut Scenario)) -> Scenario 
     scenario
 }
 
-fn runs(scenario: &Scenario) -> (Summary, Vec<Run>) {
+fn played(scenario: &Scenario) -> Summary {
     scenario.validate().expect("a valid scenario");
-    let seeds = std::env::var("SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
+    let seeds = std::env::var("FAIRFLOW_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
     let of = |controller| (1..=seeds).map(|seed| run(scenario, controller, seed)).collect::<Vec<_>>();
     let (ours, oracle) = (of(Controller::Fairflow), of(Controller::Oracle));
     let summary = summarize(&ours, &oracle);
@@ -55,18 +55,13 @@ fn runs(scenario: &Scenario) -> (Summary, Vec<Run>) {
         figure(Measure::InFlight).0,
         figure(Measure::Settled).0
     );
-    if std::env::var("TRACE").is_ok_and(|which| scenario.name.contains(&which)) {
-        for (t, _, change) in &ours[0].changes {
-            println!("   {t:9.2} {:14} {} -> {}", change.kind.as_str(), change.from, change.to);
-        }
-    }
-    (summary, ours)
+    summary
 }
 
 /// Goodput at least, refusals per success at most, in flight in the second half at most.
 #[track_caller]
 fn expect(scenario: &Scenario, goodput: f64, refusals: f64, in_flight: f64) -> Summary {
-    let (summary, _) = runs(scenario);
+    let summary = played(scenario);
     let median = |measure| summary.get(measure).map_or(f64::NAN, |spread| spread.median);
     assert!(median(Measure::Goodput) >= goodput, "goodput {} < {goodput}", median(Measure::Goodput));
     assert!(median(Measure::Refusals) <= refusals, "refusals {} > {refusals}", median(Measure::Refusals));
@@ -149,18 +144,4 @@ fn outage() {
 fn remembered() {
     let scenario = cap("cap 24, remembered 24, .4 s, 1 min", 24, 0.4, 0.5, 60.0);
     expect(&with(scenario, |s| s.remembered = Some(24)), 0.97, 0.005, 24.1);
-}
-
-/// Values nobody looked at while the constants were chosen. `--ignored` prints all.
-#[test]
-#[ignore = "a survey, not a check"]
-fn survey() {
-    for (median, sigma) in [(0.05, 0.3), (1.0, 0.8), (5.0, 0.5), (30.0, 1.0)] {
-        for c in [1, 3, 8, 13, 40, 100] {
-            let seconds = 2000.0 * median * 4.0;
-            runs(&cap(&format!("cap {c}, {median} s σ {sigma}"), c, median, sigma, seconds));
-            runs(&fifo(&format!("fifo {c}, {median} s σ {sigma}"), c, median, sigma, seconds));
-            runs(&sharing(&format!("sharing {c}, {median} s σ {sigma}"), c, median, sigma, seconds));
-        }
-    }
 }

@@ -9,7 +9,7 @@ use fairflow::core::pacer::{Pacer, RateHint, RateHints, Ticket};
 use fairflow::core::report;
 use fairflow::core::time::Time;
 
-use crate::rng::Rng;
+use crate::random::Random;
 
 /// Seconds before goodput is measured: finding the window is not the pacer's task. Refusals count from the start.
 const WARM_UP: f64 = 120.0;
@@ -146,7 +146,7 @@ enum Event {
 
 /// Runs a pacer with endless demand.
 pub fn run(spec: Spec, mut pacer: Pacer, seed: u64) -> Report {
-    let mut rng = Rng::new(seed);
+    let mut rng = Random::new(seed);
     let mut server = Server { spec, level: spec.burst, at: 0.0, window: 0 };
     if spec.says == Says::Window {
         server.level = spec.per_second * 60.0;

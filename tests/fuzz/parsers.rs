@@ -1,5 +1,4 @@
 //! Whatever arrives from the network is read or refused: no parser panics, and none loses what was well-formed.
-#![allow(clippy::unwrap_used, reason = "a test")]
 
 use bytes::Bytes;
 use fairflow::task::{Product, RawTask, Work};

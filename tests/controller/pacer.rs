@@ -1,17 +1,11 @@
 //! Rate buckets in virtual time: what share of the bucket is used, and at how many refusals.
 //!
-//! `FAIRFLOW_PACER_SECONDS=3600 cargo test --release --test pacer_scenarios -- --nocapture` is the campaign.
-#![allow(missing_docs, unreachable_pub)]
+//! `FAIRFLOW_PACER_SECONDS=3600 cargo test --release --test controller pacer -- --nocapture` is the campaign.
 
-mod bench;
-#[path = "../fair_queue/random.rs"]
-mod random;
-#[allow(dead_code)]
-mod rng;
-
-use bench::{Report, Says, Spec, run};
 use fairflow::core::pacer::{Pacer, Rates};
 use fairflow::core::time::Time;
+
+use crate::pacer_bench::{Report, Says, Spec, run};
 
 const SEEDS: [u64; 3] = [1, 2, 3];
 
