@@ -1,8 +1,9 @@
 //! The gateway over HTTP against a provider process-alike with a hard cap: does the window find it, do refusals stay
 //! inside, do tenants share.
 //!
-//! `FAIRFLOW_LOAD_SECONDS=60 cargo test --release --test closed_loop -- --nocapture` is the campaign; the default is
-//! short, with wider bands, because the cold start weighs more.
+//! `FAIRFLOW_LOAD_SECONDS=60 cargo test --release --test closed_loop -- --nocapture` is the campaign, which holds
+//! the figures against bands; the default is short and holds what does not depend on the machine: everybody is answered,
+//! every tenant is served, every slot comes back.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::let_underscore_must_use, reason = "a test")]
 
 mod support;
@@ -17,7 +18,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use rand::RngExt;
 use tokio::time::Instant;
 
-use support::{Gateway, client};
+use support::{Gateway, client, eventually};
 
 const CAP: usize = 24;
 const MEAN_SECONDS: f64 = 0.4;
@@ -135,7 +136,7 @@ fn p99(values: &[f64]) -> f64 {
 
 fn seconds() -> (f64, bool) {
     let long = std::env::var("FAIRFLOW_LOAD_SECONDS").ok().and_then(|text| text.parse().ok());
-    (long.unwrap_or(8.0), long.is_some_and(|seconds| seconds >= 60.0))
+    (long.unwrap_or(4.0), long.is_some_and(|seconds| seconds >= 60.0))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -151,15 +152,13 @@ async fn twenty_tenants_share_a_capped_provider_and_see_no_refusal() {
     let refusals = lab.refused.load(Ordering::SeqCst) as f64 / lab.served.load(Ordering::SeqCst) as f64;
     println!("{seconds} s: goodput {goodput:.3}, refusals per success {refusals:.4}, Jain {jain:.4}, {statuses:?}");
     assert_eq!(statuses.keys().copied().collect::<Vec<_>>(), [200], "{statuses:?}");
-    let (goodput_band, refusal_band, jain_band) = if long { (0.93, 0.05, 0.99) } else { (0.7, 0.15, 0.95) };
-    assert!(goodput >= goodput_band && refusals <= refusal_band && jain >= jain_band);
-    for _ in 0..100 {
-        if lab.busy.load(Ordering::SeqCst) == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    if long {
+        assert!(goodput >= 0.93, "goodput {goodput}");
+        assert!(refusals <= 0.05, "refusals per success {refusals}");
+        assert!(jain >= 0.99, "Jain {jain}");
     }
-    panic!("slots at the provider leaked");
+    assert!(latencies.iter().all(|tenant| !tenant.is_empty()), "each tenant is served");
+    eventually("the provider's slots are free", async || lab.busy.load(Ordering::SeqCst) == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -177,6 +176,6 @@ async fn a_flood_does_not_slow_small_tenants_much() {
     for tenant in 1..4 {
         let (alone, beside) = (p99(&alone[tenant]), p99(&beside[tenant]));
         println!("tenant {tenant}: P99 {beside:.3} s beside the flood, {alone:.3} s alone: {:.2}×", beside / alone);
-        assert!(beside / alone <= if long { 2.5 } else { 6.0 }, "tenant {tenant}");
+        assert!(!long || beside / alone <= 2.5, "tenant {tenant}");
     }
 }

@@ -7,10 +7,12 @@ use fairflow::provider::{Failure, Outcome};
 
 use crate::{at_rest, own, start};
 
-/// Words the events that are there.
-async fn heard(events: &mut Events) -> Vec<String> {
+/// Waits for so many events and words them.
+async fn heard(events: &mut Events, count: usize) -> Vec<String> {
     let mut words = Vec::new();
-    while let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(200), events.next()).await {
+    while words.len() < count {
+        let event = tokio::time::timeout(Duration::from_secs(30), events.next()).await;
+        let event = event.unwrap_or_else(|_| panic!("no more than {words:?}")).expect("the engine runs");
         words.push(match event {
             Ok(event) => match event.kind {
                 EventKind::Dispatched { tenant, provider, attempt, .. } => {
@@ -40,7 +42,7 @@ async fn each_step_of_a_request_is_told() {
     });
     call.tenant("acme").await.unwrap();
     at_rest(&fairflow).await;
-    let mut words = heard(&mut events).await;
+    let mut words = heard(&mut events, 6).await;
     // `settled` comes from the engine's thread, the caller's own words from the caller's.
     assert_eq!(words.remove(0), "dispatched acme mine 1");
     words[..3].sort();
@@ -53,14 +55,14 @@ async fn windows_and_refusals_are_told() {
     let fairflow = start(own(4)).await;
     let mut events = fairflow.events();
     fairflow.reload(own(1)).await.unwrap();
-    assert_eq!(heard(&mut events).await, ["window 4 1 reconfigured"]);
+    assert_eq!(heard(&mut events, 1).await, ["window 4 1 reconfigured"]);
     let blocker = fairflow.call("m", |_| async { Ok::<_, Failure>(()) }).with_lease().await.unwrap();
     let shed = fairflow.call("m", |_| async { Ok::<_, Failure>(()) }).max_wait(Duration::from_millis(20)).await;
     assert!(shed.is_err());
     fairflow.drain(Duration::from_millis(10)).await;
     assert!(fairflow.call("m", |_| async { Ok::<_, Failure>(()) }).await.is_err());
     drop(blocker);
-    let words = heard(&mut events).await;
+    let words = heard(&mut events, 4).await;
     assert_eq!(
         words,
         ["dispatched default mine 1", "shed queue_timeout", "rejected no_capacity", "settled 1 cancelled"]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::lab::{CHAT, Lab, chat, post};
-use crate::support::{Gateway, client, json as read};
+use crate::support::{Gateway, client, eventually, found, json as read};
 
 async fn order(gateway: &Gateway, model: &str, order: Value) -> (u16, Value) {
     let url = format!("{}/admin/models/{model}", gateway.admin);
@@ -17,13 +17,7 @@ async fn route(gateway: &Gateway, model: &str) -> Value {
 }
 
 async fn becomes(gateway: &Gateway, model: &str, field: &str, value: Value) {
-    for _ in 0..200 {
-        if route(gateway, model).await[field] == value {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    panic!("{field} is never {value}: {}", route(gateway, model).await);
+    eventually(&format!("{field} is {value}"), async || route(gateway, model).await[field] == value).await;
 }
 
 #[tokio::test]
@@ -124,14 +118,10 @@ async fn the_dashboard_is_served_and_told() {
     assert_eq!(read(get("/admin/overview").send().await.unwrap()).await["requests"], 0);
     let tenant = [("x-fairflow-tenant", "acme")];
     assert_eq!(post(&gateway, CHAT, &chat("ok"), &tenant).await.status(), 200);
-    let mut overview = Value::Null;
-    for _ in 0..200 {
-        overview = read(get("/admin/overview").send().await.unwrap()).await;
-        if overview["requests"] == 1 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let overview = found("the request is counted", async || {
+        Some(read(get("/admin/overview").send().await.unwrap()).await).filter(|overview| overview["requests"] == 1)
+    })
+    .await;
     assert_eq!(overview["models"][0]["model"], "ok");
     assert_eq!(format!("http://{}", overview["public"].as_str().unwrap()), gateway.public);
     let detail = read(get("/admin/models/ok").send().await.unwrap()).await;

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::lab::{CHAT, post, streamed};
 use crate::raw::{EVENTS, Raw, Talk, answer, chunk};
-use crate::support::Gateway;
+use crate::support::{Gateway, eventually};
 
 const PIECE: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
 const EMPTY: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"}}]}\n\n";
@@ -81,9 +81,7 @@ async fn a_caller_that_does_not_read_holds_no_slot() {
     let body = streamed("m").to_string();
     let head = format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
     caller.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-    while raw.requests() == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually("the provider is asked", async || raw.requests() > 0).await;
     assert_eq!(post(&gateway, CHAT, &crate::lab::chat("m"), &[]).await.status(), 200, "the slot is free again");
     gateway.at_rest("m").await;
     drop(caller);

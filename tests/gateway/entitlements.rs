@@ -1,12 +1,10 @@
 //! What tenants may use and spend, and their keys, which come and go in a file of their own.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::lab::{CHAT, chat, post};
-use crate::support::{Beside, Gateway, client, json as read};
+use crate::support::{Beside, Gateway, Log, client, eventually, json as read};
 
 const SIM: &str = "[providers.sim]\nkind = \"sim\"\nsim = { service = \"5ms\", sigma = 0.0 }\n\
     [models.gpt-a]\nroutes = [{ provider = \"sim\" }]\n[models.img-b]\nroutes = [{ provider = \"sim\" }]\n";
@@ -136,14 +134,11 @@ async fn status(gateway: &Gateway, key: &str) -> u16 {
 }
 
 async fn becomes(gateway: &Gateway, key: &str, wanted: u16) {
-    for _ in 0..400 {
-        if status(gateway, key).await == wanted {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("{key} is never {wanted}");
+    eventually(&format!("{key} is {wanted}"), async || status(gateway, key).await == wanted).await;
 }
+
+/// What a gateway logs of a file that it does not take over.
+const REFUSED: &str = "the new configuration is refused and the old one stays";
 
 #[tokio::test]
 async fn keys_are_changed_under_load_by_the_tenants_file_alone() {
@@ -151,7 +146,10 @@ async fn keys_are_changed_under_load_by_the_tenants_file_alone() {
     let keys = |keys: &str| format!("[tenants.moving]\napi_keys = [{keys}]\n");
     tenants.write(&keys(&format!("\"{ABC}\"")));
     let server = format!("auth = \"keys\"\ntenants_file = {:?}", tenants.name());
-    let gateway = Gateway::start(&server, SIM);
+    let log = Log::new();
+    let gateway = Gateway::start_with(&server, SIM, |command| {
+        command.stderr(log.open());
+    });
     assert_eq!((status(&gateway, "abc").await, status(&gateway, "def").await), (200, 401));
     // Callers change their key when they are told that the new one is valid.
     let (tell, told) = tokio::sync::watch::channel("abc");
@@ -177,10 +175,10 @@ async fn keys_are_changed_under_load_by_the_tenants_file_alone() {
     tenants.write(&keys(&format!("\"{ABC}\", \"{DEF}\"")));
     becomes(&gateway, "def", 200).await;
     tell.send_replace("def");
-    tokio::time::sleep(Duration::from_millis(200)).await;
     // A file that is wrong changes nothing.
+    let refusals = log.read().matches(REFUSED).count();
     tenants.write("[tenants.moving]\napi_keys = [\"abc\"]\n");
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    log.says(REFUSED, refusals + 1).await;
     assert_eq!((status(&gateway, "abc").await, status(&gateway, "def").await), (200, 200));
     tenants.write(&keys(&format!("\"{DEF}\"")));
     becomes(&gateway, "abc", 401).await;

@@ -73,9 +73,7 @@ async fn a_caller_that_leaves_makes_way_for_its_twin() {
         tokio::spawn(request.body(chat("slow").to_string()).send())
     };
     let first = send();
-    while lab.seen.busy.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    lab.busy(1).await;
     let second = send();
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     first.abort();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::dialects::before;
 use crate::fake::{Fake, Reply};
-use crate::support::{Gateway, client, json as read};
+use crate::support::{Gateway, client, eventually, json as read};
 
 async fn call(gateway: &Gateway, tenant: &str, method: Method, path: &str, body: Value) -> (u16, Value) {
     let request = client().request(method, format!("{}/v1/{path}", gateway.public)).header("x-fairflow-tenant", tenant);
@@ -163,14 +163,11 @@ async fn maker(after: usize) -> Fake {
 
 /// Waits until capacity shows that a slot of the model is taken.
 async fn held(gateway: &Gateway) {
-    for _ in 0..200 {
+    eventually("a slot is taken", async || {
         let answer = read(client().get(format!("{}/v1/capacity/m", gateway.public)).send().await.unwrap()).await;
-        if answer["models"][0]["inFlight"] == 1 {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("the slot is free");
+        answer["models"][0]["inFlight"] == 1
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, client};
+use crate::support::{Gateway, client, eventually};
 
 /// What the provider has seen.
 #[derive(Default)]
@@ -70,6 +70,17 @@ impl Lab {
             })
         });
         Self { seen, port, server: told.recv().unwrap() }
+    }
+
+    /// Waits until so many requests are being served.
+    pub async fn busy(&self, requests: usize) {
+        let what = format!("{requests} requests are served");
+        eventually(&what, async || self.seen.busy.load(Ordering::SeqCst) >= requests).await;
+    }
+
+    /// Waits until so many requests have come.
+    pub async fn called(&self, times: usize) {
+        eventually(&format!("{times} calls"), async || self.seen.calls.load(Ordering::SeqCst) >= times).await;
     }
 
     /// Ends the provider at once, with all its connections.

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::lab::{CHAT, Lab, chat, streamed};
-use crate::support::{Gateway, client, json};
+use crate::support::{Gateway, client, eventually, found, json};
 
 /// Begins requests on connections of their own, and hands back the sockets.
 async fn begin(gateway: &Gateway, bodies: impl Iterator<Item = String>) -> Vec<TcpStream> {
@@ -42,24 +42,16 @@ async fn a_thousand_callers_that_hang_up_leave_nothing_behind() {
         _ => streamed("drip").to_string(),
     });
     let sockets = begin(&gateway, bodies).await;
-    for _ in 0..3_000 {
+    eventually("all of them arrive", async || {
         let (hang, drip) = (model(&gateway, "hang").await, model(&gateway, "drip").await);
-        if hang["inFlight"] == 8 && hang["queueDepth"] == 492 && drip["queueDepth"].as_u64().unwrap() > 100 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(model(&gateway, "hang").await["queueDepth"], 492, "all of them arrived");
+        hang["inFlight"] == 8 && hang["queueDepth"] == 492 && drip["queueDepth"].as_u64().unwrap() > 100
+    })
+    .await;
     drop(sockets);
     gateway.at_rest("hang").await;
     gateway.at_rest("drip").await;
-    for _ in 0..400 {
-        if lab.seen.busy.load(Ordering::SeqCst) == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the provider still works for callers that are gone");
+    let idle = async || lab.seen.busy.load(Ordering::SeqCst) == 0;
+    eventually("the provider works no more for callers that are gone", idle).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -83,9 +75,7 @@ async fn a_provider_that_dies_under_load_leaves_nothing_behind() {
             })
         })
         .collect();
-    while lab.seen.calls.load(Ordering::SeqCst) < 16 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    lab.called(16).await;
     lab.kill().await;
     let mut failed = 0;
     for call in calls {
@@ -106,9 +96,7 @@ async fn a_drain_ends_the_process_when_all_is_answered() {
     let http = client();
     let request = http.post(format!("{}{CHAT}", gateway.public)).body(chat("slow").to_string());
     let call = tokio::spawn(async move { request.send().await.unwrap().status().as_u16() });
-    while lab.seen.busy.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    lab.busy(1).await;
     let feed = http.get(format!("{}/v1/capacity", gateway.public)).header("accept", "text/event-stream");
     let _feed = feed.send().await.unwrap();
     gateway.terminate();
@@ -129,23 +117,13 @@ async fn a_drain_is_announced_then_refuses_then_ends_in_time() {
         let request = http.post(&url).body(chat("hang").to_string());
         async move { request.send().await.map(|response| response.status().as_u16()) }
     });
-    while lab.seen.busy.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    lab.busy(1).await;
     gateway.terminate();
     let ready = async || http.get(format!("{}/health/ready", gateway.public)).send().await.unwrap().status().as_u16();
-    while ready().await == 200 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually("it is not ready", async || ready().await != 200).await;
     assert_eq!(ask("ok").await.status(), 200, "announced, and served yet");
     assert_eq!(http.get(format!("{}/health/live", gateway.public)).send().await.unwrap().status(), 200);
-    let refused = loop {
-        let response = ask("ok").await;
-        if response.status() != 200 {
-            break response;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let refused = found("a refusal", async || Some(ask("ok").await).filter(|response| response.status() != 200)).await;
     assert_eq!(
         (refused.status().as_u16(), &refused.headers()["x-fairflow-reason"]),
         (503, &"no_capacity".parse().unwrap())

@@ -1,56 +1,32 @@
 //! What the gateway logs: a line per generation, and never a secret.
 
-use std::fs::File;
-use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::client::{Client, text};
 use crate::lab::{CHAT, Lab, chat, post, streamed};
-use crate::support::{Gateway, client};
+use crate::support::{Gateway, Log, client, found};
 
-/// A file that a process logs to.
-struct Log(PathBuf);
-
-impl Drop for Log {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-impl Log {
-    fn new() -> Self {
-        static LOGS: AtomicU64 = AtomicU64::new(0);
-        let name = format!("fairflow-{}-{}.log", std::process::id(), LOGS.fetch_add(1, Ordering::SeqCst));
-        Self(std::env::temp_dir().join(name))
-    }
-
-    fn open(&self) -> File {
-        File::options().create(true).append(true).open(&self.0).unwrap()
-    }
-
-    fn read(&self) -> String {
-        std::fs::read_to_string(&self.0).unwrap()
-    }
-
+/// The lines of a log that is JSON.
+trait Lines {
     /// Waits for the first line that `wanted` likes.
-    async fn line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..250 {
-            let text = self.read();
-            let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
-            if let Some(line) = lines.into_iter().find(&wanted) {
-                return line;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("no such line in\n{}", self.read());
-    }
+    async fn line(&self, wanted: impl Fn(&Value) -> bool) -> Value;
 
     async fn of(&self, id: &str) -> Value {
         self.line(|line| line["request_id"] == id).await
+    }
+}
+
+impl Lines for Log {
+    async fn line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        found("a line of the log", async || {
+            let text = self.read();
+            let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
+            lines.find(&wanted)
+        })
+        .await
     }
 }
 
@@ -159,15 +135,9 @@ async fn a_file_gets_no_colours() {
         command.env("RUST_LOG", "fairflow=debug").arg("--access-log").stderr(log.open());
     });
     post(&gateway, CHAT, &chat("ok"), &[]).await;
-    let mut text = log.read();
-    for _ in 0..250 {
-        if text.contains("fairflow::access") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        text = log.read();
-    }
-    assert!(text.contains("fairflow::access") && !text.contains('\u{1b}'), "{text:?}");
+    log.says("fairflow::access", 1).await;
+    let text = log.read();
+    assert!(!text.contains('\u{1b}'), "{text:?}");
 }
 
 const PROVIDER_KEY: &str = "sk-provider-5ecre7";

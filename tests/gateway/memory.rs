@@ -3,18 +3,15 @@
 use serde_json::Value;
 
 use crate::lab::{CHAT, chat};
-use crate::support::{Gateway, client, json as read};
+use crate::support::{Gateway, client, found, json as read};
 
 /// Returns the window, once a snapshot tells it.
 async fn window(gateway: &Gateway) -> u64 {
-    for _ in 0..200 {
+    found("a snapshot tells of a window", async || {
         let answer = client().get(format!("{}/v1/capacity/m", gateway.public)).send().await.unwrap();
-        match read(answer).await["models"][0]["window"].as_u64().unwrap() {
-            0 => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
-            window => return window,
-        }
-    }
-    panic!("no snapshot tells of a window");
+        read(answer).await["models"][0]["window"].as_u64().filter(|window| *window > 0)
+    })
+    .await
 }
 
 #[tokio::test]
@@ -52,14 +49,11 @@ async fn a_learned_window_survives_a_restart() {
 
 /// Returns the rate that the only route has learned, once a snapshot tells it.
 async fn rate(gateway: &Gateway) -> f64 {
-    for _ in 0..200 {
+    found("a snapshot tells of a rate", async || {
         let answer = client().get(format!("{}/v1/capacity/m", gateway.public)).send().await.unwrap();
-        match read(answer).await["models"][0]["routes"][0]["learnedRate"].as_f64() {
-            Some(rate) => return rate,
-            None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
-        }
-    }
-    panic!("no snapshot tells of a rate");
+        read(answer).await["models"][0]["routes"][0]["learnedRate"].as_f64()
+    })
+    .await
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::lab::{CHAT, Lab, chat, post, streamed};
-use crate::support::{client, prometheus};
+use crate::support::{client, found, prometheus};
 
 #[tokio::test]
 async fn every_metric_is_there_and_counts() {
@@ -29,14 +29,15 @@ async fn every_metric_is_there_and_counts() {
             tokio::spawn(request.body(streamed("hang").to_string()).send())
         })
         .collect();
-    while lab.seen.busy.load(std::sync::atomic::Ordering::SeqCst) < 4 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    // Snapshots follow within 50 ms.
-    tokio::time::sleep(std::time::Duration::from_millis(150)).await;
-    let response = client().get(format!("{}/metrics", gateway.admin)).send().await.unwrap();
-    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
-    let text = response.text().await.unwrap();
+    lab.busy(4).await;
+    // Snapshots follow what happens.
+    let text = found("the held requests show", async || {
+        let response = client().get(format!("{}/metrics", gateway.admin)).send().await.unwrap();
+        assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+        let text = response.text().await.unwrap();
+        text.contains("fairflow_in_flight{model=\"hang\"} 4").then_some(text)
+    })
+    .await;
     drop(held);
 
     let families = prometheus::parse(&text);

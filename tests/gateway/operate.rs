@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::lab::{CHAT, Lab, chat, post, streamed};
-use crate::support::client;
+use crate::support::{client, found};
 
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -124,12 +123,13 @@ async fn dashboard_and_alerts_name_what_is_there() {
     }
     let held = client().post(format!("{}{CHAT}", gateway.public)).body(streamed("hang").to_string()).send();
     let held = tokio::spawn(held);
-    while lab.seen.busy.load(std::sync::atomic::Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    // Snapshots follow within 50 ms.
-    tokio::time::sleep(Duration::from_millis(150)).await;
-    let page = client().get(format!("{}/metrics", gateway.admin)).send().await.unwrap().text().await.unwrap();
+    lab.busy(1).await;
+    // Snapshots follow what happens.
+    let page = found("the held request shows", async || {
+        let page = client().get(format!("{}/metrics", gateway.admin)).send().await.unwrap().text().await.unwrap();
+        page.contains("fairflow_in_flight{model=\"hang\"} 1").then_some(page)
+    })
+    .await;
     held.abort();
     let served = served(&page);
 

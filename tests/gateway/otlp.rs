@@ -20,7 +20,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message;
 
 use crate::lab::{CHAT, Lab, chat, post, streamed};
-use crate::support::{Gateway, client};
+use crate::support::{Gateway, client, eventually};
 
 /// What a collector was sent.
 #[derive(Default)]
@@ -339,9 +339,7 @@ async fn a_collector_that_is_away_does_no_harm() {
             line.split(' ').nth(1).unwrap().parse().unwrap()
         };
         if port == away {
-            while dropped().await < 256 {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+            eventually("what cannot be sent is dropped", async || dropped().await >= 256).await;
         }
         gateway.terminate();
         assert!(gateway.ended().await, "a drain does not wait for a collector");

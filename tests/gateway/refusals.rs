@@ -1,11 +1,9 @@
 //! Each refusal of the scheduler, in both dialects: its status, its reason, and when to come back.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::lab::{BAD, CHAT, Lab, chat, post};
-use crate::support::{Gateway, client, json as read};
+use crate::support::{Gateway, client, eventually, json as read};
 
 fn task(model: &str) -> Value {
     let messages = json!([{"role": "user", "content": "hello"}]);
@@ -59,77 +57,91 @@ async fn occupy(
     let url = format!("{}{CHAT}", gateway.public);
     let request = client().post(url).header("x-fairflow-tenant", tenant).body(chat(model).to_string());
     let task = tokio::spawn(async move { drop(request.send().await) });
-    for _ in 0..400 {
-        let answer = read(client().get(format!("{}/v1/capacity/{model}", gateway.public)).send().await.unwrap()).await;
-        let now = &answer["models"][0];
-        if (now["inFlight"].as_u64().unwrap(), now["queueDepth"].as_u64().unwrap()) == wanted {
-            return task;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{model}: never {wanted:?}");
+    eventually(&format!("{model}: {wanted:?}"), async || now(gateway, model).await == wanted).await;
+    task
 }
 
-async fn queued(gateway: &Gateway, model: &str) -> u64 {
+/// Returns how many requests of a model are in flight, and how many wait.
+async fn now(gateway: &Gateway, model: &str) -> (u64, u64) {
     let answer = read(client().get(format!("{}/v1/capacity/{model}", gateway.public)).send().await.unwrap()).await;
-    answer["models"][0]["queueDepth"].as_u64().unwrap()
+    let now = &answer["models"][0];
+    (now["inFlight"].as_u64().unwrap(), now["queueDepth"].as_u64().unwrap())
+}
+
+/// The settings of a model with one slot.
+const ONE: &str = "window = { min = 1, max = 1 }";
+
+#[tokio::test]
+async fn a_full_queue() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("", &[("hang", &format!("{ONE}\nqueue = {{ capacity = 1 }}"))]);
+    let _held = occupy(&gateway, "hang", "a", (1, 0)).await;
+    let _waits = occupy(&gateway, "hang", "a", (1, 1)).await;
+    refused(&gateway, "hang", (429, "queue_full", "rateLimitExceeded"), true, &[]).await;
 }
 
 #[tokio::test]
-async fn every_refusal_says_why_and_when_to_come_back() {
+async fn a_full_queue_of_a_tenant() {
     let lab = Lab::start();
-    let one = "window = { min = 1, max = 1 }";
-    let gateway = lab.gateway(
-        "",
-        &[
-            ("hang-full", &format!("{one}\nqueue = {{ capacity = 1 }}")),
-            ("hang-tenant", one),
-            ("hang-queue", &format!("{one}\nqueue = {{ max_wait = \"150ms\" }}")),
-            ("hang-upstream", "timeout = \"100ms\"\nretry = { max_attempts = 1 }"),
-            ("quick-late", one),
-            ("down", "retry = { max_attempts = 2, base = \"10ms\", max = \"20ms\", budget = 1.0 }"),
-            ("bad", ""),
-        ],
-    );
-
-    let _held = occupy(&gateway, "hang-full", "a", (1, 0)).await;
-    let _waits = occupy(&gateway, "hang-full", "a", (1, 1)).await;
-    refused(&gateway, "hang-full", (429, "queue_full", "rateLimitExceeded"), true, &[]).await;
-
-    let _held = occupy(&gateway, "hang-tenant", "single", (1, 0)).await;
-    let _waits = occupy(&gateway, "hang-tenant", "single", (1, 1)).await;
+    let gateway = lab.gateway("", &[("hang", ONE)]);
+    let _held = occupy(&gateway, "hang", "single", (1, 0)).await;
+    let _waits = occupy(&gateway, "hang", "single", (1, 1)).await;
     let tenant = [("x-fairflow-tenant", "single")];
-    refused(&gateway, "hang-tenant", (429, "tenant_queue_full", "rateLimitExceeded"), true, &tenant).await;
+    refused(&gateway, "hang", (429, "tenant_queue_full", "rateLimitExceeded"), true, &tenant).await;
+}
 
-    let _held = occupy(&gateway, "hang-queue", "a", (1, 0)).await;
-    refused(&gateway, "hang-queue", (504, "queue_timeout", "queueTimeout"), true, &[]).await;
-    refused(&gateway, "hang-upstream", (504, "upstream_timeout", "providerTimeout"), false, &[]).await;
+#[tokio::test]
+async fn a_wait_that_was_too_long() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("", &[("hang", &format!("{ONE}\nqueue = {{ max_wait = \"150ms\" }}"))]);
+    let _held = occupy(&gateway, "hang", "a", (1, 0)).await;
+    refused(&gateway, "hang", (504, "queue_timeout", "queueTimeout"), true, &[]).await;
+}
 
+#[tokio::test]
+async fn a_provider_that_does_not_answer_in_time() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("", &[("hang", "timeout = \"100ms\"\nretry = { max_attempts = 1 }")]);
+    refused(&gateway, "hang", (504, "upstream_timeout", "providerTimeout"), false, &[]).await;
+}
+
+#[tokio::test]
+async fn a_deadline_that_cannot_be_met() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("", &[("quick", ONE)]);
     // Thirty answers teach it how long one takes; then a hundred that wait are more than 20 ms.
     let crowd = |size: usize| {
         let url = format!("{}{CHAT}", gateway.public);
         let http = client();
-        let send = move |_| tokio::spawn(http.post(&url).body(chat("quick-late").to_string()).send());
+        let send = move |_| tokio::spawn(http.post(&url).body(chat("quick").to_string()).send());
         (0..size).map(send).collect::<Vec<_>>()
     };
     for served in crowd(30) {
         assert_eq!(served.await.unwrap().unwrap().status(), 200);
     }
     let _crowd = crowd(100);
-    while queued(&gateway, "quick-late").await < 80 {}
+    eventually("the crowd waits", async || now(&gateway, "quick").await.1 >= 80).await;
     let hurry = [("x-fairflow-max-wait", "20")];
-    refused(&gateway, "quick-late", (429, "deadline_unreachable", "rateLimitExceeded"), true, &hurry).await;
+    refused(&gateway, "quick", (429, "deadline_unreachable", "rateLimitExceeded"), true, &hurry).await;
+}
 
+#[tokio::test]
+async fn retries_that_are_used_up_and_then_a_closed_route() {
+    let lab = Lab::start();
+    let retry = "retry = { max_attempts = 2, base = \"10ms\", max = \"20ms\", budget = 1.0 }";
+    let gateway = lab.gateway("", &[("down", retry)]);
     refused(&gateway, "down", (503, "retries_exhausted", "serviceUnavailable"), true, &[]).await;
-    for _ in 0..50 {
-        let response = post(&gateway, CHAT, &chat("down"), &[]).await;
-        if response.headers()["x-fairflow-reason"] == "no_capacity" {
-            break;
-        }
-    }
+    eventually("the route is closed", async || {
+        post(&gateway, CHAT, &chat("down"), &[]).await.headers()["x-fairflow-reason"] == "no_capacity"
+    })
+    .await;
     refused(&gateway, "down", (503, "no_capacity", "serviceUnavailable"), true, &[]).await;
+}
 
-    // The provider's own refusal is its own.
+#[tokio::test]
+async fn the_providers_own_refusal_is_passed_on() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("", &[("bad", "")]);
     let response = post(&gateway, CHAT, &chat("bad"), &[]).await;
     assert_eq!(
         (response.status().as_u16(), response.headers()["content-type"].to_str().unwrap()),
@@ -141,9 +153,14 @@ async fn every_refusal_says_why_and_when_to_come_back() {
         (&answer["errors"][0]["code"], &answer["errors"][0]["taskUUID"]),
         (&json!("invalidRequest"), &json!("U"))
     );
+}
 
+#[tokio::test]
+async fn a_drain() {
+    let lab = Lab::start();
+    let gateway = lab.gateway("", &[("ok", "")]);
     assert_eq!(client().post(format!("{}/admin/drain", gateway.admin)).send().await.unwrap().status(), 202);
-    refused(&gateway, "bad", (503, "no_capacity", "serviceUnavailable"), true, &[]).await;
+    refused(&gateway, "ok", (503, "no_capacity", "serviceUnavailable"), true, &[]).await;
     for address in [&gateway.public, &gateway.admin] {
         assert_eq!(client().get(format!("{address}/health/ready")).send().await.unwrap().status(), 503);
         assert_eq!(client().get(format!("{address}/health/live")).send().await.unwrap().status(), 200);
@@ -155,14 +172,10 @@ async fn a_provider_that_is_not_there_is_no_capacity() {
     let lab = Lab::start();
     lab.kill().await;
     let gateway = lab.gateway("", &[("ok", "retry = { max_attempts = 1 }")]);
-    let mut reasons = Vec::new();
-    for _ in 0..50 {
+    eventually("the route is closed", async || {
         let response = post(&gateway, CHAT, &chat("ok"), &[]).await;
         assert_eq!(response.status(), 503);
-        reasons.push(response.headers()["x-fairflow-reason"].to_str().unwrap().to_owned());
-        if reasons.last().unwrap() == "no_capacity" {
-            return;
-        }
-    }
-    panic!("{reasons:?}");
+        response.headers()["x-fairflow-reason"] == "no_capacity"
+    })
+    .await;
 }

@@ -8,7 +8,7 @@ use fairflow::Config;
 use serde_json::Value;
 
 use crate::lab::{CHAT, chat};
-use crate::support::{Gateway, client, json as read};
+use crate::support::{Gateway, Log, client, eventually, json as read};
 
 fn with(models: &[&str]) -> String {
     let models: Vec<String> =
@@ -23,24 +23,21 @@ async fn models(gateway: &Gateway) -> Vec<String> {
 }
 
 async fn becomes(gateway: &Gateway, wanted: &[&str]) {
-    for _ in 0..500 {
-        if models(gateway).await == wanted {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("never {wanted:?}: {:?}", models(gateway).await);
+    eventually(&format!("the models are {wanted:?}"), async || models(gateway).await == wanted).await;
 }
 
 #[tokio::test]
 async fn a_signal_and_a_changed_file_are_taken_over_and_what_is_wrong_is_not() {
-    let gateway = Gateway::start("", &with(&["a"]));
+    let log = Log::new();
+    let gateway = Gateway::start_with("", &with(&["a"]), |command| {
+        command.stderr(log.open());
+    });
     gateway.rewrite(&with(&["a", "b"]));
     gateway.signal("HUP");
     becomes(&gateway, &["a", "b"]).await;
     gateway.rewrite("[models.c]\nroutes = []\n");
     gateway.signal("HUP");
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    log.says("the new configuration is refused and the old one stays", 1).await;
     assert_eq!(models(&gateway).await, ["a", "b"], "a bad one changes nothing");
     gateway.rewrite(&with(&["b"]));
     becomes(&gateway, &["b"]).await;

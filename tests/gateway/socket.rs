@@ -1,13 +1,12 @@
 //! Runware's WebSocket as its SDKs speak it.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::client::{Client, text};
 use crate::lab::{Lab, post};
-use crate::support::{Gateway, client, json as read};
+use crate::support::{Gateway, client, found, json as read};
 
 fn image(model: &str, uuid: &str) -> Value {
     json!({"taskType": "imageInference", "taskUUID": uuid, "model": model, "positivePrompt": "a cat",
@@ -104,18 +103,14 @@ async fn asynchronous_tasks_are_acknowledged_polled_and_pushed() {
     let acknowledged = read(post(&gateway, "/", &json!([task]), &auth).await).await;
     assert_eq!(acknowledged, json!({"data": [{"taskType": "imageInference", "taskUUID": "r"}]}));
     let ask = json!([{"taskType": "getResponse", "taskUUID": "r"}]);
-    let mut polls = 0;
-    let items = loop {
+    let items = found("the images", async || {
         let answer = read(post(&gateway, "/v1", &ask, &auth).await).await;
         let items = answer["data"].as_array().unwrap().clone();
-        if items[0]["status"] == "success" {
-            break items;
-        }
-        assert_eq!(items[0], json!({"taskType": "imageInference", "taskUUID": "r", "status": "processing"}));
-        polls += 1;
-        assert!(polls < 200);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
+        let processing = json!({"taskType": "imageInference", "taskUUID": "r", "status": "processing"});
+        assert!(items[0]["status"] == "success" || items[0] == processing, "{answer}");
+        Some(items).filter(|items| items[0]["status"] == "success")
+    })
+    .await;
     assert!(items.len() == 3 && items.iter().all(|item| item["status"] == "success" && item["imageURL"].is_string()));
 }
 
@@ -126,9 +121,7 @@ async fn a_task_is_made_once_under_its_uuid_also_over_a_new_connection() {
     let calls = || lab.seen.calls.load(Ordering::SeqCst);
     let (mut first, session) = Client::open(&gateway, "k", None).await;
     first.send(&json!([text("slow", "t")])).await;
-    while calls() == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    lab.called(1).await;
     drop(first);
     // An old SDK: a new session, and the task sent again under its UUID.
     let (mut second, other) = Client::open(&gateway, "k", None).await;
@@ -160,7 +153,9 @@ async fn a_session_is_resumed_with_what_it_missed() {
     client.send(&json!([text("slow", "a"), with(text("slow", "b"), "deliveryMethod", "async")])).await;
     assert_eq!(client.next().await["data"][0], json!({"taskType": "textInference", "taskUUID": "b"}));
     drop(client);
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    // Both are made while nobody is connected.
+    lab.called(2).await;
+    gateway.at_rest("slow").await;
     // Nobody else's.
     let (_thief, stolen) = Client::open(&gateway, "other", Some(&session)).await;
     assert_ne!(stolen, session);
@@ -189,17 +184,13 @@ async fn what_nobody_waits_for_any_more_is_given_up() {
     );
     gateway.at_rest("hang").await;
     client.send(&json!([text("hang", "b")])).await;
-    while lab.seen.busy.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    lab.busy(1).await;
     drop(client);
     gateway.at_rest("hang").await;
     // A caller of REST that hangs up is not waited for at all.
     let request = client_post(&gateway, &json!([text("hang", "c")]));
     let call = tokio::spawn(request.send());
-    while lab.seen.calls.load(Ordering::SeqCst) < 3 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    lab.called(3).await;
     call.abort();
     gateway.at_rest("hang").await;
 }
@@ -237,9 +228,7 @@ async fn a_drain_sends_what_is_under_way_and_closes_with_1012() {
     let (mut idle, _) = Client::open(&gateway, "k", None).await;
     let (mut busy, _) = Client::open(&gateway, "k", None).await;
     busy.send(&json!([text("slow", "a")])).await;
-    while lab.seen.busy.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    lab.busy(1).await;
     gateway.terminate();
     assert_eq!(idle.next().await, json!({"closed": 1012}));
     busy.send(&json!([text("slow", "b")])).await;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -10,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::fake::{Fake, Reply};
-use crate::support::{Gateway, client, json as read};
+use crate::support::{Gateway, client, found, json as read};
 
 /// How often each `taskUUID` was submitted, with its prompt.
 type Seen = Arc<Mutex<HashMap<String, (usize, String)>>>;
@@ -114,15 +113,13 @@ async fn one_uuid_of_two_tenants_is_two_tasks_there_and_the_same_after_a_restart
         let gateway = start();
         for tenant in ["a", "b"] {
             ask(&gateway, tenant, video(tenant)).await;
-            let item = loop {
+            let item = found("the video", async || {
                 let said = ask(&gateway, tenant, json!({"taskType": "getResponse", "taskUUID": "V"})).await;
                 let item = said["data"][0].clone();
                 assert!(item.is_object(), "{transport}: {said}");
-                if item["status"] == "success" {
-                    break item;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            };
+                Some(item).filter(|item| item["status"] == "success")
+            })
+            .await;
             assert_eq!((&item["taskUUID"], &item["videoURL"]), (&json!("V"), &json!(format!("https://x/{tenant}"))));
         }
         let times: Vec<usize> =

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::lab::{CHAT, Lab, chat, post, streamed};
-use crate::support::{Gateway, client, json as read};
+use crate::support::{Gateway, client, found, json as read};
 
 const KEY: &str = "sk-ours-0123456789abcdef";
 
@@ -103,14 +103,11 @@ async fn names_that_the_provider_does_not_know_keep_no_place() {
         let good = post(&gateway, CHAT, &chat("ok/brand-new"), &[("x-fairflow-tenant", tenant)]).await;
         assert_eq!(good.status(), 200);
     }
-    let mut listed = Value::Null;
-    for _ in 0..200 {
-        listed = read(client().get(format!("{}/v1/capacity", gateway.public)).send().await.unwrap()).await;
-        if listed["models"].as_array().unwrap().len() == 3 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
-    }
+    let listed = found("the models that are used are listed", async || {
+        let listed = read(client().get(format!("{}/v1/capacity", gateway.public)).send().await.unwrap()).await;
+        Some(listed).filter(|listed| listed["models"].as_array().unwrap().len() == 3)
+    })
+    .await;
     let names: Vec<_> = listed["models"].as_array().unwrap().iter().map(|model| model["model"].clone()).collect();
     assert_eq!(names, ["leak", "ok/brand-new", "told"]);
     let page = client().get(format!("{}/metrics", gateway.admin)).send().await.unwrap().text().await.unwrap();

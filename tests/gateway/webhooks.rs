@@ -1,7 +1,6 @@
 //! Results that are posted to where the task says.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::lab::{Lab, post};
-use crate::support::{Gateway, json as read};
+use crate::support::{Gateway, Log, found, json as read};
 
 /// One delivery: its headers, and its body.
 pub type Delivery = (String, String);
@@ -49,13 +48,8 @@ pub async fn receiver(statuses: &'static [u16]) -> (u16, Arc<Mutex<Vec<Delivery>
 }
 
 pub async fn wait(taken: &Mutex<Vec<Delivery>>, count: usize) -> Vec<Delivery> {
-    for _ in 0..2_000 {
-        if taken.lock().unwrap().len() >= count {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    taken.lock().unwrap().clone()
+    let what = format!("{count} deliveries");
+    found(&what, async || Some(taken.lock().unwrap().clone()).filter(|taken| taken.len() >= count)).await
 }
 
 pub const SIM: &str = "[providers.sim]\nkind = \"sim\"\nsim = { service = \"20ms\", sigma = 0.0 }\n\
@@ -97,7 +91,10 @@ async fn a_failure_is_posted_too_and_given_up_in_the_end() {
     let lab = Lab::start();
     let (port, taken) = receiver(&[500, 500, 500, 500, 500]).await;
     let hooks = "[webhooks]\nhosts = [\"127.0.0.1\"]\nattempts = 3\nbase = \"10ms\"\nmax = \"10ms\"";
-    let gateway = lab.gateway("", &[("bad", hooks)]);
+    let log = Log::new();
+    let gateway = lab.gateway_with("", &[("bad", hooks)], |command| {
+        command.stderr(log.open());
+    });
     let url = format!("http://127.0.0.1:{port}/");
     let slow = json!({"taskType": "textInference", "taskUUID": "w", "model": "bad", "webhookURL": url,
         "messages": [{"role": "user", "content": "x"}]});
@@ -106,7 +103,7 @@ async fn a_failure_is_posted_too_and_given_up_in_the_end() {
     let told = answer.pointer("/errors/0/taskUUID").or_else(|| answer.pointer("/data/0/taskUUID"));
     assert_eq!(told, Some(&json!("w")), "{answer}");
     let deliveries = wait(&taken, 3).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    log.says("a webhook is given up after 3 attempts", 1).await;
     assert_eq!(taken.lock().unwrap().len(), 3, "three attempts, then no more");
     assert!(deliveries[0].1.contains("\"errors\"") && !deliveries[0].0.contains("x-fairflow-signature"));
     // Without the host in the configuration nothing is asked of a provider.

@@ -73,10 +73,11 @@ async fn an_attempt_whose_time_is_up_is_cancelled_and_not_sent_again() {
 #[tokio::test]
 async fn a_submission_that_nobody_waits_for_is_cancelled_when_it_is_accepted() {
     let fake = Fake::start(|base, ask, nth| {
-        if ask.path.ends_with("/predictions") {
-            std::thread::sleep(Duration::from_millis(100));
+        let reply = endless(base, ask, nth);
+        match ask.path.ends_with("/predictions") {
+            true => Reply::Late(Duration::from_millis(100), Box::new(reply)),
+            false => reply,
         }
-        endless(base, ask, nth)
     })
     .await;
     let fairflow = engine("replicate", &fake.url, "", "timeout = \"20ms\"").await;

@@ -1,7 +1,6 @@
 //! Providers that are slow, strict, garbled or gone.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use fairflow::Error;
 use fairflow::provider::Outcome;
@@ -299,7 +298,6 @@ async fn a_foreign_polling_url_is_not_followed() {
     let fairflow = engine("bfl", &fake.url, "", "").await;
     let error = fairflow.generate(fox()).await.unwrap_err();
     assert!(error.reason().as_str() == "unconfirmed" && error.to_string().contains("foreign host"), "{error}");
-    tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(foreign.asks().is_empty());
     assert_eq!(fake.asks().len(), 1);
 }

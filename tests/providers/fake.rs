@@ -38,6 +38,8 @@ pub enum Reply {
     Break,
     /// These and no other bytes, then the end.
     Bytes(Vec<u8>),
+    /// Another one, so much later.
+    Late(Duration, Box<Reply>),
 }
 
 pub struct Fake {
@@ -143,6 +145,10 @@ async fn write(mut stream: TcpStream, reply: Reply) {
             stream.write_all(&bytes).await.ok();
             stream.shutdown().await.ok();
             return;
+        }
+        Reply::Late(wait, reply) => {
+            tokio::time::sleep(wait).await;
+            return Box::pin(write(stream, *reply)).await;
         }
     };
     stream.write_all(text.as_bytes()).await.ok();

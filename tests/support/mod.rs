@@ -1,7 +1,12 @@
 //! A gateway process, and a client that speaks to it, for the tests that look at fairflow from outside.
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test uses a part")]
 
+mod eventually;
+mod log;
 pub mod prometheus;
+
+pub use eventually::{eventually, found};
+pub use log::Log;
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -119,28 +124,18 @@ impl Gateway {
 
     /// Waits until the process has ended and says whether it ended well.
     pub async fn ended(&mut self) -> bool {
-        for _ in 0..400 {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.success();
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        panic!("the gateway does not end");
+        let child = &mut self.child;
+        found("the gateway ends", async || child.try_wait().unwrap()).await.success()
     }
 
     /// Waits until nothing of a model waits or is in flight.
     pub async fn at_rest(&self, model: &str) {
         let http = client();
-        let mut last = Value::Null;
-        for _ in 0..400 {
-            last = json(http.get(format!("{}/v1/capacity/{model}", self.public)).send().await.unwrap()).await;
-            let model = &last["models"][0];
-            if model["queueDepth"] == 0 && model["inFlight"] == 0 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("something leaked: {last}");
+        eventually(&format!("nothing of {model} waits or is in flight"), async || {
+            let now = json(http.get(format!("{}/v1/capacity/{model}", self.public)).send().await.unwrap()).await;
+            now["models"][0]["queueDepth"] == 0 && now["models"][0]["inFlight"] == 0
+        })
+        .await;
     }
 }
 

@@ -45,6 +45,8 @@ impl Random {
     }
 
     pub fn lognormal(&mut self, median: f64, sigma: f64) -> f64 {
-        median * (sigma * self.normal()).exp()
+        // Half a step above, so that no logarithm is of zero.
+        let (a, b) = (self.unit() + f64::EPSILON / 4.0, self.unit());
+        median * (sigma * (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos()).exp()
     }
 }
