@@ -1,6 +1,6 @@
 //! A scheduler in this process, on a simulated provider.
 
-use super::Ending;
+use super::ending::Ending;
 use crate::capacity::ModelCapacity;
 use crate::task::Work;
 use crate::{Config, Error, Fairflow, Receipt};

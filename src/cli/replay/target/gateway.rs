@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Ending;
+use super::ending::Ending;
 use crate::capacity::ModelCapacity;
 use crate::provider::http::{bearer, client};
 use crate::task::Work;

@@ -1,27 +1,14 @@
 //! Where a replay sends its requests: a scheduler in this process, or a gateway over HTTP.
 
 mod embedded;
+mod ending;
 mod gateway;
 
 pub(super) use self::embedded::Embedded;
+pub(super) use self::ending::Ending;
 pub(super) use self::gateway::Gateway;
 use super::record::Sample;
 use crate::task::Work;
-
-/// What became of one request, as its sender sees it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Ending {
-    /// How long it queued, in milliseconds; 0 when unknown.
-    pub(super) queue_ms: f64,
-    /// How long the provider took, in milliseconds; 0 when it was never dispatched.
-    pub(super) upstream_ms: f64,
-    /// How often it was dispatched.
-    pub(super) attempts: u32,
-    /// The HTTP status; 0 without an answer.
-    pub(super) status: u16,
-    /// Why it failed.
-    pub(super) reason: Option<String>,
-}
 
 /// Something that takes requests.
 #[derive(Debug, Clone)]

@@ -1,7 +1,29 @@
 //! What can be wrong with a trace, and what to do about it.
 
-use super::MAX_ARRIVALS;
-use super::packed::Packing;
+use std::fmt;
+
+use super::arrival::MAX_ARRIVALS;
+
+/// A packing that is understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    /// gzip.
+    Gzip,
+    /// xz.
+    Xz,
+    /// A tar archive.
+    Tar,
+}
+
+impl fmt::Display for Packing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gzip => "gzip stream",
+            Self::Xz => "xz stream",
+            Self::Tar => "tar archive",
+        })
+    }
+}
 
 /// Why a trace could not be loaded.
 #[derive(Debug, thiserror::Error)]

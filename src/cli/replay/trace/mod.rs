@@ -3,104 +3,22 @@
 //! [`load`] recognises the format by what the file holds, not by its name, and gives the arrivals of the window that
 //! [`Options`] cut out of it, in order.
 
+mod arrival;
 mod azure;
 mod error;
 mod gentd26;
+mod options;
 mod packed;
 mod row;
 mod servegen;
 mod shape;
 
-use std::{fmt, fs::File, io::Cursor, io::Read, path::Path, time::Duration};
+use std::{fmt, fs::File, io::Cursor, io::Read, path::Path};
 
-pub use error::TraceError;
-pub use packed::Packing;
-
-/// The most arrivals a replay holds in memory (about 120 bytes each).
-pub(crate) const MAX_ARRIVALS: usize = 5_000_000;
-
-/// One request of a trace.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Arrival {
-    /// When it arrives, counted from the first arrival of the window.
-    pub at: Duration,
-    /// Who asked.
-    pub tenant: String,
-    /// The trace's own name of the model; empty when the trace names none.
-    pub model: String,
-    /// What was asked for.
-    pub size: Size,
-}
-
-/// How much work a request asks for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub enum Size {
-    /// Image generation.
-    Image {
-        /// Images to make, at least 1.
-        images: u32,
-        /// Denoising steps of each, at least 1.
-        steps: u32,
-        /// Length of the prompt and the negative prompt together.
-        prompt_chars: u32,
-        /// Service time that the trace measured, in seconds; 0 when unknown.
-        seconds: f64,
-    },
-    /// Text generation.
-    Text {
-        /// Tokens of the prompt.
-        input_tokens: u32,
-        /// Tokens generated, at least 1.
-        output_tokens: u32,
-    },
-}
-
-impl Size {
-    /// How much work it is, to compare requests of one trace: image-steps, or tokens with those generated twice.
-    pub fn work(self) -> f64 {
-        match self {
-            Self::Image { images, steps, .. } => f64::from(images) * f64::from(steps),
-            Self::Text { input_tokens, output_tokens } => f64::from(input_tokens) + 2.0 * f64::from(output_tokens),
-        }
-    }
-}
-
-/// Which part of a trace to replay, and how its blanks are filled.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// How many tenants there shall be. Traces without tenants are spread over so many (default 20); of traces with
-    /// tenants the busiest so many are kept and the others folded into them (default: all as they are).
-    pub tenants: Option<usize>,
-    /// Seed of everything that is drawn: the same seed and window give the same arrivals.
-    pub seed: u64,
-    /// Keep only the first so many arrivals of the window.
-    pub limit: Option<usize>,
-    /// Where the window starts, counted from the trace's beginning.
-    pub start: Duration,
-    /// How long the window is; to the trace's end when absent (fitted processes: one hour).
-    pub duration: Option<Duration>,
-}
-
-impl Options {
-    /// The instant at which the window ends, if it does.
-    fn end(&self) -> Option<Duration> {
-        self.duration.map(|duration| self.start.saturating_add(duration))
-    }
-
-    fn validate(&self) -> Result<(), TraceError> {
-        let problem = if self.tenants == Some(0) {
-            "tenants is 0: a replay needs at least one tenant"
-        } else if self.limit == Some(0) {
-            "limit is 0: nothing would be replayed"
-        } else if self.duration == Some(Duration::ZERO) {
-            "duration is 0: the window holds no arrival"
-        } else {
-            return Ok(());
-        };
-        Err(TraceError::Options { problem })
-    }
-}
+pub(crate) use arrival::MAX_ARRIVALS;
+pub use arrival::{Arrival, Size};
+pub use error::{Packing, TraceError};
+pub use options::Options;
 
 /// The formats that are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +73,7 @@ pub fn load(path: &Path, options: &Options) -> Result<Trace, TraceError> {
     }
     let packed::Unpacked { head, whole, packing } = packed::unpack(File::open(path).map_err(read_error)?, &source)?;
     let read = match packing {
-        Some(packed::Packing::Tar) => from_archive(whole, &source, options),
+        Some(Packing::Tar) => from_archive(whole, &source, options),
         _ => recognise(&head, &source).and_then(|kind| from_file(kind, whole, &source, options)),
     };
     // What cannot be read any further behind a decoder is its damage.

@@ -1,38 +1,16 @@
 //! What a file is packed in: known by its first bytes, whatever its name, and read as a stream.
 
-use std::fmt;
 use std::io::{self, BufReader, Cursor, Read};
 
 use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
-use super::TraceError;
+use super::error::{Packing, TraceError};
 
 /// Bytes that tell what something is: a tar's header, or the first line of a table.
 pub(super) const HEAD: u64 = 4096;
 /// Most packings within each other: more is no trace.
 const MOST_LAYERS: usize = 4;
-
-/// A packing that is understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Packing {
-    /// gzip.
-    Gzip,
-    /// xz.
-    Xz,
-    /// A tar archive.
-    Tar,
-}
-
-impl fmt::Display for Packing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gzip => "gzip stream",
-            Self::Xz => "xz stream",
-            Self::Tar => "tar archive",
-        })
-    }
-}
 
 /// Tells a packing by the first bytes.
 fn packing(head: &[u8]) -> Option<Packing> {

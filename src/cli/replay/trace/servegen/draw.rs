@@ -1,10 +1,26 @@
 //! Drawing the clients' requests in the order of their arrival, no more of them than are wanted.
 
-use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    time::Duration,
+};
 
 use rand::{SeedableRng, rngs::StdRng};
 
-use super::{super::Arrival, Client, Clients};
+use super::client::Window;
+use super::sizes::Sizes;
+use crate::cli::replay::trace::Arrival;
+
+/// One client of the archive, as far as the window reaches.
+#[derive(Debug, Default)]
+pub(in crate::cli::replay::trace) struct Client {
+    pub(super) windows: Vec<Window>,
+    pub(super) sizes: Sizes,
+}
+
+/// The clients by number.
+pub(in crate::cli::replay::trace) type Clients = BTreeMap<u32, Client>;
 
 /// One client's renewal process.
 ///

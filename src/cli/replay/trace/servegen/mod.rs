@@ -9,30 +9,20 @@ mod draw;
 mod sizes;
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     io::{BufReader, Read},
     path::Path,
     time::Duration,
 };
 
-use self::{client::Window, sizes::Sizes};
+use self::draw::Client;
+pub(super) use self::draw::Clients;
 use super::{Arrival, MAX_ARRIVALS, Options, TraceError, shape};
 
 /// Length of the window that is drawn when the options do not say: the traces span days.
 const DEFAULT_DURATION: Duration = Duration::from_secs(3600);
 /// Arrivals at which drawing stops when the options give neither a duration nor a limit.
 const DEFAULT_LIMIT: usize = 1_000_000;
-
-/// One client of the archive, as far as the window reaches.
-#[derive(Debug, Default)]
-pub(super) struct Client {
-    windows: Vec<Window>,
-    sizes: Sizes,
-}
-
-/// The clients by number.
-pub(super) type Clients = BTreeMap<u32, Client>;
 
 /// What a file of the archive holds.
 #[derive(Debug, PartialEq)]
