@@ -14,6 +14,27 @@ const FULL: f64 = 0.9;
 /// Capacities from here on are no capacity.
 const UNKNOWN: f64 = 1e8;
 
+/// The state of a world between two events.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    pub(super) in_flight: u32,
+    /// Requests that the windows of all replicas allow in flight.
+    pub(super) window: u32,
+    pub(super) waiting: usize,
+    /// Slots that the provider has in use.
+    pub(super) used: f64,
+}
+
+/// Areas under what is observed, over time.
+#[derive(Debug, Default)]
+struct Areas {
+    in_flight: f64,
+    /// In the second half of the run.
+    settled: f64,
+    /// Under the window and time, before and during the first slow stretch.
+    kept: [(f64, f64); 2],
+}
+
 pub(super) struct Observer {
     run: Run,
     scenario: Scenario,
@@ -21,11 +42,8 @@ pub(super) struct Observer {
     pub(super) events: u64,
     pub(super) inside_retry_after: u64,
     pub(super) delivered: f64,
-    area: f64,
-    settled_area: f64,
+    areas: Areas,
     cuts: u64,
-    /// Area under the window and time, before and during the first slow stretch.
-    kept: [(f64, f64); 2],
     next_sample: f64,
     sample: Sample,
     recent: Vec<f32>,
@@ -73,10 +91,8 @@ impl Observer {
             events: 0,
             inside_retry_after: 0,
             delivered: 0.0,
-            area: 0.0,
-            settled_area: 0.0,
+            areas: Areas::default(),
             cuts: 0,
-            kept: [(0.0, 0.0); 2],
             next_sample: 0.0,
             sample: Sample::default(),
             recent: Vec::new(),
@@ -88,14 +104,14 @@ impl Observer {
         }
     }
 
-    /// The state from `from` to `to`.
-    pub(super) fn pass(&mut self, from: f64, to: f64, in_flight: u32, window: u32, waiting: usize, used: f64) {
-        let (dt, in_flight, window) = (to - from, f64::from(in_flight), f64::from(window));
+    /// Counts a state that stood from one second to another.
+    pub(super) fn pass(&mut self, from: f64, to: f64, stood: Standing) {
+        let (dt, in_flight, window) = (to - from, f64::from(stood.in_flight), f64::from(stood.window));
         let half = self.scenario.seconds / 2.0;
-        self.area += dt * in_flight;
-        self.settled_area += (to - from.max(half)).max(0.0) * in_flight;
+        self.areas.in_flight += dt * in_flight;
+        self.areas.settled += (to - from.max(half)).max(0.0) * in_flight;
         let capacity = self.scenario.provider.capacity(from);
-        if capacity > 0.0 && capacity < UNKNOWN && used >= FULL * capacity {
+        if capacity > 0.0 && capacity < UNKNOWN && stood.used >= FULL * capacity {
             self.run.cold.get_or_insert(from / self.round_trip);
             let last = self.scenario.provider.outages.last().map(|(_, to)| *to);
             if let Some(end) = last.filter(|end| from >= *end) {
@@ -105,12 +121,12 @@ impl Observer {
         if let Some((begin, end)) = self.slow {
             let phase = usize::from(from >= begin);
             if from < end && from >= begin / 2.0 {
-                self.kept[phase].0 += dt * window;
-                self.kept[phase].1 += dt;
+                self.areas.kept[phase].0 += dt * window;
+                self.areas.kept[phase].1 += dt;
             }
         }
         while self.next_sample <= to {
-            self.sample_ends(capacity, in_flight, window, waiting as f64);
+            self.sample_ends(capacity, in_flight, window, stood.waiting as f64);
         }
     }
 
@@ -190,12 +206,12 @@ impl Observer {
         run.delivered = self.delivered;
         run.events = self.events;
         run.inside_retry_after = self.inside_retry_after;
-        run.in_flight = self.area / self.scenario.seconds;
-        run.settled = self.settled_area * 2.0 / self.scenario.seconds;
+        run.in_flight = self.areas.in_flight / self.scenario.seconds;
+        run.settled = self.areas.settled * 2.0 / self.scenario.seconds;
         run.jain = if replicas.len() > 1 { jain(replicas) } else { jain(&self.tenants) };
         run.cuts = (!self.overloads.is_empty()).then(|| self.cuts as f64 / self.overloads.len() as f64);
         let mean = |(area, time): (f64, f64)| if time > 0.0 { area / time } else { f64::NAN };
-        run.kept = self.slow.map(|_| mean(self.kept[1]) / mean(self.kept[0]));
+        run.kept = self.slow.map(|_| mean(self.areas.kept[1]) / mean(self.areas.kept[0]));
         run
     }
 }

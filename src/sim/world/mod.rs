@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::sim::controller::Controller;
 use crate::sim::gates::Inside;
 use crate::sim::load::Load;
-use crate::sim::observer::Observer;
+use crate::sim::observer::{Observer, Standing};
 use crate::sim::provider::{Due, Provider};
 use crate::sim::replica::{Replica, Rider};
 use crate::sim::rng::Rng;
@@ -252,7 +252,8 @@ impl<'a> World<'a> {
         let in_flight: u32 = self.replicas.iter().map(|replica| replica.scheduler.in_flight()).sum();
         let window: u32 = self.replicas.iter().map(|replica| replica.scheduler.window()).sum();
         let waiting: usize = self.replicas.iter().map(|replica| replica.scheduler.broker().queue().len()).sum();
-        self.observer.pass(self.t(), seconds(to), in_flight, window, waiting, self.provider.used());
+        let stood = Standing { in_flight, window, waiting, used: self.provider.used() };
+        self.observer.pass(self.t(), seconds(to), stood);
     }
 
     /// Schedules what the provider wants to be called for.
