@@ -73,12 +73,12 @@ fn no_room_has_a_circle() {
     for (folder, most, reason) in CIRCULAR {
         let inside = |file: &&str| file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
         let within: Vec<&str> = circles.keys().copied().filter(inside).collect();
-        if within.len() < most {
-            wrong.push(format!("{folder}: {} files are in circles, no longer {most}; lower the number", within.len()));
-        } else if within.len() == most {
-            circles.retain(|file, _| !within.contains(file));
-        } else {
-            wrong.push(format!("{folder}: {} files are in circles, and only {most} were ({reason})", within.len()));
+        match within.len() {
+            0 => wrong.push(format!("{folder}: no file is in a circle any more; take the line off the list")),
+            found if found > most => {
+                wrong.push(format!("{folder}: {found} files are in circles, and only {most} were ({reason})"));
+            }
+            _ => circles.retain(|file, _| !within.contains(file)),
         }
     }
     let mut shown = BTreeSet::new();

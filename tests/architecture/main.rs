@@ -4,6 +4,7 @@
 mod circles;
 mod imports;
 mod keys;
+mod pages;
 mod rooms;
 mod shapes;
 mod sources;

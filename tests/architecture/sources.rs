@@ -41,23 +41,24 @@ pub fn all() -> Vec<Source> {
         let path = file.strip_prefix(&src).expect("a path in src").to_string_lossy().replace('\\', "/");
         Source::new(&path, &fs::read_to_string(&file).expect("a text"))
     };
-    let sources: Vec<Source> = rust_files(&src).into_iter().map(read).collect();
+    let sources: Vec<Source> = files(&src, "rs").into_iter().map(read).collect();
     assert!(sources.iter().any(|source| source.path == "core/mod.rs"), "the scan must see the sources");
     sources
 }
 
-fn rust_files(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
+/// Returns all files below `directory` whose names end in `extension`.
+pub fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(directory).expect("a directory that can be read") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|own| own == extension) {
+            found.push(path);
         }
     }
-    files.sort();
-    files
+    found.sort();
+    found
 }
 
 /// Says whether an item is compiled for tests only.
