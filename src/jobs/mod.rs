@@ -5,7 +5,7 @@ mod webhook;
 
 use std::time::Duration;
 
-pub(crate) use self::store::{Claim, Finished, Jobs, Key, Posting, Watch};
+pub(crate) use self::store::{Asked, Claim, Finished, Jobs, Key, Posting, Watch};
 pub(crate) use self::webhook::Webhooks;
 
 /// Wait of an acknowledgement, so that a job that is refused at once is refused and not acknowledged.

@@ -159,20 +159,25 @@ impl<T> Default for Jobs<T> {
     }
 }
 
+/// A job that is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// Its kind, as [`list`](Jobs::list) tells it.
+    pub(crate) kind: &'a str,
+    /// Tells it from other jobs that may be asked for under the same name.
+    pub(crate) digest: [u8; 32],
+    /// Goes on when nobody waits for it.
+    pub(crate) detached: bool,
+}
+
 impl<T> Jobs<T> {
     fn table(&self) -> MutexGuard<'_, Table<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Claims a name for a job of a kind, which `digest` tells from others; a detached one goes on when nobody waits.
-    pub(crate) fn claim(
-        &self,
-        key: &Key,
-        (kind, digest): (&str, [u8; 32]),
-        detached: bool,
-        limits: JobsConfig,
-        now: Time,
-    ) -> Claim<T> {
+    /// Claims a name for a job.
+    pub(crate) fn claim(&self, key: &Key, job: Asked<'_>, limits: JobsConfig, now: Time) -> Claim<T> {
+        let Asked { kind, digest, detached } = job;
         let mut table = self.table();
         table.limits = limits;
         table.trim(&key.0, 0, now);
@@ -230,7 +235,9 @@ impl<T> Jobs<T> {
 
     /// Keeps what is done already, under a name that is new; another under the same name stays.
     pub(crate) fn keep(&self, key: &Key, finished: Finished<T>, limits: JobsConfig) {
-        if let Claim::New(ticket, _) = self.claim(key, ("", [0; 32]), true, limits, finished.at) {
+        if let Claim::New(ticket, _) =
+            self.claim(key, Asked { kind: "", digest: [0; 32], detached: true }, limits, finished.at)
+        {
             ticket.tell(finished, |_, _| {});
         }
     }

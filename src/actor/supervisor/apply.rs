@@ -20,6 +20,14 @@ use crate::engine::ticket::messages::{QueueMessage, Relimit};
 use crate::engine::view::capacity::RouteCapacity;
 use crate::engine::view::start::StartError;
 
+/// State that a route takes over from the one in its place before.
+#[derive(Default)]
+struct Inherited {
+    memory: Option<Memory>,
+    slots: Arc<Gate>,
+    door: Arc<Door<RouteMessage>>,
+}
+
 impl Supervisor {
     /// Runs on these settings from here on.
     pub(super) fn apply(&mut self, settings: &Arc<Settings>, ctx: &mut Context<Self>) -> Result<(), StartError> {
@@ -95,12 +103,14 @@ impl Supervisor {
                 known => {
                     rewired = true;
                     let memory = known.as_ref().and_then(|(place, _)| views.get(*place)).map(RouteCapacity::memory);
-                    let slots = known.map(|(_, dispatcher)| {
+                    let mut inherited = Inherited { memory, ..Inherited::default() };
+                    if let Some((_, dispatcher)) = known {
                         dispatcher.stop();
                         // Attempts under way there still occupy the provider, and say here when they end.
-                        (dispatcher.blueprint.slots.clone(), dispatcher.blueprint.route.dispatcher.clone())
-                    });
-                    self.start_route(&entry.model, index, route, (&entry.queue, entry.life), (memory, slots), ctx)
+                        inherited.slots = dispatcher.blueprint.slots.clone();
+                        inherited.door = dispatcher.blueprint.route.dispatcher.clone();
+                    }
+                    self.start_route(&entry.model, index, (&entry.queue, entry.life), inherited, ctx)
                 }
             };
             entry.dispatchers.extend(next);
@@ -124,8 +134,8 @@ impl Supervisor {
         let (queue, life) = self.start_queue(&model, on_demand.is_some(), ctx);
         let mut entry =
             ModelEntry { model: model.clone(), queue, life, dispatchers: Vec::new(), on_demand, restarts: 0 };
-        for (index, route) in settings.routes.iter().enumerate() {
-            let dispatcher = self.start_route(&model, index, route, (&entry.queue, life), (None, None), ctx);
+        for index in 0..settings.routes.len() {
+            let dispatcher = self.start_route(&model, index, (&entry.queue, life), Inherited::default(), ctx);
             entry.dispatchers.extend(dispatcher);
         }
         entry.wire();
@@ -139,15 +149,16 @@ impl Supervisor {
         &mut self,
         model: &Model,
         index: usize,
-        route: &RouteSettings,
         queue: (&Addr<QueueActor>, u32),
-        (memory, slots): (Option<Memory>, Option<(Arc<Gate>, Arc<Door<RouteMessage>>)>),
+        inherited: Inherited,
         ctx: &mut Context<Self>,
     ) -> Option<DispatcherEntry> {
+        let settings = model.settings();
+        let route = settings.routes.get(index)?;
         // The settings were validated: a route names a provider that there is.
         let account = self.accounts.get(&route.provider)?;
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let (slots, door) = slots.unwrap_or_default();
+        let Inherited { memory, slots, door } = inherited;
         let blueprint = Blueprint {
             clock: self.shared.clock,
             model: model.name.clone(),
@@ -158,7 +169,7 @@ impl Supervisor {
                 provider: account.provider.clone(),
                 dispatcher: door,
             }),
-            settings: model.settings(),
+            settings: settings.clone(),
             stats: model.stats.clone(),
             tap: model.tap.clone(),
             backlog: model.backlog.clone(),

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::refusal::Refusal;
 use crate::config::{JobsConfig, Size, Span};
 use crate::core::time::Time;
-use crate::jobs::{Claim, Finished, Jobs, Key};
+use crate::jobs::{Asked, Claim, Finished, Jobs, Key};
 use crate::wire::Malformed;
 
 /// Bounds of what is kept. A tenant that fills its part loses its own oldest answers, and no other tenant's.
@@ -94,7 +94,7 @@ pub(in crate::gateway) async fn once(
     let wrong = || Malformed::new("idempotency-key", format!("must be 1 to {LONGEST_KEY} visible ASCII characters"));
     let key: Key = (tenant.clone(), Arc::from(key.ok_or_else(wrong)?));
     loop {
-        match answers.claim(&key, ("", digest), false, BOUNDS, now()) {
+        match answers.claim(&key, Asked { kind: "", digest, detached: false }, BOUNDS, now()) {
             Claim::Conflict => return Err(Refusal::key_reused()),
             Claim::Full => return Err(Refusal::too_many_keys()),
             Claim::New(ticket, told) => {

@@ -17,7 +17,7 @@ use crate::gateway::app::Gateway;
 use crate::gateway::http::caller::{Caller, Wishes};
 use crate::gateway::http::refusal::Refusal;
 use crate::gateway::http::request_span;
-use crate::jobs::{Claim, Finished, Key, Posting, Watch, Webhooks};
+use crate::jobs::{Asked, Claim, Finished, Key, Posting, Watch, Webhooks};
 use crate::task::Product;
 use crate::wire::runware::{RunwareTask, render};
 use crate::wire::{Malformed, Request, Wire};
@@ -80,8 +80,8 @@ pub(super) fn begin(gateway: &Data<Gateway>, caller: &Caller, mut task: Value) -
     };
     let detached = delivery != Delivery::Sync;
     let span = request_span::task(&caller.origin, &caller.tenant, &parsed);
-    let watch = match gateway.jobs.claim(&key, (&task_type, digest(&parsed)), detached, limits, gateway.fairflow.now())
-    {
+    let asked = Asked { kind: &task_type, digest: digest(&parsed), detached };
+    let watch = match gateway.jobs.claim(&key, asked, limits, gateway.fairflow.now()) {
         Claim::Known(watch) => {
             if let Some(place) = place {
                 post(gateway, &key, &uuid, place, watch.clone()).map_err(refused)?;

@@ -20,7 +20,7 @@ fn key(tenant: &str, name: &str) -> Key {
 }
 
 fn claim(jobs: &Jobs<u32>, key: &Key, detached: bool, now: Time) -> Claim<u32> {
-    jobs.claim(key, ("x", [0; 32]), detached, limits(), now)
+    jobs.claim(key, Asked { kind: "x", digest: [0; 32], detached }, limits(), now)
 }
 
 fn new(jobs: &Jobs<u32>, key: &Key, detached: bool) -> Option<(Ticket<u32>, Watch<u32>)> {
@@ -46,7 +46,10 @@ async fn a_job_is_made_once_and_told_to_all() {
     let one = key("a", "1");
     let (ticket, mut first) = new(&jobs, &one, false).expect("new");
     let Claim::Known(mut second) = claim(&jobs, &one, false, Time::ZERO) else { panic!("the same job") };
-    assert!(matches!(jobs.claim(&one, ("x", [1; 32]), false, limits(), Time::ZERO), Claim::Conflict));
+    assert!(matches!(
+        jobs.claim(&one, Asked { kind: "x", digest: [1; 32], detached: false }, limits(), Time::ZERO),
+        Claim::Conflict
+    ));
     assert!(new(&jobs, &key("b", "1"), false).is_some(), "another tenant's");
     ticket.run(async { Finished { value: 5, bytes: 10, failed: false, at: Time::ZERO } }).await;
     for watch in [&mut first, &mut second] {

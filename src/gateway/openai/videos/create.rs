@@ -18,7 +18,7 @@ use crate::gateway::http::body::{self, content_type};
 use crate::gateway::http::caller::{Caller, Wishes};
 use crate::gateway::http::refusal::Refusal;
 use crate::gateway::http::request_span;
-use crate::jobs::{Claim, Finished, Key, REFUSED_AT_ONCE};
+use crate::jobs::{Asked, Claim, Finished, Key, REFUSED_AT_ONCE};
 use crate::task::{Product, Task, Video, VideoInference, Work};
 use crate::wire::form::Form;
 use crate::wire::size::Size;
@@ -47,7 +47,8 @@ pub(in crate::gateway) async fn create(
     let spec = Plan { tenant: Some(tenant), class, max_wait, witness, ..Plan::of(&task) };
     let now = gateway.fairflow.now();
     let order = order.to_string();
-    let claim = gateway.videos.claim(&key, (&order, [0; 32]), true, settings.delivery.jobs, now);
+    let asked = Asked { kind: &order, digest: [0; 32], detached: true };
+    let claim = gateway.videos.claim(&key, asked, settings.delivery.jobs, now);
     let Claim::New(ticket, mut watch) = claim else { return Err(Refusal::too_many_jobs()) };
     let (maker, bytes) = (gateway.clone(), order.len() + 2_048);
     let making = ticket.run(async move {
