@@ -4,7 +4,7 @@ use super::imports::{ALL, Foreign, Import, imports};
 use super::sources::{self, Source};
 
 /// Each room with its rank. A folder inside a room that stands here is a room of its own.
-const RANKS: [(&str, u32); 20] = [
+const RANKS: [(&str, u32); 21] = [
     ("core", 0),
     ("wording", 0),
     ("clock", 1),
@@ -21,6 +21,7 @@ const RANKS: [(&str, u32); 20] = [
     ("handle", 9),
     ("provider", 10),
     ("tower", 10),
+    ("testing", 10),
     ("jobs", 11),
     ("telemetry", 11),
     ("gateway", 12),
