@@ -1,8 +1,11 @@
 //! How the supervisor learns that an actor has ended, by whatever way.
 
+use std::fmt;
 use std::sync::Arc;
 
 use actix::{Message, Recipient};
+
+use crate::engine::view::restarts::{ActorKind, ExitCause};
 
 /// An actor, in one of its lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,9 +18,33 @@ pub(crate) enum ActorId {
     Account { provider: Arc<str>, generation: u32 },
 }
 
+impl ActorId {
+    pub(crate) const fn kind(&self) -> ActorKind {
+        match self {
+            Self::Queue { .. } => ActorKind::Queue,
+            Self::Dispatcher { .. } => ActorKind::Dispatcher,
+            Self::Account { .. } => ActorKind::Account,
+        }
+    }
+}
+
+impl fmt::Display for ActorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind().as_str();
+        match self {
+            Self::Queue { model, .. } => write!(f, "{kind} of model {model}"),
+            Self::Dispatcher { model, route, .. } => write!(f, "{kind} of model {model}, route {route}"),
+            Self::Account { provider, .. } => write!(f, "{kind} of provider {provider}"),
+        }
+    }
+}
+
 /// Any actor → supervisor: the actor has ended.
 #[derive(Debug)]
-pub(crate) struct Exited(pub(crate) ActorId);
+pub(crate) struct Exited {
+    pub(crate) actor: ActorId,
+    pub(crate) cause: ExitCause,
+}
 
 impl Message for Exited {
     type Result = ();
@@ -38,6 +65,8 @@ impl ExitNotice {
 
 impl Drop for ExitNotice {
     fn drop(&mut self) {
-        self.supervisor.do_send(Exited(self.actor.clone()));
+        // An actor that panics is dropped while its thread unwinds.
+        let cause = if std::thread::panicking() { ExitCause::Panic } else { ExitCause::Stop };
+        self.supervisor.do_send(Exited { actor: self.actor.clone(), cause });
     }
 }

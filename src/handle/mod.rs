@@ -41,6 +41,7 @@ use crate::engine::view::learned::{Learned, LearnedRoute};
 use crate::engine::view::overrides::{Action, Override};
 #[cfg(feature = "gateway")]
 use crate::engine::view::receipt::Receipt;
+use crate::engine::view::restarts::RestartCount;
 use crate::engine::view::start::StartError;
 use crate::engine::view::stats::Stats;
 use crate::task::Task;
@@ -149,6 +150,13 @@ impl Fairflow {
     #[must_use]
     pub fn stats(&self) -> BTreeMap<Arc<str>, Arc<Stats>> {
         self.engine.shared.all_models().into_iter().map(|model| (model.name.clone(), model.stats.clone())).collect()
+    }
+
+    /// Returns how often actors of the engine ended in service and were restarted, by kind and cause. A panic is a fault of
+    /// the engine: no request is lost by it, but it is worth a report.
+    #[must_use]
+    pub fn restarts(&self) -> Vec<RestartCount> {
+        self.engine.shared.restarts.all()
     }
 
     /// Returns the counters of a model.

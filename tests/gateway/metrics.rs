@@ -62,6 +62,7 @@ async fn every_metric_is_there_and_counts() {
         ("fairflow_estimated_dollars_total", "counter"),
         ("fairflow_unpriced_total", "counter"),
         ("fairflow_wait_forecasts_total", "counter"),
+        ("fairflow_restarts_total", "counter"),
         ("fairflow_feed_watchers", "gauge"),
         ("fairflow_feed_events_total", "counter"),
         ("gen_ai_client_operation_duration_seconds", "histogram"),

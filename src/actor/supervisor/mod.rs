@@ -2,18 +2,17 @@
 
 mod apply;
 pub(super) mod operate;
+mod restart;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 
 use super::account::AccountActor;
 use super::dispatcher::{Blueprint, Dispatcher};
-use super::exit::{ActorId, Exited};
-use super::messages::{Join, Leave, NewQueue, Recount, Retire, Stop, Wire, Wired, Withdraw};
+use super::messages::{Join, Leave, Retire, Stop, Wire, Wired, Withdraw};
 use super::queue::QueueActor;
 use crate::clock::Mark;
 use crate::config::{ProviderSettings, Settings};
@@ -23,7 +22,6 @@ use crate::core::route::Memory;
 use crate::engine::shared::messages::{Ensure, Forget, SupervisorMessage};
 use crate::engine::shared::model::Model;
 use crate::engine::shared::registry::Shared;
-use crate::engine::view::capacity::RouteCapacity;
 use crate::engine::view::learned::Learned;
 use crate::engine::view::start::StartError;
 
@@ -31,8 +29,6 @@ use crate::engine::view::start::StartError;
 /// end. Beyond it the oldest that is idle goes.
 const MOST_ON_DEMAND: usize = 256;
 const MOST_OF_A_TENANT: usize = 64;
-/// An actor that dies again and again is restarted after 0.1 s, 0.2 s, … at most this.
-const LONGEST_RESTART: Duration = Duration::from_secs(5);
 
 struct AccountEntry {
     address: Addr<AccountActor>,
@@ -129,55 +125,6 @@ impl Supervisor {
         let address = Dispatcher::new(blueprint.clone(), generation, queue, memory, supervisor).start();
         blueprint.account.do_send(Join { member, dispatcher: address.clone() });
         DispatcherEntry { address, generation, blueprint }
-    }
-
-    /// Gives a dead actor a new life. Its jobs' callers find their replies dropped and submit anew.
-    fn revive(&mut self, who: &ActorId, ctx: &mut Context<Self>) {
-        match who {
-            ActorId::Queue { model, generation } => {
-                let Some(entry) = self.models.get(model).filter(|entry| entry.life == *generation) else { return };
-                let (shared, on_demand) = (entry.model.clone(), entry.on_demand.is_some());
-                let (queue, life) = self.start_queue(&shared, on_demand, ctx);
-                let Some(entry) = self.models.get_mut(model) else { return };
-                entry.queue = queue.clone();
-                entry.life = life;
-                entry.wire();
-                entry.open_door();
-                for dispatcher in &entry.dispatchers {
-                    dispatcher.address.do_send(NewQueue { queue: queue.clone(), life });
-                }
-            }
-            ActorId::Dispatcher { model, route, generation } => {
-                let Some(entry) = self.models.get(model) else { return };
-                let Some(dead) = entry.dispatchers.get(*route).filter(|d| d.generation == *generation) else { return };
-                let (blueprint, member) = (dead.blueprint.clone(), dead.member());
-                let (queue, life) = (entry.queue.clone(), entry.life);
-                // The last snapshot remembers what was learned.
-                let capacity = entry.model.capacity.borrow();
-                let memory = capacity.routes.get(*route).map(RouteCapacity::memory).unwrap_or_default();
-                drop(capacity);
-                blueprint.account.do_send(Leave { member });
-                let dispatcher = self.start_dispatcher(blueprint, (&queue, life), memory, ctx);
-                let Some(entry) = self.models.get_mut(model) else { return };
-                entry.dispatchers[*route] = dispatcher;
-                entry.wire();
-            }
-            ActorId::Account { provider, generation } => {
-                let Some(account) = self.accounts.get(provider).filter(|a| a.generation == *generation) else { return };
-                let (settings, client, restarts) =
-                    (account.settings.clone(), account.provider.clone(), account.restarts);
-                let address = self.start_account(settings, client, restarts, ctx);
-                // Each of its dispatchers is replaced too: they hold the dead address.
-                for entry in self.models.values_mut().chain(&mut self.leaving) {
-                    for dispatcher in &mut entry.dispatchers {
-                        if &dispatcher.blueprint.route.provider_name == provider {
-                            dispatcher.blueprint.account = address.clone();
-                            dispatcher.address.do_send(Stop);
-                        }
-                    }
-                }
-            }
-        }
     }
 
     fn start_account(
@@ -351,62 +298,10 @@ impl Handler<Retire> for Supervisor {
     }
 }
 
-impl Handler<Exited> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, Exited(who): Exited, ctx: &mut Self::Context) {
-        if !self.knows(&who) {
-            if let ActorId::Dispatcher { model, .. } = &who {
-                let heirs = self.models.get(model).into_iter().flat_map(|entry| &entry.dispatchers);
-                heirs.for_each(|heir| heir.address.do_send(Recount));
-            }
-            // One that was withdrawn is not worth another life: its callers hear that the model is gone.
-            let is_it =
-                |entry: &ModelEntry| matches!(&who, ActorId::Queue { generation, .. } if entry.life == *generation);
-            if let Some(index) = self.leaving.iter().position(is_it) {
-                self.leaving.swap_remove(index).stop();
-            }
-            return;
-        }
-        let restarts = match &who {
-            ActorId::Queue { model, .. } | ActorId::Dispatcher { model, .. } => {
-                self.models.get_mut(model).map(|m| &mut m.restarts)
-            }
-            ActorId::Account { provider, .. } => self.accounts.get_mut(provider).map(|account| &mut account.restarts),
-        };
-        let restarts = restarts.map_or(0, |restarts| {
-            *restarts += 1;
-            *restarts
-        });
-        tracing::error!(?who, restarts, "an actor has died and is restarted");
-        if restarts <= 3 {
-            return self.revive(&who, ctx);
-        }
-        let wait = Duration::from_millis(100).saturating_mul(1 << (restarts - 4).min(10)).min(LONGEST_RESTART);
-        ctx.run_later(wait, move |supervisor, ctx| supervisor.revive(&who, ctx));
-    }
-}
-
 impl Supervisor {
     fn birth(&mut self) -> u32 {
         self.births += 1;
         self.births
-    }
-
-    /// Says whether the one that died was still in service; one that was stopped or replaced is not mourned.
-    fn knows(&self, who: &ActorId) -> bool {
-        match who {
-            ActorId::Queue { model, generation } => {
-                self.models.get(model).is_some_and(|entry| entry.life == *generation)
-            }
-            ActorId::Dispatcher { model, route, generation } => {
-                let entry = self.models.get(model).and_then(|entry| entry.dispatchers.get(*route));
-                entry.is_some_and(|dispatcher| dispatcher.generation == *generation)
-            }
-            ActorId::Account { provider, generation } => {
-                self.accounts.get(provider).is_some_and(|entry| entry.generation == *generation)
-            }
-        }
     }
 }
 

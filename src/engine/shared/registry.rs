@@ -16,6 +16,7 @@ use crate::engine::ticket::messages::{QueueMessage, Relimit};
 use crate::engine::view::capacity::ModelCapacity;
 use crate::engine::view::error::Error;
 use crate::engine::view::events::Hub;
+use crate::engine::view::restarts::Restarts;
 use crate::wire::Malformed;
 use crate::wording::nearest;
 
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) models: DashMap<Arc<str>, Arc<Model>>,
     pub(crate) supervisor: Door<SupervisorMessage>,
     settings: RwLock<Arc<Settings>>,
+    pub(crate) restarts: Restarts,
     draining: AtomicBool,
     stopped: AtomicBool,
     live: AtomicUsize,
@@ -44,6 +46,7 @@ impl Shared {
             models: DashMap::new(),
             supervisor: Door::default(),
             settings: RwLock::new(settings),
+            restarts: Restarts::default(),
             draining: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             live: AtomicUsize::new(0),

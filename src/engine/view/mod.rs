@@ -7,6 +7,7 @@ pub mod learned;
 pub mod overrides;
 pub(crate) mod reason;
 pub(crate) mod receipt;
+pub(crate) mod restarts;
 pub(crate) mod start;
 pub mod stats;
 pub mod story;

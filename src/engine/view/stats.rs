@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use super::reason::RequestOutcome;
+pub use super::restarts::{ActorKind, ExitCause, RestartCount};
 use crate::core::estimate::Forecast;
 use crate::core::ledger::Money;
 use crate::core::outcome::Outcome;

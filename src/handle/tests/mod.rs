@@ -1,5 +1,6 @@
 //! The actors end to end, in process: fairness, retries, crashes, cancels. Every test ends with nothing in flight.
 
+mod attempts;
 mod long_stream;
 mod overrun;
 mod pulse;
@@ -19,6 +20,7 @@ use crate::contract::failure::Failure;
 use crate::core::outcome::Outcome;
 use crate::engine::view::error::Error;
 use crate::engine::view::overrides::{Action, Override};
+use crate::engine::view::stats::{ActorKind, ExitCause};
 use crate::handle::Fairflow;
 use crate::task::TextInference;
 use crate::testing::at_rest;
@@ -34,6 +36,17 @@ fn config(change: impl FnOnce(&mut SimConfig)) -> Config {
 
 async fn engine(config: Config) -> Fairflow {
     Fairflow::builder(config).seed(1).start().await.expect("starts")
+}
+
+/// Waits until actors have been restarted so many times; a fault that nobody sees runs into the guard.
+async fn restarted(fairflow: &Fairflow, times: u64) {
+    let all = || fairflow.restarts().iter().map(|restarts| restarts.count).sum::<u64>();
+    let wait = async {
+        while all() < times {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait).await.expect("a death was not seen");
 }
 
 #[tokio::test]
@@ -130,11 +143,15 @@ async fn crashed_actors_come_back_and_lose_no_request() {
     let mut capacity = fairflow.watch("sim-text");
     capacity.wait_for(|now| now.in_flight > 0).await.expect("runs");
     fairflow.engine.running.crash(CrashIn::Queue("sim-text".into()));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    restarted(&fairflow, 1).await;
     fairflow.engine.running.crash(CrashIn::Dispatcher("sim-text".into(), 0));
     for call in calls {
         call.await.expect("no panic").expect("served after the restart");
     }
+    restarted(&fairflow, 2).await;
+    let panics =
+        |actor| fairflow.restarts().iter().any(|of| (of.actor, of.cause, of.count) == (actor, ExitCause::Panic, 1));
+    assert!(panics(ActorKind::Queue) && panics(ActorKind::Dispatcher), "{:?}", fairflow.restarts());
     at_rest(&fairflow, "sim-text").await;
 }
 
@@ -194,7 +211,7 @@ async fn an_operators_wish_outlives_reloads_and_crashes() {
     other.defaults.timeout = Some(Span(Duration::from_secs(77)));
     fairflow.reload(other).await.expect("taken");
     fairflow.engine.running.crash(CrashIn::Dispatcher("sim-text".into(), 0));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    restarted(&fairflow, 1).await;
     let as_before = |now: &crate::capacity::ModelCapacity| now.window == 7 && now.routes[0].state.as_str() == "paused";
     let view = capacity.wait_for(as_before).await.expect("runs").clone();
     assert_eq!((view.in_flight, view.queue_depth), (0, 1));

@@ -151,6 +151,11 @@ impl Page {
         }
         self.family("fairflow_draining", "gauge", "1 from when a drain begins.")?;
         writeln!(self.0, "fairflow_draining {}", u8::from(gateway.fairflow.is_draining()))?;
+        self.family("fairflow_restarts_total", "counter", "Actors that ended in service and were restarted.")?;
+        for restarts in gateway.fairflow.restarts() {
+            let labels = [("actor", restarts.actor.as_str()), ("cause", restarts.cause.as_str())];
+            self.sample("fairflow_restarts_total", &labels, restarts.count)?;
+        }
         self.family("fairflow_telemetry_dropped_total", "counter", "Requests that OTLP did not tell of.")?;
         writeln!(self.0, "fairflow_telemetry_dropped_total {}", gateway.telemetry.dropped())?;
         self.family("fairflow_build_info", "gauge", "Always 1; the label says which version runs.")?;
