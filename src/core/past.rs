@@ -9,9 +9,9 @@ use super::verdict::Again;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Past {
     /// Attempts made so far, without those that cost none.
-    pub attempts: u32,
-    /// Attempts that the caller allows in all; the model may allow fewer. Default no limit.
-    pub most: u32,
+    pub attempts: u16,
+    /// Attempts that the caller allows in all; the model may allow fewer.
+    pub(super) most: u16,
     /// Routes at which the request has been, one bit each.
     pub(super) tried: u16,
     /// Whether the request may only go to a route that it has not tried.
@@ -21,10 +21,11 @@ pub struct Past {
 }
 
 impl Past {
-    /// Begins without an attempt, of `most` that the caller allows; at least one is made.
+    /// Begins without an attempt, of `most` that the caller allows; from 1 to 65,535, other values are taken for the nearest.
     #[must_use]
-    pub const fn none(most: u32) -> Self {
-        Self { attempts: 0, most: if most == 0 { 1 } else { most }, tried: 0, elsewhere: false, passed: 0 }
+    pub fn none(most: u32) -> Self {
+        let most = u16::try_from(most).unwrap_or(u16::MAX).max(1);
+        Self { attempts: 0, most, tried: 0, elsewhere: false, passed: 0 }
     }
 
     /// Says whether the request has been at a route; one beyond the first 16 is never known.
@@ -54,14 +55,14 @@ impl Past {
             Reached::Provider => probe && matches!(report.outcome, Outcome::Overloaded | Outcome::Failed),
             Reached::Timeout | Reached::Work => false,
         };
-        let attempts = self.attempts.saturating_add(u32::from(!free));
+        let attempts = self.attempts.saturating_add(u16::from(!free));
         Self { attempts, elsewhere: report.verdict.again == Again::Elsewhere, ..self }
     }
 
     /// Says whether another attempt is allowed, by the caller and by a model of `max_attempts`.
     #[must_use]
     pub fn allows_another(self, max_attempts: u32) -> bool {
-        self.attempts < self.most.min(max_attempts)
+        u32::from(self.attempts) < u32::from(self.most).min(max_attempts)
     }
 }
 

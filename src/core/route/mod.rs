@@ -239,7 +239,7 @@ impl<J: Ride> Route<J> {
             Some(Refused::Expired { retry_after: EXPIRED })
         } else if !past.allows_another(most) {
             // Its last attempt failed under an earlier life of this route or of the broker.
-            Some(Refused::Exhausted { attempts: past.attempts, retry_after: self.config.backoff.base })
+            Some(Refused::Exhausted { attempts: past.attempts.into(), retry_after: self.config.backoff.base })
         } else {
             None
         };
@@ -251,7 +251,8 @@ impl<J: Ride> Route<J> {
         }
         let probe = self.gates.state(now) == RouteState::Probing;
         let ticket = self.gates.dispatch(now, f64::from(cost.units()), payer, more || self.around.demand);
-        let attempt = past.attempts.saturating_add(1);
+        let made = Past { attempts: past.attempts.saturating_add(1), ..past };
+        let attempt = u32::from(made.attempts);
         let held = Held { broker: self.broker, job: key, charged: cost, ticket, attempt };
         let timeout = self.config.timeout;
         let lease = self.leases.issue(now + timeout + LEASE_GRACE, held);
@@ -260,7 +261,7 @@ impl<J: Ride> Route<J> {
             job,
             lease,
             attempt,
-            last: !Past { attempts: attempt, ..past }.allows_another(most),
+            last: !made.allows_another(most),
             past: past.with(self.config.index),
             probe,
             charged: cost,
@@ -283,7 +284,7 @@ impl<J: Ride> Route<J> {
         // The broker may not know the job any more. Where it is to be tried again, dropping it has its caller submit it
         // anew.
         if let Some(job) = retry.filter(|job| !job.past().allows_another(self.config.max_attempts)) {
-            let refused = self.exhausted(job.past().attempts, &report);
+            let refused = self.exhausted(job.past().attempts.into(), &report);
             self.outputs.push_back(Output::Refuse { job, refused });
         }
     }

@@ -143,7 +143,7 @@ fn a_route_asks_for_as_many_jobs_as_its_gates_let_through() {
 fn a_failure_is_tried_again_until_the_model_or_the_caller_allows_no_more() {
     for (most, attempts) in [(u32::MAX, 3), (2, 2), (1, 1)] {
         let mut bench = Bench::new(config());
-        let mut past = Past { most, ..Past::default() };
+        let mut past = Past::none(most);
         for attempt in 1..=attempts {
             bench.assign(BROKER, &[past]);
             assert_eq!((bench.grants[0].attempt, bench.grants[0].last), (attempt, attempt == attempts));
