@@ -114,7 +114,7 @@ impl Engine for Simulated {
         if refused {
             let past = &mut flight.assigned.job.past;
             past.attempts += 1;
-            let backoff = self.settings.models["m"].backoff.full(past.attempts, RANDOM[0]);
+            let backoff = self.settings.models["m"].backoff.full(past.attempts.into(), RANDOM[0]);
             return self.settle(flight, Report::new(Outcome::Throttled), Some(self.now + backoff));
         }
         let cost = (!job.silent).then_some(job.actual);
