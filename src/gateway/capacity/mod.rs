@@ -16,7 +16,7 @@ use crate::Error;
 /// `GET /v1/capacity`: of all models that the tenant may use.
 pub(super) async fn all(request: HttpRequest, tenant: Tenant, gateway: Data<Gateway>) -> Result<HttpResponse, Refusal> {
     let policy = gateway.fairflow.policy(&tenant.0);
-    let names = gateway.fairflow.stats().into_iter().map(|(name, _)| name.to_string());
+    let names = gateway.fairflow.stats().into_keys().map(|name| name.to_string());
     respond(&request, &tenant, &gateway, names.filter(|name| policy.allows(name)).collect(), false).await
 }
 

@@ -108,6 +108,7 @@ struct Source {
     pending: bool,
 }
 
+// fields: one event may touch any of them; parts with rules of their own (scheduler, provider, observer) are machines.
 struct World<'a> {
     scenario: &'a Scenario,
     controller: Controller,
