@@ -100,7 +100,7 @@ impl Engine for Simulated {
         let policy = self.settings.policy(&tenant);
         let key = self.keys.entry(id).or_default().clone();
         self.handle(Input::Submit(Request {
-            limits: model.limits(&tenant, &policy),
+            limits: model.limits(&tenant, policy),
             class: policy.class,
             cost: job.predicted,
             deadline: self.now + job.patience.map_or(model.max_wait, |wait| wait.min(model.max_wait)),
@@ -136,7 +136,7 @@ impl Engine for Simulated {
         self.scheduler.handle(Input::Reconfigure(model.broker()), self.now);
         self.scheduler.set_window(model.window, self.now);
         let known = self.scheduler.broker().queue().tenants().map(|(name, ..)| name.clone());
-        let limits = known.map(|name| (name.clone(), model.limits(&name, &self.settings.policy(&name)))).collect();
+        let limits = known.map(|name| (name.clone(), model.limits(&name, self.settings.policy(&name)))).collect();
         self.handle(Input::Limit(limits));
     }
 
