@@ -205,7 +205,7 @@ impl Reader {
     fn resolve(&self, path: &[String], steps: usize) -> Option<(&str, String)> {
         let mut at = Path::new();
         for (index, segment) in path.iter().enumerate() {
-            let child = [&at[..], &[segment.clone()]].concat();
+            let child = [&at[..], std::slice::from_ref(segment)].concat();
             if self.modules.contains_key(&child) {
                 at = child;
                 continue;
