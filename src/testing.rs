@@ -8,7 +8,7 @@
 //! paused(async {
 //!     let fairflow = Fairflow::builder(Config::demo()).start_here().await.expect("starts");
 //!     let call = fairflow.call("sim-text", |_| async {
-//!         tokio::time::sleep(Duration::from_secs(3_600)).await; // at once
+//!         tokio::time::sleep(Duration::from_secs(60)).await; // at once
 //!         Ok::<_, std::io::Error>("done")
 //!     });
 //!     assert_eq!(call.tenant("acme").await.expect("served"), "done");

@@ -241,8 +241,9 @@ impl Fairflow {
         }
     }
 
-    /// Listens to what controllers decide from here on: [`EventKind::WindowChanged`], [`EventKind::Held`] and
-    /// [`EventKind::Judged`] alone, of all models. They are few, so that listening costs requests nothing, unlike [`events`](Self::events).
+    /// Listens to what controllers decide from here on, of all models: [`WindowChanged`](crate::events::EventKind::WindowChanged),
+    /// [`Held`](crate::events::EventKind::Held) and [`Judged`](crate::events::EventKind::Judged) alone. They are few, so that listening costs
+    /// requests nothing, unlike [`events`](Self::events).
     #[must_use]
     pub fn decisions(&self) -> Events {
         self.engine.shared.hub.decisions()

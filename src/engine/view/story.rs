@@ -43,7 +43,7 @@ pub struct Story {
     pub ended: Instant,
     /// The way in which it ended, as [`stats`](super::stats) counts it.
     pub outcome: RequestOutcome,
-    /// The HTTP status that says the same: 200, [`Error::status`], or 499 where the caller went away.
+    /// The HTTP status that says the same: 200, [`Error::status`](crate::Error::status), or 499 where the caller went away.
     pub status: u16,
     /// What it used, as far as the provider said.
     pub usage: Usage,
