@@ -7,11 +7,11 @@ use actix::{Actor, Addr, Context, Handler, Recipient};
 
 use super::dispatcher::Dispatcher;
 use super::exit::{ActorId, ExitNotice, Exited};
-use super::messages::{Allowed, Hold, Join, Leave, Lift, Reopen};
+use super::messages::{Allowed, Hold, Inform, Join, Leave, Lift, Reopen};
 use super::timer::Timer;
 use crate::clock::{Clock, Mark};
 use crate::config::ProviderSettings;
-use crate::core::account::{Account, AccountConfig, Claim, Input, Member, Output, Signal};
+use crate::core::account::{Account, AccountConfig, Input, Member, Output};
 
 /// The account actor of one provider.
 pub(crate) struct AccountActor {
@@ -95,19 +95,11 @@ impl Handler<Leave> for AccountActor {
     }
 }
 
-impl Handler<Claim> for AccountActor {
+impl Handler<Inform> for AccountActor {
     type Result = ();
 
-    fn handle(&mut self, claim: Claim, ctx: &mut Self::Context) {
-        self.drive(Input::Claim(claim), ctx);
-    }
-}
-
-impl Handler<Signal> for AccountActor {
-    type Result = ();
-
-    fn handle(&mut self, signal: Signal, ctx: &mut Self::Context) {
-        self.drive(Input::Signal(signal), ctx);
+    fn handle(&mut self, Inform(input): Inform, ctx: &mut Self::Context) {
+        self.drive(input, ctx);
     }
 }
 

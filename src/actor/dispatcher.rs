@@ -11,11 +11,12 @@ use rand::{RngExt, SeedableRng};
 
 use super::account::AccountActor;
 use super::exit::{ActorId, ExitNotice, Exited};
-use super::messages::{Allowed, Assign, Hold, Lift, NewQueue, Reconfigure, Recount, Reopen, Stop, Update};
+use super::messages::{Allowed, Assign, Hold, Inform, Lift, NewQueue, Reconfigure, Recount, Reopen, Stop, Update};
 use super::queue::QueueActor;
 use super::timer::Timer;
 use crate::clock::{Clock, Mark};
 use crate::config::ModelSettings;
+use crate::core::account;
 use crate::core::route::{self, Grant, Input, Memory, Output, Route, RouteConfig, Surroundings};
 use crate::engine::ticket::gate::Gate;
 use crate::engine::ticket::lease::{self, Lease, Raise, Retry, RouteMessage, Settle, Waiter};
@@ -105,8 +106,8 @@ impl Dispatcher {
                 Output::Grant(grant) => self.grant(grant),
                 Output::Refuse { job, refused } => job.refuse(refused),
                 Output::Update(update) => self.queue.do_send(Update(update)),
-                Output::Claim(claim) => self.blueprint.account.do_send(claim),
-                Output::Signal(signal) => self.blueprint.account.do_send(signal),
+                Output::Claim(claim) => self.blueprint.account.do_send(Inform(account::Input::Claim(claim))),
+                Output::Signal(signal) => self.blueprint.account.do_send(Inform(account::Input::Signal(signal))),
                 Output::Event(event) => self.tell(now, event, tenant),
             }
         }

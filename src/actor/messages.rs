@@ -6,7 +6,7 @@ use actix::{Addr, Message};
 
 use super::dispatcher::Dispatcher;
 use crate::config::ModelSettings;
-use crate::core::account::{Claim, Member, Signal};
+use crate::core::account::{Input, Member};
 use crate::core::broker::{self, Assigned};
 use crate::core::time::Time;
 use crate::engine::shared::messages::SupervisorMessage;
@@ -24,7 +24,7 @@ macro_rules! answered_with {
 }
 
 answered_with!((): QueueMessage, RouteMessage, SupervisorMessage);
-answered_with!((): Assign, Update, Claim, Allowed, Reopen, Signal, Hold, Lift, Recount, Join, Leave);
+answered_with!((): Assign, Update, Inform, Allowed, Reopen, Hold, Lift, Recount, Join, Leave);
 answered_with!((): Stop, Wire, Withdraw, NewQueue, Reconfigure, Retire);
 #[cfg(test)]
 answered_with!((): Crash);
@@ -39,6 +39,10 @@ pub(crate) struct Assign {
 /// Dispatcher → queue: its credits and state, and what became of jobs it was given.
 #[derive(Debug)]
 pub(crate) struct Update(pub(crate) broker::Update<Waiter>);
+
+/// Dispatcher → account: a claim, or what became of slots and attempts.
+#[derive(Debug)]
+pub(crate) struct Inform(pub(crate) Input);
 
 /// Account → dispatcher: how many of the claimed jobs may go; when fewer, none more until [`Reopen`].
 #[derive(Debug)]
