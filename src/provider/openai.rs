@@ -252,7 +252,7 @@ fn kind(response: &Response) -> String {
 
 /// Checks a whole answer; what the provider itself says it did not make is not paid.
 fn whole(body: Bytes, content_type: &str, endpoint: openai::Endpoint, attempt: &Attempt) -> Result<Bytes, Failure> {
-    super::whole::checked(endpoint, content_type, &HeaderMap::new(), body).map_err(|failure| {
+    super::whole::checked(endpoint, content_type, body).map_err(|failure| {
         let spent = failure.spent && is_costly(endpoint);
         attempt.mark_spent(spent);
         Failure { spent, ..failure }

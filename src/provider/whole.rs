@@ -43,12 +43,7 @@ impl Claim {
 ///
 /// A failure of the provider where it holds no answer; where its own error says more, what that means. An error object
 /// says that nothing was made, the others leave it open: `spent`.
-pub(super) fn checked(
-    endpoint: Endpoint,
-    content_type: &str,
-    headers: &HeaderMap,
-    body: Bytes,
-) -> Result<Bytes, Failure> {
+pub(super) fn checked(endpoint: Endpoint, content_type: &str, body: Bytes) -> Result<Bytes, Failure> {
     let none = |what: &str| {
         let message = format!("the provider's answer is none: {what}");
         Err(Failure { spent: true, ..Failure::new(Outcome::Failed, message) })
@@ -75,7 +70,7 @@ pub(super) fn checked(
         (_, Some(_)) => Ok(body),
         (..) if claim.has_any() => Ok(body),
         (name, None) => match claim.error.filter(|error| !matches!(error, Value::Null | Value::Bool(_))) {
-            Some(error) => Err(Failure { spent: false, ..refused(&error, headers) }),
+            Some(error) => Err(Failure { spent: false, ..refused(&error, &HeaderMap::new()) }),
             None if body.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"{}") => {
                 none(&format!("`{name}` is missing"))
             }
@@ -91,7 +86,7 @@ mod tests {
     use crate::core::verdict::Again;
 
     fn read(endpoint: Endpoint, content_type: &str, body: &'static str) -> Result<Bytes, Failure> {
-        checked(endpoint, content_type, &HeaderMap::new(), Bytes::from_static(body.as_bytes()))
+        checked(endpoint, content_type, Bytes::from_static(body.as_bytes()))
     }
 
     #[test]

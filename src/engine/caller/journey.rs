@@ -189,9 +189,14 @@ impl<'a> Journey<'a> {
     }
 
     /// Counts the end of the request.
+    fn count_end(&mut self, error: &Error) {
+        self.shared.refused(&self.model, error);
+        self.accounting.end(End::Error(error));
+    }
+
+    /// Ends the request with what its attempt came to, which has been told of.
     fn end(&mut self, error: Error) -> Error {
-        self.shared.refused(&self.model, &error);
-        self.accounting.end(End::Error(&error));
+        self.count_end(&error);
         error
     }
 
@@ -272,8 +277,7 @@ impl<'a> Journey<'a> {
 
     /// Counts a request that ends without an attempt under way, and tells of it.
     pub(super) fn refused(&mut self, error: &Error) {
-        self.shared.refused(&self.model, error);
-        self.accounting.end(End::Error(error));
+        self.count_end(error);
         let tenant = || self.tenant.clone();
         let reason = error.reason();
         let shared = self.shared;
