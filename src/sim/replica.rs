@@ -9,7 +9,6 @@ use super::scenario::Scenario;
 use super::scheduler::Scheduler;
 use crate::core::broker::{BrokerConfig, Ride};
 use crate::core::fair_queue::QueueLimits;
-use crate::core::key::Key;
 use crate::core::past::Past;
 use crate::core::time::Time;
 use crate::core::window::Window;
@@ -45,12 +44,6 @@ impl Ride for Rider {
 
     fn set_past(&mut self, past: Past) {
         self.past = past;
-    }
-
-    fn placed(&self, _: Key, _: Time) {}
-
-    fn is_gone(&self) -> bool {
-        false
     }
 }
 

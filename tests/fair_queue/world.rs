@@ -131,12 +131,6 @@ impl Ride for Job {
     fn set_past(&mut self, past: Past) {
         self.past = past;
     }
-
-    fn placed(&self, _: Key, _: Time) {}
-
-    fn is_gone(&self) -> bool {
-        false
-    }
 }
 
 #[derive(Debug, Clone)]

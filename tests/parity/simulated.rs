@@ -41,10 +41,6 @@ impl Ride for Rider {
     fn placed(&self, key: Key, _: Time) {
         self.key.set(Some(key));
     }
-
-    fn is_gone(&self) -> bool {
-        false
-    }
 }
 
 pub struct Simulated {

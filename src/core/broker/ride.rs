@@ -11,9 +11,15 @@ pub trait Ride {
     fn set_past(&mut self, past: Past);
 
     /// Takes note of the key by which the job can be cancelled while it waits, and until when it backs off
-    /// ([`Time::ZERO`] where it does not). Called at each entry into the queue.
-    fn placed(&self, key: Key, not_before: Time);
+    /// ([`Time::ZERO`] where it does not). Called at each entry into the queue. The default is for drivers that cancel
+    /// nothing.
+    fn placed(&self, key: Key, not_before: Time) {
+        let _ = (key, not_before);
+    }
 
-    /// Says whether nobody waits for the job any more: it is dropped rather than dispatched.
-    fn is_gone(&self) -> bool;
+    /// Says whether nobody waits for the job any more: it is dropped rather than dispatched. The default is for drivers
+    /// whose callers never leave.
+    fn is_gone(&self) -> bool {
+        false
+    }
 }

@@ -35,8 +35,6 @@ impl Ride for Waiter {
         self.past = past;
     }
 
-    fn placed(&self, _: Key, _: Time) {}
-
     fn is_gone(&self) -> bool {
         self.left.get()
     }
