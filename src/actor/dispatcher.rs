@@ -25,7 +25,6 @@ use crate::engine::view::stats::Stats;
 
 /// The dispatcher actor of one route.
 pub(crate) struct Dispatcher {
-    clock: Clock,
     blueprint: Blueprint,
     generation: u32,
     route: Route<Waiter>,
@@ -66,19 +65,17 @@ impl Blueprint {
 }
 
 impl Dispatcher {
-    /// Builds the dispatcher's life `generation`, whose credits count from the queue's life `queue.1`.
+    /// Builds the dispatcher's life `generation`, whose credits count from the queue's present life.
     pub(crate) fn new(
         blueprint: Blueprint,
         generation: u32,
-        queue: (Addr<QueueActor>, u32),
+        NewQueue { queue, life }: NewQueue,
         memory: Memory,
         supervisor: Recipient<Exited>,
     ) -> Self {
-        let (queue, life) = queue;
         let config = blueprint.config(&blueprint.settings);
         let actor = ActorId::Dispatcher { model: blueprint.model.clone(), route: blueprint.index, generation };
         Self {
-            clock: blueprint.clock,
             generation,
             route: Route::new(config, memory, generation, life, blueprint.clock.now()),
             queue,
@@ -96,7 +93,7 @@ impl Dispatcher {
 
     /// Does the same for an attempt of `tenant`.
     fn drive_for(&mut self, tenant: Option<&Arc<str>>, input: Input<Waiter>, ctx: &mut Context<Self>) {
-        let now = self.clock.now();
+        let now = self.blueprint.clock.now();
         let Blueprint { backlog, slots, .. } = &self.blueprint;
         self.route.observe(Surroundings { demand: backlog.load(Ordering::Relaxed), slots: slots.count() });
         let random = &mut self.random;

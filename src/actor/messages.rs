@@ -105,8 +105,8 @@ pub(crate) struct Wired {
 #[derive(Debug)]
 pub(crate) struct Withdraw;
 
-/// Supervisor → dispatcher: there is a new queue; begin counting anew.
-#[derive(Debug)]
+/// Supervisor → dispatcher: there is a new queue; begin counting anew. A dispatcher is started with one, too.
+#[derive(Debug, Clone)]
 pub(crate) struct NewQueue {
     pub(crate) queue: Addr<super::queue::QueueActor>,
     pub(crate) life: u32,

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use actix::{Addr, Context};
+use actix::Context;
 
 use super::{DispatcherEntry, ModelEntry, Supervisor};
 use crate::actor::dispatcher::Blueprint;
-use crate::actor::messages::Reconfigure;
-use crate::actor::queue::QueueActor;
+use crate::actor::messages::{NewQueue, Reconfigure};
 use crate::config::{ModelSettings, RouteSettings, Settings};
 use crate::core::route::Memory;
 use crate::engine::shared::model::Model;
@@ -110,7 +109,7 @@ impl Supervisor {
                         inherited.slots = dispatcher.blueprint.slots.clone();
                         inherited.door = dispatcher.blueprint.route.dispatcher.clone();
                     }
-                    self.start_route(&entry.model, index, (&entry.queue, entry.life), inherited, ctx)
+                    self.start_route(&entry.model, index, entry.queue(), inherited, ctx)
                 }
             };
             entry.dispatchers.extend(next);
@@ -131,11 +130,11 @@ impl Supervisor {
     ) {
         let model = Arc::new(self.shared.new_model(settings.clone()));
         let name = model.name.clone();
-        let (queue, life) = self.start_queue(&model, on_demand.is_some(), ctx);
+        let NewQueue { queue, life } = self.start_queue(&model, on_demand.is_some(), ctx);
         let mut entry =
             ModelEntry { model: model.clone(), queue, life, dispatchers: Vec::new(), on_demand, restarts: 0 };
         for index in 0..settings.routes.len() {
-            let dispatcher = self.start_route(&model, index, (&entry.queue, life), Inherited::default(), ctx);
+            let dispatcher = self.start_route(&model, index, entry.queue(), Inherited::default(), ctx);
             entry.dispatchers.extend(dispatcher);
         }
         entry.wire();
@@ -149,7 +148,7 @@ impl Supervisor {
         &mut self,
         model: &Model,
         index: usize,
-        queue: (&Addr<QueueActor>, u32),
+        queue: NewQueue,
         inherited: Inherited,
         ctx: &mut Context<Self>,
     ) -> Option<DispatcherEntry> {

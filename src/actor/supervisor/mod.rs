@@ -12,7 +12,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 
 use super::account::AccountActor;
 use super::dispatcher::{Blueprint, Dispatcher};
-use super::messages::{Join, Leave, Retire, Stop, Wire, Wired, Withdraw};
+use super::messages::{Join, Leave, NewQueue, Retire, Stop, Wire, Wired, Withdraw};
 use super::queue::QueueActor;
 use crate::clock::Mark;
 use crate::config::{ProviderSettings, Settings};
@@ -104,24 +104,23 @@ impl Supervisor {
         Self { shared, factory, accounts, models, leaving, births: 0, seed, learned }
     }
 
-    fn start_queue(&mut self, model: &Arc<Model>, on_demand: bool, ctx: &mut Context<Self>) -> (Addr<QueueActor>, u32) {
+    fn start_queue(&mut self, model: &Arc<Model>, on_demand: bool, ctx: &mut Context<Self>) -> NewQueue {
         let life = self.birth();
         let (retire, exits) = (ctx.address().recipient(), ctx.address().recipient());
         let queue = QueueActor::new(self.shared.clock, model.clone(), life, on_demand, retire, exits).start();
-        (queue, life)
+        NewQueue { queue, life }
     }
 
     fn start_dispatcher(
         &mut self,
         blueprint: Blueprint,
-        (queue, life): (&Addr<QueueActor>, u32),
+        queue: NewQueue,
         memory: Memory,
         ctx: &mut Context<Self>,
     ) -> DispatcherEntry {
         let generation = self.birth();
         let member = generation.into();
         let supervisor = ctx.address().recipient();
-        let queue = (queue.clone(), life);
         let address = Dispatcher::new(blueprint.clone(), generation, queue, memory, supervisor).start();
         blueprint.account.do_send(Join { member, dispatcher: address.clone() });
         DispatcherEntry { address, generation, blueprint }
@@ -151,6 +150,11 @@ impl ModelEntry {
     fn open_door(&self) {
         let queue = self.queue.clone();
         self.model.queue.open(move |message| queue.do_send(message));
+    }
+
+    /// Returns the queue in its present life.
+    fn queue(&self) -> NewQueue {
+        NewQueue { queue: self.queue.clone(), life: self.life }
     }
 
     fn wire(&self) {

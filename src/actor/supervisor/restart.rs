@@ -6,7 +6,7 @@ use actix::{AsyncContext, Context, Handler};
 
 use super::{ModelEntry, Supervisor};
 use crate::actor::exit::{ActorId, Exited};
-use crate::actor::messages::{Leave, NewQueue, Recount, Stop};
+use crate::actor::messages::{Leave, Recount, Stop};
 use crate::engine::view::capacity::RouteCapacity;
 
 /// Restarts of a model's actors, or of an account, that begin at once.
@@ -59,27 +59,27 @@ impl Supervisor {
             ActorId::Queue { model, generation } => {
                 let Some(entry) = self.models.get(model).filter(|entry| entry.life == *generation) else { return };
                 let (shared, on_demand) = (entry.model.clone(), entry.on_demand.is_some());
-                let (queue, life) = self.start_queue(&shared, on_demand, ctx);
+                let new = self.start_queue(&shared, on_demand, ctx);
                 let Some(entry) = self.models.get_mut(model) else { return };
-                entry.queue = queue.clone();
-                entry.life = life;
+                entry.queue = new.queue.clone();
+                entry.life = new.life;
                 entry.wire();
                 entry.open_door();
                 for dispatcher in &entry.dispatchers {
-                    dispatcher.address.do_send(NewQueue { queue: queue.clone(), life });
+                    dispatcher.address.do_send(new.clone());
                 }
             }
             ActorId::Dispatcher { model, route, generation } => {
                 let Some(entry) = self.models.get(model) else { return };
                 let Some(dead) = entry.dispatchers.get(*route).filter(|d| d.generation == *generation) else { return };
                 let (blueprint, member) = (dead.blueprint.clone(), dead.member());
-                let (queue, life) = (entry.queue.clone(), entry.life);
+                let queue = entry.queue();
                 // The last snapshot remembers what was learned.
                 let capacity = entry.model.capacity.borrow();
                 let memory = capacity.routes.get(*route).map(RouteCapacity::memory).unwrap_or_default();
                 drop(capacity);
                 blueprint.account.do_send(Leave { member });
-                let dispatcher = self.start_dispatcher(blueprint, (&queue, life), memory, ctx);
+                let dispatcher = self.start_dispatcher(blueprint, queue, memory, ctx);
                 let Some(entry) = self.models.get_mut(model) else { return };
                 entry.dispatchers[*route] = dispatcher;
                 entry.wire();
