@@ -96,7 +96,8 @@ async def sent_away_in_a_drain(test, near, run):
     near.process.terminate()
     answers = await asyncio.gather(*tasks, return_exceptions=True)
     refused = [answer for answer in answers if isinstance(answer, BaseException)]
-    test.assertTrue(0 < len(refused) < 72, len(refused))
+    # The four were under way. How many of the rest had come before the end depends on how fast they were sent.
+    test.assertTrue(0 < len(refused) <= 76, len(refused))
     test.assertEqual(await asyncio.to_thread(near.process.wait, 10), 0)
     return refused
 
