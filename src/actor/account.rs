@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix::{Actor, Addr, Context, Handler, Recipient};
+use actix::{Actor, Handler};
 
+use super::cell::{Addr, Context, Ring};
 use super::dispatcher::Dispatcher;
-use super::exit::{ActorId, ExitNotice, Exited};
 use super::messages::{Allowed, Hold, Inform, Join, Leave, Lift, Reopen};
-use super::timer::Timer;
 use crate::clock::{Clock, Mark};
 use crate::config::ProviderSettings;
 use crate::core::account::{Account, AccountConfig, Input, Member, Output};
@@ -21,18 +20,10 @@ pub(crate) struct AccountActor {
     routes: BTreeMap<Member, Addr<Dispatcher>>,
     /// When any of its models last succeeded.
     success: Mark,
-    timer: Timer,
-    _exit: ExitNotice,
 }
 
 impl AccountActor {
-    pub(crate) fn new(
-        clock: Clock,
-        settings: &ProviderSettings,
-        success: Mark,
-        generation: u32,
-        supervisor: Recipient<Exited>,
-    ) -> Self {
+    pub(crate) fn new(clock: Clock, settings: &ProviderSettings, success: Mark) -> Self {
         let ProviderSettings { max_in_flight, rates, budgets, .. } = *settings;
         Self {
             clock,
@@ -40,12 +31,10 @@ impl AccountActor {
             account: Account::new(AccountConfig { max_in_flight, rates, budgets }, clock.now()),
             routes: BTreeMap::new(),
             success,
-            timer: Timer::default(),
-            _exit: ExitNotice::new(supervisor, ActorId::Account { provider: settings.name.clone(), generation }),
         }
     }
 
-    /// Hands an input to the account, passes on what it puts out, and sets the one timer. Every handler ends here.
+    /// Hands an input to the account, passes on what it puts out, and sets the alarm. Every handler ends here.
     fn drive(&mut self, input: Input, ctx: &mut Context<Self>) {
         let now = self.clock.now();
         self.account.succeeded(self.success.get());
@@ -53,8 +42,7 @@ impl AccountActor {
         while let Some(output) = self.account.poll_output() {
             self.pass_on(output);
         }
-        let wake = self.account.poll_timeout().map(|(at, _)| at);
-        self.timer.set(ctx, now, wake, |actor, ctx| actor.drive(Input::Timeout, ctx));
+        ctx.wake(now, self.account.poll_timeout().map(|(at, _)| at));
     }
 
     fn pass_on(&self, output: Output) {
@@ -67,7 +55,7 @@ impl AccountActor {
             }
             Output::Lift { to } => route(&to).into_iter().for_each(|route| route.do_send(Lift)),
             Output::Confirmed => {
-                tracing::warn!(provider = %self.name, "the provider refuses several in the same words: the account is held");
+                tracing::warn!(parent: None, provider = %self.name, "the provider refuses several in the same words: the account is held");
             }
         }
     }
@@ -83,6 +71,14 @@ impl Handler<Join> for AccountActor {
     fn handle(&mut self, Join { member, dispatcher }: Join, ctx: &mut Self::Context) {
         self.routes.insert(member, dispatcher);
         self.drive(Input::Join(member), ctx);
+    }
+}
+
+impl Handler<Ring> for AccountActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Ring, ctx: &mut Self::Context) {
+        self.drive(Input::Timeout, ctx);
     }
 }
 

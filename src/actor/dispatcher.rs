@@ -5,15 +5,14 @@ mod tell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient};
+use actix::{Actor, ActorContext, Handler};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::account::AccountActor;
-use super::exit::{ActorId, ExitNotice, Exited};
+use super::cell::{Addr, Context, Ring};
 use super::messages::{Allowed, Assign, Hold, Inform, Lift, NewQueue, Reconfigure, Recount, Reopen, Stop, Update};
 use super::queue::QueueActor;
-use super::timer::Timer;
 use crate::clock::{Clock, Mark};
 use crate::config::ModelSettings;
 use crate::core::account;
@@ -30,8 +29,6 @@ pub(crate) struct Dispatcher {
     route: Route<Waiter>,
     queue: Addr<QueueActor>,
     random: Xoshiro256PlusPlus,
-    timer: Timer,
-    _exit: ExitNotice,
 }
 
 /// What a dispatcher is made of; the supervisor keeps it for the next life.
@@ -71,22 +68,18 @@ impl Dispatcher {
         generation: u32,
         NewQueue { queue, life }: NewQueue,
         memory: Memory,
-        supervisor: Recipient<Exited>,
     ) -> Self {
         let config = blueprint.config(&blueprint.settings);
-        let actor = ActorId::Dispatcher { model: blueprint.model.clone(), route: blueprint.index, generation };
         Self {
             generation,
             route: Route::new(config, memory, generation, life, blueprint.clock.now()),
             queue,
             random: Xoshiro256PlusPlus::seed_from_u64(blueprint.seed ^ u64::from(generation)),
-            timer: Timer::default(),
-            _exit: ExitNotice::new(supervisor, actor),
             blueprint,
         }
     }
 
-    /// Hands an input to the route, passes on what it puts out, and sets the one timer. Every handler ends here.
+    /// Hands an input to the route, passes on what it puts out, and sets the alarm. Every handler ends here.
     fn drive(&mut self, input: Input<Waiter>, ctx: &mut Context<Self>) {
         self.drive_for(None, input, ctx);
     }
@@ -108,8 +101,7 @@ impl Dispatcher {
                 Output::Event(event) => self.tell(now, event, tenant),
             }
         }
-        let wake = self.route.poll_timeout().map(|(at, _)| at);
-        self.timer.set(ctx, now, wake, |actor, ctx| actor.drive(Input::Timeout, ctx));
+        ctx.wake(now, self.route.poll_timeout().map(|(at, _)| at));
     }
 
     /// Gives a caller its lease. A caller that left in this instant drops it, and so it settles as cancelled.
@@ -129,8 +121,9 @@ impl Actor for Dispatcher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let address = ctx.address();
-        self.blueprint.route.dispatcher.open(move |message| address.do_send(message));
+        if let Some(address) = ctx.address() {
+            self.blueprint.route.dispatcher.open(move |message| address.do_send(message));
+        }
         // The first credits; the queue has been told of this dispatcher already.
         self.drive(Input::Timeout, ctx);
     }
@@ -156,6 +149,7 @@ inputs! {
     Hold { until, suspension } => Input::Hold { until, suspension };
     Lift {} => Input::Lift;
     Recount {} => Input::Recount;
+    Ring {} => Input::Timeout;
 }
 
 impl Handler<RouteMessage> for Dispatcher {

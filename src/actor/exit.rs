@@ -50,23 +50,22 @@ impl Message for Exited {
     type Result = ();
 }
 
-/// Sends [`Exited`] to the supervisor when the actor that owns it is dropped: stopped, panicked, or its arbiter gone.
+/// Sends [`Exited`] to the supervisor when the actor that it is of has ended and drops it.
 #[derive(Debug)]
 pub(crate) struct ExitNotice {
     supervisor: Recipient<Exited>,
     actor: ActorId,
+    pub(super) cause: ExitCause,
 }
 
 impl ExitNotice {
     pub(crate) fn new(supervisor: Recipient<Exited>, actor: ActorId) -> Self {
-        Self { supervisor, actor }
+        Self { supervisor, actor, cause: ExitCause::Stop }
     }
 }
 
 impl Drop for ExitNotice {
     fn drop(&mut self) {
-        // An actor that panics is dropped while its thread unwinds.
-        let cause = if std::thread::panicking() { ExitCause::Panic } else { ExitCause::Stop };
-        self.supervisor.do_send(Exited { actor: self.actor.clone(), cause });
+        self.supervisor.do_send(Exited { actor: self.actor.clone(), cause: self.cause });
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use actix::{Addr, Message};
+use actix::Message;
 
+use super::cell::Addr;
 use super::dispatcher::Dispatcher;
 use crate::config::ModelSettings;
 use crate::core::account::{Input, Member};

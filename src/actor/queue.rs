@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Context, Handler, Recipient};
+use actix::{Actor, ActorContext, Handler, Recipient};
 
-use super::exit::{ActorId, ExitNotice, Exited};
+use super::cell::{Context, Ring};
 use super::messages::{Assign, Reconfigure, Retire, Stop, Update, Wire, Wired, Withdraw};
-use super::timer::Timer;
 use crate::clock::Clock;
 use crate::config::ModelSettings;
 use crate::core::broker::{Assigned, Broker, Input, Output};
@@ -31,10 +30,8 @@ pub(crate) struct QueueActor {
     broker: Broker<Waiter>,
     /// In the order of the broker's routes.
     dispatchers: Vec<Wired>,
-    timer: Timer,
     supervisor: Recipient<Retire>,
     generation: u32,
-    _exit: ExitNotice,
 }
 
 impl QueueActor {
@@ -44,25 +41,21 @@ impl QueueActor {
         generation: u32,
         on_demand: bool,
         supervisor: Recipient<Retire>,
-        exits: Recipient<Exited>,
     ) -> Self {
         let settings = model.settings();
         let broker = Broker::new(settings.broker(), clock.now()).publishing();
-        let actor = ActorId::Queue { model: model.name.clone(), generation };
         Self {
             clock,
             broker: broker.retiring_after(on_demand.then_some(RETIRE_AFTER)),
             dispatchers: Vec::new(),
-            timer: Timer::default(),
             supervisor,
             generation,
             settings,
             model,
-            _exit: ExitNotice::new(exits, actor),
         }
     }
 
-    /// Hands the broker an input, delivers what it puts out, and sets the one timer. Every handler ends here.
+    /// Hands the broker an input, delivers what it puts out, and sets the alarm. Every handler ends here.
     fn tell(&mut self, input: Input<Waiter>, ctx: &mut Context<Self>) {
         let now = self.clock.now();
         self.broker.handle(input, now);
@@ -70,8 +63,7 @@ impl QueueActor {
             self.deliver(now, output);
         }
         self.model.backlog.store(self.broker.queue().has_ready(), Ordering::Relaxed);
-        let next = self.broker.poll_timeout().map(|(at, _)| at);
-        self.timer.set(ctx, now, next, |actor, ctx| actor.tell(Input::Timeout, ctx));
+        ctx.wake(now, self.broker.poll_timeout().map(|(at, _)| at));
     }
 
     fn deliver(&mut self, now: Time, output: Output<Waiter>) {
@@ -87,11 +79,11 @@ impl QueueActor {
             Output::Refuse { job, refused } => job.refuse(refused),
             Output::Publish => self.publish(now),
             Output::Reservations { asked, granted: Some(granted), slots } => tracing::warn!(
-                model = %self.model.name, asked, granted, slots,
+                parent: None, model = %self.model.name, asked, granted, slots,
                 "reservations exceed 0.8 of the slots there are: cut by weight"
             ),
             Output::Reservations { asked, granted: None, slots } => {
-                tracing::info!(model = %self.model.name, asked, slots, "reservations are granted in full");
+                tracing::info!(parent: None, model = %self.model.name, asked, slots, "reservations are granted in full");
             }
             Output::Retire => self.supervisor.do_send(Retire(self.model.clone())),
         }
@@ -128,6 +120,14 @@ impl Handler<QueueMessage> for QueueActor {
             QueueMessage::Shed => self.tell(Input::Shed, ctx),
             QueueMessage::Ask(question) => self.answer(question),
         }
+    }
+}
+
+impl Handler<Ring> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Ring, ctx: &mut Self::Context) {
+        self.tell(Input::Timeout, ctx);
     }
 }
 

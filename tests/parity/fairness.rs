@@ -1,5 +1,6 @@
 //! Both shells dispatch the same jobs in the same order, at the same times, and refuse the same.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use fairflow::testing::paused;
@@ -12,10 +13,22 @@ use crate::story::Story;
 /// Dispatches that are compared after the last change of a story.
 const MOST: usize = 500;
 
+/// Orders what happens in one millisecond: refusals come last, by name. A newcomer that is refused hears it at once, and a
+/// job that expires when its task is next polled, which is the runtime's order and not the scheduler's.
+fn told((at, what, tenant, number): &Line, (other_at, other, of, n): &Line) -> Ordering {
+    let dispatched = |what: &str| what == "dispatched";
+    at.cmp(other_at).then(dispatched(other).cmp(&dispatched(what))).then_with(|| match dispatched(what) {
+        true => Ordering::Equal,
+        false => (what, tenant, number).cmp(&(other, of, n)),
+    })
+}
+
 /// Plays a story through both; the error shows where they part.
 fn both(name: &str, story: &Story) -> Result<Vec<Line>, String> {
-    let simulated = paused(async { play(story, &mut Simulated::new(story.config(0.0)), MOST).await });
-    let actors = paused(async { play(story, &mut Actors::new(story.config(0.0)).await, MOST).await });
+    let mut simulated = paused(async { play(story, &mut Simulated::new(story.config(0.0)), MOST).await });
+    let mut actors = paused(async { play(story, &mut Actors::new(story.config(0.0)).await, MOST).await });
+    simulated.sort_by(told);
+    actors.sort_by(told);
     let first = simulated.iter().zip(&actors).position(|(a, b)| a != b);
     if let Some(at) = first.or((simulated.len() != actors.len()).then(|| simulated.len().min(actors.len()))) {
         let near = |lines: &[Line]| lines[at.saturating_sub(3)..(at + 4).min(lines.len())].to_vec();

@@ -10,11 +10,11 @@ use crate::core::verdict::{Basis, Verdict};
 use crate::core::window::Change;
 use crate::engine::view::events::EventKind;
 
-/// Writes a log line that names model and route.
+/// Writes a log line that names model and route, and no request: the thread may be that of any.
 macro_rules! log {
     ($level:ident, $of:expr, $($rest:tt)+) => {{
         let (model, provider, upstream) = (&$of.model, &$of.route.provider_name, &$of.route.upstream);
-        tracing::$level!(%model, %provider, %upstream, $($rest)+);
+        tracing::$level!(parent: None, %model, %provider, %upstream, $($rest)+);
     }};
 }
 

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use actix::{Actor, AsyncContext, Context, Handler, Message};
 
 use super::account::AccountActor;
+use super::cell::{Addr, Inline, uninterrupted};
 use super::dispatcher::{Blueprint, Dispatcher};
+use super::exit::{ActorId, ExitNotice};
 use super::messages::{Join, Leave, NewQueue, Retire, Stop, Wire, Wired, Withdraw};
 use super::queue::QueueActor;
 use crate::clock::Mark;
@@ -104,11 +106,15 @@ impl Supervisor {
         Self { shared, factory, accounts, models, leaving, births: 0, seed, learned }
     }
 
+    fn launch<A: Inline>(&self, actor: A, id: ActorId, ctx: &Context<Self>) -> Addr<A> {
+        Addr::start(actor, self.shared.clock, ExitNotice::new(ctx.address().recipient(), id))
+    }
+
     fn start_queue(&mut self, model: &Arc<Model>, on_demand: bool, ctx: &mut Context<Self>) -> NewQueue {
         let life = self.birth();
-        let (retire, exits) = (ctx.address().recipient(), ctx.address().recipient());
-        let queue = QueueActor::new(self.shared.clock, model.clone(), life, on_demand, retire, exits).start();
-        NewQueue { queue, life }
+        let queue = QueueActor::new(self.shared.clock, model.clone(), life, on_demand, ctx.address().recipient());
+        let id = ActorId::Queue { model: model.name.clone(), generation: life };
+        NewQueue { queue: self.launch(queue, id, ctx), life }
     }
 
     fn start_dispatcher(
@@ -120,8 +126,8 @@ impl Supervisor {
     ) -> DispatcherEntry {
         let generation = self.birth();
         let member = generation.into();
-        let supervisor = ctx.address().recipient();
-        let address = Dispatcher::new(blueprint.clone(), generation, queue, memory, supervisor).start();
+        let id = ActorId::Dispatcher { model: blueprint.model.clone(), route: blueprint.index, generation };
+        let address = self.launch(Dispatcher::new(blueprint.clone(), generation, queue, memory), id, ctx);
         blueprint.account.do_send(Join { member, dispatcher: address.clone() });
         DispatcherEntry { address, generation, blueprint }
     }
@@ -134,11 +140,11 @@ impl Supervisor {
         ctx: &mut Context<Self>,
     ) -> Addr<AccountActor> {
         let generation = self.birth();
-        let supervisor = ctx.address().recipient();
         let name = settings.name.clone();
         // Its dispatchers outlive it, and go on telling there.
         let success = self.accounts.get(&name).map(|account| account.success.clone()).unwrap_or_default();
-        let address = AccountActor::new(self.shared.clock, &settings, success.clone(), generation, supervisor).start();
+        let actor = AccountActor::new(self.shared.clock, &settings, success.clone());
+        let address = self.launch(actor, ActorId::Account { provider: name.clone(), generation }, ctx);
         let entry = AccountEntry { address: address.clone(), generation, provider, settings, success, restarts };
         self.accounts.insert(name, entry);
         address
@@ -201,7 +207,7 @@ impl Handler<Apply> for Supervisor {
     type Result = Result<(), StartError>;
 
     fn handle(&mut self, Apply(settings): Apply, ctx: &mut Self::Context) -> Self::Result {
-        self.apply(&settings, ctx)
+        uninterrupted(|| self.apply(&settings, ctx))
     }
 }
 
@@ -230,11 +236,11 @@ impl Handler<SupervisorMessage> for Supervisor {
     fn handle(&mut self, message: SupervisorMessage, ctx: &mut Self::Context) {
         match message {
             SupervisorMessage::Ensure(ensure, done) => {
-                self.ensure(ensure, ctx);
+                uninterrupted(|| self.ensure(ensure, ctx));
                 // A caller that is gone needs no answer.
                 done.send(()).ok();
             }
-            SupervisorMessage::Forget(Forget(model)) => self.forget(&model),
+            SupervisorMessage::Forget(Forget(model)) => uninterrupted(|| self.forget(&model)),
         }
     }
 }
@@ -291,7 +297,14 @@ impl Handler<Retire> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, Retire(model): Retire, _: &mut Self::Context) {
-        let is_it = |entry: &ModelEntry| Arc::ptr_eq(&entry.model, &model);
+        uninterrupted(|| self.retire(&model));
+    }
+}
+
+impl Supervisor {
+    /// Ends the actors of a model that has nothing left to do.
+    fn retire(&mut self, model: &Arc<Model>) {
+        let is_it = |entry: &ModelEntry| Arc::ptr_eq(&entry.model, model);
         if let Some(index) = self.leaving.iter().position(is_it) {
             return self.leaving.swap_remove(index).stop();
         }
@@ -300,9 +313,7 @@ impl Handler<Retire> for Supervisor {
             self.models.remove(&model.name).into_iter().for_each(ModelEntry::stop);
         }
     }
-}
 
-impl Supervisor {
     fn birth(&mut self) -> u32 {
         self.births += 1;
         self.births

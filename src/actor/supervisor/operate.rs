@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix::{Handler, Message};
 
 use super::{ModelEntry, Supervisor};
+use crate::actor::cell::uninterrupted;
 use crate::actor::messages::{Lift, Reconfigure};
 use crate::engine::view::overrides::{Action, Override};
 
@@ -34,6 +35,12 @@ impl Handler<Operate> for Supervisor {
     type Result = Option<Override>;
 
     fn handle(&mut self, operate: Operate, _: &mut Self::Context) -> Option<Override> {
+        uninterrupted(|| self.operate(&operate))
+    }
+}
+
+impl Supervisor {
+    fn operate(&mut self, operate: &Operate) -> Option<Override> {
         let entry = self.models.get_mut(&operate.model)?;
         let standing = entry.model.operator().with(operate.action);
         if matches!(operate.action, Action::Release | Action::Resume) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix::{AsyncContext, Context, Handler};
 
 use super::{ModelEntry, Supervisor};
+use crate::actor::cell::uninterrupted;
 use crate::actor::exit::{ActorId, Exited};
 use crate::actor::messages::{Leave, Recount, Stop};
 use crate::engine::view::capacity::RouteCapacity;
@@ -17,7 +18,14 @@ const LONGEST_RESTART: Duration = Duration::from_secs(5);
 impl Handler<Exited> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Exited { actor: who, cause }: Exited, ctx: &mut Self::Context) {
+    fn handle(&mut self, exited: Exited, ctx: &mut Self::Context) {
+        uninterrupted(|| self.replace(exited, ctx));
+    }
+}
+
+impl Supervisor {
+    /// Sees to it that an actor that ended in service is started anew.
+    fn replace(&mut self, Exited { actor: who, cause }: Exited, ctx: &mut Context<Self>) {
         if !self.knows(&who) {
             if let ActorId::Dispatcher { model, .. } = &who {
                 let heirs = self.models.get(model).into_iter().flat_map(|entry| &entry.dispatchers);
@@ -48,11 +56,9 @@ impl Handler<Exited> for Supervisor {
         }
         let wait =
             Duration::from_millis(100).saturating_mul(1 << (restarts - AT_ONCE - 1).min(10)).min(LONGEST_RESTART);
-        ctx.run_later(wait, move |supervisor, ctx| supervisor.revive(&who, ctx));
+        ctx.run_later(wait, move |supervisor, ctx| uninterrupted(|| supervisor.revive(&who, ctx)));
     }
-}
 
-impl Supervisor {
     /// Starts an actor anew that ended. The callers of its jobs find their replies dropped and submit anew.
     fn revive(&mut self, who: &ActorId, ctx: &mut Context<Self>) {
         match who {

@@ -1,12 +1,12 @@
 //! The way to an actor: what callers, tickets and shared state hold instead of an address.
 
 use std::fmt;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::oneshot;
 
-/// Hands a message to its actor's mailbox.
-type Deliver<M> = Box<dyn Fn(M) + Send + Sync>;
+/// Hands a message to its actor.
+type Deliver<M> = Arc<dyn Fn(M) + Send + Sync>;
 
 /// A door to whatever handles messages of one type, in its present life: an actor of this process.
 ///
@@ -16,12 +16,13 @@ pub(crate) struct Door<M>(RwLock<Option<Deliver<M>>>);
 impl<M> Door<M> {
     /// Leads all messages from here on to `deliver`.
     pub(crate) fn open(&self, deliver: impl Fn(M) + Send + Sync + 'static) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(deliver));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(deliver));
     }
 
-    /// Sends a message; nobody waits for it to be handled.
+    /// Sends a message. It may be handled here and now, so the caller must hold no lock that a handler might want.
     pub(crate) fn send(&self, message: M) {
-        if let Some(deliver) = &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        let deliver = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(deliver) = deliver {
             deliver(message);
         }
     }
