@@ -3,10 +3,13 @@
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use super::access;
+use super::request::InRequest;
 
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -26,13 +29,10 @@ pub(crate) fn init(format: Format, access: bool) {
     }
     let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     // A log that nobody reads any more (a closed pipe) must not end what it tells of.
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(coloured)
-        .log_internal_errors(false);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(coloured).log_internal_errors(false);
+    let log = registry().with(filter);
     match format {
-        Format::Pretty => log.init(),
-        Format::Json => log.json().flatten_event(true).with_span_list(false).init(),
+        Format::Pretty => log.with(InRequest(lines)).init(),
+        Format::Json => log.with(InRequest(lines.json().flatten_event(true).with_span_list(false))).init(),
     }
 }

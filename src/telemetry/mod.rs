@@ -9,6 +9,7 @@ pub(crate) mod log;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod reporter;
+mod request;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub(crate) use self::access::refused;
 pub(crate) use self::context::Context;
 use self::reporter::Reporter;
+pub(crate) use self::request::{Marked, Marks};
 use crate::Fairflow;
 use crate::witness::Witness;
 

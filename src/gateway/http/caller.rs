@@ -58,7 +58,7 @@ pub(in crate::gateway) fn tenant(
     settings: &Settings,
     key: Option<&str>,
 ) -> Result<Arc<str>, Refusal> {
-    find(request, settings, key).inspect(|tenant| request_span::note("tenant", tenant))
+    find(request, settings, key).inspect(request_span::note_tenant)
 }
 
 fn find(request: &HttpRequest, settings: &Settings, key: Option<&str>) -> Result<Arc<str>, Refusal> {

@@ -1,4 +1,4 @@
-//! Ids and spans: they make a request recognisable in answers, logs and traces.
+//! Ids, marks and spans: they make a request recognisable in answers, logs and traces.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -9,10 +9,9 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use tracing::field::Empty;
-use tracing::{Instrument, Span, error_span};
+use tracing::{Span, error_span};
 
-use crate::telemetry::{Context, Origin};
+use crate::telemetry::{Context, Marked, Marks, Origin};
 use crate::wire::runware::RunwareTask;
 
 /// Longest request id that is echoed, in bytes.
@@ -43,26 +42,34 @@ impl FromRequest for RequestId {
     }
 }
 
-/// Gives each request its id, which its answer says too, and the span that its log lines are in.
+/// Gives each request its id, which its answer says too, and the marks that its log lines have.
 pub(in crate::gateway) async fn mark(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let id = RequestId::of(request.request());
-    // Of the highest level, so that it is there whatever lines are wanted.
-    let span = error_span!("request", request_id = %id.0, tenant = Empty, model = Empty);
+    let marks = Marks::new(id.0.clone());
     let header = HeaderValue::from_str(&id.0).ok();
     request.extensions_mut().insert(id);
-    let mut answer = next.call(request).instrument(span).await?;
+    let mut answer = Marked::new(Some(marks), next.call(request)).await?;
     if let Some(id) = header {
         answer.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
     }
     Ok(answer)
 }
 
-/// Adds what has become known to the request's log lines: its `tenant` or `model`.
-pub(in crate::gateway) fn note(field: &str, value: &str) {
-    Span::current().record(field, value);
+/// Adds its tenant to the request's log lines.
+pub(in crate::gateway) fn note_tenant(tenant: &Arc<str>) {
+    if let Some(marks) = Marks::current() {
+        marks.tenant(tenant.clone());
+    }
+}
+
+/// Adds its model to the request's log lines.
+pub(in crate::gateway) fn note_model(model: impl Into<Arc<str>>) {
+    if let Some(marks) = Marks::current() {
+        marks.model(model.into());
+    }
 }
 
 /// Returns the span of a task: it may outlive its request, and has a model and a name of its own.

@@ -49,7 +49,7 @@ async fn respond(
     let parsed = continued(&gateway.responses, &tenant, parsed, gateway.fairflow.now());
     let keeper = Keeper::of(&gateway.fairflow, &gateway.responses, &tenant, &parsed);
     let model: Arc<str> = parsed.model.as_str().into();
-    request_span::note("model", &model);
+    request_span::note_model(model.clone());
     let witness = gateway.telemetry.witness(&origin, operation(endpoint), None);
     let streams = parsed.stream && endpoint != Endpoint::Embeddings;
     let quote = Quote { units: parsed.cost, tokens: parsed.tokens, streams };

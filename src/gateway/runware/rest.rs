@@ -194,7 +194,7 @@ async fn stream(gateway: &Gateway, task: Value, caller: &Caller) -> Result<HttpR
         return Err(Malformed::new("deliveryMethod", "\"stream\" is for textInference").into());
     }
     let keep_alive = gateway.fairflow.settings().server.keep_alive.0;
-    request_span::note("model", parsed.model());
+    request_span::note_model(parsed.model());
     let spec = spec(gateway, &parsed, caller);
     event_stream::respond(&gateway.fairflow, spec, Wire::Runware(parsed), None, &caller.origin.id, keep_alive).await
 }

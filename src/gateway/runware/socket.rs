@@ -11,7 +11,6 @@ use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReaso
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use tracing::{Instrument, Span};
 
 use super::array::parse;
 use super::begin::{Standing, begin, standing};
@@ -23,6 +22,7 @@ use super::store::{Refused, refused, state_of, text};
 use crate::gateway::app::Gateway;
 use crate::gateway::http::caller::Caller;
 use crate::gateway::http::refusal::Refusal;
+use crate::telemetry::{Marked, Marks};
 use crate::wire::Malformed;
 
 /// Longest piece that a large frame is sent in: the connection holds back a number of pieces of its own.
@@ -64,7 +64,7 @@ pub(in crate::gateway) async fn connect(
     }
     let stream = stream.max_frame_size(limit).aggregate_continuations().max_continuation_size(limit);
     let connection = Connection { request, gateway, socket, attached: None };
-    actix_web::rt::spawn(connection.serve(stream).instrument(Span::current()));
+    actix_web::rt::spawn(Marked::new(Marks::current(), Box::pin(connection.serve(stream))));
     response
 }
 

@@ -6,7 +6,6 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use tracing::{Instrument, Span};
 
 use super::store::{Made, answer};
 use crate::Error;
@@ -20,6 +19,7 @@ use crate::gateway::http::refusal::Refusal;
 use crate::gateway::http::request_span;
 use crate::jobs::{Asked, Claim, Finished, Key, REFUSED_AT_ONCE};
 use crate::task::{Product, Task, Video, VideoInference, Work};
+use crate::telemetry::{Marked, Marks};
 use crate::wire::form::Form;
 use crate::wire::size::Size;
 use crate::wire::{Malformed, Request};
@@ -42,7 +42,7 @@ pub(in crate::gateway) async fn create(
     let (order, task) = read(fields(content_type(&request), &body)?)?;
     let name = order["id"].as_str().unwrap_or_default();
     let key: Key = (tenant.clone(), name.into());
-    request_span::note("model", task.model());
+    request_span::note_model(task.model());
     let witness = gateway.telemetry.witness(&origin, "video_generation", Some(name.into()));
     let spec = Plan { tenant: Some(tenant), class, max_wait, witness, ..Plan::of(&task) };
     let now = gateway.fairflow.now();
@@ -64,7 +64,7 @@ pub(in crate::gateway) async fn create(
         let value = Made { outcome, completed: unix_time() };
         Finished { value, bytes, failed: false, at: maker.fairflow.now() }
     });
-    tokio::spawn(making.instrument(Span::current()));
+    tokio::spawn(Marked::new(Marks::current(), Box::pin(making)));
     // What is refused at once is refused here, where an SDK sees it, and not as a video that failed.
     drop(tokio::time::timeout(REFUSED_AT_ONCE, watch.wait_for(Option::is_some)).await);
     if let Some(Err(refusal)) = watch.borrow().as_ref().map(|made| &made.outcome) {
