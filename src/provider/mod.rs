@@ -33,6 +33,7 @@ mod sim;
 mod streamed;
 #[cfg(feature = "task")]
 pub mod task;
+mod translate;
 #[cfg(any(feature = "openai", feature = "task"))]
 mod usage_wish;
 #[cfg_attr(not(any(feature = "openai", feature = "runware", feature = "task")), allow(dead_code))]
@@ -40,8 +41,6 @@ mod verdicts;
 #[cfg(any(feature = "openai", feature = "task"))]
 mod whole;
 
-#[cfg(any(feature = "openai", feature = "runware", feature = "task"))]
-use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use futures_util::future::BoxFuture;
@@ -57,13 +56,6 @@ pub use crate::core::pacer::{RateHint, RateHints};
 pub use crate::core::verdict::{Again, Basis, Matter, Scope, Verdict};
 use crate::handle::Fairflow;
 use crate::handle::builder::Builder;
-#[cfg(any(feature = "openai", feature = "runware", feature = "task"))]
-use crate::task::Work;
-use crate::wire::Malformed;
-#[cfg(any(feature = "openai", feature = "runware", feature = "task"))]
-use crate::wire::Request;
-#[cfg(any(feature = "openai", feature = "runware", feature = "task"))]
-use crate::wire::openai::translatable::Untranslated;
 
 impl Fairflow {
     /// Begins an engine with the providers built in.
@@ -108,26 +100,4 @@ pub fn build(settings: &ProviderSettings) -> Result<Arc<dyn Provider>, ProviderE
     };
     let rules = settings.verdicts.clone();
     Ok(if rules.is_empty() { inner } else { Arc::new(verdicts::overruled::Overruled { inner, rules }) })
-}
-
-/// Reads a request as typed work for a provider of another dialect, where nothing of it is lost on the way; one that cannot
-/// be read is its caller's fault.
-#[cfg(any(feature = "openai", feature = "runware", feature = "task"))]
-fn translated(request: &Request) -> Result<Cow<'_, Work>, Failure> {
-    request.translated().map_err(|error| match error {
-        Untranslated::Lost(lost) => inexpressible(lost.to_string()).caused_by(lost),
-        Untranslated::Malformed(malformed) => unreadable_request(malformed),
-    })
-}
-
-/// Words a request that this route's dialect cannot express: a route of another may.
-#[cfg(any(feature = "openai", feature = "runware", feature = "task"))]
-fn inexpressible(message: impl Into<String>) -> Failure {
-    let verdict = Verdict { again: Again::Elsewhere, ..Verdict::of(Outcome::Rejected) };
-    Failure::new(Outcome::Rejected, message).verdict(verdict)
-}
-
-/// Words a request that cannot be read: that is its caller's fault.
-fn unreadable_request(malformed: Malformed) -> Failure {
-    Failure::new(Outcome::Rejected, malformed.to_string()).caused_by(malformed)
 }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::translate::unreadable_request;
 use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, RateHint, RateHints, Reply};
 use crate::config::SimConfig;
 use crate::core::pacer::{Pacer, Rates};
@@ -123,7 +124,7 @@ impl Provider for Sim {
     fn call<'a>(&'a self, request: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>> {
         Box::pin(async move {
             let hints = self.admit()?;
-            let work = request.work().map_err(super::unreadable_request)?;
+            let work = request.work().map_err(unreadable_request)?;
             text::check(&work)?;
             let Ok(place) = self.places.clone().try_acquire_owned() else {
                 let failure = Failure::new(Outcome::Throttled, "the simulated provider is at its concurrency limit");

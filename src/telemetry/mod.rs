@@ -6,6 +6,7 @@
 mod access;
 mod context;
 pub(crate) mod log;
+mod origin;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod reporter;
@@ -16,19 +17,11 @@ use std::time::Duration;
 
 pub(crate) use self::access::refused;
 pub(crate) use self::context::Context;
+pub(crate) use self::origin::Origin;
 use self::reporter::Reporter;
 pub(crate) use self::request::{Marked, Marks};
 use crate::Fairflow;
 use crate::witness::Witness;
-
-/// Where a request came from, as its witness tells it.
-#[derive(Debug, Clone)]
-pub(crate) struct Origin {
-    /// The request's id, as `x-request-id` says it.
-    pub(crate) id: Arc<str>,
-    /// The caller's trace.
-    pub(crate) caller: Option<Context>,
-}
 
 /// Tells of requests, wherever the configuration and the environment want it told.
 #[derive(Debug)]

@@ -19,32 +19,34 @@
 
 mod assign;
 mod closed;
+mod config;
 mod costs;
 mod health;
 mod message;
-mod reserve;
+mod reserved;
 mod ride;
 mod routes;
 mod snapshots;
 #[cfg(test)]
 mod tests;
+mod view;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use self::config::BrokerConfig;
 use self::costs::{Costs, Expected};
 pub use self::health::{ModelHealth, ServiceTimes, Status, Trend};
 pub use self::message::{Assigned, Ended, Input, Output, Reason, Refused, Update};
-use self::reserve::Reserved;
+use self::reserved::Reserved;
 pub use self::ride::Ride;
-pub use self::routes::RouteView;
 use self::routes::Routes;
 use self::snapshots::Snapshots;
+pub use self::view::RouteView;
 use super::cost::Cost;
 use super::estimate::Forecast;
 use super::fair_queue::chunks::Chunks;
-use super::fair_queue::{FairQueue, QueueLimits, Request, TenantLimits};
+use super::fair_queue::{FairQueue, Request, TenantLimits};
 use super::key::Key;
 use super::outcome::Outcome;
 use super::past::Past;
@@ -55,33 +57,6 @@ use super::time::Time;
 const UNKNOWN_DRAIN: Duration = Duration::from_secs(1);
 /// Bounds of one job's drain time: a thousandth of a second to an hour.
 const DRAIN_RANGE: (f64, f64) = (0.001, 3_600.0);
-
-/// Settings of one model's broker.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BrokerConfig {
-    /// Bounds and shares of the queue.
-    pub queue: QueueLimits,
-    /// Limits of the tenants that have slots reserved; default none.
-    pub reserve: BTreeMap<Arc<str>, TenantLimits>,
-    /// Retries per request, at least 0; default 0.2. `f64::MAX` sets no bound.
-    pub retry_budget: f64,
-    /// Longest wait before dispatch: a model whose requests would wait longer is saturated. Default 60 s.
-    pub max_wait: Duration,
-    /// Service time (P90) up to which the model is healthy; default 30 s.
-    pub healthy_latency: Duration,
-}
-
-impl Default for BrokerConfig {
-    fn default() -> Self {
-        Self {
-            queue: QueueLimits::default(),
-            reserve: BTreeMap::new(),
-            retry_budget: 0.2,
-            max_wait: Duration::from_secs(60),
-            healthy_latency: Duration::from_secs(30),
-        }
-    }
-}
 
 /// What the broker knows of a job from its admission to its end.
 #[derive(Debug, Clone, Copy)]
@@ -302,6 +277,35 @@ impl<J: Ride> Broker<J> {
             self.known.push(known);
         } else {
             self.known[key.index()] = known;
+        }
+    }
+
+    /// Makes the tenants with a reservation known to the queue.
+    fn register_reserved(&mut self, now: Time) {
+        for (tenant, limits) in &self.config.reserve {
+            self.queue.register(now, tenant, limits);
+        }
+    }
+
+    /// Takes new settings; tenants that have lost their reservation are registered without one.
+    fn reconfigure(&mut self, now: Time, config: BrokerConfig) {
+        self.queue.reconfigure(config.queue);
+        for (tenant, limits) in &self.config.reserve {
+            if !config.reserve.contains_key(tenant) {
+                self.queue.register(now, tenant, &TenantLimits { reserve: 0, ..*limits });
+            }
+        }
+        self.budget.set_ratio(config.retry_budget);
+        self.config = config;
+        self.register_reserved(now);
+    }
+
+    /// Tells the queue how many slots there are, where reservations depend on it.
+    fn count_slots(&mut self, now: Time) {
+        if !self.config.reserve.is_empty() {
+            let slots = self.routes().map(|view| view.window).sum();
+            let changed = self.reserved.count(now, slots, &self.config.reserve, &mut self.queue);
+            self.outputs.extend(changed);
         }
     }
 

@@ -1,13 +1,9 @@
-//! Jobs that need the account's leave: one claim at a time, so that each is counted there once.
+//! Jobs that wait for the account's leave: one claim at a time, so that each is counted there once.
 
 use std::collections::VecDeque;
 
-use super::message::Output;
-use super::{Ended, Route};
-use crate::core::account::{Claim, Member, Signal};
-use crate::core::broker::{Assigned, Ride};
-use crate::core::cost::Cost;
-use crate::core::time::Time;
+use crate::core::account::Member;
+use crate::core::broker::Assigned;
 
 /// Jobs that wait for the account's leave.
 #[derive(Debug)]
@@ -31,65 +27,24 @@ impl<J> Claims<J> {
         self.full || !self.staged.is_empty()
     }
 
+    /// Begins a claim for all jobs that are staged; says whether there is one: not while another is under way.
+    pub(super) fn begin(&mut self) -> bool {
+        let begins = self.asked == 0 && !self.staged.is_empty();
+        if begins {
+            self.asked = self.staged.len();
+        }
+        begins
+    }
+
+    /// Ends the claim under way, of which `allowed` jobs may go; returns how many jobs it was for.
+    pub(super) fn end(&mut self, allowed: usize) -> usize {
+        let asked = std::mem::take(&mut self.asked);
+        self.full = allowed < asked;
+        asked
+    }
+
     /// Drops the jobs; the answer to a claim under way is still to come.
     pub(super) fn clear(&mut self) {
         self.staged.clear();
-    }
-}
-
-impl<J: Ride> Route<J> {
-    /// Asks the account's leave for what is staged, unless it is being asked already: then what came since follows.
-    pub(super) fn claim(&mut self) {
-        if self.claims.asked > 0 || self.claims.staged.is_empty() {
-            return;
-        }
-        let tokens = |job: &Assigned<J>| self.gates.predict_tokens(f64::from(job.cost.units()));
-        let tokens = self.claims.staged.iter().map(tokens).collect();
-        self.claims.asked = self.claims.staged.len();
-        let claim = Claim { member: self.claims.member, slots: self.in_flight(), tokens };
-        self.outputs.push_back(Output::Claim(claim));
-    }
-
-    /// Sends what the account allowed, and returns the rest to its place in the queue.
-    pub(super) fn allowed(&mut self, now: Time, jobs: usize) {
-        let asked = std::mem::take(&mut self.claims.asked);
-        self.claims.full = jobs < asked;
-        for index in 0..asked {
-            let Some(job) = self.claims.staged.pop_front() else { break };
-            if index < jobs {
-                self.dispatch(now, job, index + 1 < jobs);
-            } else {
-                self.ended.push(Ended::Unsent { key: job.key, job: job.job });
-            }
-        }
-        if self.claims.full {
-            // What came since would be refused as well.
-            let rest = self.claims.staged.drain(..).map(|job| Ended::Unsent { key: job.key, job: job.job });
-            self.ended.extend(rest);
-            self.unclaim();
-        }
-        self.claim();
-    }
-
-    /// Returns the slots of the account that this route uses, jobs that wait for its leave included.
-    pub(super) fn slots(&self) -> u32 {
-        self.in_flight().saturating_add(u32::try_from(self.claims.staged.len()).unwrap_or(u32::MAX))
-    }
-
-    /// Tells the account that fewer slots are used than it allowed.
-    pub(super) fn unclaim(&mut self) {
-        if self.config.limited {
-            let signal = Signal::slots(self.claims.member, self.slots());
-            self.outputs.push_back(Output::Signal(signal));
-        }
-    }
-
-    /// Tells the account of its slots, and that a job of `cost` that it allowed was not sent.
-    pub(super) fn give_back(&mut self, cost: Cost) {
-        if self.config.limited {
-            let unused = Some(self.gates.predict_tokens(f64::from(cost.units())));
-            let signal = Signal { unused, ..Signal::slots(self.claims.member, self.slots()) };
-            self.outputs.push_back(Output::Signal(signal));
-        }
     }
 }

@@ -24,11 +24,13 @@ mod claims;
 mod config;
 mod gates;
 mod land;
+mod leave;
 mod memory;
 mod message;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -38,7 +40,7 @@ pub use self::config::RouteConfig;
 pub use self::gates::{Gates, Reason, Settled, Ticket};
 pub use self::memory::Memory;
 pub use self::message::{Event, Grant, Input, Output, Settle, Surroundings};
-use self::tell::{Suspension, Told};
+use self::told::{Suspension, Told};
 use super::broker::{Assigned, Ended, Refused, Ride};
 use super::cost::Cost;
 use super::health::RouteState;

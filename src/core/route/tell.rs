@@ -1,6 +1,7 @@
 //! What a route tells: its broker of credits and state, people of events.
 
 use super::message::{Event, Output};
+use super::told::Suspension;
 use super::{Ended, Route};
 use crate::core::broker::{Ride, RouteView, Update};
 use crate::core::pacer::SUSPENSION;
@@ -9,29 +10,6 @@ use crate::core::window::Change;
 
 /// Why a route with a spent budget is suspended.
 const SPENT: &str = "the provider's quota is used up until its reset";
-
-/// A hold that is more than a pause.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Suspension {
-    pub(super) until: Time,
-    reason: &'static str,
-}
-
-/// What the broker was told last.
-#[derive(Debug)]
-pub(super) struct Told {
-    /// Jobs that the broker assigned in its present life.
-    pub(super) assigned: u64,
-    /// Jobs that it may assign, in all.
-    limit: u64,
-    view: RouteView,
-}
-
-impl Told {
-    pub(super) const fn new() -> Self {
-        Self { assigned: 0, limit: 0, view: RouteView::new() }
-    }
-}
 
 impl<J: Ride> Route<J> {
     pub(super) fn event(&mut self, event: Event) {

@@ -1,7 +1,5 @@
 //! What an operator may set about a window.
 
-use super::{Change, ChangeKind, Window};
-use crate::core::time::Time;
 use std::time::Duration;
 
 /// Bounds of one route's window, in requests in flight.
@@ -46,27 +44,5 @@ impl WindowConfig {
     /// Returns whether `min..=max` leaves the window no room to move.
     pub(super) fn pinned(&self) -> bool {
         self.min >= self.max
-    }
-}
-
-impl Window {
-    /// Takes new bounds. What was learned stays, clamped to them.
-    pub fn reconfigure(&mut self, config: WindowConfig, now: Time) -> Option<Change> {
-        let from = self.limit();
-        let retarget = config.latency_target != self.config.latency_target;
-        self.config = config;
-        if retarget {
-            self.retarget(now);
-        }
-        let home = self.config.clamp(self.home());
-        self.refusals.reconfigure(&config);
-        if self.state.rises() {
-            self.load.set_limit(home);
-        } else {
-            self.probing.soon();
-            let _moved = self.hold(now, home, ChangeKind::Reconfigured);
-        }
-        let to = self.limit();
-        (from != to).then_some(Change { kind: ChangeKind::Reconfigured, from, to })
     }
 }

@@ -5,8 +5,6 @@
 //! So the limit halves per two 95th percentiles of service time without anything
 //! in flight, and returns by slow start, one success per step.
 
-use super::state::State;
-use super::{Change, ChangeKind, Window};
 use crate::core::time::Time;
 use std::time::Duration;
 
@@ -44,7 +42,7 @@ impl Idle {
     }
 
     /// Notes that nothing could be sent until `until`.
-    fn rested(&mut self, until: Time) {
+    pub(super) fn rested(&mut self, until: Time) {
         self.since = self.since.max(until);
     }
 
@@ -66,33 +64,5 @@ impl Idle {
         self.decayed = true;
         self.since += Duration::try_from_secs_f64(spans * span).unwrap_or(Duration::MAX);
         (spans as u32).min(MOST_HALVINGS)
-    }
-}
-
-impl Window {
-    /// Notes that nothing could be sent until `until`, which is past: that was no idleness.
-    pub fn rested(&mut self, until: Time) {
-        self.idle.rested(until);
-    }
-
-    /// Applies what the passing of time alone changes: idle decay. May be called
-    /// at any time; [`on_dispatch`](Window::on_dispatch) does.
-    pub fn advance(&mut self, now: Time) -> Option<Change> {
-        if self.in_flight() > 0 {
-            self.idle.busy(now);
-            return None;
-        }
-        let halvings = self.idle.halvings(now, self.shape.p95());
-        let floor = self.config.clamp(self.config.initial.max(self.idle.peak()));
-        let home = self.home();
-        let to = home.checked_shr(halvings).unwrap_or(0).max(floor);
-        if halvings == 0 || to >= home {
-            return None;
-        }
-        if !self.state.rises() {
-            self.ascent.restart(now);
-            self.state = State::SlowStart { until: home };
-        }
-        self.set(to, ChangeKind::IdleDecay)
     }
 }

@@ -71,6 +71,7 @@
 //! assert_eq!((window.limit(), window.in_flight()), (4, 0));
 //! ```
 
+mod adjust;
 mod ascent;
 mod change;
 mod config;

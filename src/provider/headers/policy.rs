@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 
-use super::narrowest;
+use super::read::narrowest;
 use super::span::span;
 use crate::core::pacer::{LONG, RateHint};
 

@@ -8,6 +8,7 @@ use super::span::span;
 use super::told::retry_after_at;
 use super::words::wait_in;
 use super::*;
+use crate::core::pacer::RateHint;
 
 /// 2024-05-01T12:00:00Z.
 fn noon() -> SystemTime {

@@ -4,7 +4,7 @@
 //! | where | what |
 //! |---|---|
 //! | any | `retry-after` (seconds, a duration, an HTTP date; several times or joined), `retry-after-ms`, `x-ms-retry-after-ms` |
-//! | limits of which nothing is left | their reset (see [`hints`](super::hints)) |
+//! | limits of which nothing is left | their reset (see [`hints_at`]) |
 //! | Anthropic's subscriptions | `anthropic-ratelimit-unified-…-reset` where the `-status` beside it is `rejected` |
 //! | Gemini, Vertex | `details[]` with `retryDelay`, the error perhaps in an array |
 //! | OpenRouter | `error.metadata.headers`, and the upstream's own answer in `error.metadata.raw` |
@@ -18,9 +18,10 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
+use super::limits::hints_at;
+use super::read::{text, texts};
 use super::span::{bounded, instant, millis, wait};
 use super::words::wait_in;
-use super::{hints_at, text, texts};
 use crate::core::pacer::RateHint;
 
 /// Deepest object that is looked into.

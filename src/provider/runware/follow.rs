@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Object;
+use super::common::Object;
 use super::outgoing::Outgoing;
 use super::refusals::{failure, is_conflict, is_not_found};
 use super::told::{Told, id, is_bare_end, is_hollow, is_result, text};

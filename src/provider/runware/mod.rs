@@ -4,6 +4,7 @@
 //! is never paid twice. What takes long (video, audio, and what asks for it) is asynchronous: acknowledged at once, then
 //! asked for by `getResponse`.
 
+mod common;
 mod follow;
 mod outgoing;
 mod refusals;
@@ -13,20 +14,19 @@ mod socket;
 mod told;
 
 use serde_json::{Map, Value};
-use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::common::{Object, now};
 use self::outgoing::Outgoing;
 use self::rest::Rest;
 use super::common::actual_cost;
-use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply, inexpressible, translated};
+use super::translate::{inexpressible, translated};
+use super::{Answer, Attempt, BoxFuture, Failure, Provider, Reply};
 use crate::config::{RunwareSettings, Transport};
 use crate::task::Product;
 use crate::wire::Request;
 use crate::wire::Wire;
 use crate::wire::runware::{decode, encode};
-
-type Object = Map<String, Value>;
 
 /// An account at Runware, or at a server of its shape.
 #[derive(Debug)]
@@ -62,16 +62,6 @@ impl Runware {
         }
         self.rest.run(task, attempt).await
     }
-}
-
-/// Refuses a task whose UUID is in use.
-fn is_under_way(uuid: &str) -> Failure {
-    Failure::new(Outcome::Rejected, format!("taskUUID {uuid:?} is under way; give each task its own"))
-}
-
-#[allow(clippy::disallowed_methods, reason = "a provider is outside the engine")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// Returns the `taskUUID` that a tenant's task has at the provider, where all tenants share one account: the same for the

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Object;
+use super::common::Object;
 use crate::provider::Attempt;
 use crate::task::results_wanted;
 use crate::wire::runware::RunwareTask;

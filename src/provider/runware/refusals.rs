@@ -3,7 +3,7 @@
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
 
-use super::Object;
+use super::common::Object;
 use super::told::{Fault, text};
 use crate::core::verdict::Matter;
 use crate::provider::http::classify;

@@ -11,8 +11,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, Url};
 use serde_json::{Map, Value, json};
 
+use super::common::{is_under_way, now};
 use super::follow::{Follow, Standing};
-use super::now;
 use super::outgoing::Outgoing;
 use super::refusals::{failure, is_conflict};
 use super::told::{Fault, Told};
@@ -23,7 +23,7 @@ use crate::provider::common::unreadable;
 use crate::provider::headers::hints;
 use crate::provider::http::{Http, address, classify};
 use crate::provider::streamed::{self, Dialect, Opened};
-use crate::provider::task::next_question;
+use crate::provider::task::pace::next_question;
 use crate::provider::task::pace::{Budget, Pace};
 use crate::provider::{Answer, Attempt, Failure, Outcome, RateHints, Reply};
 use crate::task::{Product, RawResult, TextDelta, TextInference, TextResult, Work};
@@ -280,7 +280,7 @@ fn held(all: &Mutex<HashSet<String>>) -> MutexGuard<'_, HashSet<String>> {
 impl<'a> Active<'a> {
     fn new(all: &'a Mutex<HashSet<String>>, uuid: &str) -> Result<Self, Failure> {
         if !held(all).insert(uuid.to_owned()) {
-            return Err(super::is_under_way(uuid));
+            return Err(is_under_way(uuid));
         }
         Ok(Self { all, uuid: uuid.to_owned() })
     }

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Object;
+use super::common::Object;
 
 /// Words for a task's state that is an end without a result.
 const FAILED: [&str; 9] =

@@ -3,14 +3,22 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
 use crate::config::PollSettings;
+use crate::provider::headers::retry_after;
 
-/// Longest wait that a provider can ask for.
+/// Longest wait that a provider can ask for between two questions.
 const LONGEST: Duration = Duration::from_secs(60);
-/// Shortest.
+/// Shortest wait between two questions about one generation.
 const SHORTEST: Duration = Duration::from_millis(10);
+
+/// Returns how long the provider said to wait before the next question.
+pub(crate) fn next_question(headers: &HeaderMap) -> Option<Duration> {
+    let millis = headers.get("openai-poll-after-ms").and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    millis.map(Duration::from_millis).or_else(|| retry_after(headers))
+}
 
 /// The waits between the questions about one generation.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
 
 use super::handle::State;
-use crate::provider::{Failure, inexpressible};
+use crate::provider::Failure;
+use crate::provider::translate::inexpressible;
 use crate::task::{ImageInference, Work};
 use crate::wire::Malformed;
 use crate::wire::said::Said;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::account::{Account, Told, Unanswered};
 use super::handle::{Fault, Handle, State};
 use super::pace::Pace;
-use super::{Inner, Told, Unanswered};
 use crate::core::verdict::{Matter, Scope, Verdict};
 use crate::provider::common::actual_cost;
 use crate::provider::{Answer, Failure, Outcome, Upstream};
@@ -17,7 +17,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A generation that is followed. Dropped before its end, it is cancelled.
 pub(super) struct Watch {
-    pub(super) inner: Arc<Inner>,
+    pub(super) account: Arc<Account>,
     pub(super) job: Option<Arc<str>>,
     pub(super) handle: Option<Handle>,
 }
@@ -25,9 +25,9 @@ pub(super) struct Watch {
 impl Watch {
     /// Asks until it has ended.
     pub(super) async fn follow(mut self, work: &Work, begun: Told) -> Result<Answer, Failure> {
-        let inner = self.inner.clone();
+        let account = self.account.clone();
         let Some(handle) = self.handle.clone() else { return Err(Failure::new(Outcome::Cancelled, "cancelled")) };
-        let mut pace = Pace::new(&inner.poll);
+        let mut pace = Pace::new(&account.poll);
         let Told { mut state, mut wait, mut rates, mut said } = begun;
         // Questions without an answer, and answers that it is not there, each in a row.
         let (mut failed, mut missing) = (0, 0);
@@ -39,23 +39,23 @@ impl Watch {
                     return Ok(Answer { cost, hints: rates, ..Answer::product(product) });
                 }
                 // A look too early, or a replica behind: it is gone only when it stays so.
-                State::Missing if missing < inner.poll.patience => {
+                State::Missing if missing < account.poll.patience => {
                     missing += 1;
                     self.question(&mut pace, wait.take()).await;
-                    inner.ask(work, &handle).await
+                    account.ask(work, &handle).await
                 }
                 State::Failed(..) | State::Cancelled | State::Expired | State::Missing => {
                     self.ended();
                     return Err(end(state, said));
                 }
                 State::ReadyAt(ref url) => {
-                    inner.budget.turn().await;
-                    inner.fetch(work, url).await.map(|told| Told { rates, ..told })
+                    account.budget.turn().await;
+                    account.fetch(work, url).await.map(|told| Told { rates, ..told })
                 }
                 State::Queued(_) | State::Running => {
                     missing = 0;
                     self.question(&mut pace, wait.take()).await;
-                    inner.ask(work, &handle).await
+                    account.ask(work, &handle).await
                 }
             };
             match asked {
@@ -70,7 +70,7 @@ impl Watch {
                 }
                 Err(Unanswered::Failing(words)) => {
                     failed += 1;
-                    if failed > inner.poll.patience {
+                    if failed > account.poll.patience {
                         self.ended();
                         return Err(Failure::new(Outcome::Failed, words));
                     }
@@ -78,7 +78,7 @@ impl Watch {
                 }
                 Err(Unanswered::Perhaps(failure)) => {
                     failed += 1;
-                    if failed > inner.poll.patience {
+                    if failed > account.poll.patience {
                         let message = format!("the generation cannot be followed: {failure}");
                         // What its questions meet says nothing of the generations that the account could take.
                         let outcome = Outcome::Failed;
@@ -94,7 +94,7 @@ impl Watch {
     /// Waits until the next question may be asked.
     async fn question(&self, pace: &mut Pace, hint: Option<Duration>) {
         tokio::time::sleep(pace.wait(hint, rand::random())).await;
-        self.inner.budget.turn().await;
+        self.account.budget.turn().await;
     }
 
     /// Waits before a result is fetched again: that step has no wait of its own.
@@ -107,7 +107,7 @@ impl Watch {
     /// Nothing is left to cancel.
     fn ended(&mut self) {
         self.handle = None;
-        self.inner.forget(self.job.as_deref());
+        self.account.forget(self.job.as_deref());
     }
 }
 
@@ -115,19 +115,19 @@ impl Drop for Watch {
     fn drop(&mut self) {
         // What cannot be cancelled stays remembered: the same name finds it again.
         let Some(handle) = self.handle.take().filter(|handle| handle.cancel_url.is_some()) else { return };
-        let (inner, job) = (self.inner.clone(), self.job.take());
-        let Ok(permit) = inner.cancels.clone().try_acquire_owned() else {
-            tracing::warn!(account = %inner.account, id = handle.id, "too many cancellations; this one runs on");
+        let (account, job) = (self.account.clone(), self.job.take());
+        let Ok(permit) = account.cancels.clone().try_acquire_owned() else {
+            tracing::warn!(account = %account.name, id = handle.id, "too many cancellations; this one runs on");
             return;
         };
         // Where the runtime is going down, nothing is cancelled or forgotten: the next process resumes it.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             let _permit = permit;
-            match tokio::time::timeout(CANCEL_TIMEOUT, inner.cancel(&handle)).await {
-                Ok(Ok(())) => inner.forget(job.as_deref()),
-                Ok(Err(error)) => tracing::warn!(account = %inner.account, id = handle.id, %error, "not cancelled"),
-                Err(_) => tracing::warn!(account = %inner.account, id = handle.id, "not cancelled: no answer"),
+            match tokio::time::timeout(CANCEL_TIMEOUT, account.cancel(&handle)).await {
+                Ok(Ok(())) => account.forget(job.as_deref()),
+                Ok(Err(error)) => tracing::warn!(account = %account.name, id = handle.id, %error, "not cancelled"),
+                Err(_) => tracing::warn!(account = %account.name, id = handle.id, "not cancelled: no answer"),
             }
         });
     }

@@ -10,8 +10,9 @@ use reqwest::{Client, Url};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::order::{Order, Told};
 use super::setup::Setup;
-use super::{Order, Told, metrics, spans};
+use super::{metrics, spans};
 use crate::Fairflow;
 use crate::provider::http;
 

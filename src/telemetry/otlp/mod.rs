@@ -6,6 +6,7 @@
 
 mod export;
 mod metrics;
+mod order;
 mod setup;
 mod spans;
 
@@ -15,6 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
+use self::order::{Order, Told};
 use self::setup::Setup;
 use super::{Context, Origin};
 use crate::Fairflow;
@@ -22,28 +24,6 @@ use crate::witness::Story;
 
 /// Requests that wait to be sent; further ones are dropped, so that a collector that is away costs this much at most.
 const MOST_WAITING: usize = 4_096;
-
-/// A request that has ended, on its way to the collector.
-#[derive(Debug)]
-struct Told {
-    context: Context,
-    /// The caller's span, where there is one.
-    parent: Option<u64>,
-    request_id: Arc<str>,
-    operation: Box<str>,
-    task: Option<Arc<str>>,
-    story: Story,
-    /// When it ended.
-    at: SystemTime,
-}
-
-/// An item for the exporting task.
-#[derive(Debug)]
-enum Order {
-    Tell(Box<Told>),
-    /// Send what there is, and say when that is done.
-    Flush(oneshot::Sender<()>),
-}
 
 /// Sends spans and metrics in the background.
 #[derive(Debug)]

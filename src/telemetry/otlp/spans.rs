@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use tokio::time::Instant;
 
-use super::Told;
+use super::order::Told;
 use crate::config::Settings;
 use crate::core::outcome::Outcome;
 use crate::stats::RequestOutcome;

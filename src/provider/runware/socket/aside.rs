@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::suspects::Records;
 use super::{BEAT, Socket};
 use crate::config::{Endpoint, PollSettings};
-use crate::provider::runware::now;
+use crate::provider::runware::common::now;
 use crate::provider::runware::outgoing::Outgoing;
 use crate::provider::{Attempt, Failure};
 use crate::task::RawResult;

@@ -19,7 +19,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::config::Endpoint;
 use crate::provider::http::{own_headers, remedy, tls};
-use crate::provider::runware::Object;
+use crate::provider::runware::common::Object;
 use crate::provider::runware::refusals::failure;
 use crate::provider::runware::told::{Told, text};
 use crate::provider::secrets::Secrets;

@@ -8,6 +8,7 @@
 mod aside;
 mod link;
 mod pump;
+mod shared;
 mod suspects;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,6 @@ mod waiters;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -24,10 +24,11 @@ pub(super) use self::aside::Connections;
 use self::link::Address;
 pub(super) use self::link::read;
 use self::pump::Pump;
+use self::shared::{Beat, Frame, Shared};
 use self::suspects::Records;
-use self::waiters::{Event, Ticket, Waiter, Waiters};
+use self::waiters::{Event, Ticket, Waiter};
+use super::common::now;
 use super::follow::{Follow, Standing};
-use super::now;
 use super::outgoing::Outgoing;
 use crate::config::{Endpoint, PollSettings};
 use crate::provider::task::pace::{Budget, Pace};
@@ -36,13 +37,6 @@ use crate::task::RawResult;
 
 /// Frames handed over and not yet written.
 const OUTBOX: usize = 256;
-
-/// When to ask whether the other side lives, and when to take it for dead.
-#[derive(Debug, Clone, Copy)]
-struct Beat {
-    every: Duration,
-    dead: Duration,
-}
 
 /// As the official Python SDK has it, but for an interval that is no burden.
 const BEAT: Beat = Beat { every: Duration::from_secs(10), dead: Duration::from_secs(30) };
@@ -56,31 +50,13 @@ struct Socket {
     budget: Budget,
 }
 
-/// State that callers and the connection's task share.
-#[derive(Debug)]
-struct Shared {
-    address: Address,
-    key: Option<SecretString>,
-    beat: Beat,
-    waiters: Waiters,
-    records: Arc<Records>,
-}
-
-/// A frame on its way out, and whose it is.
-#[derive(Debug)]
-struct Frame {
-    uuid: String,
-    /// `None` for the waiter's own.
-    question: Option<String>,
-}
-
 impl Socket {
     fn new(endpoint: &Endpoint, poll: &PollSettings, beat: Beat, records: Arc<Records>) -> Result<Self, String> {
         let shared = Shared {
             address: Address::new(endpoint)?,
             key: endpoint.api_key.clone(),
             beat,
-            waiters: Waiters::default(),
+            waiters: Arc::default(),
             records,
         };
         let budget = Budget::new(poll.per_second);
@@ -143,7 +119,7 @@ impl Socket {
 
     fn register(&self, task: Outgoing) -> Result<Ticket, Failure> {
         let suspicions = self.shared.records.find(&task.uuid, now())?;
-        Waiters::register(&self.shared, &task.uuid, Waiter::new(&task.kind, task.text, suspicions))
+        self.shared.waiters.register(&task.uuid, Waiter::new(&task.kind, task.text, suspicions))
     }
 
     /// Hands a frame to the connection's task, which is started where none runs.

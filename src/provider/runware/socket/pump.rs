@@ -13,10 +13,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::link::Stream;
+use super::shared::{Frame, Shared};
 use super::suspects::{accuse, forget_writes, unheard};
 use super::waiters::{Event, unsent};
-use super::{Frame, Shared};
-use crate::provider::runware::now;
+use crate::provider::runware::common::now;
 use crate::provider::runware::told::Told;
 use crate::provider::{Failure, Outcome};
 

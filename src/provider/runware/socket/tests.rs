@@ -7,10 +7,11 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
+use secrecy::SecretString;
 use serde_json::Value;
 
 use super::*;
-use crate::provider::runware::Object;
+use crate::provider::runware::common::Object;
 use crate::provider::runware::told::text;
 
 const SHORT: Beat = Beat { every: Duration::from_millis(20), dead: Duration::from_millis(60) };

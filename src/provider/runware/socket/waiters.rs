@@ -1,4 +1,4 @@
-//! Who waits for what on a connection, and to whom an answer belongs.
+//! Callers that wait for their tasks on a connection, and the one that an answer belongs to.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::Shared;
 use crate::provider::http::remedy;
+use crate::provider::runware::common::is_under_way;
 use crate::provider::runware::refusals::failure;
 use crate::provider::runware::told::{Fault, Told, is_result, text};
 use crate::provider::{Failure, Outcome};
@@ -71,7 +71,7 @@ pub(super) struct Waiters(Mutex<HashMap<String, Waiter>>);
 /// A caller's place; given up on drop.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    shared: Arc<Shared>,
+    waiters: Arc<Waiters>,
     uuid: String,
     events: mpsc::Receiver<Event>,
 }
@@ -85,7 +85,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.shared.waiters.all().remove(&self.uuid);
+        self.waiters.all().remove(&self.uuid);
     }
 }
 
@@ -94,21 +94,26 @@ impl Waiters {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Gives a caller its place, for the task `uuid`.
+    ///
+    /// # Errors
+    ///
+    /// The failure of a task whose UUID is under way, or of one task too many.
     pub(super) fn register(
-        shared: &Arc<Shared>,
+        self: &Arc<Self>,
         uuid: &str,
         (waiter, events): (Waiter, mpsc::Receiver<Event>),
     ) -> Result<Ticket, Failure> {
-        let mut all = shared.waiters.all();
+        let mut all = self.all();
         if all.len() >= MOST_TASKS {
             let message = format!("{MOST_TASKS} tasks are under way on one connection");
             return Err(Failure::new(Outcome::Throttled, message));
         }
         if all.contains_key(uuid) {
-            return Err(crate::provider::runware::is_under_way(uuid));
+            return Err(is_under_way(uuid));
         }
         all.insert(uuid.to_owned(), waiter);
-        Ok(Ticket { shared: shared.clone(), uuid: uuid.to_owned(), events })
+        Ok(Ticket { waiters: self.clone(), uuid: uuid.to_owned(), events })
     }
 
     /// Gives what an answer tells to those it belongs to, and says whether that brought anybody a result or an error.
