@@ -158,13 +158,15 @@ impl Observer {
         }
     }
 
-    pub(super) fn moved(&mut self, t: f64, replica: u32, before: u32, after: u32, change: Option<Change>) {
+    /// Counts a decrease of a window in an overload.
+    pub(super) fn cut(&mut self, t: f64, before: u32, after: u32) {
         if after < before && self.overloads.iter().any(|(from, to)| (*from..*to).contains(&t)) {
             self.cuts += 1;
         }
-        if let Some(change) = change {
-            self.run.changes.push((t, replica, change));
-        }
+    }
+
+    pub(super) fn moved(&mut self, t: f64, replica: u32, change: Change) {
+        self.run.changes.push((t, replica, change));
     }
 
     /// Counts a success; returns what of it counts for fairness.

@@ -1,27 +1,30 @@
-//! One dispatcher: the scheduler of a model before a controller's gates.
+//! One replica: the scheduler of a model, with fairflow's route or a rival's gates.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::controller::Controller;
-use super::gates::{Gates, Oracle, Ours};
+use super::gates::{Gates, Oracle};
 use super::rivals::{Aimd, Arc, Envoy, Fixed, Gradient2, Limited, Rule, Vegas};
+use super::rng::Rng;
 use super::scenario::Scenario;
 use super::scheduler::Scheduler;
 use crate::core::broker::{BrokerConfig, Ride};
 use crate::core::fair_queue::QueueLimits;
 use crate::core::past::Past;
+use crate::core::route::{Memory, RouteConfig};
 use crate::core::time::Time;
-use crate::core::window::Window;
 
-/// What becomes of a retry when it meets the budget.
+/// What becomes of a rival's retry when it meets the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Policy {
     /// There is no budget.
     Unlimited,
-    /// It waits until there is room.
-    Wait,
     /// It fails.
     Fail,
+    /// The route decides, and it waits until there is room.
+    Route,
 }
 
 /// A job by its number; nobody leaves who waits for it.
@@ -59,9 +62,10 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    pub(super) fn new(scenario: &Scenario, controller: Controller, seed: u64) -> Self {
+    /// `pauses`: the stream from which all routes draw the spread of their pauses.
+    pub(super) fn new(scenario: &Scenario, controller: Controller, seed: u64, pauses: Rc<RefCell<Rng>>) -> Self {
         let policy = match controller {
-            Controller::Fairflow => Policy::Wait,
+            Controller::Fairflow => Policy::Route,
             Controller::FixedBudget(_) => Policy::Fail,
             _ => Policy::Unlimited,
         };
@@ -71,30 +75,38 @@ impl Replica {
             max_wait: scenario.max_wait.map_or(Duration::MAX, Duration::from_secs_f64),
             ..BrokerConfig::default()
         };
-        Self {
-            scheduler: Scheduler::before(config, gates(controller, scenario, seed)),
-            policy,
-            stated: Time::ZERO,
-            wake: Time::FAR,
-            delivered: 0.0,
-        }
+        let scheduler = match gates(controller, seed) {
+            Some(gates) => Scheduler::before(config, gates),
+            None => {
+                let memory = Memory { window: scenario.remembered, rate: None };
+                Scheduler::new(config, route(scenario), memory, move || pauses.borrow_mut().unit())
+            }
+        };
+        Self { scheduler, policy, stated: Time::ZERO, wake: Time::FAR, delivered: 0.0 }
     }
 }
 
-/// Builds the gates that a controller puts before a provider.
-fn gates(controller: Controller, scenario: &Scenario, seed: u64) -> Box<dyn Gates> {
+/// Returns the settings of the one route.
+fn route(scenario: &Scenario) -> RouteConfig {
+    RouteConfig {
+        index: 0,
+        routes: 1,
+        window: scenario.window.config(),
+        timeout: scenario.timeout.map_or(Duration::MAX, Duration::from_secs_f64),
+        max_attempts: scenario.retry.attempts,
+        backoff: scenario.retry.backoff(),
+        paused: false,
+        limited: false,
+    }
+}
+
+/// Builds the gates of a rival or of the oracle; `None` for fairflow, which has a route.
+fn gates(controller: Controller, seed: u64) -> Option<Box<dyn Gates>> {
     fn limited<R: Rule + 'static>(rule: R) -> Box<dyn Gates> {
         Box::new(Limited::new(rule))
     }
-    match controller {
-        Controller::Fairflow => {
-            let config = scenario.window.config();
-            let window = match scenario.remembered {
-                Some(limit) => Window::remembered(config, limit),
-                None => Window::new(config),
-            };
-            Box::new(Ours::new(window))
-        }
+    Some(match controller {
+        Controller::Fairflow => return None,
         Controller::VectorArc => limited(Arc::new()),
         Controller::NetflixAimd => limited(Aimd::published()),
         Controller::NetflixAimdFloor1 => limited(Aimd::floor_1()),
@@ -103,5 +115,5 @@ fn gates(controller: Controller, scenario: &Scenario, seed: u64) -> Box<dyn Gate
         Controller::Envoy => limited(Envoy::new(seed)),
         Controller::Fixed(limit) | Controller::FixedBudget(limit) => limited(Fixed(limit)),
         Controller::Oracle => Box::new(Oracle::default()),
-    }
+    })
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fairflow::config::{Config, Settings};
+use fairflow::config::{Config, ModelSettings, Settings};
 use fairflow::core::broker::{Input, Refused, Ride};
 use fairflow::core::fair_queue::{Refusal, Request};
 use fairflow::core::key::Key;
 use fairflow::core::outcome::Outcome;
 use fairflow::core::past::Past;
 use fairflow::core::report::Report;
+use fairflow::core::route::{Memory, RouteConfig};
 use fairflow::core::time::Time;
 use fairflow::sim::{Flight, Scheduler, Step};
 
@@ -19,7 +20,13 @@ use crate::engine::{Engine, Seen};
 use crate::story::Job;
 
 /// Stands for what the actors draw by chance.
-const RANDOM: [f64; 2] = [0.5; 2];
+const RANDOM: f64 = 0.5;
+
+/// Returns the settings of the model's one route.
+fn route(model: &ModelSettings) -> RouteConfig {
+    let ModelSettings { window, timeout, max_attempts, backoff, paused, .. } = *model;
+    RouteConfig { index: 0, routes: 1, window, timeout, max_attempts, backoff, paused, limited: false }
+}
 
 /// A job of the story, and the key by which it can be cancelled.
 #[derive(Debug)]
@@ -56,7 +63,7 @@ impl Simulated {
     pub fn new(config: Config) -> Self {
         let settings = config.validate().unwrap();
         let model = &settings.models["m"];
-        let scheduler = Scheduler::new(model.broker(), model.window);
+        let scheduler = Scheduler::new(model.broker(), route(model), Memory::default(), || RANDOM);
         let (now, keys, flying, seen) = (Time::ZERO, BTreeMap::new(), BTreeMap::new(), Vec::new());
         Self { settings, scheduler, now, keys, flying, seen }
     }
@@ -67,15 +74,16 @@ impl Simulated {
     }
 
     fn settle(&mut self, flight: Flight<Rider>, report: Report, again: Option<Time>) {
-        self.scheduler.settle(self.now, flight, report, again, RANDOM);
+        self.scheduler.settle(self.now, flight, report, again);
         self.pump();
     }
 
     fn pump(&mut self) {
         while let Some(step) = self.scheduler.next(self.now) {
             self.seen.push(match step {
+                Step::Moved(_) => continue,
                 Step::Send(flight) => {
-                    let id = flight.assigned.job.id;
+                    let id = flight.job.id;
                     self.flying.insert(id, flight);
                     Seen::Dispatched(id)
                 }
@@ -106,12 +114,9 @@ impl Engine for Simulated {
     }
 
     fn finish(&mut self, id: usize, job: &Job, refused: bool) {
-        let mut flight = self.flying.remove(&id).unwrap();
+        let flight = self.flying.remove(&id).unwrap();
         if refused {
-            let past = &mut flight.assigned.job.past;
-            past.attempts += 1;
-            let backoff = self.settings.models["m"].backoff.full(past.attempts.into(), RANDOM[0]);
-            return self.settle(flight, Report::new(Outcome::Throttled), Some(self.now + backoff));
+            return self.settle(flight, Report::new(Outcome::Throttled), Some(self.now));
         }
         let cost = (!job.silent).then_some(job.actual);
         self.settle(flight, Report { cost, ..Report::new(Outcome::Success) }, None);
@@ -130,7 +135,7 @@ impl Engine for Simulated {
         self.settings = config.validate().unwrap();
         let model = &self.settings.models["m"];
         self.scheduler.handle(Input::Reconfigure(model.broker()), self.now);
-        self.scheduler.set_window(model.window, self.now);
+        self.scheduler.reconfigure_route(route(model), self.now);
         let known = self.scheduler.broker().queue().tenants().map(|(name, ..)| name.clone());
         let limits = known.map(|name| (name.clone(), model.limits(&name, self.settings.policy(&name)))).collect();
         self.handle(Input::Limit(limits));
@@ -141,7 +146,7 @@ impl Engine for Simulated {
         while self.seen.is_empty() && self.now < end {
             // Timers tick in milliseconds.
             let tick = Time::from_millis(self.now.as_nanos() / 1_000_000 + 1);
-            let wake = self.scheduler.poll_timeout(self.now);
+            let wake = self.scheduler.poll_timeout();
             let wake = wake.map_or(end, |at| Time::from_millis(at.as_nanos().div_ceil(1_000_000)).max(tick));
             self.now = wake.min(end);
             self.handle(Input::Timeout);

@@ -16,7 +16,6 @@ use super::gates::{Gates, Inside, Sent};
 use crate::core::outcome::Outcome;
 use crate::core::report::Report;
 use crate::core::time::Time;
-use crate::core::window::Change;
 
 /// One ended attempt, as a rule sees it.
 #[derive(Debug, Clone, Copy)]
@@ -65,22 +64,20 @@ impl<R: Rule> Gates for Limited<R> {
         self.rule.limit().saturating_sub(self.in_flight)
     }
 
-    fn dispatch(&mut self, at: Time, _: f64, _: bool) -> Sent {
+    fn dispatch(&mut self, at: Time) -> Sent {
         self.in_flight += 1;
         self.rule.dispatched(self.in_flight);
-        Sent::Plain { at, in_flight: self.in_flight }
+        Sent { at, in_flight: self.in_flight }
     }
 
-    fn settle(&mut self, now: Time, sent: Sent, report: Report, _: bool, _: [f64; 2]) -> Option<Change> {
-        let Sent::Plain { at, in_flight } = sent else { return None };
+    fn settle(&mut self, now: Time, Sent { at, in_flight }: Sent, report: Report) {
         self.in_flight -= 1;
         let dropped = match report.outcome {
             Outcome::Success => false,
             Outcome::Throttled | Outcome::RateLimited | Outcome::Overloaded | Outcome::Failed => true,
-            Outcome::Rejected | Outcome::Cancelled => return None,
+            Outcome::Rejected | Outcome::Cancelled => return,
         };
         self.rule.seen(Seen { now, rtt: now.seconds_since(at), in_flight, dropped });
-        None
     }
 
     fn limit(&self) -> u32 {
@@ -89,10 +86,6 @@ impl<R: Rule> Gates for Limited<R> {
 
     fn in_flight(&self) -> u32 {
         self.in_flight
-    }
-
-    fn poll_timeout(&self, _: Time) -> Option<Time> {
-        None
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Attempt, Event, Holder, State, World, seconds};
 use crate::core::outcome::Outcome;
 use crate::core::pacer::RateHints;
-use crate::core::report::Report;
+use crate::core::report::{Reached, Report};
 use crate::core::time::Time;
 use crate::core::verdict::Verdict;
 use crate::sim::provider::{Discipline, Reception};
@@ -153,15 +153,25 @@ impl World<'_> {
             self.others_have -= 1;
             return;
         };
-        let State::Answered(outcome, retry_after) = attempt.state else { return };
+        let (outcome, retry_after, reached) = match attempt.state {
+            State::Answered(outcome, retry_after) => (outcome, retry_after, Reached::Provider),
+            State::TimedOut => (Outcome::Overloaded, None, Reached::Timeout),
+            State::Sent | State::Taken => return,
+        };
         let (now, t) = (self.time(), self.t());
         let hint = self.provider.hint(t);
-        let random = [self.pauses.unit(), self.pauses.unit()];
-        let (at, number) = (flight.at, flight.assigned.job.job);
+        let (at, number) = (flight.at, flight.job.job);
         let Some(job) = self.jobs.get(number as usize) else { return };
         let (created, load, cost) = (job.created, job.load, job.cost);
         if let (Some(wait), Some(replica)) = (retry_after, self.replicas.get_mut(index as usize)) {
             replica.stated = replica.stated.max(now + wait);
+        }
+        if self.replicas.get(index as usize).is_some_and(|replica| replica.policy != Policy::Route) {
+            // A route draws two numbers by itself: all controllers are to meet the same stream.
+            let mut pauses = self.pauses.borrow_mut();
+            for _ in 0..2 {
+                pauses.unit();
+            }
         }
         let again = if outcome == Outcome::Success { None } else { self.retries_at(index, number, retry_after) };
         let refused = matches!(outcome, Outcome::Throttled | Outcome::RateLimited);
@@ -170,11 +180,11 @@ impl World<'_> {
         let hints = RateHints { requests: hint, ..RateHints::default() };
         let verdict = if unnamed { Verdict::of_status(429) } else { Verdict::of(told) };
         let cost = cost.filter(|_| outcome == Outcome::Success);
-        let report = Report { verdict, retry_after, hints, cost, ..Report::new(told) };
+        let report = Report { verdict, retry_after, hints, cost, reached, ..Report::new(told) };
         let Some(replica) = self.replicas.get_mut(index as usize) else { return };
         let before = replica.scheduler.window();
-        let change = replica.scheduler.settle(now, flight, report, again, random);
-        self.observer.moved(t, index, before, replica.scheduler.window(), change);
+        replica.scheduler.settle(now, flight, report, again);
+        self.observer.cut(t, before, replica.scheduler.window());
         if outcome == Outcome::Success {
             let times = (t - seconds(created), now.since(at).as_secs_f64());
             replica.delivered += self.observer.succeeded(t, times, attempt.work, load);
@@ -188,20 +198,23 @@ impl World<'_> {
         self.pump(index);
     }
 
-    /// Returns from when a job whose attempt failed may be tried again; `None` where it is given up.
+    /// Returns from when a job whose attempt failed may be tried again; `None` where it is given up. Where a route decides,
+    /// every job asks for another attempt.
     fn retries_at(&mut self, index: u32, job: u32, retry_after: Option<Duration>) -> Option<Time> {
         let now = self.time();
-        let random = self.pauses.unit();
         let replica = self.replicas.get(index as usize)?;
+        if replica.policy == Policy::Route {
+            return Some(now);
+        }
+        let random = self.pauses.borrow_mut().unit();
         let attempts = self.jobs.get(job as usize).map_or(u32::MAX, |job| job.attempts);
-        let not_before = now + self.scenario.retry.backoff().full(attempts, random);
         let broke = replica.policy == Policy::Fail && replica.scheduler.broker().retry_room(now) < 1.0;
         if attempts >= self.scenario.retry.attempts || broke {
             return None;
         }
         // Without a hold of the whole route it is the request that waits.
-        let held = replica.policy == Policy::Wait;
-        Some(if held { not_before } else { not_before.max(now + retry_after.unwrap_or_default()) })
+        let not_before = now + self.scenario.retry.backoff().full(attempts, random);
+        Some(not_before.max(now + retry_after.unwrap_or_default()))
     }
 
     /// Others take a slot that is free now, every other time.

@@ -3,8 +3,10 @@
 mod attempts;
 mod jobs;
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +92,8 @@ enum State {
     Taken,
     /// Its answer is on the way.
     Answered(Outcome, Option<Duration>),
+    /// Given up.
+    TimedOut,
 }
 
 /// Whose attempt it is.
@@ -132,7 +136,7 @@ struct World<'a> {
     sequence: u64,
     now: u64,
     arrivals: Rng,
-    pauses: Rng,
+    pauses: Rc<RefCell<Rng>>,
     others: Rng,
     lags: Rng,
     jitters: Rng,
@@ -160,13 +164,15 @@ impl<'a> World<'a> {
             }
             _ => vec![format!("tenant-{index}").into()],
         });
+        let pauses = Rc::new(RefCell::new(Rng::new(seed, PAUSES)));
         let mut world = Self {
             provider: Provider::new(scenario.provider.clone(), Rng::new(seed, WEATHER)),
             travelling: 0,
             others_have: 0,
             replicas: (0..scenario.replicas)
-                .map(|n| Replica::new(scenario, controller, seed.wrapping_add(u64::from(n) << 32)))
+                .map(|n| Replica::new(scenario, controller, seed.wrapping_add(u64::from(n) << 32), pauses.clone()))
                 .collect(),
+            pauses,
             sources: scenario.load.iter().map(|_| Source::default()).collect(),
             tenants: tenants.collect(),
             started: 0,
@@ -180,7 +186,6 @@ impl<'a> World<'a> {
             sequence: 0,
             now: 0,
             arrivals: Rng::new(seed, ARRIVALS),
-            pauses: Rng::new(seed, PAUSES),
             others: Rng::new(seed, OTHERS),
             lags: Rng::new(seed, LAGS),
             jitters: Rng::new(seed, JITTERS),
@@ -312,7 +317,7 @@ impl<'a> World<'a> {
                 if attempt.state == State::Taken {
                     self.abandon(id, &attempt);
                 }
-                attempt.state = State::Answered(Outcome::Overloaded, None);
+                attempt.state = State::TimedOut;
                 self.answer(attempt);
             }
             Event::Wake(replica) => {
@@ -345,11 +350,12 @@ impl<'a> World<'a> {
             match replica.scheduler.next_inside(now, inside) {
                 None => break,
                 Some(Step::Refuse { job, .. }) => refused.push(job.job),
+                Some(Step::Moved(change)) => self.observer.moved(seconds(self.now), index, change),
                 Some(Step::Send(flight)) => {
                     if now < replica.stated {
                         self.observer.inside_retry_after += 1;
                     }
-                    let Some(job) = self.jobs.get_mut(flight.assigned.job.job as usize) else { break };
+                    let Some(job) = self.jobs.get_mut(flight.job.job as usize) else { break };
                     job.attempts += 1;
                     let work = job.work;
                     self.observer.dispatched(seconds(self.now));
@@ -358,7 +364,7 @@ impl<'a> World<'a> {
             }
         }
         let Some(replica) = self.replicas.get_mut(index as usize) else { return };
-        let mut next = replica.scheduler.poll_timeout(now).unwrap_or(Time::FAR);
+        let mut next = replica.scheduler.poll_timeout().unwrap_or(Time::FAR);
         if self.controller == Controller::Oracle
             && replica.scheduler.broker().queue().has_ready()
             && let Some(at) = self.provider.token_at(seconds(self.now))
