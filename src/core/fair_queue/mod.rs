@@ -144,7 +144,8 @@ impl<P> FairQueue<P> {
     /// Says whether a credit would be answered at once.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        self.flows.root.any_ready() || self.flows.next_due().is_some()
+        let is_any_ready = self.flows.root.any_ready() || self.flows.next_due().is_some();
+        is_any_ready || self.flows.any_held() && self.room_for_long() != Some(0)
     }
 
     /// Returns jobs per second while something waits, or `None` while too little was seen.

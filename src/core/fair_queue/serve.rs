@@ -29,9 +29,7 @@ impl<P> FairQueue<P> {
     pub fn pop(&mut self, now: Time, holder: u32) -> Option<Dispatch<P>> {
         self.collect(now);
         let room = self.room_for_long();
-        if let Some(room) = room {
-            self.flows.release(room);
-        }
+        self.flows.release(room.unwrap_or(u64::MAX));
         loop {
             let due = self.flows.next_due();
             let flow = due.or_else(|| self.flows.next())?;
@@ -91,7 +89,7 @@ impl<P> FairQueue<P> {
     }
 
     /// Returns how many long jobs may be started now; `None` where nothing is held back from them.
-    fn room_for_long(&self) -> Option<u64> {
+    pub(super) fn room_for_long(&self) -> Option<u64> {
         let room = self.flows.reserves.room_for_long(self.limits.unlendable)?;
         Some(room.saturating_sub(self.counts.long()))
     }

@@ -2,6 +2,7 @@
 
 mod forecasts;
 mod hangs;
+mod set_aside;
 
 use super::*;
 use proptest::prelude::*;

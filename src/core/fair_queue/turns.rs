@@ -121,14 +121,26 @@ impl Flows {
 
     /// Lets up to `most` flows that were set aside take part again.
     pub(super) fn release(&mut self, most: u64) {
-        for _ in 0..most {
-            let Some(id) = self.held.pop_front() else { return };
+        let mut released = 0;
+        while released < most
+            && let Some(id) = self.held.pop_front()
+        {
             // A member that left that state since is skipped; its record may even be another's by now.
             if self.members[id].state == State::Held {
                 self.members[id].state = State::Out;
                 self.refresh(id);
+                released += 1;
             }
         }
+    }
+
+    /// Says whether a flow that was set aside could run, had a long job room.
+    pub(super) fn any_held(&self) -> bool {
+        self.held.iter().any(|id| {
+            let member = &self.members[*id];
+            let runs = matches!(member.kind(), Kind::Flow(tenant) if !self.tenants.get(tenant).capped());
+            member.state == State::Held && runs
+        })
     }
 
     /// Lets a flow without jobs go, now or as soon as the level's time has passed its debt.
