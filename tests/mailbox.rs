@@ -62,6 +62,12 @@ impl World {
     }
 }
 
+/// Ends the actor from another thread, as the end of its engine does.
+fn end_elsewhere(world: &Arc<World>) -> thread::JoinHandle<()> {
+    let world = world.clone();
+    thread::spawn(move || world.mailbox.end())
+}
+
 #[test]
 fn every_letter_is_handled_once_and_in_its_senders_order() {
     loom::model(|| {
@@ -100,10 +106,7 @@ fn letters_that_are_left_are_handled_by_who_takes_them_up() {
 fn an_actor_that_is_ended_while_it_runs_or_rests_is_dropped_once() {
     loom::model(|| {
         let world = World::new();
-        let ending = {
-            let world = world.clone();
-            thread::spawn(move || world.mailbox.end())
-        };
+        let ending = end_elsewhere(&world);
         world.send(0, 0);
         ending.join().unwrap();
         assert_eq!(world.ends.load(Ordering::Relaxed), 1);
@@ -115,10 +118,7 @@ fn an_actor_that_is_ended_while_it_runs_or_rests_is_dropped_once() {
 fn an_actor_that_is_ended_while_letters_are_left_is_dropped_once() {
     loom::model(|| {
         let world = World::new();
-        let ending = {
-            let world = world.clone();
-            thread::spawn(move || world.mailbox.end())
-        };
+        let ending = end_elsewhere(&world);
         if world.mailbox.put((0, 0)) && world.run(0) {
             // Nobody takes it up: the engine is gone.
             world.mailbox.leave();
