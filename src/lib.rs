@@ -57,7 +57,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `openai`, `runware` (default) | providers over one HTTP client (reqwest, rustls) |
+//! | `openai`, `runware` (default) | providers over HTTP (hyper, rustls) |
 //! | `gateway` (default) | the HTTP gateway and the command line |
 //! | `otlp` | the gateway's traces and metrics by OTLP |
 //! | `tower` | `tower::FairflowLayer`: the scheduler as a middleware |

@@ -1,32 +1,37 @@
 //! One HTTP client per account, and what its answers mean to the controllers.
 
-mod alive;
+mod client;
+mod connection;
+mod pool;
 mod sending;
 
+use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(feature = "gateway")]
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, unfold};
+use hyper::body::Body as _;
 use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
-use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, Url, redirect};
+use reqwest::{Method, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::{BuilderVerifierExt, Verifier};
 use secrecy::{ExposeSecret, SecretString};
 
+use self::client::{Body, Broken, Client, causes};
 pub(in crate::provider) use self::sending::Sending;
 pub(super) use super::classify::classify;
 use super::headers::Unit;
 use super::secrets::Secrets;
 use super::{Failure, Outcome, Told};
-use crate::config::{self, Authorities, Endpoint};
+use crate::config::{Authorities, Endpoint};
 use crate::contract::attempt::TraceContext;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most of an error's body that is read and passed on.
 const MAX_ERROR_BODY: usize = 256 * 1024;
 /// Headers in which services name a request: OpenAI and most, Anthropic, Azure, Amazon, Cloudflare.
@@ -37,12 +42,15 @@ const LONGEST_ID: usize = 256;
 /// Most of the provider's headers that are passed on.
 const MOST_TOLD: usize = 16;
 
+/// An answer whose body is still to be read.
+pub(super) type Response = http::Response<Body>;
+
 /// A provider's HTTP endpoint.
 #[derive(Debug, Clone)]
 pub(super) struct Http {
     client: Client,
-    /// Opens a connection for each request: one that is surely alive.
-    fresh: Client,
+    /// Headers that go with each request which has none of their name.
+    headers: HeaderMap,
     base_url: Arc<str>,
     max_response: usize,
     secrets: Secrets,
@@ -61,13 +69,12 @@ impl Http {
     pub(super) fn with_headers(endpoint: &Endpoint, headers: HeaderMap) -> Result<Self, String> {
         let headers =
             own_headers(endpoint)?.into_iter().chain(headers).filter_map(|(name, value)| Some((name?, value)));
-        let headers: HeaderMap = headers.collect();
-        let builder = || builder(&endpoint.base_url, endpoint.authorities.as_ref(), headers.clone());
-        let client = built(builder()?.connector_layer(alive::NoteOpened))?;
-        let fresh = built(builder()?.pool_max_idle_per_host(0))?;
+        let mut headers: HeaderMap = headers.collect();
+        // What is compressed all the same is decoded. Asking for it would have streams held back until there is enough to pack.
+        headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
         Ok(Self {
-            client,
-            fresh,
+            client: Client::new(tls(endpoint.base_url.starts_with("https"), endpoint.authorities.as_ref())?),
+            headers,
             base_url: endpoint.base_url.as_str().into(),
             max_response: endpoint.max_response,
             secrets: Secrets::new(endpoint.guarded.iter()),
@@ -75,18 +82,19 @@ impl Http {
     }
 
     /// Sends the trace context of an attempt along.
-    pub(super) fn traced(request: RequestBuilder, trace: Option<&TraceContext>) -> RequestBuilder {
+    pub(super) fn traced(request: Sending, trace: Option<&TraceContext>) -> Sending {
         let Some(trace) = trace else { return request };
-        let request = request.header("traceparent", &trace.parent);
-        match &trace.state {
-            Some(state) => request.header("tracestate", &**state),
-            None => request,
-        }
+        let state = trace.state.as_deref().map(|state| ("tracestate", state));
+        let context = [Some(("traceparent", &*trace.parent)), state].into_iter().flatten();
+        context.fold(request, |request, (name, value)| match HeaderValue::from_str(value) {
+            Ok(value) => request.header(HeaderName::from_static(name), value),
+            Err(_) => request,
+        })
     }
 
     /// Begins a request to a whole address; whoever calls it answers for where the key goes.
-    pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        self.client.request(method, url)
+    pub(super) fn request(&self, method: Method, url: Url) -> Sending {
+        Sending::new(method, url)
     }
 
     /// Returns the address below which everything is.
@@ -101,14 +109,14 @@ impl Http {
 
     /// Sends a request and reads the whole answer, whatever its status.
     #[cfg(feature = "task")]
-    pub(super) async fn exchange(&self, request: impl Into<Sending>) -> Result<(u16, HeaderMap, Bytes), Failure> {
-        self.whole(self.answer(request.into()).await?).await
+    pub(super) async fn exchange(&self, request: Sending) -> Result<(u16, HeaderMap, Bytes), Failure> {
+        self.whole(self.answer(request).await?).await
     }
 
     /// As [`exchange`](Self::exchange), for a request that must not go twice.
     #[cfg(feature = "task")]
-    pub(super) async fn exchange_once(&self, request: impl Into<Sending>) -> Result<(u16, HeaderMap, Bytes), Failure> {
-        self.whole(self.answer_once(request.into()).await?).await
+    pub(super) async fn exchange_once(&self, request: Sending) -> Result<(u16, HeaderMap, Bytes), Failure> {
+        self.whole(self.answer_once(request).await?).await
     }
 
     #[cfg(feature = "task")]
@@ -117,38 +125,39 @@ impl Http {
         Ok((status, headers, self.body(response).await?))
     }
 
-    /// Sends a request that may go twice. One that meets a connection which the provider has closed meanwhile goes again,
-    /// at once, on a new one: that is no failure of the provider's.
+    /// Sends a request that may go twice. One that meets a connection which the provider closes just then goes again, at
+    /// once, on a new one: that is no failure of the provider's.
     async fn answer(&self, request: Sending) -> Result<Response, Failure> {
-        let again = request.try_clone();
-        match alive::send(request.whole()).await {
+        match self.try_send(&request, true).await? {
             Ok(response) => readable(response),
-            Err((error, is_stale)) => match again.filter(|_| is_stale) {
-                Some(again) => self.answer_once(again).await,
-                None => Err(transport(&error)),
-            },
+            Err(broken) if broken.is_stale => self.answer_once(request).await,
+            Err(broken) => Err(transport(&broken)),
         }
     }
 
     /// Sends a request on a connection of its own.
     async fn answer_once(&self, request: Sending) -> Result<Response, Failure> {
-        let request = request.whole().build().map_err(|error| transport(&error))?;
-        self.fresh.execute(request).await.map_err(|error| transport(&error)).and_then(readable)
+        self.try_send(&request, false).await?.map_err(|broken| transport(&broken)).and_then(readable)
+    }
+
+    async fn try_send(&self, request: &Sending, may_reuse: bool) -> Result<Result<Response, Broken>, Failure> {
+        let written = request.request(&self.headers).map_err(|problem| Failure::new(Outcome::Rejected, problem))?;
+        Ok(self.client.send(&request.url, written, may_reuse).await)
     }
 
     /// Sends a request and returns a successful response, or what its failure means.
-    pub(super) async fn send(&self, request: impl Into<Sending>) -> Result<Response, Failure> {
-        self.successful(None, self.answer(request.into()).await?).await
+    pub(super) async fn send(&self, request: Sending) -> Result<Response, Failure> {
+        self.successful(None, self.answer(request).await?).await
     }
 
     /// As [`send`](Self::send), for a request whose unit is known: limits on others say nothing about its refusal.
-    pub(super) async fn send_for(&self, unit: Unit, request: impl Into<Sending>) -> Result<Response, Failure> {
-        self.successful(Some(unit), self.answer(request.into()).await?).await
+    pub(super) async fn send_for(&self, unit: Unit, request: Sending) -> Result<Response, Failure> {
+        self.successful(Some(unit), self.answer(request).await?).await
     }
 
     /// As [`send_for`](Self::send_for), for a request that must not go twice.
-    pub(super) async fn send_once(&self, unit: Unit, request: impl Into<Sending>) -> Result<Response, Failure> {
-        self.successful(Some(unit), self.answer_once(request.into()).await?).await
+    pub(super) async fn send_once(&self, unit: Unit, request: Sending) -> Result<Response, Failure> {
+        self.successful(Some(unit), self.answer_once(request).await?).await
     }
 
     async fn successful(&self, unit: Option<Unit>, response: Response) -> Result<Response, Failure> {
@@ -209,14 +218,25 @@ pub(super) fn own_headers(endpoint: &Endpoint) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// Builds a client for the addresses below one base URL; `headers` go with every request.
+/// Builds a client of reqwest's for the addresses below one base URL, for what is no provider's; `headers` go with every
+/// request.
 ///
 /// # Errors
 ///
 /// A sentence, when TLS cannot be set up.
 #[cfg(feature = "gateway")]
-pub(crate) fn client(base_url: &str, own: Option<&Authorities>, headers: HeaderMap) -> Result<Client, String> {
-    built(builder(base_url, own, headers)?)
+pub(crate) fn client(base_url: &str, own: Option<&Authorities>, headers: HeaderMap) -> Result<reqwest::Client, String> {
+    let builder = reqwest::Client::builder()
+        .user_agent(crate::config::USER_AGENT)
+        .default_headers(headers)
+        .connect_timeout(Duration::from_secs(10))
+        // A redirect would carry the key to wherever it points.
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .tcp_nodelay(true)
+        .pool_idle_timeout(Duration::from_secs(60))
+        .tls_backend_preconfigured(tls(base_url.starts_with("https"), own)?);
+    builder.build().map_err(|error| format!("no HTTP client: {error}"))
 }
 
 /// Reads the address below which everything of an account is.
@@ -227,26 +247,6 @@ pub(crate) fn client(base_url: &str, own: Option<&Authorities>, headers: HeaderM
 #[cfg(any(feature = "runware", feature = "task"))]
 pub(super) fn address(base_url: &str) -> Result<Url, String> {
     Url::parse(base_url).map_err(|error| format!("base_url {base_url:?} is no address: {error}"))
-}
-
-fn built(builder: ClientBuilder) -> Result<Client, String> {
-    builder.build().map_err(|error| format!("no HTTP client: {error}"))
-}
-
-fn builder(base_url: &str, own: Option<&Authorities>, mut headers: HeaderMap) -> Result<ClientBuilder, String> {
-    // What is compressed all the same is decoded. Asking for it would have streams held back until there is enough to pack.
-    headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
-    let builder = Client::builder()
-        .user_agent(config::USER_AGENT)
-        .default_headers(headers)
-        .connect_timeout(CONNECT_TIMEOUT)
-        // A redirect would carry the key to wherever it points.
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .tcp_nodelay(true)
-        .pool_idle_timeout(Duration::from_secs(60))
-        .tls_backend_preconfigured(tls(base_url.starts_with("https"), own)?);
-    Ok(builder)
 }
 
 /// Writes a key as the header that carries it, marked as sensitive.
@@ -295,7 +295,29 @@ pub(crate) fn tls(https: bool, own: Option<&Authorities>) -> Result<rustls::Clie
 }
 
 fn chunks(response: Response) -> BoxStream<'static, Result<Bytes, Failure>> {
-    response.bytes_stream().map(|chunk| chunk.map_err(|error| transport(&error))).boxed()
+    let body = Some(response.into_body());
+    let chunks = unfold(body, |body| async move {
+        let mut body = body?;
+        match next(&mut body).await? {
+            Ok(chunk) => Some((Ok(chunk), Some(body))),
+            Err(failure) => Some((Err(failure), None)),
+        }
+    });
+    chunks.fuse().boxed()
+}
+
+/// Reads the next piece of a body; what stands behind it is passed over.
+async fn next(body: &mut Body) -> Option<Result<Bytes, Failure>> {
+    loop {
+        match std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await? {
+            Ok(frame) => {
+                if let Ok(chunk) = frame.into_data() {
+                    return Some(Ok(chunk));
+                }
+            }
+            Err(cause) => return Some(Err(transport(&Broken { cause, is_connect: false, is_stale: false }))),
+        }
+    }
 }
 
 /// Words the failure of an answer that exceeds the account's limit.
@@ -310,15 +332,15 @@ pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 async fn read(response: Response, limit: usize) -> Result<Bytes, Failure> {
-    let expected = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+    let mut rest = response.into_body();
+    let expected = usize::try_from(rest.size_hint().exact().unwrap_or(0)).unwrap_or(usize::MAX);
     if expected > limit {
         return Err(too_large(limit));
     }
-    let mut chunks = response.bytes_stream();
     let mut first = Bytes::new();
     let mut body = BytesMut::new();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| transport(&error))?;
+    while let Some(chunk) = next(&mut rest).await {
+        let chunk = chunk?;
         if first.len().max(body.len()) + chunk.len() > limit {
             return Err(too_large(limit));
         }
@@ -351,24 +373,28 @@ fn readable(response: Response) -> Result<Response, Failure> {
 }
 
 /// A connection that failed or broke: the provider is overloaded or gone.
-fn transport(error: &reqwest::Error) -> Failure {
-    // Whatever ends a body early is called so; what is not the connection's matter is the encoding's.
-    if error.is_decode() && !alive::is_broken(error) {
+fn transport(broken: &Broken) -> Failure {
+    use std::io::{Error, ErrorKind::TimedOut};
+    let causes: Vec<_> = causes(&*broken.cause).collect();
+    let is_http = causes.iter().any(|cause| cause.is::<hyper::Error>());
+    // What is not the connection's matter is the encoding's.
+    if !broken.is_connect && !is_http {
         let message = "the provider's answer cannot be decoded: it is not what its content-encoding says";
         return Failure { spent: true, ..Failure::new(Outcome::Failed, message) };
     }
-    let what = if error.is_connect() {
+    let timed_out = |cause: &&&(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<Error>().is_some_and(|error| error.kind() == TimedOut)
+    };
+    let what = if broken.is_connect {
         "the provider cannot be reached"
-    } else if error.is_timeout() {
+    } else if causes.iter().any(|cause| timed_out(&cause)) {
         "the provider did not answer in time"
     } else {
         "the connection to the provider broke"
     };
-    // The URL stays out of it: it may hold what should not be logged.
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     let cause = causes.last().map_or(String::new(), |cause| format!(" ({cause}){}", remedy(&cause.to_string())));
     // A request that never had a connection was certainly not taken. One whose peer is not trusted never will be.
-    let (spent, trusted) = (!error.is_connect(), remedy(&cause).is_empty());
+    let (spent, trusted) = (!broken.is_connect, remedy(&cause).is_empty());
     Failure { spent, unsent: !spent && trusted, ..Failure::new(Outcome::Overloaded, format!("{what}{cause}")) }
 }
 

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use futures_util::stream::{StreamExt, iter};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Method, Response, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
 
 use super::common::{actual_cost, form_asked, unreadable};
 use super::fetch::Fetch;
 use super::headers::{Unit, hints};
-use super::http::{Http, Sending, secret_header};
+use super::http::{Http, Response, secret_header};
 use super::streamed::{self, Dialect, Opened};
 use super::translate::{inexpressible, translated};
 use super::usage_wish::UsageWish;
@@ -106,12 +106,19 @@ impl OpenAi {
     ) -> Result<Response, Failure> {
         let costly = is_costly(endpoint);
         let url = self.address(endpoint, attempt.upstream_model())?;
-        let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, content_type);
+        let text = |text: &str| {
+            let wrong = |error| Failure::new(Outcome::Rejected, format!("a header cannot be sent: {error}"));
+            HeaderValue::from_str(text).map_err(wrong)
+        };
+        let request = self.http.request(Method::POST, url).header(CONTENT_TYPE, text(content_type)?);
         let request = Http::traced(request, attempt.trace());
         // What the configuration sets is not the caller's to change.
-        let passed = passed.iter().filter(|(name, _)| !self.fixed.contains(name));
-        let request = passed.fold(request, |request, (name, value)| request.header(&**name, &**value));
-        let request = Sending::new(request, body);
+        let mut passed = passed.iter().filter(|(name, _)| !self.fixed.contains(name));
+        let request = passed.try_fold(request, |request, (name, value)| {
+            let wrong = |error| Failure::new(Outcome::Rejected, format!("the header {name:?} cannot be sent: {error}"));
+            Ok(request.header(HeaderName::from_bytes(name.as_bytes()).map_err(wrong)?, text(value)?))
+        })?;
+        let request = request.body(body);
         attempt.mark_spent(costly);
         let unit = unit(endpoint);
         let sent =

@@ -2,12 +2,11 @@
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{StreamExt, iter};
-use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use super::common::unreadable;
-use super::http::{Http, classify, is_event_stream, too_large};
+use super::http::{Http, Response, classify, is_event_stream, too_large};
 use super::{Failure, Outcome, Pieces};
 use crate::task::TextDelta;
 use crate::wire::Malformed;

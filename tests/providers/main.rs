@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::let_underscore_must_use, clippy::disallowed_methods, reason = "a test")]
 
 mod cancel;
+mod connections;
 mod edits;
 mod encodings;
 mod failures;

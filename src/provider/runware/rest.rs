@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{StreamExt, iter};
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Method, RequestBuilder, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
 
 use super::common::{is_under_way, now};
@@ -21,7 +21,7 @@ use crate::contract::attempt::TraceContext;
 use crate::core::verdict::Matter;
 use crate::provider::common::unreadable;
 use crate::provider::headers::hints;
-use crate::provider::http::{Http, address, classify};
+use crate::provider::http::{Http, Sending, address, classify};
 use crate::provider::streamed::{self, Dialect, Opened};
 use crate::provider::task::pace::next_question;
 use crate::provider::task::pace::{Budget, Pace};
@@ -100,8 +100,9 @@ impl Rest {
         Ok(Answer { hints, told, ..Answer::new(Reply::Deltas(pieces)) })
     }
 
-    fn post(&self, body: Bytes) -> RequestBuilder {
-        self.http.request(Method::POST, self.address.clone()).header(CONTENT_TYPE, "application/json").body(body)
+    fn post(&self, body: Bytes) -> Sending {
+        let post = self.http.request(Method::POST, self.address.clone());
+        post.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.into())
     }
 
     /// Asks for a task until it has ended.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Url;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -62,8 +62,9 @@ impl Account {
     ) -> Result<Begun, Failure> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{}", self.base.path().trim_end_matches('/'), draft.path));
-        let post = self.http.request(reqwest::Method::POST, url).header(CONTENT_TYPE, "application/json");
-        let post = Http::traced(post.body(draft.text), trace);
+        let post = self.http.request(reqwest::Method::POST, url);
+        let post = post.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let post = Http::traced(post.body(Bytes::from(draft.text).into()), trace);
         let (status, headers, body) = self.http.exchange_once(post).await?;
         let success = (200..300).contains(&status);
         let accepted = serde_json::from_slice::<Value>(&body)
