@@ -32,6 +32,8 @@ use super::{Failure, Outcome, Told};
 use crate::config::{Authorities, Endpoint};
 use crate::contract::attempt::TraceContext;
 
+/// What is compressed all the same is decoded. Asking for it would have streams held back until there is enough to pack.
+const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
 /// Most of an error's body that is read and passed on.
 const MAX_ERROR_BODY: usize = 256 * 1024;
 /// Headers in which services name a request: OpenAI and most, Anthropic, Azure, Amazon, Cloudflare.
@@ -70,8 +72,7 @@ impl Http {
         let headers =
             own_headers(endpoint)?.into_iter().chain(headers).filter_map(|(name, value)| Some((name?, value)));
         let mut headers: HeaderMap = headers.collect();
-        // What is compressed all the same is decoded. Asking for it would have streams held back until there is enough to pack.
-        headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
+        headers.entry(ACCEPT_ENCODING).or_insert(UNCOMPRESSED);
         Ok(Self {
             client: Client::new(tls(endpoint.base_url.starts_with("https"), endpoint.authorities.as_ref())?),
             headers,
@@ -218,14 +219,19 @@ pub(super) fn own_headers(endpoint: &Endpoint) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// Builds a client of reqwest's for the addresses below one base URL, for what is no provider's; `headers` go with every
+/// Builds a client of reqwest's for the addresses below one base URL, where that is no provider's; `headers` go with every
 /// request.
 ///
 /// # Errors
 ///
 /// A sentence, when TLS cannot be set up.
 #[cfg(feature = "gateway")]
-pub(crate) fn client(base_url: &str, own: Option<&Authorities>, headers: HeaderMap) -> Result<reqwest::Client, String> {
+pub(crate) fn client(
+    base_url: &str,
+    own: Option<&Authorities>,
+    mut headers: HeaderMap,
+) -> Result<reqwest::Client, String> {
+    headers.entry(ACCEPT_ENCODING).or_insert(UNCOMPRESSED);
     let builder = reqwest::Client::builder()
         .user_agent(crate::config::USER_AGENT)
         .default_headers(headers)
