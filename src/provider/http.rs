@@ -2,8 +2,11 @@
 
 mod client;
 mod connection;
+mod driven;
+mod key;
 mod pool;
 mod sending;
+mod tls;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,13 +21,14 @@ use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 use reqwest::{Method, Url};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls_platform_verifier::{BuilderVerifierExt, Verifier};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use self::client::{Body, Broken, Client, causes};
+pub(crate) use self::key::bearer;
+pub(super) use self::key::secret_header;
 pub(in crate::provider) use self::sending::Sending;
+pub(super) use self::tls::remedy;
+pub(crate) use self::tls::tls;
 pub(super) use super::classify::classify;
 use super::headers::Unit;
 use super::secrets::Secrets;
@@ -255,51 +259,6 @@ pub(super) fn address(base_url: &str) -> Result<Url, String> {
     Url::parse(base_url).map_err(|error| format!("base_url {base_url:?} is no address: {error}"))
 }
 
-/// Writes a key as the header that carries it, marked as sensitive.
-///
-/// # Errors
-///
-/// A sentence, when the key cannot stand in a header.
-pub(crate) fn bearer(key: &SecretString) -> Result<HeaderValue, String> {
-    secret_header(&format!("Bearer {}", key.expose_secret()))
-}
-
-/// Writes a header that holds a key, marked as sensitive.
-///
-/// # Errors
-///
-/// A sentence, when the key cannot stand in a header.
-pub(super) fn secret_header(text: &str) -> Result<HeaderValue, String> {
-    let mut value =
-        HeaderValue::from_str(text).map_err(|_| "the key has characters that cannot stand in a header".to_owned())?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// Sets up TLS without touching the process-wide default; an account without `https` trusts nobody, one with
-/// authorities of `own` trusts these beside the system's.
-///
-/// # Errors
-///
-/// A sentence that says what is missing, or wrong with the file of certificates.
-pub(crate) fn tls(https: bool, own: Option<&Authorities>) -> Result<rustls::ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-    let failed = |error| format!("TLS cannot be set up: {error}; are root certificates installed?");
-    let config = config.map_err(failed)?;
-    if !https {
-        return Ok(config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
-    }
-    if let Some(own) = own {
-        let wrong = |error: &dyn std::fmt::Display| format!("ca_file {} cannot be used: {error}", own.file.display());
-        let roots: Vec<_> =
-            CertificateDer::pem_slice_iter(&own.pem).collect::<Result<_, _>>().map_err(|error| wrong(&error))?;
-        let verifier = Verifier::new_with_extra_roots(roots, provider).map_err(|error| wrong(&error))?;
-        return Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth());
-    }
-    Ok(config.with_platform_verifier().map_err(failed)?.with_no_client_auth())
-}
-
 fn chunks(response: Response) -> BoxStream<'static, Result<Bytes, Failure>> {
     let body = Some(response.into_body());
     let chunks = unfold(body, |body| async move {
@@ -402,21 +361,4 @@ fn transport(broken: &Broken) -> Failure {
     // A request that never had a connection was certainly not taken. One whose peer is not trusted never will be.
     let (spent, trusted) = (!broken.is_connect, remedy(&cause).is_empty());
     Failure { spent, unsent: !spent && trusted, ..Failure::new(Outcome::Overloaded, format!("{what}{cause}")) }
-}
-
-/// Says what helps against a certificate that is not trusted; nothing where that is not the trouble.
-pub(super) fn remedy(cause: &str) -> &'static str {
-    let unknown = cause.contains("UnknownIssuer") || cause.contains("invalid peer certificate");
-    if unknown { "; if its certificate comes from an authority of your own, name that in ca_file" } else { "" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn our_key_is_never_repeated() {
-        let value = bearer(&SecretString::from("sk-123")).expect("valid");
-        assert!(!format!("{value:?}").contains("sk-123"));
-    }
 }

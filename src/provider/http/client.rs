@@ -24,7 +24,8 @@ use tokio_rustls::TlsConnector;
 use tower_http::decompression::Decompression;
 use tower_service::Service;
 
-use super::connection::{Connection, Driven};
+use super::connection::Connection;
+use super::driven::Driven;
 use super::pool::Pool;
 use super::sending::Pieces;
 

@@ -14,6 +14,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 
+use super::key::secret_header;
 use crate::wire::Body;
 
 /// A request to an address, without the headers that an account sends with each.
@@ -84,7 +85,7 @@ fn login(url: &Url) -> Option<HeaderValue> {
     }
     let plain = |text| percent_decode_str(text).decode_utf8_lossy();
     let both = format!("{}:{}", plain(url.username()), plain(url.password().unwrap_or_default()));
-    super::secret_header(&format!("Basic {}", STANDARD.encode(both))).ok()
+    secret_header(&format!("Basic {}", STANDARD.encode(both))).ok()
 }
 
 /// Pieces of a body on their way out; their length is known.
