@@ -23,7 +23,7 @@ use reqwest::header::{
 use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
 
-use self::client::{Body, Broken, Client, causes};
+use self::client::{Body, Broken, Client, MOST_IDLE, causes};
 pub(crate) use self::key::bearer;
 pub(super) use self::key::secret_header;
 pub(in crate::provider) use self::sending::Sending;
@@ -78,7 +78,7 @@ impl Http {
         let mut headers: HeaderMap = headers.collect();
         headers.entry(ACCEPT_ENCODING).or_insert(UNCOMPRESSED);
         Ok(Self {
-            client: Client::new(tls(endpoint.base_url.starts_with("https"), endpoint.authorities.as_ref())?),
+            client: Client::new(tls(endpoint.base_url.starts_with("https"), endpoint.authorities.as_ref())?, MOST_IDLE),
             headers,
             base_url: endpoint.base_url.as_str().into(),
             max_response: endpoint.max_response,
@@ -115,13 +115,13 @@ impl Http {
     /// Sends a request and reads the whole answer, whatever its status.
     #[cfg(feature = "task")]
     pub(super) async fn exchange(&self, request: Sending) -> Result<(u16, HeaderMap, Bytes), Failure> {
-        self.whole(self.answer(request).await?).await
+        self.whole(self.answer(&request, true).await?).await
     }
 
     /// As [`exchange`](Self::exchange), for a request that must not go twice.
     #[cfg(feature = "task")]
     pub(super) async fn exchange_once(&self, request: Sending) -> Result<(u16, HeaderMap, Bytes), Failure> {
-        self.whole(self.answer_once(request).await?).await
+        self.whole(self.answer(&request, false).await?).await
     }
 
     #[cfg(feature = "task")]
@@ -130,39 +130,30 @@ impl Http {
         Ok((status, headers, self.body(response).await?))
     }
 
-    /// Sends a request that may go twice. One that meets a connection which the provider closes just then goes again, at
-    /// once, on a new one: that is no failure of the provider's.
-    async fn answer(&self, request: Sending) -> Result<Response, Failure> {
-        match self.try_send(&request, true).await? {
-            Ok(response) => readable(response),
-            Err(broken) if broken.is_stale => self.answer_once(request).await,
-            Err(broken) => Err(transport(&broken)),
+    /// Sends a request: one that may go twice, over a connection that is there, and any other over one of its own. One that
+    /// meets a connection which the provider closes just then goes again, at once, on a new one: that is no failure of the
+    /// provider's.
+    async fn answer(&self, request: &Sending, mut may_reuse: bool) -> Result<Response, Failure> {
+        loop {
+            let written = request.request(&self.headers).map_err(|problem| Failure::new(Outcome::Rejected, problem))?;
+            match self.client.send(&request.url, written, may_reuse).await {
+                Ok(response) => return readable(response),
+                // Only one that was used before can be.
+                Err(broken) if broken.is_stale => may_reuse = false,
+                Err(broken) => return Err(transport(&broken)),
+            }
         }
-    }
-
-    /// Sends a request on a connection of its own.
-    async fn answer_once(&self, request: Sending) -> Result<Response, Failure> {
-        self.try_send(&request, false).await?.map_err(|broken| transport(&broken)).and_then(readable)
-    }
-
-    async fn try_send(&self, request: &Sending, may_reuse: bool) -> Result<Result<Response, Broken>, Failure> {
-        let written = request.request(&self.headers).map_err(|problem| Failure::new(Outcome::Rejected, problem))?;
-        Ok(self.client.send(&request.url, written, may_reuse).await)
     }
 
     /// Sends a request and returns a successful response, or what its failure means.
     pub(super) async fn send(&self, request: Sending) -> Result<Response, Failure> {
-        self.successful(None, self.answer(request).await?).await
+        self.successful(None, self.answer(&request, true).await?).await
     }
 
-    /// As [`send`](Self::send), for a request whose unit is known: limits on others say nothing about its refusal.
-    pub(super) async fn send_for(&self, unit: Unit, request: Sending) -> Result<Response, Failure> {
-        self.successful(Some(unit), self.answer(request).await?).await
-    }
-
-    /// As [`send_for`](Self::send_for), for a request that must not go twice.
-    pub(super) async fn send_once(&self, unit: Unit, request: Sending) -> Result<Response, Failure> {
-        self.successful(Some(unit), self.answer_once(request).await?).await
+    /// As [`send`](Self::send), for a request whose unit is known: limits on others say nothing about its refusal. One that
+    /// goes `once` is not sent again, whatever its connection does.
+    pub(super) async fn send_for(&self, unit: Unit, request: Sending, once: bool) -> Result<Response, Failure> {
+        self.successful(Some(unit), self.answer(&request, !once).await?).await
     }
 
     async fn successful(&self, unit: Option<Unit>, response: Response) -> Result<Response, Failure> {
@@ -362,3 +353,6 @@ fn transport(broken: &Broken) -> Failure {
     let (spent, trusted) = (!broken.is_connect, remedy(&cause).is_empty());
     Failure { spent, unsent: !spent && trusted, ..Failure::new(Outcome::Overloaded, format!("{what}{cause}")) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,10 +120,7 @@ impl OpenAi {
         })?;
         let request = request.body(body);
         attempt.mark_spent(costly);
-        let unit = unit(endpoint);
-        let sent =
-            if costly { self.http.send_once(unit, request).await } else { self.http.send_for(unit, request).await };
-        sent.map_err(|failure| {
+        self.http.send_for(unit(endpoint), request, costly).await.map_err(|failure| {
             let spent = failure.spent && costly;
             attempt.mark_spent(spent);
             Failure { spent, ..failure }
@@ -144,12 +141,12 @@ impl OpenAi {
     /// Forwards a request of this dialect and its answer as they are.
     async fn forward(&self, request: &OpenAiRequest, attempt: &Attempt) -> Result<Answer, Failure> {
         let upstream = attempt.upstream_model();
-        let send = |body| self.send(request.endpoint, request.content_type(), body, &request.passed, attempt);
-        let wish = if self.usage.may_ask(upstream) { request.body_with_usage(upstream) } else { None };
-        let response = match wish {
-            None => send(request.body_for(upstream)).await?,
-            Some(body) => self.usage.ask(upstream, send(body), || send(request.body_for(upstream))).await?,
+        let wish = request.body_with_usage(upstream);
+        let send = |asks: bool| {
+            let body = wish.clone().filter(|_| asks).unwrap_or_else(|| request.body_for(upstream));
+            self.send(request.endpoint, request.content_type(), body, &request.passed, attempt)
         };
+        let response = self.usage.ask(upstream, wish.is_some(), send).await?;
         let (status, hints) = (response.status().as_u16(), unit(request.endpoint).of(hints(response.headers())));
         let told = self.http.told(response.headers());
         let content_type = kind(&response);
@@ -171,21 +168,19 @@ impl OpenAi {
     async fn make(&self, work: &Work, foreign: bool, attempt: &Attempt) -> Result<Answer, Failure> {
         let upstream = attempt.upstream_model();
         let streams = matches!(work, Work::Text(task) if task.stream);
-        let wish = streams && self.usage.may_ask(upstream);
-        let (endpoint, content_type, body) = match work {
+        let (endpoint, content_type, plain) = match work {
             Work::Image(task) if foreign => {
                 let extra = fields::for_openai(&task.extra, upstream);
-                encode(&Work::Image(ImageInference { extra, ..task.clone() }), upstream, wish)?
+                encode(&Work::Image(ImageInference { extra, ..task.clone() }), upstream, false)?
             }
-            work => encode(work, upstream, wish)?,
+            work => encode(work, upstream, false)?,
         };
-        let send = |body: Bytes| self.send(endpoint, &content_type, body.into(), &[], attempt);
-        let response = if wish {
-            let (.., plain) = encode(work, upstream, false)?;
-            self.usage.ask(upstream, send(body), || send(plain)).await?
-        } else {
-            send(body).await?
+        let wish = if streams { encode(work, upstream, true)?.2 } else { Bytes::new() };
+        let send = |asks: bool| {
+            let body = if asks { &wish } else { &plain };
+            self.send(endpoint, &content_type, body.clone().into(), &[], attempt)
         };
+        let response = self.usage.ask(upstream, streams, send).await?;
         let (hints, told) = (unit(endpoint).of(hints(response.headers())), self.http.told(response.headers()));
         if streams {
             let pieces = match self.open(response).await? {
@@ -294,4 +289,22 @@ fn encode(work: &Work, upstream: &str, with_usage: bool) -> Result<(openai::Endp
 fn segment(model: &str) -> String {
     const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
     utf8_percent_encode(model, RESERVED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of<A, F: Future>(_: impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Each call's future is boxed, and moved on its way there.
+    #[test]
+    fn what_a_call_takes_while_it_waits_is_small() {
+        let call = |(provider, request, attempt): (&'static OpenAi, &'static OpenAiRequest, &'static Attempt)| {
+            provider.forward(request, attempt)
+        };
+        assert!(bytes_of(call) <= 4_096, "{} bytes", bytes_of(call));
+    }
 }

@@ -14,11 +14,6 @@ const MOST_MODELS: usize = 1_000;
 pub(super) struct UsageWish(Mutex<HashMap<Box<str>, bool>>);
 
 impl UsageWish {
-    /// Says whether a model may be asked: it has not refused yet.
-    pub(super) fn may_ask(&self, model: &str) -> bool {
-        self.known(model) != Some(false)
-    }
-
     fn known(&self, model: &str) -> Option<bool> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(model).copied()
     }
@@ -30,36 +25,42 @@ impl UsageWish {
         }
     }
 
-    /// Makes a request that asks, and where the model refuses that, at once the same one `plain`: nothing was made for the
-    /// first. A refusal that does not name the wish may be of anything else, so it counts until the model has once taken
-    /// the wish, and only if the plain request is taken.
-    pub(super) async fn ask<T, F>(
-        &self,
-        model: &str,
-        asking: impl Future<Output = Result<T, Failure>>,
-        plain: impl FnOnce() -> F,
-    ) -> Result<T, Failure>
+    /// Makes a request, which asks for the usage where it is `wished` for and the model has not refused yet. Where the model
+    /// refuses now, the same request is made without, at once: nothing was made for the first. A refusal that does not name
+    /// the wish may be of anything else, so it counts until the model has once taken the wish, and only if the plain
+    /// request is taken.
+    pub(super) async fn ask<T, F>(&self, model: &str, wished: bool, make: impl Fn(bool) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
         let known = self.known(model);
-        let refusal = match asking.await {
-            Ok(answer) => {
-                if known.is_none() {
-                    self.learn(model, true);
+        let asks = wished && known != Some(false);
+        let mut refused = false;
+        loop {
+            match make(asks && !refused).await {
+                Ok(answer) if refused => {
+                    tracing::info!(
+                        model,
+                        "the provider refuses to tell the usage of streams; it is estimated from their pieces"
+                    );
+                    self.learn(model, false);
+                    return Ok(answer);
                 }
-                return Ok(answer);
+                Ok(answer) => {
+                    if asks && known.is_none() {
+                        self.learn(model, true);
+                    }
+                    return Ok(answer);
+                }
+                Err(refusal) => {
+                    let of_the_wish = || names_the_wish(&refusal).is_some_and(|named| named || known.is_none());
+                    if !asks || refused || !of_the_wish() {
+                        return Err(refusal);
+                    }
+                    refused = true;
+                }
             }
-            Err(failure) => failure,
-        };
-        let named = names_the_wish(&refusal);
-        if named.is_none_or(|named| !named && known.is_some()) {
-            return Err(refusal);
         }
-        let answer = plain().await?;
-        tracing::info!(model, "the provider refuses to tell the usage of streams; it is estimated from their pieces");
-        self.learn(model, false);
-        Ok(answer)
     }
 }
 
@@ -82,18 +83,31 @@ mod tests {
         Err(Failure { upstream: Some(upstream), ..Failure::new(Outcome::Rejected, "no") })
     }
 
+    /// Asks once; a model answers `asked` where it is asked to tell, and otherwise `plain`.
+    async fn ask(
+        wish: &UsageWish,
+        model: &str,
+        asked: Result<&'static str, Failure>,
+        plain: Result<&'static str, Failure>,
+    ) -> Result<&'static str, Failure> {
+        wish.ask(model, true, |asks| ready(if asks { asked.clone() } else { plain.clone() })).await
+    }
+
     #[tokio::test]
     async fn a_model_that_refuses_the_wish_is_not_asked_again() {
         let wish = UsageWish::default();
-        let unnamed = wish.ask("a", ready(refused(422, "extra inputs")), || ready(Ok("plain"))).await;
-        assert_eq!((unnamed.expect("taken"), wish.may_ask("a"), wish.may_ask("b")), ("plain", false, true));
-        wish.ask("b", ready(refused(400, "bad prompt")), || ready(refused(400, "bad prompt"))).await.expect_err("bad");
-        assert!(wish.may_ask("b"), "the prompt was at fault");
-        wish.ask("b", ready(Ok("asked")), || ready(Ok("plain"))).await.expect("taken");
-        let other = wish.ask("b", ready(refused(400, "bad prompt")), || ready(Ok("plain"))).await;
+        let unnamed = ask(&wish, "a", refused(422, "extra inputs"), Ok("plain")).await;
+        assert_eq!(unnamed.expect("taken"), "plain");
+        assert_eq!(ask(&wish, "a", Ok("asked"), Ok("plain")).await.expect("taken"), "plain", "it has refused");
+        ask(&wish, "b", refused(400, "bad prompt"), refused(400, "bad prompt")).await.expect_err("bad");
+        assert_eq!(ask(&wish, "b", Ok("asked"), Ok("plain")).await.expect("taken"), "asked", "the prompt was at fault");
+        let other = ask(&wish, "b", refused(400, "bad prompt"), Ok("plain")).await;
         assert_eq!(other.expect_err("its own fault").message, "no");
-        let named = wish.ask("b", ready(refused(400, "unknown: stream_options")), || ready(Ok("plain"))).await;
-        assert_eq!((named.expect("taken"), wish.may_ask("b")), ("plain", false));
-        wish.ask("c", ready(refused(500, "stream_options")), || ready(Ok("plain"))).await.expect_err("not its matter");
+        let named = ask(&wish, "b", refused(400, "unknown: stream_options"), Ok("plain")).await;
+        assert_eq!(named.expect("taken"), "plain");
+        assert_eq!(ask(&wish, "b", Ok("asked"), Ok("plain")).await.expect("taken"), "plain", "it has refused");
+        ask(&wish, "c", refused(500, "stream_options"), Ok("plain")).await.expect_err("not its matter");
+        let unasked = wish.ask("c", false, |asks| ready(Ok(asks))).await;
+        assert!(!unasked.expect("taken"), "nobody wished for it");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fairflow::{Config, Fairflow};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 /// One request that reached the provider.
@@ -102,7 +102,7 @@ impl Fake {
     }
 }
 
-pub async fn read(stream: &mut BufReader<TcpStream>) -> Option<Ask> {
+pub async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Option<Ask> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok()?;
     let mut words = line.split_whitespace();

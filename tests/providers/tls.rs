@@ -9,7 +9,7 @@ use fairflow::{Config, Fairflow};
 use futures_util::{SinkExt, StreamExt};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -17,7 +17,8 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::fake::engine;
+use crate::fake::{engine, read};
+use crate::raw::answer;
 
 /// An authority, the file of its certificate, and a server's certificate from it.
 struct Authority {
@@ -48,16 +49,19 @@ fn authority(name: &str) -> Authority {
     Authority { file, acceptor: Arc::new(config).into() }
 }
 
-/// Starts a provider that answers every chat over https, and every image over a socket; returns its address.
+/// Starts a provider that answers every chat over https with how many connections there were, and every image over a
+/// socket; returns its address.
 async fn provider(acceptor: TlsAcceptor, socket: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/v1", listener.local_addr().unwrap());
     tokio::spawn(async move {
+        let mut connections = 0;
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
+            connections += 1;
             tokio::spawn(async move {
                 // A client that does not trust us leaves here.
-                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let Ok(stream) = acceptor.accept(stream).await else { return };
                 if socket {
                     let mut stream = tokio_tungstenite::accept_async(stream).await.unwrap();
                     while let Some(Ok(Message::Text(text))) = stream.next().await {
@@ -67,17 +71,13 @@ async fn provider(acceptor: TlsAcceptor, socket: bool) -> String {
                         stream.send(Message::text(json!({"data": [item]}).to_string())).await.unwrap();
                     }
                 } else {
-                    let mut buffer = [0; 4_096];
-                    let mut seen = Vec::new();
-                    while !seen.ends_with(b"}") {
-                        let count = stream.read(&mut buffer).await.unwrap();
-                        seen.extend_from_slice(&buffer[..count]);
+                    let mut stream = BufReader::new(stream);
+                    while read(&mut stream).await.is_some() {
+                        let text = format!("connections: {connections}");
+                        let body = json!({"choices": [{"message": {"content": text}}]}).to_string();
+                        stream.write_all(&answer(200, "content-type: application/json\r\n", body)).await.unwrap();
+                        stream.flush().await.unwrap();
                     }
-                    let body = json!({"choices": [{"message": {"content": "hello"}}]}).to_string();
-                    let head =
-                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length:";
-                    stream.write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
-                    stream.shutdown().await.ok();
                 }
             });
         }
@@ -95,7 +95,9 @@ async fn https_is_trusted_by_the_authority_that_is_named() {
     let url = provider(ours.acceptor.clone(), false).await;
     let chat = || TextInference::new("m", "hello");
     let fairflow = engine("openai", &url, &ca_file(&ours), "").await;
-    assert_eq!(fairflow.generate(chat()).await.unwrap().text, "hello");
+    for _ in 0..3 {
+        assert_eq!(fairflow.generate(chat()).await.unwrap().text, "connections: 1");
+    }
     for stranger in [String::new(), ca_file(&other)] {
         let fairflow = engine("openai", &url, &stranger, "retry.max_attempts = 1").await;
         let error = fairflow.generate(chat()).await.unwrap_err();

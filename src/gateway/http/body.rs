@@ -26,7 +26,8 @@ enum Packed {
 /// A refusal, before anything is read where `content-length` already says too much or its encoding is not understood.
 pub(in crate::gateway) async fn read(request: &HttpRequest, payload: Payload, limit: usize) -> Result<Bytes, Refusal> {
     let packed = packed(request)?;
-    let length = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
         return Err(Refusal::body_too_large(limit));
     }
@@ -42,7 +43,7 @@ pub(in crate::gateway) async fn read(request: &HttpRequest, payload: Payload, li
 
 /// Returns the media type that a body is said to be of; empty where nothing says.
 pub(in crate::gateway) fn content_type(request: &HttpRequest) -> &str {
-    request.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default()
+    request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// Reads `content-encoding`.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
+use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use subtle::ConstantTimeEq;
 
 use super::refusal::Refusal;
-use super::request_span;
+use super::{names, request_span};
 use crate::config::{AuthMode, KeyHash, Settings};
 use crate::jobs::Key;
 use crate::telemetry::Origin;
@@ -20,20 +21,21 @@ use crate::{Class, Fairflow};
 /// Longest name of a tenant, in characters, with `auth = "open"`; longer names are cut, for they come from outside.
 const LONGEST_TENANT: usize = 128;
 
-fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+fn header<'a>(request: &'a HttpRequest, name: &HeaderName) -> Option<&'a str> {
     request.headers().get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty())
 }
 
 /// Returns the key of a bearer; the scheme may be written in any case (RFC 9110 §11.1).
 pub(in crate::gateway) fn bearer(request: &HttpRequest) -> Option<&str> {
-    let (scheme, key) = header(request, "authorization")?.trim_start().split_once([' ', '\t'])?;
+    let (scheme, key) = header(request, &AUTHORIZATION)?.trim_start().split_once([' ', '\t'])?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim()).filter(|key| !key.is_empty())
 }
 
 /// Returns the key of a request's headers: a bearer, or where Azure's and Anthropic's clients put theirs.
 fn key_of(request: &HttpRequest) -> Option<&str> {
-    bearer(request)
-        .or_else(|| ["api-key", "x-api-key"].into_iter().find_map(|name| header(request, name)).map(str::trim))
+    bearer(request).or_else(|| {
+        [&names::API_KEY, &names::X_API_KEY].into_iter().find_map(|name| header(request, name)).map(str::trim)
+    })
 }
 
 /// Refuses a request whose headers hold a key that is none, before any of its body is read.
@@ -84,11 +86,10 @@ fn find(request: &HttpRequest, settings: &Settings, key: Option<&str>) -> Result
 
 /// Returns the tenant that a request names.
 fn tenant_named(request: &HttpRequest) -> Result<Option<String>, Refusal> {
-    let name = "x-fairflow-tenant";
-    let Some(value) = request.headers().get(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let Some(value) = request.headers().get(names::TENANT).filter(|value| !value.is_empty()) else { return Ok(None) };
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) if !text.contains(char::is_control) => Ok(Some(text.chars().take(LONGEST_TENANT).collect())),
-        _ => Err(Malformed::new(name, "must be UTF-8 without control characters").into()),
+        _ => Err(Malformed::new(names::TENANT.as_str(), "must be UTF-8 without control characters").into()),
     }
 }
 
@@ -106,21 +107,26 @@ pub(in crate::gateway) struct Wishes {
 /// A refusal that names the header, its value, and what it must be.
 pub(in crate::gateway) fn wishes(request: &HttpRequest) -> Result<Wishes, Refusal> {
     Ok(Wishes {
-        class: wish(request, "x-fairflow-class", "interactive, standard or batch", Class::parse)?,
-        max_wait: wish(request, "x-fairflow-max-wait", "whole milliseconds above 0", |text| {
+        class: wish(request, names::CLASS, "interactive, standard or batch", Class::parse)?,
+        max_wait: wish(request, names::MAX_WAIT, "whole milliseconds above 0", |text| {
             text.parse().ok().filter(|ms| *ms > 0).map(Duration::from_millis)
         })?,
     })
 }
 
-fn wish<T>(request: &HttpRequest, name: &str, is: &str, read: fn(&str) -> Option<T>) -> Result<Option<T>, Refusal> {
-    let Some(value) = request.headers().get(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+fn wish<T>(
+    request: &HttpRequest,
+    name: HeaderName,
+    is: &str,
+    read: fn(&str) -> Option<T>,
+) -> Result<Option<T>, Refusal> {
+    let Some(value) = request.headers().get(&name).filter(|value| !value.is_empty()) else { return Ok(None) };
     let text = String::from_utf8_lossy(value.as_bytes());
     match read(text.trim()) {
         Some(wish) => Ok(Some(wish)),
         None => {
             let given: String = text.chars().take(40).collect();
-            Err(Malformed::new(name, format!("must be {is}, not {given:?}")).into())
+            Err(Malformed::new(name.as_str(), format!("must be {is}, not {given:?}")).into())
         }
     }
 }

@@ -5,6 +5,7 @@
 //! jobs ([`Jobs`]): bounded in number, bytes and time, over all and for each tenant, in this process only.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::names;
 use super::refusal::Refusal;
 use crate::config::{JobsConfig, Size, Span};
 use crate::core::time::Time;
@@ -54,7 +56,7 @@ impl Kept {
         for (name, value) in &self.headers {
             response.insert_header((name.clone(), value.clone()));
         }
-        response.insert_header(("x-fairflow-replayed", "true")).body(self.body.clone())
+        response.insert_header((names::REPLAYED, "true")).body(self.body.clone())
     }
 }
 
@@ -66,7 +68,7 @@ pub(in crate::gateway) fn digest<'a>(
     request: &HttpRequest,
     pieces: impl Iterator<Item = &'a [u8]>,
 ) -> Option<[u8; 32]> {
-    request.headers().get("idempotency-key")?;
+    request.headers().get(names::IDEMPOTENCY_KEY)?;
     let mut digest = Sha256::new().chain_update(request.path()).chain_update([0]);
     for piece in pieces {
         digest.update(piece.len().to_le_bytes());
@@ -75,7 +77,8 @@ pub(in crate::gateway) fn digest<'a>(
     Some(digest.finalize().into())
 }
 
-/// Runs `generate`, unless the tenant has asked for the same under the same key.
+/// Runs `generate`, unless the tenant has asked for the same under the same key. Requests without a key, which are most, pay
+/// for none of it.
 ///
 /// # Errors
 ///
@@ -86,15 +89,27 @@ pub(in crate::gateway) async fn once(
     request: &HttpRequest,
     tenant: &Arc<str>,
     digest: Option<[u8; 32]>,
-    generate: impl Future<Output = HttpResponse>,
+    generate: Pin<&mut impl Future<Output = HttpResponse>>,
 ) -> Result<HttpResponse, Refusal> {
-    let key = request.headers().get("idempotency-key").zip(digest);
+    let key = request.headers().get(names::IDEMPOTENCY_KEY).zip(digest);
     let Some((key, digest)) = key else { return Ok(generate.await) };
     let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
-    let wrong = || Malformed::new("idempotency-key", format!("must be 1 to {LONGEST_KEY} visible ASCII characters"));
+    let wrong = || {
+        Malformed::new(names::IDEMPOTENCY_KEY.as_str(), format!("must be 1 to {LONGEST_KEY} visible ASCII characters"))
+    };
     let key: Key = (tenant.clone(), Arc::from(key.ok_or_else(wrong)?));
+    Box::pin(under_key(answers, now, &key, digest, generate)).await
+}
+
+async fn under_key(
+    answers: &Answers,
+    now: impl Fn() -> Time,
+    key: &Key,
+    digest: [u8; 32],
+    generate: Pin<&mut impl Future<Output = HttpResponse>>,
+) -> Result<HttpResponse, Refusal> {
     loop {
-        match answers.claim(&key, Asked { kind: "", digest, detached: false }, BOUNDS, now()) {
+        match answers.claim(key, Asked { kind: "", digest, detached: false }, BOUNDS, now()) {
             Claim::Conflict => return Err(Refusal::key_reused()),
             Claim::Full => return Err(Refusal::too_many_keys()),
             Claim::New(ticket, told) => {
@@ -126,6 +141,8 @@ pub(in crate::gateway) async fn once(
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use actix_web::test::TestRequest;
 
     use super::*;
@@ -139,8 +156,9 @@ mod tests {
             HttpResponse::build(status).body(vec![0; size])
         };
         let digest = digest(&request, std::iter::empty());
+        let generate = pin!(generate);
         let answer = once(answers, || now, &request, &tenant.into(), digest, generate).await.expect("an answer");
-        let replayed = answer.headers().contains_key("x-fairflow-replayed");
+        let replayed = answer.headers().contains_key(names::REPLAYED);
         assert_eq!((answer.status(), replayed), (status, !generated));
         generated
     }
@@ -175,9 +193,9 @@ mod tests {
     async fn a_request_that_leaves_makes_way_and_another_under_its_key_is_a_mistake() {
         let (answers, tenant): (Answers, Arc<str>) = (Answers::default(), "t".into());
         let request = TestRequest::default().insert_header(("idempotency-key", "k")).to_http_request();
-        let ask = |digest| {
-            let never = std::future::pending();
-            once(&answers, || Time::ZERO, &request, &tenant, Some(digest), never)
+        let ask = async |digest| {
+            let never = pin!(std::future::pending());
+            once(&answers, || Time::ZERO, &request, &tenant, Some(digest), never).await
         };
         let mut first = Box::pin(ask([0; 32]));
         let begun = futures_util::poll!(&mut first);

@@ -8,6 +8,7 @@ pub(super) mod caller;
 pub(super) mod door;
 pub(super) mod framing;
 pub(super) mod idempotency;
+pub(super) mod names;
 pub(super) mod origin;
 pub(super) mod query;
 pub(super) mod quota_headers;

@@ -7,13 +7,14 @@
 use std::net::IpAddr;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{HeaderMap, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, Uri, header};
 
+use super::names;
 use super::refusal::Refusal;
 use crate::config::{AuthMode, ServerConfig};
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
@@ -23,7 +24,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 ///
 /// A refusal where another page sent it, or may have.
 pub(in crate::gateway) fn check(request: &HttpRequest, keyed: bool) -> Result<(), Refusal> {
-    let host = text(request.headers(), header::HOST.as_str());
+    let host = text(request.headers(), header::HOST);
     if !keyed && !host.is_none_or(is_local) {
         return Err(Refusal::foreign(
             "`host` is a name that may lead anywhere; use localhost or an address, or set `[server] admin_key`",
@@ -67,7 +68,7 @@ impl Pages {
             return Ok(());
         }
         let headers = request.headers();
-        let host = text(headers, header::HOST.as_str());
+        let host = text(headers, header::HOST);
         let is_named = |host: &str| self.origins.iter().any(|origin| authority(origin) == Some(host));
         if !host.is_none_or(|host| is_local(host) || is_named(host)) {
             return Err(Refusal::foreign(
@@ -105,7 +106,7 @@ fn is_local(host: &str) -> bool {
 
 /// Says whether the headers are those of a page of this very port, or of no browser.
 fn same_origin(headers: &HeaderMap, host: Option<&str>) -> bool {
-    let site = text(headers, "sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
+    let site = text(headers, names::SEC_FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none"));
     let origin = headers.get(header::ORIGIN).is_none_or(|origin| {
         let authority = origin.to_str().ok().and_then(authority);
         authority.is_some() && authority == host

@@ -1,8 +1,9 @@
 //! `x-ratelimit-*`: how much of its own share of a model the caller has left.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::HeaderValue;
 
+use super::names;
 use crate::Fairflow;
 
 /// Adds the headers where both of the tenant's limits are set: without one of them any number is let in.
@@ -19,12 +20,12 @@ pub(in crate::gateway) async fn tell(fairflow: &Fairflow, model: &str, tenant: &
     let remaining = u64::from(limit).saturating_sub(used);
     let reset = if remaining > 0 { 0 } else { you.estimated_wait_ms.p50 };
     for (name, value) in [
-        ("x-ratelimit-limit-requests", limit.to_string()),
-        ("x-ratelimit-remaining-requests", remaining.to_string()),
-        ("x-ratelimit-reset-requests", format!("{reset}ms")),
+        (names::LIMIT_REQUESTS, limit.to_string()),
+        (names::REMAINING_REQUESTS, remaining.to_string()),
+        (names::RESET_REQUESTS, format!("{reset}ms")),
     ] {
         if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
+            response.headers_mut().insert(name, value);
         }
     }
 }

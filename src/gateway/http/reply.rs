@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::door::Told;
 use super::refusal::Refusal;
-use super::words;
+use super::{names, words};
 use crate::provider::Upstream;
 use crate::{Reason, Receipt};
 
@@ -19,7 +19,7 @@ impl Refusal {
     /// Begins the answer: status, reason and retry-after, and the refusal itself for the middleware that counts it.
     pub(in crate::gateway) fn begin(&self) -> HttpResponseBuilder {
         let mut response = HttpResponse::build(self.status_code());
-        response.insert_header(("x-fairflow-reason", self.reason.as_str()));
+        response.insert_header((names::REASON, self.reason.as_str()));
         let tomorrow = self.reason == Reason::BudgetExhausted && self.retry_after > Some(NOT_TODAY);
         // What failed by the request itself fails again.
         let own = self.reason == Reason::Rejected && self.status >= 500;
@@ -28,7 +28,7 @@ impl Refusal {
             response.insert_header(("x-should-retry", "false"));
         }
         if let Some(id) = &self.upstream_id {
-            response.insert_header(("x-fairflow-upstream-id", visible(id)));
+            response.insert_header((names::UPSTREAM_ID, visible(&**id)));
         }
         response.extensions_mut().insert(Told(vec![self.clone()]));
         if let Some(wait) = self.retry_after {
@@ -96,23 +96,25 @@ pub(in crate::gateway) fn own_error(upstream: &Upstream) -> Option<Value> {
 /// Adds the `x-fairflow-*` headers of a success.
 pub(in crate::gateway) fn receipt(response: &mut HttpResponseBuilder, receipt: &Receipt) {
     response
-        .insert_header(("x-fairflow-queue-ms", receipt.queued.as_millis().to_string()))
-        .insert_header(("x-fairflow-upstream-ms", receipt.upstream.as_millis().to_string()))
-        .insert_header(("x-fairflow-attempts", receipt.attempts.to_string()))
-        .insert_header(("x-fairflow-route", visible(&format!("{}/{}", receipt.provider, receipt.upstream_model))));
+        .insert_header((names::QUEUE_MS, receipt.queued.as_millis().to_string()))
+        .insert_header((names::UPSTREAM_MS, receipt.upstream.as_millis().to_string()))
+        .insert_header((names::ATTEMPTS, receipt.attempts.to_string()))
+        .insert_header((names::ROUTE, visible(format!("{}/{}", receipt.provider, receipt.upstream_model))));
     if let Some(id) = &receipt.told.id {
-        response.insert_header(("x-fairflow-upstream-id", visible(id)));
+        response.insert_header((names::UPSTREAM_ID, visible(&**id)));
     }
     for (name, value) in &receipt.told.headers {
-        response.insert_header((&**name, visible(value)));
+        response.insert_header((&**name, visible(&**value)));
     }
 }
 
 /// Writes a text so that it can stand in a header: all but visible ASCII as `%XX`.
-fn visible(text: &str) -> String {
-    let write = |byte: u8| match byte {
-        b' '..=b'~' => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
+fn visible(text: impl Into<String>) -> String {
+    let text = text.into();
+    let is_visible = |byte: u8| matches!(byte, b' '..=b'~');
+    if text.bytes().all(is_visible) {
+        return text;
+    }
+    let write = |byte| if is_visible(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     text.bytes().map(write).collect()
 }

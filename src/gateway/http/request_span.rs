@@ -11,6 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use tracing::{Span, error_span};
 
+use super::names;
 use crate::telemetry::{Context, Marked, Marks, Origin};
 use crate::wire::runware::RunwareTask;
 
@@ -27,7 +28,7 @@ impl RequestId {
         if let Some(id) = request.extensions().get::<Self>() {
             return id.clone();
         }
-        let given = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
+        let given = request.headers().get(names::REQUEST_ID).and_then(|value| value.to_str().ok());
         let given = given.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID && !id.contains(char::is_control));
         Self(given.map_or_else(|| uuid::Uuid::new_v4().to_string().into(), Arc::from))
     }
@@ -53,7 +54,7 @@ pub(in crate::gateway) async fn mark(
     request.extensions_mut().insert(id);
     let mut answer = Marked::new(Some(marks), next.call(request)).await?;
     if let Some(id) = header {
-        answer.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
+        answer.headers_mut().insert(names::REQUEST_ID, id);
     }
     Ok(answer)
 }
@@ -80,8 +81,8 @@ pub(in crate::gateway) fn task(origin: &Origin, tenant: &str, task: &RunwareTask
 
 /// Returns the origin of a request: its id, and its caller's trace.
 pub(in crate::gateway) fn origin(request: &HttpRequest) -> Origin {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let caller = header("traceparent").and_then(|parent| Context::parse(parent, header("tracestate")));
+    let header = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let caller = header(names::TRACEPARENT).and_then(|parent| Context::parse(parent, header(names::TRACESTATE)));
     Origin { id: RequestId::of(request).0, caller }
 }
 

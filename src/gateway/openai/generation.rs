@@ -1,5 +1,6 @@
 //! Endpoints that generate: chats, responses, embeddings, images.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,12 +64,12 @@ async fn respond(
         return Ok(response);
     }
     let digest = idempotency::digest(request, parsed.pieces());
-    let generated = async {
+    let generated = pin!(async {
         let generated = generate(gateway, spec, parsed, keeper, id).await;
         let mut response = generated.unwrap_or_else(|refusal| refusal.error_response());
         quota_headers::tell(&gateway.fairflow, &model, &tenant, &mut response).await;
         response
-    };
+    });
     idempotency::once(&gateway.answers, || gateway.fairflow.now(), request, &tenant, digest, generated).await
 }
 
@@ -133,5 +134,23 @@ fn operation(endpoint: Endpoint) -> &'static str {
         Endpoint::Chat | Endpoint::Responses => "chat",
         Endpoint::Embeddings => "embeddings",
         Endpoint::Images | Endpoint::Edits => "image_generation",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of<A, F: Future>(_: impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Each request's future is boxed, and moved on its way there.
+    #[test]
+    fn what_a_request_takes_while_it_waits_is_small() {
+        let asked = |(request, caller, payload, gateway): (HttpRequest, Caller, Payload, Data<Gateway>)| async move {
+            respond(Endpoint::Chat, &request, caller, payload, &gateway).await
+        };
+        assert!(bytes_of(asked) <= 4_096, "{} bytes", bytes_of(asked));
     }
 }

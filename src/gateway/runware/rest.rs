@@ -1,5 +1,6 @@
 //! The REST route: one answer for an array of tasks.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use actix_web::web::{Data, Payload};
@@ -94,10 +95,10 @@ async fn respond(
     {
         return stream(gateway, task.take(), &caller).await;
     }
-    let generated = async {
+    let generated = pin!(async {
         let runs = work.into_iter().map(|task| answer(gateway, &caller, task));
         gather(join_all(runs).await)
-    };
+    });
     idempotency::once(&gateway.answers, || gateway.fairflow.now(), request, &caller.tenant, digest, generated).await
 }
 

@@ -31,6 +31,8 @@ use super::sending::Pieces;
 
 /// Longest that a connection takes to be made, its TLS handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most idle connections of an account, over all threads.
+pub(super) const MOST_IDLE: usize = 4_096;
 /// Silence after which a connection's other side is asked whether it is there, and time between questions.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Unanswered questions after which it is not.
@@ -72,7 +74,9 @@ impl Broken {
 }
 
 impl Client {
-    pub(super) fn new(tls: rustls::ClientConfig) -> Self {
+    /// Makes a client that keeps `most_idle` connections at most, over all threads.
+    pub(super) fn new(mut tls: rustls::ClientConfig, most_idle: usize) -> Self {
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
@@ -82,7 +86,7 @@ impl Client {
         connector.set_keepalive_retries(Some(KEEP_ALIVE_TRIES));
         #[cfg(target_os = "linux")]
         connector.set_tcp_user_timeout(Some(USER_TIMEOUT));
-        Self { connector, tls: Arc::new(tls).into(), pool: Arc::default() }
+        Self { connector, tls: Arc::new(tls).into(), pool: Arc::new(Pool::new(most_idle)) }
     }
 
     /// Sends a request, over a connection that is idle where `may_reuse`, and over a new one otherwise.
@@ -101,7 +105,8 @@ impl Client {
             let is_reused = reused.is_some();
             let mut connection = match reused {
                 Some(connection) => connection,
-                None => self.connect(url).await?,
+                // Boxed as what is rare and large: a request's future is copied around.
+                None => Box::pin(self.connect(url)).await?,
             };
             match connection.send(request).await {
                 Ok(response) => {
@@ -109,7 +114,11 @@ impl Client {
                     // Nobody would take it: requests that go on connections of their own make new ones.
                     let pool = if may_reuse { Arc::downgrade(&self.pool) } else { Weak::new() };
                     let body = Driven::new(body, connection, &head.headers, pool);
-                    return Ok(decoded(Response::from_parts(head, body)).await);
+                    let response = Response::from_parts(head, body);
+                    if response.headers().contains_key(CONTENT_ENCODING) {
+                        return Ok(Box::pin(decoded(response)).await);
+                    }
+                    return Ok(response.map(Body::AsItCame));
                 }
                 Err(mut error) => match error.take_message() {
                     // Nothing was written: the connection had been closed.
@@ -174,11 +183,8 @@ impl HttpBody for Body {
     }
 }
 
-/// Takes compression off, of what is compressed though nobody asked for it.
+/// Takes compression off, which nobody asked for.
 async fn decoded(response: Response<Driven>) -> Response<Body> {
-    if !response.headers().contains_key(CONTENT_ENCODING) {
-        return response.map(Body::AsItCame);
-    }
     let Ok(response) = Decompression::new(Given).call(Request::new(response)).await;
     response.map(|body| Body::Decoded(Box::pin(body)))
 }

@@ -15,18 +15,18 @@ use tokio::runtime;
 
 use super::connection::Connection;
 
-/// Most idle connections of an account, over all threads.
-const MOST_IDLE: usize = 4_096;
 /// Time between two looks at idle connections.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Longest that a connection stays idle, in sweeps.
 const PATIENCE: u32 = 60;
 
 /// The idle connections of an account.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pool {
     idle: DashMap<runtime::Id, Vec<Connection>>,
     count: AtomicUsize,
+    /// Most idle connections, over all runtimes.
+    most: usize,
 }
 
 /// Returns how many sweeps a connection may stay idle after an answer: a second less than what its server says.
@@ -38,6 +38,10 @@ pub(super) fn patience(headers: &HeaderMap) -> u32 {
 }
 
 impl Pool {
+    pub(super) fn new(most: usize) -> Self {
+        Self { idle: DashMap::new(), count: AtomicUsize::new(0), most }
+    }
+
     /// Takes the connection to an address that was used last, and is not known to be closed.
     pub(super) fn take(&self, url: &Url) -> Option<Connection> {
         let runtime = runtime::Handle::current().id();
@@ -61,7 +65,7 @@ impl Pool {
         if here.id() != connection.runtime {
             return;
         }
-        if self.count.fetch_add(1, Ordering::Relaxed) >= MOST_IDLE {
+        if self.count.fetch_add(1, Ordering::Relaxed) >= self.most {
             self.count.fetch_sub(1, Ordering::Relaxed);
             return;
         }
