@@ -296,6 +296,21 @@ impl Fairflow {
         tenants::standings(&self.engine.shared, model).await
     }
 
+    /// Names the models that did something, or changed, since this was last asked; and counts all.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn touched(&self) -> (Vec<Arc<str>>, usize) {
+        let models = &self.engine.shared.models;
+        let touched = models.iter().filter(|entry| entry.value().take_touch()).map(|entry| entry.key().clone());
+        (touched.collect(), models.len())
+    }
+
+    /// Returns the latest snapshot of a model, and its counters.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn seen(&self, model: &str) -> Option<(ModelCapacity, Arc<Stats>)> {
+        let model = self.engine.shared.model(model)?;
+        Some((model.capacity.borrow().clone(), model.stats.clone()))
+    }
+
     /// Follows the snapshots of a model that runs now and may be used.
     #[cfg(feature = "gateway")]
     pub(crate) fn snapshots(

@@ -4,14 +4,14 @@ mod client;
 mod connection;
 mod driven;
 mod key;
+#[cfg(feature = "gateway")]
+mod outside;
 mod pool;
 mod sending;
 mod tls;
 
 use std::pin::Pin;
 use std::sync::Arc;
-#[cfg(feature = "gateway")]
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -23,9 +23,11 @@ use reqwest::header::{
 use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
 
-use self::client::{Body, Broken, Client, MOST_IDLE, causes};
+use self::client::{Body, Broken, Client, MOST_IDLE, UNCOMPRESSED, causes};
 pub(crate) use self::key::bearer;
 pub(super) use self::key::secret_header;
+#[cfg(feature = "gateway")]
+pub(crate) use self::outside::client;
 pub(in crate::provider) use self::sending::Sending;
 pub(super) use self::tls::remedy;
 pub(crate) use self::tls::tls;
@@ -33,11 +35,9 @@ pub(super) use super::classify::classify;
 use super::headers::Unit;
 use super::secrets::Secrets;
 use super::{Failure, Outcome, Told};
-use crate::config::{Authorities, Endpoint};
+use crate::config::Endpoint;
 use crate::contract::attempt::TraceContext;
 
-/// What is compressed all the same is decoded. Asking for it would have streams held back until there is enough to pack.
-const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
 /// Most of an error's body that is read and passed on.
 const MAX_ERROR_BODY: usize = 256 * 1024;
 /// Headers in which services name a request: OpenAI and most, Anthropic, Azure, Amazon, Cloudflare.
@@ -212,32 +212,6 @@ pub(super) fn own_headers(endpoint: &Endpoint) -> Result<HeaderMap, String> {
         headers.insert(name, secret_header(header.value.expose_secret())?);
     }
     Ok(headers)
-}
-
-/// Builds a client of reqwest's for the addresses below one base URL, where that is no provider's; `headers` go with every
-/// request.
-///
-/// # Errors
-///
-/// A sentence, when TLS cannot be set up.
-#[cfg(feature = "gateway")]
-pub(crate) fn client(
-    base_url: &str,
-    own: Option<&Authorities>,
-    mut headers: HeaderMap,
-) -> Result<reqwest::Client, String> {
-    headers.entry(ACCEPT_ENCODING).or_insert(UNCOMPRESSED);
-    let builder = reqwest::Client::builder()
-        .user_agent(crate::config::USER_AGENT)
-        .default_headers(headers)
-        .connect_timeout(Duration::from_secs(10))
-        // A redirect would carry the key to wherever it points.
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .tcp_nodelay(true)
-        .pool_idle_timeout(Duration::from_secs(60))
-        .tls_backend_preconfigured(tls(base_url.starts_with("https"), own)?);
-    builder.build().map_err(|error| format!("no HTTP client: {error}"))
 }
 
 /// Reads the address below which everything of an account is.

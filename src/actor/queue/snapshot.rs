@@ -11,11 +11,14 @@ impl QueueActor {
         self.model.stats.set_retry_budget(self.broker.retry_room(now));
         let snapshot = self.snapshot(now);
         // Watchers that see no change are not woken.
-        self.model.capacity.send_if_modified(|last| {
+        let changed = self.model.capacity.send_if_modified(|last| {
             let changed = *last != snapshot;
             *last = snapshot;
             changed
         });
+        if changed {
+            self.model.touch();
+        }
     }
 
     fn snapshot(&self, now: Time) -> ModelCapacity {

@@ -88,6 +88,7 @@ impl Accounting {
     pub(super) fn end(&mut self, end: End<'_>) {
         if !std::mem::replace(&mut self.counted, true) {
             self.model.stats.request(end.outcome());
+            self.model.touch();
             if let Some(recorder) = self.recorder.take() {
                 recorder.close(end);
             }

@@ -1,6 +1,6 @@
 //! One model, as callers and actors share it.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::watch;
@@ -34,6 +34,8 @@ pub(crate) struct Model {
     settings: RwLock<Arc<ModelSettings>>,
     operator: RwLock<Override>,
     pub(crate) queue: Arc<Door<QueueMessage>>,
+    /// Whether it did something, or changed, since somebody last asked.
+    touched: AtomicBool,
 }
 
 impl Model {
@@ -52,7 +54,20 @@ impl Model {
             settings: RwLock::new(settings),
             operator: RwLock::default(),
             queue: Arc::default(),
+            touched: AtomicBool::new(true),
         }
+    }
+
+    /// Notes that the model did something, or changed.
+    pub(crate) fn touch(&self) {
+        self.touched.store(true, Ordering::Release);
+    }
+
+    /// Says whether the model did something, or changed, since this was last asked.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn take_touch(&self) -> bool {
+        // Of thousands most are idle, and are only read.
+        self.touched.load(Ordering::Relaxed) && self.touched.swap(false, Ordering::Acquire)
     }
 
     /// Returns what answers cost, as far as that was learned.

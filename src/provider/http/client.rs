@@ -18,7 +18,7 @@ use http::{Request, Response, Uri};
 use hyper::body::Body as HttpBody;
 use hyper_util::client::legacy::connect::HttpConnector;
 use reqwest::Url;
-use reqwest::header::CONTENT_ENCODING;
+use reqwest::header::{CONTENT_ENCODING, HeaderValue};
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 use tower_http::decompression::Decompression;
@@ -31,6 +31,8 @@ use super::sending::Pieces;
 
 /// Longest that a connection takes to be made, its TLS handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is compressed all the same is decoded. Asking for it would have streams held back until there is enough to pack.
+pub(super) const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
 /// Most idle connections of an account, over all threads.
 pub(super) const MOST_IDLE: usize = 4_096;
 /// Silence after which a connection's other side is asked whether it is there, and time between questions.

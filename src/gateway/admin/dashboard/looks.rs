@@ -1,4 +1,4 @@
-//! Looks at all models once a second, and remembers what it saw and what was decided.
+//! Looks once a second at all models that do something, and remembers what it saw and what was decided.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use actix_web::web::Data;
 use crate::events::{Event, Missed};
 use crate::gateway::app::Gateway;
 
-/// Time between two looks at the models.
+/// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Looks and remembers until the engine has stopped.
@@ -36,15 +36,8 @@ fn decided(gateway: &Gateway, event: Event) {
 
 async fn look(gateway: &Gateway) {
     let now = gateway.dashboard.now();
-    let mut stats = gateway.fairflow.stats().into_iter().peekable();
-    // Both are in order of names; a model that came or went in between is in one of them only.
-    let both = gateway.fairflow.capacity().into_iter().filter_map(|capacity| {
-        while stats.next_if(|(name, _)| *name < capacity.model).is_some() {}
-        let (_, stats) = stats.next_if(|(name, _)| *name == capacity.model)?;
-        Some((capacity, stats))
-    });
-    let models: Vec<_> = both.collect();
-    gateway.dashboard.recorder().look(now, &models);
+    let (touched, count) = gateway.fairflow.touched();
+    gateway.dashboard.recorder().look(now, touched, count, |model| gateway.fairflow.seen(model));
     for model in gateway.dashboard.shares.due(now) {
         if let Ok(standings) = gateway.fairflow.standings(&model).await {
             gateway.dashboard.shares.sample(&model, standings);

@@ -1,6 +1,9 @@
-//! Watches all models, once a second, and remembers: their numbers, and what was decided about them.
+//! Watches the models, once a second, and remembers: their numbers, and what was decided about them.
+//!
+//! Of thousands of models most do nothing, and one that did nothing for as long as history goes back is looked at when it
+//! does something again. So an idle model costs nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,12 +47,36 @@ impl Totals {
 /// A route's provider account, and the model's name there.
 type RouteName = (Arc<str>, Arc<str>);
 
+/// What a model has and holds at a moment.
+#[derive(Debug, Clone, Copy, Default)]
+struct Level {
+    window: u32,
+    in_flight: u32,
+    queued: u32,
+}
+
+impl Level {
+    fn of(capacity: &ModelCapacity) -> Self {
+        let queued = u32::try_from(capacity.queue_depth).unwrap_or(u32::MAX);
+        Self { window: capacity.window, in_flight: capacity.in_flight, queued }
+    }
+
+    /// Puts what a model has now in place of what it had.
+    fn replace(&mut self, had: Self, has: Self) {
+        let change = |sum: &mut u32, had: u32, has: u32| *sum = sum.saturating_sub(had).saturating_add(has);
+        change(&mut self.window, had.window, has.window);
+        change(&mut self.in_flight, had.in_flight, has.in_flight);
+        change(&mut self.queued, had.queued, has.queued);
+    }
+}
+
 /// The history, decisions and totals of a model.
 #[derive(Debug, Default)]
 pub(super) struct Track {
     pub(super) history: Ring,
     pub(super) decisions: Decisions,
     totals: Totals,
+    level: Level,
     /// When the last sample was due, and when it last did something; Unix seconds.
     sampled: u32,
     active: u32,
@@ -63,37 +90,56 @@ pub(super) struct Track {
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     pub(super) tracks: BTreeMap<Arc<str>, Track>,
+    /// Models that have a history, or did something just now.
+    active: BTreeSet<Arc<str>>,
     /// The sum over all models.
+    level: Level,
     pub(super) all: Ring,
 }
 
 impl Recorder {
-    /// Takes a look at every model, at `now` in Unix seconds.
-    pub(super) fn look(&mut self, now: u32, models: &[(ModelCapacity, Arc<Stats>)]) {
-        if self.tracks.len() > models.len() {
-            let known = |name: &Arc<str>| models.binary_search_by(|(model, _)| model.model.cmp(name)).is_ok();
-            self.tracks.retain(|name, _| known(name));
-        }
-        let every = pace(self.tracks.values().filter(|track| !track.history.is_empty()).count());
+    /// Takes a look at every model that does something, at `now` in Unix seconds: those that were `touched` since the last
+    /// look, and those that have a history. There are `count` in all.
+    pub(super) fn look(
+        &mut self,
+        now: u32,
+        touched: Vec<Arc<str>>,
+        count: usize,
+        find: impl Fn(&str) -> Option<(ModelCapacity, Arc<Stats>)>,
+    ) {
+        self.active.extend(touched);
+        let has_history = |name: &&Arc<str>| self.tracks.get(*name).is_some_and(|track| !track.history.is_empty());
+        let every = pace(self.active.iter().filter(has_history).count());
         let mut all = Sample { at: now, wait: f32::NAN, ..Sample::default() };
-        for (capacity, stats) in models {
+        let (tracks, level) = (&mut self.tracks, &mut self.level);
+        self.active.retain(|name| {
+            let Some((capacity, stats)) = find(name) else { return false };
             // A model that has never done anything costs an entry and no more.
-            let track = self.tracks.entry(capacity.model.clone()).or_default();
-            track.notice(now, capacity);
-            if let Some(sample) = track.sample(now, every, capacity, Totals::of(stats)) {
+            let track = tracks.entry(name.clone()).or_default();
+            track.notice(now, &capacity);
+            let has = Level::of(&capacity);
+            level.replace(std::mem::replace(&mut track.level, has), has);
+            if let Some(sample) = track.sample(now, every, &capacity, Totals::of(&stats)) {
                 track.history.push(sample);
             }
-            all.window += capacity.window;
-            all.in_flight += capacity.in_flight;
-            all.queued += u32::try_from(capacity.queue_depth).unwrap_or(u32::MAX);
+            if let Some(sample) = track.history.last(now.saturating_sub(every)) {
+                all.done += sample.done;
+                all.pushed_back += sample.pushed_back;
+                all.failed += sample.failed;
+                all.refused += sample.refused;
+            }
+            !track.is_idle(now)
+        });
+        if self.tracks.len() > count {
+            self.tracks.retain(|name, track| {
+                let is_there = find(name).is_some();
+                if !is_there {
+                    self.level.replace(track.level, Level::default());
+                }
+                is_there
+            });
         }
-        let latest = self.tracks.values().filter_map(|track| track.history.last(now.saturating_sub(every)));
-        for sample in latest {
-            all.done += sample.done;
-            all.pushed_back += sample.pushed_back;
-            all.failed += sample.failed;
-            all.refused += sample.refused;
-        }
+        (all.window, all.in_flight, all.queued) = (self.level.window, self.level.in_flight, self.level.queued);
         self.all.push(all);
     }
 
@@ -149,13 +195,18 @@ impl Track {
         }
     }
 
+    /// Says whether the model has done nothing for as long as history goes back.
+    fn is_idle(&self, now: u32) -> bool {
+        self.active.saturating_add(SPAN) <= now
+    }
+
     /// Returns the next sample, if one is due; a model that is idle for as long as history goes back has none.
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "to be looked at")]
     fn sample(&mut self, now: u32, every: u32, capacity: &ModelCapacity, totals: Totals) -> Option<Sample> {
         let before = self.totals;
         if totals != before || capacity.in_flight > 0 || capacity.queue_depth > 0 {
             self.active = now;
-        } else if self.active.saturating_add(SPAN) <= now {
+        } else if self.is_idle(now) {
             (self.history, self.sampled) = (Ring::default(), now);
             return None;
         }
@@ -197,17 +248,20 @@ mod tests {
     #[test]
     fn rates_are_of_the_time_between_looks_and_idle_models_have_no_history() {
         let stats: Arc<Stats> = Arc::default();
-        let mut models = vec![(ModelCapacity::new("m".into(), 9), stats.clone())];
+        let mut capacity = ModelCapacity::new("m".into(), 9);
         let mut recorder = Recorder::default();
-        recorder.look(1_000, &models);
+        let look = |recorder: &mut Recorder, now, capacity: &ModelCapacity| {
+            recorder.look(now, vec!["m".into()], 1, |_| Some((capacity.clone(), stats.clone())));
+        };
+        look(&mut recorder, 1_000, &capacity);
         assert!(recorder.tracks["m"].history.is_empty(), "nothing was asked of it yet");
         let attempts = |outcome, count| (0..count).for_each(|_| stats.attempt(outcome));
         attempts(Outcome::Success, 4);
         attempts(Outcome::RateLimited, 2);
         stats.request(RequestOutcome::Refused(Reason::QueueFull));
         stats.queue_wait.record(Duration::from_millis(30));
-        models[0].0.paused = true;
-        recorder.look(1_002, &models);
+        capacity.paused = true;
+        look(&mut recorder, 1_002, &capacity);
         let sample = *recorder.tracks["m"].history.last(1_001).expect("a sample");
         assert_eq!((sample.done, sample.pushed_back, sample.refused, sample.wait), (2.0, 1.0, 0.5, 30.0));
         assert_eq!((recorder.requests(), recorder.all.last(0).map(|all| all.done)), (2, Some(2.0)));
@@ -224,12 +278,36 @@ mod tests {
             misses_latency_target: false,
             phase: Phase::Holding,
         };
-        models[0].0.routes = vec![route("a", RouteStatus::Closed), route("b", RouteStatus::Open)];
-        (1_003..1_006).for_each(|now| recorder.look(now, &models));
+        capacity.routes = vec![route("a", RouteStatus::Closed), route("b", RouteStatus::Open)];
+        (1_003..1_006).for_each(|now| look(&mut recorder, now, &capacity));
         assert_eq!(recorder.tracks["m"].decisions.latest().count(), 2, "that one route closed, once");
-        recorder.look(1_006 + SPAN, &models);
+        look(&mut recorder, 1_006 + SPAN, &capacity);
         assert!(recorder.tracks["m"].history.is_empty());
-        recorder.look(1_007 + SPAN, &[]);
-        assert!(recorder.tracks.is_empty(), "a model that has gone");
+    }
+
+    #[test]
+    fn an_idle_model_is_not_looked_at_and_counts_all_the_same() {
+        let seen = std::cell::Cell::new(0);
+        let stats: Arc<Stats> = Arc::default();
+        let mut recorder = Recorder::default();
+        let mut look = |now, touched: &[&str], gone: &str, window| {
+            seen.set(0);
+            let touched: Vec<_> = touched.iter().map(|name| Arc::from(*name)).collect();
+            recorder.look(now, touched, 2 - usize::from(!gone.is_empty()), |name| {
+                seen.set(seen.get() + 1);
+                let capacity = ModelCapacity { window, ..ModelCapacity::new(name.into(), 9) };
+                (name != gone).then(|| (capacity, stats.clone()))
+            });
+            (seen.get(), recorder.all.last(now - 1).map(|all| all.window), recorder.tracks.len())
+        };
+        assert_eq!(look(1_000, &["a", "b"], "", 3), (2, Some(6), 2), "both are new");
+        assert_eq!(look(1_001, &[], "", 9), (0, Some(6), 2), "both are idle");
+        assert_eq!(look(1_002, &["a"], "", 4), (1, Some(7), 2), "one has changed");
+        assert_eq!(look(1_003, &[], "b", 4), (2, Some(4), 1), "one has gone");
+        stats.attempt(Outcome::Success);
+        assert_eq!(look(1_004, &["a"], "b", 4).0, 1);
+        assert_eq!(look(1_005, &[], "b", 4).0, 1, "its history goes on");
+        assert_eq!(look(1_005 + SPAN, &[], "b", 4).0, 1);
+        assert_eq!(look(1_006 + SPAN, &[], "b", 4).0, 0, "and ends");
     }
 }
