@@ -82,7 +82,7 @@ impl Http {
             headers,
             base_url: endpoint.base_url.as_str().into(),
             max_response: endpoint.max_response,
-            secrets: Secrets::new(endpoint.guarded.iter()),
+            secrets: Secrets::new(&*endpoint.guarded)?,
         })
     }
 

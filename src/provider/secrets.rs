@@ -3,14 +3,15 @@
 //! It stands where answers come in, so that nothing behind it (errors, streams, frames, logs, stories, webhooks) can hold
 //! a key. A key is known as it is and as it may be written in JSON, in a URL and in base64, at whatever place there.
 
+use std::fmt;
 use std::sync::Arc;
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, unfold};
-use memchr::memmem::Finder;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Failure;
@@ -20,35 +21,49 @@ const CUT: &[u8] = b"[redacted]";
 /// Keys shorter than this are words that may stand anywhere; no service gives such.
 const SHORTEST: usize = 8;
 
-/// The finders of an account's keys.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Secrets(Arc<[Finder<'static>]>);
+/// The keys of an account; nothing where it has none.
+#[derive(Clone, Default)]
+pub(super) struct Secrets(Option<Arc<Keys>>);
+
+/// Keys in every form, looked for all at once.
+struct Keys {
+    forms: Vec<String>,
+    finder: AhoCorasick,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Secrets").field(&self.0.as_ref().map_or(0, |keys| keys.forms.len())).finish()
+    }
+}
 
 impl Secrets {
-    pub(super) fn new<'a>(keys: impl IntoIterator<Item = &'a SecretString>) -> Self {
+    /// Makes the finder of some keys.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, when they are too long to be looked for.
+    pub(super) fn new<'a>(keys: impl IntoIterator<Item = &'a SecretString>) -> Result<Self, String> {
         let mut forms: Vec<String> = keys.into_iter().flat_map(|key| forms(key.expose_secret())).collect();
-        // The longest first: what is left of a key must not be taken for another.
-        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        forms.sort();
         forms.dedup();
-        Self(forms.iter().map(|form| Finder::new(form).into_owned()).collect())
+        // The longest: what is left of a key must not be taken for another.
+        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms);
+        let finder = finder.map_err(|_| "the keys are too long to be kept out of answers")?;
+        Ok(Self((!forms.is_empty()).then(|| Arc::new(Keys { forms, finder }))))
     }
 
     /// Cuts all keys out; what holds none is not copied.
-    pub(super) fn cut(&self, mut bytes: Bytes) -> Bytes {
-        for finder in self.0.iter() {
-            if finder.find(&bytes).is_none() {
-                continue;
-            }
-            let (mut clean, mut from) = (BytesMut::with_capacity(bytes.len()), 0);
-            for at in finder.find_iter(&bytes) {
-                clean.extend_from_slice(&bytes[from..at]);
-                clean.extend_from_slice(CUT);
-                from = at + finder.needle().len();
-            }
-            clean.extend_from_slice(&bytes[from..]);
-            bytes = clean.freeze();
+    pub(super) fn cut(&self, bytes: Bytes) -> Bytes {
+        let Some(keys) = self.0.as_ref().filter(|keys| keys.finder.is_match(&bytes)) else { return bytes };
+        let (mut clean, mut from) = (BytesMut::with_capacity(bytes.len()), 0);
+        for found in keys.finder.find_iter(&bytes) {
+            clean.extend_from_slice(&bytes[from..found.start()]);
+            clean.extend_from_slice(CUT);
+            from = found.end();
         }
-        bytes
+        clean.extend_from_slice(&bytes[from..]);
+        clean.freeze()
     }
 
     /// Cuts all keys out of a text.
@@ -62,7 +77,7 @@ impl Secrets {
         &self,
         chunks: BoxStream<'static, Result<Bytes, Failure>>,
     ) -> BoxStream<'static, Result<Bytes, Failure>> {
-        if self.0.is_empty() {
+        if self.0.is_none() {
             return chunks;
         }
         let begin = (self.clone(), chunks.fuse(), Bytes::new());
@@ -90,12 +105,12 @@ impl Secrets {
 
     /// Returns how many bytes at the end may be the beginning of a key.
     fn begun(&self, bytes: &[u8]) -> usize {
-        let begun = |finder: &Finder<'_>| {
-            let needle = finder.needle();
-            let most = (needle.len() - 1).min(bytes.len());
-            (1..=most).rev().find(|length| bytes.ends_with(&needle[..*length])).unwrap_or(0)
+        let begun = |form: &String| {
+            let form = form.as_bytes();
+            let most = (form.len() - 1).min(bytes.len());
+            (1..=most).rev().find(|length| bytes.ends_with(&form[..*length])).unwrap_or(0)
         };
-        self.0.iter().map(begun).max().unwrap_or(0)
+        self.0.iter().flat_map(|keys| &keys.forms).map(begun).max().unwrap_or(0)
     }
 }
 
@@ -145,6 +160,7 @@ mod tests {
             &SecretString::from("another-key-of-ours"),
             &SecretString::from("short"),
         ])
+        .expect("keys")
     }
 
     #[test]

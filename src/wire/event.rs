@@ -11,10 +11,10 @@ const SIGNS_OF_LIFE: [&str; 6] =
 
 /// Returns the error that an event is; `"error": null` is none.
 #[must_use]
-pub fn error_in(data: &str) -> Option<Value> {
+pub fn error_in(data: impl AsRef<[u8]>) -> Option<Value> {
     // Most events are none, and are not parsed.
-    memmem::find(data.as_bytes(), b"error")?;
-    error_of(&serde_json::from_str(data).ok()?).cloned()
+    memmem::find(data.as_ref(), b"error")?;
+    error_of(&serde_json::from_slice(data.as_ref()).ok()?).cloned()
 }
 
 /// As [`error_in`], of an event or a whole answer that is parsed already.
@@ -54,8 +54,9 @@ pub(super) fn piece_in(data: &str) -> Result<Option<Value>, Malformed> {
 /// Says whether an event brings its generation forward. Comments, pings and pieces without content do not: a provider
 /// that is stuck can send them for ever.
 #[must_use]
-pub fn moves(data: &str) -> bool {
-    let Ok(event) = serde_json::from_str::<Value>(data) else { return !data.trim().is_empty() };
+pub fn moves(data: impl AsRef<[u8]>) -> bool {
+    let data = data.as_ref();
+    let Ok(event) = serde_json::from_slice::<Value>(data) else { return !data.trim_ascii().is_empty() };
     if event.get("type").and_then(Value::as_str).is_some_and(|kind| SIGNS_OF_LIFE.contains(&kind)) {
         return false;
     }

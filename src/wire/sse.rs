@@ -4,6 +4,7 @@
 //! byte order mark may come first. An event whose end never comes is none.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr2;
@@ -58,70 +59,101 @@ pub(crate) fn leading(body: &[u8]) -> &[u8] {
 
 /// An event of a stream, or comments alone: the bytes up to and with a blank line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event(Bytes);
+pub struct Event {
+    raw: Bytes,
+    payload: Payload,
+}
+
+/// Where the payload of an event is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Payload {
+    None,
+    /// In one line, which is the rule.
+    Line(Range<usize>),
+    Lines,
+}
 
 impl Event {
     /// Returns the bytes as they came, with the blank line.
     #[must_use]
     pub fn raw(&self) -> &Bytes {
-        &self.0
+        &self.raw
     }
 
     /// Returns the bytes as they came, for themselves.
     #[must_use]
     pub fn into_raw(self) -> Bytes {
-        self.0
+        self.raw
     }
 
     /// Returns the payload, its lines joined; `None` where there is none, so that nothing was said.
     #[must_use]
-    pub fn data(&self) -> Option<Cow<'_, str>> {
-        let mut values = fields(&self.0, b"data");
-        let first = String::from_utf8_lossy(values.next()?);
-        let Some(second) = values.next() else { return Some(first) };
-        let mut all = first.into_owned();
-        for value in std::iter::once(second).chain(values) {
-            all.push('\n');
-            all.push_str(&String::from_utf8_lossy(value));
+    pub fn payload(&self) -> Option<Cow<'_, [u8]>> {
+        match &self.payload {
+            Payload::None => None,
+            Payload::Line(line) => Some(Cow::Borrowed(&self.raw[line.clone()])),
+            Payload::Lines => {
+                let lines: Vec<_> = fields(&self.raw, b"data").map(|line| &self.raw[line]).collect();
+                Some(Cow::Owned(lines.join(&b'\n')))
+            }
         }
-        Some(Cow::Owned(all))
+    }
+
+    /// Returns the payload as text. It is looked at as a whole for that, which [`payload`](Self::payload) spares.
+    #[must_use]
+    pub fn data(&self) -> Option<Cow<'_, str>> {
+        self.payload().map(|payload| match payload {
+            Cow::Borrowed(line) => text(line),
+            Cow::Owned(lines) => Cow::Owned(text(&lines).into_owned()),
+        })
     }
 
     /// Returns the event's name, where it has one.
     #[must_use]
     pub fn name(&self) -> Option<Cow<'_, str>> {
-        fields(&self.0, b"event").last().map(String::from_utf8_lossy)
+        fields(&self.raw, b"event").last().map(|name| text(&self.raw[name]))
     }
 }
 
 impl From<Bytes> for Event {
     /// Takes the bytes of one event.
     fn from(raw: Bytes) -> Self {
-        Self(raw)
+        let mut lines = fields(&raw, b"data");
+        let payload = match (lines.next(), lines.next()) {
+            (None, _) => Payload::None,
+            (Some(line), None) => Payload::Line(line),
+            (Some(_), Some(_)) => Payload::Lines,
+        };
+        drop(lines);
+        Self { raw, payload }
     }
 }
 
 /// Says whether the payload of an event whose end never came is whole all the same.
 #[must_use]
-pub fn is_whole(data: &str) -> bool {
-    data.trim() == "[DONE]" || serde_json::from_str::<IgnoredAny>(data).is_ok()
+pub fn is_whole(data: impl AsRef<[u8]>) -> bool {
+    let data = data.as_ref();
+    data.trim_ascii() == b"[DONE]" || serde_json::from_slice::<IgnoredAny>(data).is_ok()
 }
 
-/// Returns the values of the lines that bear a name.
-fn fields<'a>(event: &'a [u8], name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
-    let mut rest = event;
+/// Reads text. What is not UTF-8 is rare, and replacing it slow.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
+/// Returns where the values of the lines are that bear a name.
+fn fields(event: &[u8], name: &'static [u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
     let lines = std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let end = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
-        let line = &rest[..end];
-        rest = rest.get(end + 1..).unwrap_or_default();
-        Some(line)
+        let begin = at;
+        let rest = event.get(begin..).filter(|rest| !rest.is_empty())?;
+        let end = begin + memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        at = end + 1;
+        Some(begin..end)
     });
-    lines.filter_map(move |line| match line.strip_prefix(name)? {
-        [] => Some(&[][..]),
-        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
+    lines.filter_map(move |line| match event[line.clone()].strip_prefix(name)? {
+        [] => Some(line.end..line.end),
+        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(line.end - value.len()..line.end),
         _ => None,
     })
 }
@@ -168,7 +200,7 @@ impl Events {
         let end = self.end()?;
         let event = if self.held.is_empty() { self.chunk.split_to(end) } else { self.held.split_to(end).freeze() };
         (self.line, self.scanned) = (0, 0);
-        Some(Event(event))
+        Some(event.into())
     }
 
     /// Returns what came of an event whose end did not, when the stream has ended in order: some servers leave out the
@@ -176,7 +208,7 @@ impl Events {
     pub fn rest(&mut self) -> Option<Event> {
         let rest = if self.held.is_empty() { std::mem::take(&mut self.chunk) } else { self.held.split().freeze() };
         (self.line, self.scanned) = (0, 0);
-        (!rest.is_empty()).then_some(Event(rest))
+        (!rest.is_empty()).then(|| rest.into())
     }
 
     fn bytes(&self) -> &[u8] {

@@ -1,5 +1,7 @@
 //! What a generation used, in an answer and in the events of a stream that passes by.
 
+use memchr::memmem;
+
 use super::told::{Found, Text};
 use crate::task::{BYTES_PER_TOKEN, Usage};
 
@@ -14,29 +16,30 @@ pub fn usage_of(answer: &[u8]) -> Option<Usage> {
 
 /// Reads the usage that the payload of an event tells. Most tell none, or null, and are not parsed.
 #[must_use]
-pub fn usage_in(data: &str) -> Option<Usage> {
-    if !values(data, "\"usage\"").any(|value| value.starts_with('{')) {
+pub fn usage_in(data: impl AsRef<[u8]>) -> Option<Usage> {
+    let data = data.as_ref();
+    if !values(data, "\"usage\"").any(|value| value.starts_with(b"{")) {
         return None;
     }
-    usage_of(data.as_bytes())
+    usage_of(data)
 }
 
 /// Estimates the tokens of the text in the payload of an event. Of most events only the text is parsed.
 #[must_use]
-pub fn tokens_in(data: &str) -> u64 {
-    values(data, "\"delta\"").map(tokens).sum()
+pub fn tokens_in(data: impl AsRef<[u8]>) -> u64 {
+    values(data.as_ref(), "\"delta\"").map(tokens).sum()
 }
 
 /// Returns what stands behind each `name` in quotes that may be a key, from the value on.
-fn values<'a>(data: &'a str, name: &'static str) -> impl Iterator<Item = &'a str> {
-    let behind = data.match_indices(name).map(move |(at, _)| data[at + name.len()..].trim_start());
-    behind.filter_map(|rest| Some(rest.strip_prefix(':')?.trim_start()))
+fn values<'a>(data: &'a [u8], name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+    let behind = memmem::find_iter(data, name).map(move |at| data[at + name.len()..].trim_ascii_start());
+    behind.filter_map(|rest| Some(rest.strip_prefix(b":")?.trim_ascii_start()))
 }
 
 /// Estimates the tokens of the text in a delta, the value at the beginning of `rest`. Providers send one for each token, or
 /// for a few; some send all at once.
-fn tokens(rest: &str) -> u64 {
-    let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Text>();
+fn tokens(rest: &[u8]) -> u64 {
+    let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Text>();
     match values.next() {
         Some(Ok(Text(bytes))) if bytes > LONGEST_TOKEN => bytes / BYTES_PER_TOKEN,
         Some(Ok(Text(bytes))) => bytes.min(1),
@@ -79,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_piece_is_an_event_with_text_that_a_model_wrote() {
-        let count = |events: &[&str]| events.iter().map(|event| tokens_in(event)).sum::<u64>();
+        let count = |events: &[&str]| events.iter().map(tokens_in).sum::<u64>();
         let pieces = [
             r#"{"choices":[{"delta":{"role":"assistant","content":"a"}}]}"#,
             r#"{"choices":[{"delta" : {"content":null,"reasoning_content":"hm"}}]}"#,

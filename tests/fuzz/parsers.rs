@@ -114,7 +114,7 @@ fn read_everything(text: &[u8]) {
         drop((openai::decode_delta(text), runware::decode_delta(text)));
     }
     let text = String::from_utf8_lossy(text);
-    std::hint::black_box((usage_in(&text), tokens_in(&text)));
+    std::hint::black_box((usage_in(&*text), tokens_in(&*text)));
 }
 
 proptest! {

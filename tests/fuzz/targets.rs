@@ -94,7 +94,7 @@ pub fn sse(data: &[u8]) {
     assert_eq!(whole, read(usize::from(cut).max(1)));
     for (_, data) in whole.0 {
         drop((openai::decode_delta(&data), runware::decode_delta(&data)));
-        std::hint::black_box((error_in(&data), moves(&data), is_whole(&data), usage_in(&data), tokens_in(&data)));
+        std::hint::black_box((error_in(&*data), moves(&*data), is_whole(&*data), usage_in(&*data), tokens_in(&*data)));
     }
     std::hint::black_box(begins(stream));
 }

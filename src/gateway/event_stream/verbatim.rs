@@ -76,12 +76,12 @@ fn cut(chunks: Pieces<Bytes>) -> Pieces<Vec<Event>> {
 /// end, or nothing.
 fn is_legible(event: &Event) -> bool {
     let is_noise = matches!(sse::begins(event.raw()), sse::Begins::No);
-    !is_noise && event.data().is_none_or(|data| data.trim().is_empty() || sse::is_whole(&data))
+    !is_noise && event.payload().is_none_or(|data| data.trim_ascii().is_empty() || sse::is_whole(data))
 }
 
 /// Gives an event the end that it lacks, where its payload is whole.
 fn whole(rest: &Event) -> Option<Event> {
-    let is_whole = rest.data().is_none_or(|data| sse::is_whole(&data));
+    let is_whole = rest.payload().is_none_or(sse::is_whole);
     is_whole.then(|| Event::from(Bytes::from([rest.raw(), END].concat())))
 }
 
@@ -114,7 +114,7 @@ impl Reader {
         let mut told = Told { is_idle: true, ..Told::default() };
         let now = self.clock.now();
         for event in events {
-            let Some(data) = event.data() else { continue };
+            let Some(data) = event.payload() else { continue };
             told.end = usage_in(&data).map(|usage| (usage, self.endpoint.cost(usage))).or(told.end);
             told.units += if self.endpoint.is_text() { output_units(tokens_in(&data)) } else { 0 };
             if let Some(error) = error_in(&data) {

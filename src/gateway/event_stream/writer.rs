@@ -89,7 +89,7 @@ impl Writer {
     /// asked on its behalf.
     pub(super) fn pass(&mut self, event: Event) -> Option<Event> {
         if let (Dialect::Chat { with_usage: false, .. }, Endpoint::Chat) = (&self.dialect, self.endpoint)
-            && event.data().is_some_and(|data| openai::is_usage_alone(&data))
+            && event.payload().is_some_and(openai::is_usage_alone)
         {
             return None;
         }
@@ -101,7 +101,7 @@ impl Writer {
             keeper.pass(&event);
         }
         if let Dialect::Responses { last, .. } = &mut self.dialect
-            && event.data().is_some()
+            && event.payload().is_some()
         {
             *last = Some(event.clone());
         }

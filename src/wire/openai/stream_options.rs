@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -59,15 +60,15 @@ impl StreamOptions {
 
 /// Says whether the payload of an event tells usage and nothing else.
 #[must_use]
-pub fn is_usage_alone(data: &str) -> bool {
+pub fn is_usage_alone(data: impl AsRef<[u8]>) -> bool {
     #[derive(Deserialize)]
     struct Chunk {
         choices: Option<Vec<IgnoredAny>>,
         usage: Option<Map<String, Value>>,
     }
     // Most events are told apart without parsing them.
-    data.contains("\"usage\"")
-        && serde_json::from_str::<Chunk>(data)
+    memmem::find(data.as_ref(), b"\"usage\"").is_some()
+        && serde_json::from_slice::<Chunk>(data.as_ref())
             .is_ok_and(|chunk| chunk.usage.is_some() && chunk.choices.is_some_and(|choices| choices.is_empty()))
 }
 

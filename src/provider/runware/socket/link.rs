@@ -68,7 +68,7 @@ impl Address {
             if secure { Some(TlsConnector::from(Arc::new(tls(true, endpoint.authorities.as_ref())?))) } else { None };
         let uri = format!("{scheme}://{host}:{port}{}", url.path());
         let host = host.trim_matches(['[', ']']).to_owned();
-        let (headers, secrets) = (own_headers(endpoint)?, Secrets::new(endpoint.guarded.iter()));
+        let (headers, secrets) = (own_headers(endpoint)?, Secrets::new(&*endpoint.guarded)?);
         Ok(Self { host, port, uri, tls, headers, secrets, max_message: *max_message })
     }
 
