@@ -27,9 +27,9 @@ async fn ten_thousand_streams_left_half_way_leave_no_slot() {
     let _alone = ALONE.lock().await;
     const AT_ONCE: usize = 50;
     let lab = Lab::start();
-    let gateway = lab.gateway("", &[("drip", "window = { min = 32, max = 32, initial = 32 }")]);
+    let gateway = lab.gateway("", &[("endless", "window = { min = 32, max = 32, initial = 32 }")]);
     let address = gateway.public.trim_start_matches("http://").to_owned();
-    let body = streamed("drip").to_string();
+    let body = streamed("endless").to_string();
     let request = format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let begun = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let callers = (0..AT_ONCE).map(|_| {
@@ -44,7 +44,6 @@ async fn ten_thousand_streams_left_half_way_leave_no_slot() {
                     assert!(read > 0, "{}", String::from_utf8_lossy(&seen));
                     seen.extend_from_slice(&piece[..read]);
                 }
-                assert!(!seen.windows(6).any(|window| window == b"[DONE]"), "it left too late");
                 begun.fetch_add(1, Ordering::SeqCst);
             }
         })
@@ -53,7 +52,7 @@ async fn ten_thousand_streams_left_half_way_leave_no_slot() {
     let ended = tokio::time::timeout(Duration::from_secs(300), all).await.expect("in time");
     assert!(ended.into_iter().all(|caller| caller.is_ok()));
     assert_eq!(begun.load(Ordering::SeqCst), 10_000);
-    gateway.at_rest("drip").await;
+    gateway.at_rest("endless").await;
 }
 
 /// Returns the resident memory of a process in MiB.

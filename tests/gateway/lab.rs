@@ -181,7 +181,9 @@ async fn complete(request: HttpRequest, body: web::Bytes, seen: web::Data<Arc<Se
         }
         "quick" => tokio::time::sleep(Duration::from_millis(20)).await,
         "slow" => tokio::time::sleep(Duration::from_millis(400)).await,
-        "drip" => {
+        // One of them goes on until its caller leaves.
+        model @ ("drip" | "endless") => {
+            let pieces = if model == "drip" { 5 } else { u32::MAX };
             let tick = |n: u32| async move {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 let chunk = json!({"choices": [{"index": 0, "delta": {"content": n.to_string()}}], "usage": null});
@@ -190,7 +192,7 @@ async fn complete(request: HttpRequest, body: web::Bytes, seen: web::Data<Arc<Se
             let last =
                 "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":11}}\n\ndata: [DONE]\n\n";
             let last = futures_util::stream::iter([Ok(Bytes::from_static(last.as_bytes()))]);
-            let chunks = futures_util::stream::iter(0..5).then(tick).chain(last).map(move |chunk| {
+            let chunks = futures_util::stream::iter(0..pieces).then(tick).chain(last).map(move |chunk| {
                 *busy.0.dripped.lock().unwrap() = Some(SystemTime::now());
                 chunk
             });
