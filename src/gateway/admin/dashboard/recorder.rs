@@ -1,7 +1,7 @@
 //! Watches the models, once a second, and remembers: their numbers, and what was decided about them.
 //!
 //! Of thousands of models most do nothing, and one that did nothing for as long as history goes back is looked at when it
-//! does something again. So an idle model costs nothing.
+//! does something again. So an idle model costs a look at its mark.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
