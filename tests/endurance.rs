@@ -44,6 +44,7 @@ async fn ten_thousand_streams_left_half_way_leave_no_slot() {
                     assert!(read > 0, "{}", String::from_utf8_lossy(&seen));
                     seen.extend_from_slice(&piece[..read]);
                 }
+                assert!(!seen.windows(6).any(|window| window == b"[DONE]"), "it left too late");
                 begun.fetch_add(1, Ordering::SeqCst);
             }
         })

@@ -312,12 +312,10 @@ fn transport(broken: &Broken) -> Failure {
         let message = "the provider's answer cannot be decoded: it is not what its content-encoding says";
         return Failure { spent: true, ..Failure::new(Outcome::Failed, message) };
     }
-    let timed_out = |cause: &&&(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<Error>().is_some_and(|error| error.kind() == TimedOut)
-    };
+    let mut kinds = causes.iter().filter_map(|cause| cause.downcast_ref::<Error>()).map(Error::kind);
     let what = if broken.is_connect {
         "the provider cannot be reached"
-    } else if causes.iter().any(|cause| timed_out(&cause)) {
+    } else if kinds.any(|kind| kind == TimedOut) {
         "the provider did not answer in time"
     } else {
         "the connection to the provider broke"

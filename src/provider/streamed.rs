@@ -83,11 +83,11 @@ pub(super) async fn open(
         };
         events.push(chunk?).map_err(|error| unreadable(&error))?;
     };
-    let data = first.data().unwrap_or_default();
-    if let Some(error) = error_in(&*data) {
+    let data = first.payload().unwrap_or_default();
+    if let Some(error) = error_in(&data) {
         return Err(refused(&error, &headers));
     }
-    if !sse::is_whole(&*data) {
+    if !sse::is_whole(&data) {
         return Err(Failure::new(Outcome::Failed, "the provider's stream is none: its first event is no JSON"));
     }
     drop(data);
@@ -166,7 +166,7 @@ impl Dialect {
     /// Reads what stands behind the last blank line: some servers leave that out.
     fn last(self, rest: Option<Event>, pieces: &mut Vec<Result<TextDelta, Failure>>) -> Result<(), Failure> {
         let Some(rest) = rest else { return Ok(()) };
-        if rest.data().is_some_and(|data| !sse::is_whole(&*data)) {
+        if rest.payload().is_some_and(|data| !sse::is_whole(data)) {
             return Err(Failure::new(Outcome::Failed, "the provider's stream ended in the middle of an event"));
         }
         self.read(std::iter::once(rest), pieces).map(|_| ())

@@ -1,8 +1,8 @@
 //! The client of one account: it speaks HTTP/1.1, plain or over TLS, to whatever addresses its adapter names.
 //!
-//! It is hyper's connection, hyper-util's connector and tower-http's decoders, which are also what reqwest is made of, without
-//! reqwest's own work and its task for each connection. Proxies and redirects are not followed. Results behind addresses that
-//! a provider names, webhooks and OTLP go through reqwest, with its resolver for public addresses.
+//! It is hyper's connection, hyper-util's connector and tower-http's decoders, which are also what reqwest is made of,
+//! without reqwest's own work and its task for each connection. Proxies and redirects are not followed. Results behind
+//! addresses that a provider names, webhooks and OTLP go through reqwest, with its resolver for public addresses.
 
 use std::convert::Infallible;
 use std::error::Error;

@@ -29,12 +29,14 @@ async fn send(client: &Client, url: &Url, body: Vec<u8>) -> Result<Response, Bro
     client.send(url, sending.request(&HeaderMap::new()).expect("a request"), true).await
 }
 
-/// Reads a request without a body.
-async fn read_head(stream: &mut TcpStream) {
+/// Takes a connection, and reads a request without a body.
+async fn asked(listener: &TcpListener) -> TcpStream {
+    let mut stream = listener.accept().await.expect("a connection").0;
     let mut seen = Vec::new();
     while !seen.ends_with(b"\r\n\r\n") {
         seen.push(stream.read_u8().await.expect("a request"));
     }
+    stream
 }
 
 #[test]
@@ -59,9 +61,7 @@ async fn no_more_connections_stay_idle_than_may() {
     let server = async {
         let mut streams = Vec::new();
         for _ in 0..3 {
-            let mut stream = listener.accept().await.expect("a connection").0;
-            read_head(&mut stream).await;
-            streams.push(stream);
+            streams.push(asked(&listener).await);
         }
         for stream in &mut streams {
             stream.write_all(EMPTY.as_bytes()).await.expect("written");
@@ -83,8 +83,7 @@ async fn a_connection_that_stays_idle_is_closed_after_a_minute() {
     let (listener, url) = listener("http").await;
     let client = client(MOST_IDLE);
     let server = async {
-        let mut stream = listener.accept().await.expect("a connection").0;
-        read_head(&mut stream).await;
+        let mut stream = asked(&listener).await;
         stream.write_all(EMPTY.as_bytes()).await.expect("written");
         let clock = Clock::start();
         assert_eq!(stream.read(&mut [0]).await.expect("the end"), 0);
@@ -105,18 +104,17 @@ async fn an_answer_that_comes_before_the_request_is_written_is_heard() {
         stream.read_u8().await.expect("the first byte");
         stream.write_all(b"HTTP/1.1 413 X\r\ncontent-length: 0\r\n\r\n").await.expect("written");
         // Only the first megabytes fit into the buffers on the way; the rest is never read.
-        let (mut next, _) = listener.accept().await.expect("a connection");
-        read_head(&mut next).await;
+        let mut next = asked(&listener).await;
         next.write_all(EMPTY.as_bytes()).await.expect("written");
         drop(stream);
     };
-    let asked = async {
+    let caller = async {
         let refused = send(&client, &url, vec![b'x'; 64 << 20]).await.expect("an answer");
         assert_eq!(refused.status(), 413);
         drop(refused);
         assert_eq!(send(&client, &url, Vec::new()).await.expect("an answer").status(), 200);
     };
-    tokio::join!(server, asked);
+    tokio::join!(server, caller);
 }
 
 #[tokio::test]
@@ -137,8 +135,7 @@ async fn who_does_not_read_is_not_sent_to() {
     let (listener, url) = listener("http").await;
     let client = client(MOST_IDLE);
     let server = async {
-        let mut stream = listener.accept().await.expect("a connection").0;
-        read_head(&mut stream).await;
+        let mut stream = asked(&listener).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n").await.expect("written");
         let (piece, mut written) = (vec![0; 64 << 10], 0);
         // Until nothing more fits between the two.
@@ -147,12 +144,12 @@ async fn who_does_not_read_is_not_sent_to() {
         }
         written
     };
-    let asked = async {
+    let caller = async {
         let mut answer = send(&client, &url, Vec::new()).await.expect("an answer").into_body();
         next(&mut answer).await.expect("a piece").expect("a piece");
         // Kept open, and not read.
         answer
     };
-    let (written, _answer) = tokio::join!(server, asked);
+    let (written, _answer) = tokio::join!(server, caller);
     assert!(written < 64 << 20, "{written} bytes of a gigabyte were taken");
 }
