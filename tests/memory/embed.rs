@@ -10,15 +10,14 @@ use fairflow::provider::Failure;
 use fairflow::{Config, Fairflow};
 use stats_alloc::Region;
 
-use crate::{ALLOCATOR, ALONE};
+use crate::ALLOCATOR;
 
 const CALLS: usize = 100_000;
 /// Bytes per queued call, apart from its closure; this one captures nothing.
 const MOST: usize = 890;
 
-#[tokio::test]
-async fn a_hundred_thousand_queued_calls_cost_less_than_a_kilobyte_each() {
-    let _alone = ALONE.lock().await;
+#[tokio::main(flavor = "current_thread")]
+pub async fn a_hundred_thousand_queued_calls_cost_less_than_a_kilobyte_each() {
     let model = ModelConfig::on("mine")
         .window(WindowConfig::pinned(1))
         .queue_capacity(200_000)

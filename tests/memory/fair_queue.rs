@@ -11,7 +11,7 @@ use fairflow::core::fair_queue::{Class, FairQueue, QueueLimits, Request, TenantL
 use fairflow::core::time::Time;
 use stats_alloc::Region;
 
-use crate::{ALLOCATOR, ALONE};
+use crate::ALLOCATOR;
 
 /// Bytes held more than when the region began. What grows in place counts as allocated, what shrinks as freed.
 fn held(region: &Region<System>) -> f64 {
@@ -31,9 +31,7 @@ fn push(queue: &mut FairQueue<()>, name: &Arc<str>, n: u64) {
     queue.push(Time::ZERO, request).map_err(|(refusal, _)| refusal).unwrap();
 }
 
-#[test]
-fn bytes_per_request_and_tenant() {
-    let _alone = ALONE.blocking_lock();
+pub fn bytes_per_request_and_tenant() {
     println!("{:>9} {:>9} {:>12} {:>12}", "tenants", "requests", "B a tenant", "B a request");
     let more: Option<usize> = std::env::var("FAIRFLOW_TENANTS").ok().and_then(|text| text.parse().ok());
     let more = more.map(|tenants| (tenants, 2));
