@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use actix::{Actor, Handler};
 
-use super::cell::{Addr, Context, Ring};
-use super::dispatcher::Dispatcher;
-use super::messages::{Allowed, Hold, Inform, Join, Leave, Lift, Reopen};
+use super::cell::{Context, Recipient, Ring};
+use super::messages::{FromAccount, Inform, Join, Leave, Lift};
 use crate::clock::{Clock, Mark};
 use crate::config::ProviderSettings;
 use crate::core::account::{Account, AccountConfig, Input, Member, Output};
@@ -17,7 +16,7 @@ pub(crate) struct AccountActor {
     clock: Clock,
     name: Arc<str>,
     account: Account,
-    routes: BTreeMap<Member, Addr<Dispatcher>>,
+    routes: BTreeMap<Member, Recipient<FromAccount>>,
     /// When any of its models last succeeded.
     success: Mark,
 }
@@ -46,17 +45,18 @@ impl AccountActor {
     }
 
     fn pass_on(&self, output: Output) {
-        let route = |to: &Member| self.routes.get(to);
-        match output {
-            Output::Allowed { to, jobs } => route(&to).into_iter().for_each(|route| route.do_send(Allowed { jobs })),
-            Output::Reopen { to } => route(&to).into_iter().for_each(|route| route.do_send(Reopen)),
-            Output::Hold { to, until, suspension } => {
-                route(&to).into_iter().for_each(|route| route.do_send(Hold { until, suspension }));
-            }
-            Output::Lift { to } => route(&to).into_iter().for_each(|route| route.do_send(Lift)),
+        let (to, message) = match output {
+            Output::Allowed { to, jobs } => (to, FromAccount::Allowed { jobs }),
+            Output::Reopen { to } => (to, FromAccount::Reopen),
+            Output::Hold { to, until, suspension } => (to, FromAccount::Hold { until, suspension }),
+            Output::Lift { to } => (to, FromAccount::Lift),
             Output::Confirmed => {
                 tracing::warn!(parent: None, provider = %self.name, "the provider refuses several in the same words: the account is held");
+                return;
             }
+        };
+        if let Some(route) = self.routes.get(&to) {
+            route.do_send(message);
         }
     }
 }

@@ -9,10 +9,8 @@ use actix::{Actor, ActorContext, Handler};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-use super::account::AccountActor;
-use super::cell::{Addr, Context, Ring};
-use super::messages::{Allowed, Assign, Hold, Inform, Lift, NewQueue, Reconfigure, Recount, Reopen, Stop, Update};
-use super::queue::QueueActor;
+use super::cell::{Context, Recipient, Ring};
+use super::messages::{Assign, FromAccount, Inform, Lift, NewQueue, Reconfigure, Recount, Stop, Update};
 use crate::clock::{Clock, Mark};
 use crate::config::ModelSettings;
 use crate::core::account;
@@ -27,7 +25,7 @@ pub(crate) struct Dispatcher {
     blueprint: Blueprint,
     generation: u32,
     route: Route<Waiter>,
-    queue: Addr<QueueActor>,
+    queue: Recipient<Update>,
     random: Xoshiro256PlusPlus,
 }
 
@@ -45,7 +43,7 @@ pub(crate) struct Blueprint {
     pub(crate) backlog: Arc<AtomicBool>,
     /// One permit per lease, over all lives of the dispatcher: a predecessor's calls still occupy the provider.
     pub(crate) slots: Arc<Gate>,
-    pub(crate) account: Addr<AccountActor>,
+    pub(crate) account: Recipient<Inform>,
     pub(crate) account_limited: bool,
     /// When the account last succeeded at anything.
     pub(crate) account_success: Mark,
@@ -144,12 +142,23 @@ macro_rules! inputs {
 
 inputs! {
     Assign { queue, jobs } => Input::Assign { broker: queue, jobs };
-    Allowed { jobs } => Input::Allowed { jobs };
-    Reopen {} => Input::Reopen;
-    Hold { until, suspension } => Input::Hold { until, suspension };
     Lift {} => Input::Lift;
     Recount {} => Input::Recount;
     Ring {} => Input::Timeout;
+}
+
+impl Handler<FromAccount> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, message: FromAccount, ctx: &mut Self::Context) {
+        let input = match message {
+            FromAccount::Allowed { jobs } => Input::Allowed { jobs },
+            FromAccount::Reopen => Input::Reopen,
+            FromAccount::Hold { until, suspension } => Input::Hold { until, suspension },
+            FromAccount::Lift => Input::Lift,
+        };
+        self.drive(input, ctx);
+    }
 }
 
 impl Handler<RouteMessage> for Dispatcher {

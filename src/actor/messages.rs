@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use actix::Message;
 
-use super::cell::Addr;
-use super::dispatcher::Dispatcher;
+use super::cell::Recipient;
 use crate::config::ModelSettings;
 use crate::core::account::{Input, Member};
 use crate::core::broker::{self, Assigned};
@@ -25,7 +24,7 @@ macro_rules! answered_with {
 }
 
 answered_with!((): QueueMessage, RouteMessage, SupervisorMessage);
-answered_with!((): Assign, Update, Inform, Allowed, Reopen, Hold, Lift, Recount, Join, Leave);
+answered_with!((): Assign, Update, Inform, FromAccount, Lift, Recount, Join, Leave);
 answered_with!((): Stop, Wire, Withdraw, NewQueue, Reconfigure, Retire);
 #[cfg(test)]
 answered_with!((): Crash);
@@ -45,25 +44,20 @@ pub(crate) struct Update(pub(crate) broker::Update<Waiter>);
 #[derive(Debug)]
 pub(crate) struct Inform(pub(crate) Input);
 
-/// Account → dispatcher: how many of the claimed jobs may go; when fewer, none more until [`Reopen`].
+/// Account → dispatcher: what the account allows its routes.
 #[derive(Debug)]
-pub(crate) struct Allowed {
-    pub(crate) jobs: usize,
+pub(crate) enum FromAccount {
+    /// So many of the claimed jobs may go; where these are fewer than were claimed, no others may until `Reopen`.
+    Allowed { jobs: usize },
+    /// The account may have room again.
+    Reopen,
+    /// Nothing may be sent before `until`; `suspension` is why the route is suspended, if this is more than a pause.
+    Hold { until: Time, suspension: Option<&'static str> },
+    /// An operator has lifted what held the account.
+    Lift,
 }
 
-/// Account → dispatcher: the account may have room again.
-#[derive(Debug)]
-pub(crate) struct Reopen;
-
-/// Account → dispatcher: nothing may be sent before then.
-#[derive(Debug)]
-pub(crate) struct Hold {
-    pub(crate) until: Time,
-    /// Why the route is suspended, if it is more than a pause.
-    pub(crate) suspension: Option<&'static str>,
-}
-
-/// Supervisor → account or dispatcher: an operator knows better; what holds it is lifted.
+/// Supervisor → account or dispatcher: an operator lifts all holds.
 #[derive(Debug)]
 pub(crate) struct Lift;
 
@@ -75,7 +69,7 @@ pub(crate) struct Recount;
 #[derive(Debug)]
 pub(crate) struct Join {
     pub(crate) member: Member,
-    pub(crate) dispatcher: Addr<Dispatcher>,
+    pub(crate) dispatcher: Recipient<FromAccount>,
 }
 
 /// Supervisor → account: that dispatcher is no more.
@@ -97,7 +91,7 @@ pub(crate) struct Wire {
 /// One dispatcher of a queue, in its present life.
 #[derive(Debug)]
 pub(crate) struct Wired {
-    pub(crate) dispatcher: Addr<Dispatcher>,
+    pub(crate) dispatcher: Recipient<Assign>,
     pub(crate) generation: u32,
     pub(crate) route: Arc<Route>,
 }
@@ -109,7 +103,7 @@ pub(crate) struct Withdraw;
 /// Supervisor → dispatcher: there is a new queue; begin counting anew. A dispatcher is started with one, too.
 #[derive(Debug, Clone)]
 pub(crate) struct NewQueue {
-    pub(crate) queue: Addr<super::queue::QueueActor>,
+    pub(crate) queue: Recipient<Update>,
     pub(crate) life: u32,
 }
 

@@ -13,6 +13,7 @@
 
 mod alarm;
 pub(crate) mod mailbox;
+mod recipient;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -25,6 +26,7 @@ use actix::{Actor, ActorContext, ActorState, Handler, Message};
 
 use self::alarm::{Alarm, Call};
 use self::mailbox::Mailbox;
+pub(crate) use self::recipient::Recipient;
 pub(crate) use self::turn::uninterrupted;
 use super::exit::ExitNotice;
 use crate::clock::Clock;
@@ -134,6 +136,16 @@ impl<A: Inline> Addr<A> {
         self.post(Box::new(move |actor: &mut A, context: &mut Context<A>| {
             actor.handle(message, context);
         }));
+    }
+
+    /// Returns the address for one type of message alone.
+    pub(crate) fn recipient<M>(&self) -> Recipient<M>
+    where
+        A: Handler<M>,
+        M: Message<Result = ()> + Send + 'static,
+    {
+        let address = self.clone();
+        Recipient::new(move |message| address.do_send(message))
     }
 
     fn post(&self, letter: Letter<A>) {

@@ -56,7 +56,7 @@ impl Supervisor {
             }
         }
         for entry in self.models.values() {
-            entry.queue.do_send(QueueMessage::Relimit(Relimit { settings: settings.clone(), only: None }));
+            entry.queue.address.do_send(QueueMessage::Relimit(Relimit { settings: settings.clone(), only: None }));
         }
         // An account ends when the last dispatcher that knows it does.
         self.accounts.retain(|name, _| settings.providers.contains_key(name));
@@ -86,7 +86,7 @@ impl Supervisor {
         ctx: &mut Context<Self>,
     ) -> ModelEntry {
         entry.model.set_settings(settings.clone());
-        entry.queue.do_send(Reconfigure(settings.clone()));
+        entry.queue.address.do_send(Reconfigure(settings.clone()));
         let views = entry.model.capacity.borrow().routes.clone();
         let mut old: Vec<Option<DispatcherEntry>> = entry.dispatchers.drain(..).map(Some).collect();
         let is_at = |route: &RouteSettings, old: &Option<DispatcherEntry>| {
@@ -109,7 +109,7 @@ impl Supervisor {
                         inherited.slots = dispatcher.blueprint.slots.clone();
                         inherited.door = dispatcher.blueprint.route.dispatcher.clone();
                     }
-                    self.start_route(&entry.model, index, entry.queue(), inherited, ctx)
+                    self.start_route(&entry.model, index, entry.queue.for_dispatchers(), inherited, ctx)
                 }
             };
             entry.dispatchers.extend(next);
@@ -130,11 +130,10 @@ impl Supervisor {
     ) {
         let model = Arc::new(self.shared.new_model(settings.clone()));
         let name = model.name.clone();
-        let NewQueue { queue, life } = self.start_queue(&model, on_demand.is_some(), ctx);
-        let mut entry =
-            ModelEntry { model: model.clone(), queue, life, dispatchers: Vec::new(), on_demand, restarts: 0 };
+        let queue = self.start_queue(&model, on_demand.is_some(), ctx);
+        let mut entry = ModelEntry { model: model.clone(), queue, dispatchers: Vec::new(), on_demand, restarts: 0 };
         for index in 0..settings.routes.len() {
-            let dispatcher = self.start_route(&model, index, entry.queue(), Inherited::default(), ctx);
+            let dispatcher = self.start_route(&model, index, entry.queue.for_dispatchers(), Inherited::default(), ctx);
             entry.dispatchers.extend(dispatcher);
         }
         entry.wire();
@@ -157,6 +156,7 @@ impl Supervisor {
         // The settings were validated: a route names a provider that there is.
         let account = self.accounts.get(&route.provider)?;
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let address = account.address.clone();
         let Inherited { memory, slots, door } = inherited;
         let blueprint = Blueprint {
             clock: self.shared.clock,
@@ -173,13 +173,13 @@ impl Supervisor {
             tap: model.tap.clone(),
             backlog: model.backlog.clone(),
             slots,
-            account: account.address.clone(),
+            account: account.address.recipient(),
             account_limited: account.is_limited(),
             account_success: account.success.clone(),
             seed: self.seed,
         };
         let earlier = || self.learned.memory(&model.name, &route.provider, &route.model);
         let memory = memory.filter(|memory| memory.window.is_some()).unwrap_or_else(earlier);
-        Some(self.start_dispatcher(blueprint, queue, memory, ctx))
+        Some(self.start_dispatcher(blueprint, address, queue, memory, ctx))
     }
 }

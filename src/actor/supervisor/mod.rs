@@ -50,11 +50,24 @@ impl AccountEntry {
     }
 }
 
+struct QueueEntry {
+    address: Addr<QueueActor>,
+    life: u32,
+}
+
+impl QueueEntry {
+    /// Returns the address for dispatchers.
+    fn for_dispatchers(&self) -> NewQueue {
+        NewQueue { queue: self.address.recipient(), life: self.life }
+    }
+}
+
 struct DispatcherEntry {
     address: Addr<Dispatcher>,
     /// Unique among all dispatchers that ever were.
     generation: u32,
     blueprint: Blueprint,
+    account: Addr<AccountActor>,
 }
 
 impl DispatcherEntry {
@@ -64,15 +77,14 @@ impl DispatcherEntry {
 
     /// Ends it; attempts under way go on.
     fn stop(&self) {
-        self.blueprint.account.do_send(Leave { member: self.member() });
+        self.account.do_send(Leave { member: self.member() });
         self.address.do_send(Stop);
     }
 }
 
 struct ModelEntry {
     model: Arc<Model>,
-    queue: Addr<QueueActor>,
-    life: u32,
+    queue: QueueEntry,
     dispatchers: Vec<DispatcherEntry>,
     /// Which tenant it appeared for, unless it is configured.
     on_demand: Option<Arc<str>>,
@@ -110,16 +122,17 @@ impl Supervisor {
         Addr::start(actor, self.shared.clock, ExitNotice::new(ctx.address().recipient(), id))
     }
 
-    fn start_queue(&mut self, model: &Arc<Model>, on_demand: bool, ctx: &mut Context<Self>) -> NewQueue {
+    fn start_queue(&mut self, model: &Arc<Model>, on_demand: bool, ctx: &mut Context<Self>) -> QueueEntry {
         let life = self.birth();
         let queue = QueueActor::new(self.shared.clock, model.clone(), life, on_demand, ctx.address().recipient());
         let id = ActorId::Queue { model: model.name.clone(), generation: life };
-        NewQueue { queue: self.launch(queue, id, ctx), life }
+        QueueEntry { address: self.launch(queue, id, ctx), life }
     }
 
     fn start_dispatcher(
         &mut self,
         blueprint: Blueprint,
+        account: Addr<AccountActor>,
         queue: NewQueue,
         memory: Memory,
         ctx: &mut Context<Self>,
@@ -128,8 +141,8 @@ impl Supervisor {
         let member = generation.into();
         let id = ActorId::Dispatcher { model: blueprint.model.clone(), route: blueprint.index, generation };
         let address = self.launch(Dispatcher::new(blueprint.clone(), generation, queue, memory), id, ctx);
-        blueprint.account.do_send(Join { member, dispatcher: address.clone() });
-        DispatcherEntry { address, generation, blueprint }
+        account.do_send(Join { member, dispatcher: address.recipient() });
+        DispatcherEntry { address, generation, blueprint, account }
     }
 
     fn start_account(
@@ -154,27 +167,22 @@ impl Supervisor {
 impl ModelEntry {
     /// Leads what callers send to the queue's present life.
     fn open_door(&self) {
-        let queue = self.queue.clone();
+        let queue = self.queue.address.clone();
         self.model.queue.open(move |message| queue.do_send(message));
-    }
-
-    /// Returns the queue in its present life.
-    fn queue(&self) -> NewQueue {
-        NewQueue { queue: self.queue.clone(), life: self.life }
     }
 
     fn wire(&self) {
         let wired = |entry: &DispatcherEntry| Wired {
-            dispatcher: entry.address.clone(),
+            dispatcher: entry.address.recipient(),
             generation: entry.generation,
             route: entry.blueprint.route.clone(),
         };
-        self.queue.do_send(Wire { routes: self.dispatchers.iter().map(wired).collect() });
+        self.queue.address.do_send(Wire { routes: self.dispatchers.iter().map(wired).collect() });
     }
 
     /// Ends it.
     fn stop(self) {
-        self.queue.do_send(Stop);
+        self.queue.address.do_send(Stop);
         self.dispatchers.iter().for_each(DispatcherEntry::stop);
     }
 }
@@ -277,7 +285,7 @@ impl Supervisor {
             capacity.queue_depth == 0 && capacity.in_flight == 0
         };
         // Lives are numbered in their order.
-        let oldest = self.models.values().filter(is_one).filter(is_idle).min_by_key(|entry| entry.life);
+        let oldest = self.models.values().filter(is_one).filter(is_idle).min_by_key(|entry| entry.queue.life);
         let Some(name) = oldest.map(|entry| entry.model.name.clone()) else { return false };
         self.offer_no_longer(&name);
         true
@@ -287,7 +295,7 @@ impl Supervisor {
     fn offer_no_longer(&mut self, name: &Arc<str>) {
         self.shared.models.remove(name);
         if let Some(entry) = self.models.remove(name) {
-            entry.queue.do_send(Withdraw);
+            entry.queue.address.do_send(Withdraw);
             self.leaving.push(entry);
         }
     }
@@ -339,7 +347,7 @@ impl Handler<CrashIn> for Supervisor {
 
     fn handle(&mut self, crash: CrashIn, _: &mut Self::Context) {
         match crash {
-            CrashIn::Queue(model) => self.models[&model].queue.do_send(super::messages::Crash),
+            CrashIn::Queue(model) => self.models[&model].queue.address.do_send(super::messages::Crash),
             CrashIn::Dispatcher(model, route) => {
                 self.models[&model].dispatchers[route].address.do_send(super::messages::Crash);
             }

@@ -46,14 +46,14 @@ impl Supervisor {
         if matches!(operate.action, Action::Release | Action::Resume) {
             for dispatcher in &entry.dispatchers {
                 // The account first: what a dispatcher claims after is let.
-                dispatcher.blueprint.account.do_send(Lift);
+                dispatcher.account.do_send(Lift);
                 dispatcher.address.do_send(Lift);
             }
         }
         entry.model.set_operator(standing);
         entry.reconfigure_dispatchers();
         // What stands shows in the queue's snapshots, also where no route changes by it.
-        entry.queue.do_send(Reconfigure(entry.model.settings()));
+        entry.queue.address.do_send(Reconfigure(entry.model.settings()));
         tracing::info!(model = %operate.model, action = ?operate.action, "an operator has spoken");
         Some(standing)
     }

@@ -32,8 +32,7 @@ impl Supervisor {
                 heirs.for_each(|heir| heir.address.do_send(Recount));
             }
             // One that was withdrawn is not worth another life: its callers hear that the model is gone.
-            let is_it =
-                |entry: &ModelEntry| matches!(&who, ActorId::Queue { generation, .. } if entry.life == *generation);
+            let is_it = |entry: &ModelEntry| matches!(&who, ActorId::Queue { generation, .. } if entry.queue.life == *generation);
             if let Some(index) = self.leaving.iter().position(is_it) {
                 self.leaving.swap_remove(index).stop();
             }
@@ -63,29 +62,30 @@ impl Supervisor {
     fn revive(&mut self, who: &ActorId, ctx: &mut Context<Self>) {
         match who {
             ActorId::Queue { model, generation } => {
-                let Some(entry) = self.models.get(model).filter(|entry| entry.life == *generation) else { return };
+                let Some(entry) = self.models.get(model).filter(|entry| entry.queue.life == *generation) else {
+                    return;
+                };
                 let (shared, on_demand) = (entry.model.clone(), entry.on_demand.is_some());
                 let new = self.start_queue(&shared, on_demand, ctx);
                 let Some(entry) = self.models.get_mut(model) else { return };
-                entry.queue = new.queue.clone();
-                entry.life = new.life;
+                entry.queue = new;
                 entry.wire();
                 entry.open_door();
                 for dispatcher in &entry.dispatchers {
-                    dispatcher.address.do_send(new.clone());
+                    dispatcher.address.do_send(entry.queue.for_dispatchers());
                 }
             }
             ActorId::Dispatcher { model, route, generation } => {
                 let Some(entry) = self.models.get(model) else { return };
                 let Some(dead) = entry.dispatchers.get(*route).filter(|d| d.generation == *generation) else { return };
-                let (blueprint, member) = (dead.blueprint.clone(), dead.member());
-                let queue = entry.queue();
+                let (blueprint, account) = (dead.blueprint.clone(), dead.account.clone());
+                let queue = entry.queue.for_dispatchers();
                 // The last snapshot remembers what was learned.
                 let capacity = entry.model.capacity.borrow();
                 let memory = capacity.routes.get(*route).map(RouteCapacity::memory).unwrap_or_default();
                 drop(capacity);
-                blueprint.account.do_send(Leave { member });
-                let dispatcher = self.start_dispatcher(blueprint, queue, memory, ctx);
+                account.do_send(Leave { member: dead.member() });
+                let dispatcher = self.start_dispatcher(blueprint, account, queue, memory, ctx);
                 let Some(entry) = self.models.get_mut(model) else { return };
                 entry.dispatchers[*route] = dispatcher;
                 entry.wire();
@@ -99,7 +99,8 @@ impl Supervisor {
                 for entry in self.models.values_mut().chain(&mut self.leaving) {
                     for dispatcher in &mut entry.dispatchers {
                         if &dispatcher.blueprint.route.provider_name == provider {
-                            dispatcher.blueprint.account = address.clone();
+                            dispatcher.blueprint.account = address.recipient();
+                            dispatcher.account = address.clone();
                             dispatcher.address.do_send(Stop);
                         }
                     }
@@ -112,7 +113,7 @@ impl Supervisor {
     fn knows(&self, who: &ActorId) -> bool {
         match who {
             ActorId::Queue { model, generation } => {
-                self.models.get(model).is_some_and(|entry| entry.life == *generation)
+                self.models.get(model).is_some_and(|entry| entry.queue.life == *generation)
             }
             ActorId::Dispatcher { model, route, generation } => {
                 let entry = self.models.get(model).and_then(|entry| entry.dispatchers.get(*route));
