@@ -38,16 +38,14 @@ fn key_of(request: &HttpRequest) -> Option<&str> {
     })
 }
 
-/// Refuses a request whose headers hold a key that is none, before any of its body is read.
+/// Returns the tenant of the key in a request's headers, before any of its body is read; `None` where they hold no key, for
+/// it may be in the body.
 ///
 /// # Errors
 ///
-/// A refusal; nothing where there is no key at all, for it may be in the body.
-pub(in crate::gateway) fn glance(request: &HttpRequest, settings: &Settings) -> Result<(), Refusal> {
-    match key_of(request) {
-        Some(_) => find(request, settings, None).map(drop),
-        None => Ok(()),
-    }
+/// A refusal where the key is unknown.
+pub(in crate::gateway) fn glance(request: &HttpRequest, settings: &Settings) -> Result<Option<Tenant>, Refusal> {
+    key_of(request).map(|_| find(request, settings, None).map(Tenant)).transpose()
 }
 
 /// Returns the tenant of a request; `key` is one given in the body, which goes before the header.
@@ -161,7 +159,31 @@ impl Caller {
         settings: &Settings,
         key: Option<&str>,
     ) -> Result<Self, Refusal> {
-        let tenant = tenant(request, settings, key)?;
+        Self::with(request, tenant(request, settings, key)?)
+    }
+
+    /// Reads the caller of a request at whose headers [`glance`] has looked; `key` is a key given in the body. The tenant
+    /// that was found is the caller's, unless the body's key is another.
+    ///
+    /// # Errors
+    ///
+    /// As [`of`](Self::of).
+    pub(in crate::gateway) fn after_glance(
+        request: &HttpRequest,
+        settings: &Settings,
+        found: Option<Tenant>,
+        key: Option<&str>,
+    ) -> Result<Self, Refusal> {
+        match found.filter(|_| key.is_none_or(|key| Some(key.trim()) == key_of(request))) {
+            Some(Tenant(tenant)) => {
+                request_span::note_tenant(&tenant);
+                Self::with(request, tenant)
+            }
+            None => Self::of(request, settings, key),
+        }
+    }
+
+    fn with(request: &HttpRequest, tenant: Arc<str>) -> Result<Self, Refusal> {
         Ok(Self { tenant, wishes: wishes(request)?, origin: request_span::origin(request) })
     }
 }
@@ -188,5 +210,50 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(settings(request).and_then(|settings| Self::of(request, &settings, None)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// Returns settings in which each key is of a tenant.
+    fn keys(tenants: &[(&str, &str)]) -> Settings {
+        let table = |(name, key): &(&str, &str)| format!("[tenants.{name}]\napi_keys = [\"{}\"]\n", KeyHash::of(key));
+        let text = format!("[server]\nauth = \"keys\"\n{}", tenants.iter().map(table).collect::<String>());
+        Config::from_toml(&text).expect("TOML").validate().expect("valid")
+    }
+
+    #[test]
+    fn a_tenant_is_found_once_and_the_bodys_key_goes_before_the_headers() {
+        let settings = keys(&[("acme", "one"), ("other", "two")]);
+        let request = TestRequest::default().insert_header(("authorization", "Bearer one")).to_http_request();
+        let found = glance(&request, &settings).expect("a known key");
+        let caller = |settings: &Settings, key| {
+            Caller::after_glance(&request, settings, found.clone(), key).map(|caller| caller.tenant.to_string())
+        };
+        let nobody = keys(&[("nobody", "unused")]);
+        for same in [None, Some("one"), Some(" one ")] {
+            assert_eq!(caller(&nobody, same).expect("found before"), "acme", "{same:?}");
+        }
+        assert_eq!(caller(&settings, Some("two")).expect("a known key"), "other");
+        caller(&settings, Some("three")).expect_err("an unknown key in the body");
+        caller(&settings, Some("")).expect_err("an empty key in the body");
+    }
+
+    #[test]
+    fn a_key_may_be_in_the_body_alone() {
+        let settings = keys(&[("acme", "one")]);
+        let request = TestRequest::default().to_http_request();
+        let found = glance(&request, &settings).expect("nothing to refuse");
+        assert!(found.is_none());
+        let caller = |key| Caller::after_glance(&request, &settings, None, key);
+        assert_eq!(&*caller(Some("one")).expect("a known key").tenant, "acme");
+        caller(None).expect_err("no key at all");
+        let request = TestRequest::default().insert_header(("api-key", "two")).to_http_request();
+        glance(&request, &settings).expect_err("an unknown key");
     }
 }

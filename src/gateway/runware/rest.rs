@@ -29,10 +29,13 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(in crate::gateway) async fn tasks(request: HttpRequest, payload: Payload, gateway: Data<Gateway>) -> HttpResponse {
     let settings = gateway.fairflow.settings();
-    if let Err(refusal) = caller::glance(&request, &settings) {
-        let tasks = small(&request, payload).await.unwrap_or_default();
-        return refuse(&refusal, &names(&tasks));
-    }
+    let tenant = match caller::glance(&request, &settings) {
+        Ok(tenant) => tenant,
+        Err(refusal) => {
+            let tasks = small(&request, payload).await.unwrap_or_default();
+            return refuse(&refusal, &names(&tasks));
+        }
+    };
     let body = match body::read(&request, payload, settings.server.max_body.0).await {
         Ok(body) => body,
         Err(refusal) => return refuse(&refusal, &[]),
@@ -45,7 +48,11 @@ pub(in crate::gateway) async fn tasks(request: HttpRequest, payload: Payload, ga
     // The tasks hold all that the body did.
     let digest = idempotency::digest(&request, std::iter::once(&body[..]));
     drop(body);
-    let answered = respond(&request, &gateway, digest, tasks).await;
+    let key = tasks.iter().find(|task| is_authentication(task)).and_then(|task| task.get("apiKey")?.as_str());
+    let answered = match Caller::after_glance(&request, &settings, tenant, key) {
+        Ok(caller) => respond(&request, &gateway, &caller, digest, tasks).await,
+        Err(refusal) => Err(refusal),
+    };
     answered.unwrap_or_else(|refusal| refuse(&refusal, &names))
 }
 
@@ -81,11 +88,10 @@ fn is_authentication(task: &Value) -> bool {
 async fn respond(
     request: &HttpRequest,
     gateway: &Data<Gateway>,
+    caller: &Caller,
     digest: Option<[u8; 32]>,
     tasks: Vec<Value>,
 ) -> Result<HttpResponse, Refusal> {
-    let key = tasks.iter().find(|task| is_authentication(task)).and_then(|task| task.get("apiKey")?.as_str());
-    let caller = Caller::of(request, &gateway.fairflow.settings(), key)?;
     let mut work: Vec<Value> = tasks.into_iter().filter(|task| !is_authentication(task)).collect();
     if work.is_empty() {
         return Ok(welcome());
@@ -93,10 +99,10 @@ async fn respond(
     if let [task] = &mut work[..]
         && text(task, "deliveryMethod") == "stream"
     {
-        return stream(gateway, task.take(), &caller).await;
+        return stream(gateway, task.take(), caller).await;
     }
     let generated = pin!(async {
-        let runs = work.into_iter().map(|task| answer(gateway, &caller, task));
+        let runs = work.into_iter().map(|task| answer(gateway, caller, task));
         gather(join_all(runs).await)
     });
     idempotency::once(&gateway.answers, || gateway.fairflow.now(), request, &caller.tenant, digest, generated).await
