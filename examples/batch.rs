@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fairflow::config::{ModelConfig, ProviderConfig, SimConfig, Span, WindowConfig};
+use fairflow::config::{ModelConfig, ProviderConfig, SimConfig, WindowConfig};
 use fairflow::task::TextInference;
 use fairflow::{Class, Config, Fairflow};
 use futures_util::stream::{StreamExt, iter};
@@ -62,7 +62,7 @@ async fn run(fairflow: &Fairflow, file: &Path, most: usize) -> Result<usize, Box
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let sim = SimConfig { capacity: 200, service: Span(Duration::from_millis(20)), ..SimConfig::default() };
+    let sim = SimConfig::new().capacity(200).service(Duration::from_millis(20));
     let model =
         ModelConfig::on("sim").window(WindowConfig::between(1..=512).starting_at(16)).timeout(Duration::from_secs(10));
     let config = Config::new().provider("sim", ProviderConfig::sim(sim)).model("writer", model);

@@ -5,21 +5,17 @@
 
 use std::time::Duration;
 
-use fairflow::config::{ModelConfig, ProviderConfig, SimConfig, Span};
+use fairflow::config::{ModelConfig, ProviderConfig, SimConfig};
 use fairflow::events::EventKind;
 use fairflow::task::TextInference;
 use fairflow::{Config, Fairflow};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let millis = |millis| Span(Duration::from_millis(millis));
-    let sim = SimConfig {
-        capacity: 30,
-        service: millis(100),
-        outage_after: Some(millis(2_000)),
-        outage_for: Some(millis(800)),
-        ..SimConfig::default()
-    };
+    let sim = SimConfig::new()
+        .capacity(30)
+        .service(Duration::from_millis(100))
+        .outage(Duration::from_secs(2), Duration::from_millis(800));
     let model = ModelConfig::on("sim")
         .max_attempts(9)
         .backoff(Duration::from_millis(100)..=Duration::from_secs(1))

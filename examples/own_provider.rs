@@ -29,7 +29,7 @@ impl Provider for Printer {
             tokio::time::sleep(Duration::from_millis(20)).await;
             let prompt = task.messages[0].content.as_str().unwrap_or_default();
             let text = format!("{prompt} for {} (attempt {})", attempt.tenant(), attempt.number());
-            Ok(Answer::product(Product::Text(TextResult { text, ..TextResult::default() })))
+            Ok(Answer::product(Product::Text(TextResult::new(text))))
         })
     }
 }

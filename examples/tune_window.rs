@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use fairflow::config::{ModelConfig, ProviderConfig, SimConfig, Span, WindowConfig};
+use fairflow::config::{ModelConfig, ProviderConfig, SimConfig, WindowConfig};
 use fairflow::provider::Outcome;
 use fairflow::task::TextInference;
 use fairflow::{Config, Fairflow};
 
 /// A provider that serves 20 at a time, and refuses the 21st.
 fn config(initial: u32, min: u32, max: u32) -> Config {
-    let sim = SimConfig { capacity: 20, service: Span(Duration::from_millis(50)), ..SimConfig::default() };
+    let sim = SimConfig::new().capacity(20).service(Duration::from_millis(50));
     let model = ModelConfig::on("sim").window(WindowConfig::between(min..=max).starting_at(initial)).retry_budget(1.0);
     let model = model.max_attempts(20).backoff(Duration::from_millis(10)..=Duration::from_millis(100));
     Config::new().provider("sim", ProviderConfig::sim(sim)).model("writer", model)

@@ -109,7 +109,7 @@ pub use engine::view::stats;
 pub use engine::view::story as witness;
 pub use handle::Fairflow;
 pub use handle::builder::Builder;
-pub use handle::call::{Call, HeldLease};
+pub use handle::call::{Call, HeldLease, Leased};
 pub use handle::generate::Generate;
 #[cfg(feature = "actix-messages")]
 pub use handle::messages;

@@ -95,6 +95,6 @@ impl Check {
     }
 
     pub(super) fn key(&mut self, path: &str, source: Option<&KeySource>) -> Option<SecretString> {
-        source?.read().map_err(|error| self.problem(path, error)).ok()
+        source?.read().map_err(|error| self.problem(path, error.to_string())).ok()
     }
 }

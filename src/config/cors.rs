@@ -7,6 +7,7 @@ use super::check::Check;
 /// `cors = { … }` of `[server]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct CorsConfig {
     /// Origins as browsers send them, like `"https://app.example"`; with `auth = "keys"` also `"*"`, for any.
     pub origins: Vec<String>,

@@ -15,6 +15,7 @@ pub(crate) const TASKS: &str = "tasks";
 /// `[socket]`: one WebSocket connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct SocketConfig {
     /// How long a client may say nothing before it is taken for gone; default 120s.
     pub idle: Span,
@@ -40,6 +41,7 @@ impl Default for SocketConfig {
 /// `[jobs]`: results that are kept to be asked for, in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct JobsConfig {
     /// How long a result is kept; default 1h.
     pub keep: Span,
@@ -68,6 +70,7 @@ impl Default for JobsConfig {
 /// `[webhooks]`: results that are posted to where the task says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct WebhookConfig {
     /// Signs each delivery (HMAC-SHA256); default none.
     pub secret: Option<KeySource>,
@@ -102,6 +105,7 @@ impl Default for WebhookConfig {
 
 /// The three, found valid.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct DeliverySettings {
     /// `[socket]`.
     pub socket: SocketConfig,

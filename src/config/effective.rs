@@ -1,5 +1,7 @@
 //! What is in force, for people to look at: every default filled in, every secret left out.
 
+use std::ops::RangeInclusive;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
@@ -57,8 +59,9 @@ fn provider(settings: &ProviderSettings) -> Value {
 
 fn verdict(rule: &VerdictRule) -> Value {
     let VerdictRule { statuses, codes, begins, contains, verdict, hold } = rule;
-    let status = |(first, last): &(u16, u16)| {
-        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    let status = |range: &RangeInclusive<u16>| match (range.start(), range.end()) {
+        (first, last) if first == last => first.to_string(),
+        (first, last) => format!("{first}-{last}"),
     };
     json!({
         "status": statuses.iter().map(status).collect::<Vec<_>>(),

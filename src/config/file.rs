@@ -18,6 +18,7 @@ use super::units::Span;
 /// A whole configuration. Unknown keys are errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Config {
     /// Listening, authentication and limits of the gateway.
     pub server: ServerConfig,
@@ -49,6 +50,7 @@ pub struct Config {
 /// `[defaults]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Defaults {
     /// Tier of tenants that name none, and of all in `auth = "open"`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -39,7 +39,7 @@ pub use self::providers::{
     VerdictConfig, VerdictRule,
 };
 pub(crate) use self::read::read;
-pub use self::secret::{KeyHash, KeySource};
+pub use self::secret::{KeyError, KeyHash, KeySource};
 pub use self::server::{AuthMode, ServerConfig};
 pub use self::settings::Settings;
 pub use self::telemetry::{TelemetryConfig, TelemetrySettings};

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 /// One value that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Problem {
     /// Where: `models."gpt-test".window.max`.
     pub path: String,
@@ -18,6 +19,7 @@ pub struct Problem {
 
 /// A place in a configuration's text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct Place {
     /// The tenants' file; `None` for the configuration itself.
     pub file: Option<PathBuf>,

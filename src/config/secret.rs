@@ -1,7 +1,7 @@
 //! Keys: where they come from, and never where they could be read.
 
-use std::fmt;
 use std::path::PathBuf;
+use std::{fmt, io};
 
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// Where a provider's key is found. Its value never shows in `Debug`, logs or the admin API.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum KeySource {
     /// An environment variable of that name.
     Env(String),
@@ -36,29 +37,55 @@ impl fmt::Debug for KeySource {
     }
 }
 
+/// A key that cannot be read: names the variable or file, never the key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The environment has no such variable, or it is not text.
+    #[error("environment variable {0} is not set")]
+    Unset(String),
+    /// The file cannot be read.
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The key is the word that [`Config::to_toml`](super::Config::to_toml) writes in place of a key.
+    #[error("the key was left out when this configuration was written; give it by env or file")]
+    LeftOut,
+    /// The key is empty.
+    #[error("the key from {0:?} is empty")]
+    Empty(KeySource),
+    /// The key has control characters or characters beyond ASCII.
+    #[error("the key from {0:?} has characters that cannot stand in a header")]
+    Unsendable(KeySource),
+}
+
 impl KeySource {
     /// Reads the key.
     ///
     /// # Errors
     ///
-    /// A sentence that names the variable or file, never the key.
-    pub fn read(&self) -> Result<SecretString, String> {
+    /// [`KeyError`]
+    pub fn read(&self) -> Result<SecretString, KeyError> {
         let key = match self {
-            Self::Env(name) => std::env::var(name).map_err(|_| format!("environment variable {name} is not set"))?,
+            Self::Env(name) => std::env::var(name).map_err(|_| KeyError::Unset(name.clone()))?,
             Self::File(path) => std::fs::read_to_string(path)
                 .map(|text| text.lines().next().unwrap_or_default().to_owned())
-                .map_err(|error| format!("{} cannot be read: {error}", path.display()))?,
+                .map_err(|source| KeyError::Unreadable { path: path.clone(), source })?,
             Self::Value(key) => key.clone(),
         };
         let key = key.trim();
         if key == REDACTED {
-            return Err("the key was left out when this configuration was written; give it by env or file".into());
+            return Err(KeyError::LeftOut);
         }
         if key.is_empty() {
-            return Err(format!("the key from {self:?} is empty"));
+            return Err(KeyError::Empty(self.clone()));
         }
         if key.chars().any(|c| c.is_control() || !c.is_ascii()) {
-            return Err(format!("the key from {self:?} has characters that cannot stand in a header"));
+            return Err(KeyError::Unsendable(self.clone()));
         }
         Ok(SecretString::from(key))
     }
@@ -132,7 +159,7 @@ mod tests {
         assert!(!format!("{source:?}").contains("secret"));
         assert!(!serde_json::to_string(&source).expect("serialises").contains("secret"));
         let error = KeySource::Value("se\ncret".into()).read().expect_err("a line break");
-        assert!(!error.contains("cret"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("cret"), "{error}");
     }
 
     #[cfg(feature = "gateway")]

@@ -15,6 +15,7 @@ use super::units::{Size, Span};
 /// How callers are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum AuthMode {
     /// Anyone, on loopback only; the tenant is `x-fairflow-tenant`, else the bearer key.
     #[default]
@@ -26,6 +27,7 @@ pub enum AuthMode {
 /// `[server]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct ServerConfig {
     /// Public address; default 127.0.0.1:8080.
     pub listen: SocketAddr,

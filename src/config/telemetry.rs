@@ -14,6 +14,7 @@ use crate::wording::shown;
 /// `[telemetry]`. What is left out is read from OpenTelemetry's own variables (`OTEL_…`), then from the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct TelemetryConfig {
     /// Where an OTLP collector takes protobuf over HTTP, without `/v1/traces`; default `OTEL_EXPORTER_OTLP_ENDPOINT`,
     /// else nothing is sent. Needs a build with the feature `otlp`.
@@ -36,6 +37,7 @@ pub struct TelemetryConfig {
 
 /// The same, found valid; what is `None` is for the environment to say.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct TelemetrySettings {
     /// Where OTLP goes.
     pub endpoint: Option<String>,

@@ -30,6 +30,7 @@ const CALM: u32 = 16;
 
 /// The state of a route's breaker: what it lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RouteState {
     /// Requests flow.
     Open,

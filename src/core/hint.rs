@@ -8,6 +8,7 @@ pub const LONG: Duration = Duration::from_secs(600);
 
 /// A rate hint: what a response's headers say about one dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
 pub struct RateHint {
     /// Size of the bucket, where stated.
     pub limit: Option<f64>,
@@ -22,6 +23,47 @@ pub struct RateHint {
 }
 
 impl RateHint {
+    /// Begins with the units that are left in the bucket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fairflow::provider::{RateHint, RateHints};
+    /// use std::time::Duration;
+    ///
+    /// let requests = RateHint::new(12.0).limit(60.0).reset(Duration::from_secs(48));
+    /// let hints = RateHints::new().requests(requests);
+    /// assert_eq!(hints.requests, Some(requests));
+    /// ```
+    #[must_use]
+    pub fn new(remaining: f64) -> Self {
+        Self { remaining, ..Self::default() }
+    }
+
+    /// Sets the size of the bucket.
+    #[must_use]
+    pub fn limit(self, units: f64) -> Self {
+        Self { limit: Some(units), ..self }
+    }
+
+    /// Sets the time until the bucket is full again.
+    #[must_use]
+    pub fn reset(self, time: Duration) -> Self {
+        Self { reset: Some(time), ..self }
+    }
+
+    /// Sets the span in which `limit` may be used.
+    #[must_use]
+    pub fn window(self, span: Duration) -> Self {
+        Self { window: Some(span), ..self }
+    }
+
+    /// Says whether the bucket fills at once when `reset` is over; default false, steadily until then.
+    #[must_use]
+    pub fn at_once(self, at_once: bool) -> Self {
+        Self { at_once, ..self }
+    }
+
     /// Says whether nothing is left.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
@@ -43,6 +85,7 @@ impl RateHint {
 
 /// The rate hints of a response: authoritative on every response, refused or not.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
 pub struct RateHints {
     /// Requests.
     pub requests: Option<RateHint>,
@@ -57,6 +100,30 @@ pub struct RateHints {
 }
 
 impl RateHints {
+    /// Begins with nothing known.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the hint on requests.
+    #[must_use]
+    pub fn requests(self, hint: RateHint) -> Self {
+        Self { requests: Some(hint), ..self }
+    }
+
+    /// Sets the hint on tokens.
+    #[must_use]
+    pub fn tokens(self, hint: RateHint) -> Self {
+        Self { tokens: Some(hint), ..self }
+    }
+
+    /// Sets the hint on images.
+    #[must_use]
+    pub fn images(self, hint: RateHint) -> Self {
+        Self { images: Some(hint), ..self }
+    }
+
     /// Returns the dimensions of which nothing is left.
     pub fn used_up(&self) -> impl Iterator<Item = RateHint> {
         let all = [self.requests, self.tokens, self.images, self.long_requests, self.long_tokens];

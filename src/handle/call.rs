@@ -113,22 +113,42 @@ where
     ///
     /// [`Error`]; its documentation says what each means and what to do.
     pub async fn with_receipt(self) -> Result<(T, Receipt), Error> {
-        let (value, lease, receipt) = self.with_lease().await?;
+        let Leased { value, lease, receipt } = self.with_lease().await?;
         lease.settle();
         Ok((value, receipt))
     }
 
-    /// Makes the call and returns its slot with it, still held: for answers that stream. Also tells how it went.
+    /// Makes the call and returns its slot with its value, still held: for answers that stream.
     ///
     /// # Errors
     ///
     /// [`Error`]; its documentation says what each means and what to do.
-    pub async fn with_lease(self) -> Result<(T, HeldLease, Receipt), Error> {
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use fairflow::{Config, Fairflow};
+    /// use fairflow::Leased;
+    ///
+    /// let fairflow = Fairflow::builder(Config::demo()).start().await?;
+    /// let pieces = || async { Ok::<_, std::io::Error>(vec!["a fox", " at dawn"]) };
+    /// let Leased { value, mut lease, receipt, .. } = fairflow.call("sim-text", |_| pieces()).with_lease().await?;
+    /// assert_eq!(receipt.attempts, 1);
+    /// for piece in value {
+    ///     lease.spend(piece.len() as u64 / 4); // and send the piece on
+    /// }
+    /// lease.settle();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn with_lease(self) -> Result<Leased<T>, Error> {
         self.make().await
     }
 
     /// A block, since it waits by the hundred thousand: see [`run`].
-    fn make(self) -> impl Future<Output = Result<(T, HeldLease, Receipt), Error>> {
+    fn make(self) -> impl Future<Output = Result<Leased<T>, Error>> {
         let Self { engine, mut closure, plan, classify, .. } = self;
         async move {
             let (value, slot, receipt) = run(&engine.shared, plan, |attempt, _| {
@@ -139,9 +159,22 @@ where
                 }
             })
             .await?;
-            Ok((value, HeldLease(slot), receipt))
+            Ok(Leased { value, lease: HeldLease(slot), receipt })
         }
     }
+}
+
+/// The value of a finished [`Call`] and the slot that the call still holds.
+#[derive(Debug)]
+#[non_exhaustive]
+#[must_use = "a lease that is dropped unsettled counts as cancelled"]
+pub struct Leased<T> {
+    /// The closure's value.
+    pub value: T,
+    /// The slot, to be settled when the answer has ended.
+    pub lease: HeldLease,
+    /// How the call went until its value was there.
+    pub receipt: Receipt,
 }
 
 /// A slot that a finished [`Call`] still holds. Dropped unsettled it counts as cancelled.
@@ -183,7 +216,7 @@ where
     type IntoFuture = BoxFuture<'a, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.make().map_ok(|(value, lease, _)| {
+        Box::pin(self.make().map_ok(|Leased { value, lease, .. }| {
             lease.settle();
             value
         }))

@@ -30,7 +30,7 @@ pub enum Controller {
 
 impl Controller {
     /// All that are compared, fairflow first; the oracle is what they are measured against.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: &'static [Self] = &[
         Self::Fairflow,
         Self::VectorArc,
         Self::NetflixAimd,

@@ -43,7 +43,7 @@ pub enum Measure {
 
 impl Measure {
     /// Every measure, in the order of tables.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: &'static [Self] = &[
         Self::Goodput,
         Self::Refusals,
         Self::Jain,

@@ -48,5 +48,5 @@ pub fn summarize(runs: &[Run], oracle: &[Run]) -> Summary {
         let median = *values.get((values.len() - 1) / 2)?;
         Some((measure, Spread { median, least, most }))
     };
-    Summary { figures: Measure::ALL.into_iter().filter_map(spread).collect() }
+    Summary { figures: Measure::ALL.iter().copied().filter_map(spread).collect() }
 }

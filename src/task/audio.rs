@@ -50,6 +50,7 @@ impl AudioInference {
 
 /// A piece of sound: its address, or itself.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Audio {
     /// The provider's id, where it gives one.
     pub id: Option<String>,
@@ -61,11 +62,36 @@ pub struct Audio {
     pub url_lifetime: Option<Duration>,
 }
 
+impl Audio {
+    /// Wraps the address where the sound can be fetched.
+    #[must_use]
+    pub fn at(url: impl Into<String>) -> Self {
+        Self { url: Some(url.into()), ..Self::default() }
+    }
+
+    /// Wraps the sound itself, base64.
+    #[must_use]
+    pub fn inline(base64: impl Into<String>) -> Self {
+        Self { base64: Some(base64.into()), ..Self::default() }
+    }
+}
+
 /// The pieces of one task.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct AudioResult {
     /// As many as were asked for, unless the provider delivered fewer.
     pub audios: Vec<Audio>,
     /// Price, where known.
     pub usage: Usage,
+}
+
+impl AudioResult {
+    /// Wraps the pieces of sound of a task.
+    #[must_use]
+    pub fn new(audios: Vec<Audio>) -> Self {
+        Self { audios, ..Self::default() }
+    }
+
+    setters!(usage);
 }

@@ -32,11 +32,22 @@ impl Embedding {
 
 /// The vectors of the inputs, in the same order.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct EmbeddingResult {
     /// The vectors.
     pub vectors: Vec<Vec<f32>>,
     /// Tokens read.
     pub usage: Usage,
+}
+
+impl EmbeddingResult {
+    /// Wraps the vectors of a task, in the order of its inputs.
+    #[must_use]
+    pub fn new(vectors: Vec<Vec<f32>>) -> Self {
+        Self { vectors, ..Self::default() }
+    }
+
+    setters!(usage);
 }
 
 impl Embedding {

@@ -97,6 +97,7 @@ impl ImageInference {
 
 /// An image: its address, or itself.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Image {
     /// The provider's id, where it gives one.
     pub id: Option<String>,
@@ -112,11 +113,36 @@ pub struct Image {
     pub url_lifetime: Option<Duration>,
 }
 
+impl Image {
+    /// Wraps the address where the image can be fetched.
+    #[must_use]
+    pub fn at(url: impl Into<String>) -> Self {
+        Self { url: Some(url.into()), ..Self::default() }
+    }
+
+    /// Wraps the image itself, base64.
+    #[must_use]
+    pub fn inline(base64: impl Into<String>) -> Self {
+        Self { base64: Some(base64.into()), ..Self::default() }
+    }
+}
+
 /// The images of one task.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct ImageResult {
     /// As many as were asked for, unless the provider delivered fewer.
     pub images: Vec<Image>,
     /// Price, where known.
     pub usage: Usage,
+}
+
+impl ImageResult {
+    /// Wraps the images of a task.
+    #[must_use]
+    pub fn new(images: Vec<Image>) -> Self {
+        Self { images, ..Self::default() }
+    }
+
+    setters!(usage);
 }

@@ -21,6 +21,14 @@ macro_rules! setters {
             self
         }
     };
+    (@usage) => {
+        /// Sets what the generation used.
+        #[must_use]
+        pub fn usage(mut self, usage: Usage) -> Self {
+            self.usage = usage;
+            self
+        }
+    };
     (@extra) => {
         /// Sets any other parameter, under the name the provider knows.
         #[must_use]

@@ -50,6 +50,7 @@ pub(crate) fn results_wanted(body: &Map<String, Value>) -> u64 {
 
 /// The result objects, as the provider sent them.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct RawResult {
     /// The objects of the results.
     pub items: Vec<Map<String, Value>>,
@@ -57,4 +58,14 @@ pub struct RawResult {
     pub errors: Vec<Map<String, Value>>,
     /// Price, where known.
     pub usage: Usage,
+}
+
+impl RawResult {
+    /// Wraps the result objects of a task.
+    #[must_use]
+    pub fn new(items: Vec<Map<String, Value>>) -> Self {
+        Self { items, ..Self::default() }
+    }
+
+    setters!(usage);
 }

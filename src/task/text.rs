@@ -8,6 +8,7 @@ use crate::core::cost::Cost;
 
 /// A message of a conversation.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Message {
     /// `system`, `user`, `assistant`, …
     pub role: String,
@@ -35,14 +36,14 @@ impl TextInference {
     /// Starts a conversation with one user message.
     #[must_use]
     pub fn new(model: impl Into<String>, prompt: impl Into<String>) -> Self {
-        let messages = vec![Message { role: "user".into(), content: Value::String(prompt.into()) }];
+        let messages = vec![Message::new("user", prompt.into())];
         Self { model: model.into(), messages, max_tokens: None, stream: false, extra: Map::new() }
     }
 
     /// Appends a message.
     #[must_use]
     pub fn message(mut self, role: impl Into<String>, text: impl Into<String>) -> Self {
-        self.messages.push(Message { role: role.into(), content: Value::String(text.into()) });
+        self.messages.push(Message::new(role, text.into()));
         self
     }
 
@@ -71,8 +72,17 @@ impl TextInference {
     }
 }
 
+impl Message {
+    /// Builds a message of a role: a text, or a provider's list of content parts.
+    #[must_use]
+    pub fn new(role: impl Into<String>, content: impl Into<Value>) -> Self {
+        Self { role: role.into(), content: content.into() }
+    }
+}
+
 /// The text, and why it ended.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct TextResult {
     /// The generated text.
     pub text: String,
@@ -82,8 +92,26 @@ pub struct TextResult {
     pub usage: Usage,
 }
 
+impl TextResult {
+    /// Wraps a text of which nothing more is known.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    /// Sets why the text ended: `stop`, `length`, …
+    #[must_use]
+    pub fn finish_reason(mut self, reason: impl Into<String>) -> Self {
+        self.finish_reason = Some(reason.into());
+        self
+    }
+
+    setters!(usage);
+}
+
 /// A piece of a streamed text.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct TextDelta {
     /// Text that follows what came before.
     pub text: String,
@@ -94,6 +122,26 @@ pub struct TextDelta {
 }
 
 impl TextDelta {
+    /// Wraps a piece of text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    /// Sets why the text ended: `stop`, `length`, …
+    #[must_use]
+    pub fn finish_reason(mut self, reason: impl Into<String>) -> Self {
+        self.finish_reason = Some(reason.into());
+        self
+    }
+
+    /// Sets what the generation used.
+    #[must_use]
+    pub fn usage(mut self, usage: Usage) -> Self {
+        self.usage = Some(usage);
+        self
+    }
+
     /// Estimates the work in the piece, in the units of cost.
     pub(crate) fn units(&self) -> u64 {
         output_units((self.text.len() as u64).div_ceil(BYTES_PER_TOKEN))

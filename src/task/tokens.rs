@@ -14,6 +14,7 @@ const RESERVED_OUTPUT: u64 = 1_024;
 
 /// Tokens that a generation is about to take, as far as its request tells: what its price is estimated by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Tokens {
     /// To be read.
     pub input: u64,

@@ -7,6 +7,7 @@ use crate::core::cost::Cost;
 
 /// The usage of a generation, as far as the provider tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Usage {
     /// Tokens read.
     pub input_tokens: Option<u64>,
@@ -17,6 +18,39 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Begins with nothing known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fairflow::task::Usage;
+    ///
+    /// let usage = Usage::new().input_tokens(812).output_tokens(64).dollars(0.002);
+    /// assert_eq!(usage.output_tokens, Some(64));
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the tokens read.
+    #[must_use]
+    pub fn input_tokens(self, tokens: u64) -> Self {
+        Self { input_tokens: Some(tokens), ..self }
+    }
+
+    /// Sets the tokens written.
+    #[must_use]
+    pub fn output_tokens(self, tokens: u64) -> Self {
+        Self { output_tokens: Some(tokens), ..self }
+    }
+
+    /// Sets the price in US dollars.
+    #[must_use]
+    pub fn dollars(self, dollars: f64) -> Self {
+        Self { dollars: Some(dollars), ..self }
+    }
+
     /// Reads `{"prompt_tokens", "completion_tokens"}` (OpenAI) or `{"promptTokens", "completionTokens"}` (Runware).
     #[must_use]
     pub fn from_json(usage: &Map<String, Value>) -> Self {

@@ -108,6 +108,7 @@ impl VideoInference {
 
 /// A video, by its address.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Video {
     /// The provider's id, where it gives one.
     pub id: Option<String>,
@@ -119,11 +120,30 @@ pub struct Video {
     pub url_lifetime: Option<Duration>,
 }
 
+impl Video {
+    /// Wraps the address where the video can be fetched.
+    #[must_use]
+    pub fn at(url: impl Into<String>) -> Self {
+        Self { url: Some(url.into()), ..Self::default() }
+    }
+}
+
 /// The videos of one task.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct VideoResult {
     /// As many as were asked for, unless the provider delivered fewer.
     pub videos: Vec<Video>,
     /// Price, where known.
     pub usage: Usage,
+}
+
+impl VideoResult {
+    /// Wraps the videos of a task.
+    #[must_use]
+    pub fn new(videos: Vec<Video>) -> Self {
+        Self { videos, ..Self::default() }
+    }
+
+    setters!(usage);
 }

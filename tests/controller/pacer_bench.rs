@@ -112,20 +112,16 @@ impl Server {
         let remaining = self.level.floor();
         let hint = match self.spec.says {
             Says::Nothing | Says::RetryAfter => None,
-            Says::Full => Some(RateHint {
-                limit: Some(limit),
-                remaining,
-                reset: stated((self.spec.burst - self.level) / rate).filter(|_| self.spec.burst >= limit),
-                ..RateHint::default()
-            }),
-            Says::Remaining => Some(RateHint { remaining, ..RateHint::default() }),
-            Says::Window => Some(RateHint {
-                limit: Some(limit),
-                remaining,
-                reset: stated((60.0 - t % 60.0).ceil()),
-                at_once: true,
-                ..RateHint::default()
-            }),
+            Says::Full => {
+                let hint = RateHint::new(remaining).limit(limit);
+                let reset = stated((self.spec.burst - self.level) / rate).filter(|_| self.spec.burst >= limit);
+                Some(reset.map_or(hint, |reset| hint.reset(reset)))
+            }
+            Says::Remaining => Some(RateHint::new(remaining)),
+            Says::Window => {
+                let hint = RateHint::new(remaining).limit(limit).at_once(true);
+                stated((60.0 - t % 60.0).ceil()).map(|reset| hint.reset(reset))
+            }
         };
         let hold = match self.spec.says {
             _ if admitted => None,
@@ -133,7 +129,7 @@ impl Server {
             Says::Full => stated((1.0 - self.level) / rate),
             _ => None,
         };
-        (admitted, RateHints { requests: hint, ..RateHints::default() }, hold)
+        (admitted, hint.map_or_else(RateHints::new, |hint| RateHints::new().requests(hint)), hold)
     }
 }
 

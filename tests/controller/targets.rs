@@ -90,7 +90,7 @@ fn the_same_seed_gives_the_same_run() {
     for name in ["cap-replicas", "one-slot", "busy-queue"] {
         let mut scenario = find(name);
         scenario.seconds = scenario.seconds.min(100.0);
-        for controller in Controller::ALL.into_iter().chain([Controller::Oracle]) {
+        for controller in Controller::ALL.iter().copied().chain([Controller::Oracle]) {
             let (one, two) = (run(&scenario, controller, 3), run(&scenario, controller, 3));
             // Not equal to itself where a sample holds no latency, so by its text.
             assert_eq!(format!("{one:?}"), format!("{two:?}"), "{name}, {controller}");

@@ -39,9 +39,9 @@ fn providers() -> impl Strategy<Value = ProviderConfig> {
     });
     let sim = (1..999u32, spans(), 0.0..3.0f64, maybe(spans()), 0.0..1.0f64, any::<bool>(), 0..u64::MAX / 2);
     let sim = sim.prop_map(|(capacity, service, sigma, outage, hang, headers, seed)| {
-        let (service, outage_after) = (Span(service), outage.map(Span));
-        let sim = SimConfig { capacity, service, sigma, outage_after, hang, headers, seed, ..SimConfig::default() };
-        ProviderConfig::sim(sim)
+        let mut sim = SimConfig::new().capacity(capacity).service(service).sigma(sigma).hang(hang);
+        sim.outage_after = outage.map(Span);
+        ProviderConfig::sim(sim.headers(headers).seed(seed))
     });
     prop_oneof![remote, sim, Just(ProviderConfig::custom())]
 }
@@ -82,8 +82,9 @@ fn tiers() -> impl Strategy<Value = TierConfig> {
 fn tenants() -> impl Strategy<Value = TenantConfig> {
     let keys = prop::collection::vec(any::<[u8; 32]>(), 0..3);
     (maybe(names()), keys, map(names(), 0..99u32, 0..3)).prop_map(|(tier, keys, reserve)| {
-        let api_keys = keys.into_iter().map(KeyHash).collect();
-        TenantConfig { tier, api_keys, reserve, ..TenantConfig::default() }
+        let mut tenant = tier.into_iter().fold(TenantConfig::new(), TenantConfig::tier);
+        tenant = keys.into_iter().map(KeyHash).fold(tenant, TenantConfig::api_key);
+        reserve.into_iter().fold(tenant, |tenant, (model, slots)| tenant.reserve(model, slots))
     })
 }
 
@@ -92,7 +93,8 @@ fn configs() -> impl Strategy<Value = Config> {
     let server = (any::<u16>(), any::<bool>(), 1..usize::MAX / 2, spans());
     (tables, map(names(), tenants(), 0..3), models(), server, maybe(names())).prop_map(
         |((providers, models, tiers), tenants, defaults, (port, keys, size, drain), tier)| {
-            let mut config = Config { providers, models, tiers, tenants, ..Config::new() };
+            let mut config = Config::new();
+            (config.providers, config.models, config.tiers, config.tenants) = (providers, models, tiers, tenants);
             config.server.listen.set_port(port);
             config.server.auth = if keys { AuthMode::Keys } else { AuthMode::Open };
             (config.server.max_body, config.server.drain_timeout) = (Size(size), Span(drain));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fairflow::provider::{Failure, Outcome};
 use fairflow::stats::RequestOutcome;
 use fairflow::task::{ImageInference, TextInference};
-use fairflow::{Class, Config, Error, Fairflow, Reason};
+use fairflow::{Class, Config, Error, Fairflow, Leased, Reason};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
@@ -133,12 +133,12 @@ async fn errors_say_what_to_do_and_keep_their_causes() {
 async fn a_held_lease_keeps_its_slot_until_it_is_settled_or_dropped() {
     let fairflow = start(own(1)).await;
     let call = || fairflow.call("m", |_| async { Ok::<_, Failure>(()) });
-    let ((), lease, receipt) = call().with_lease().await.unwrap();
+    let Leased { lease, receipt, .. } = call().with_lease().await.unwrap();
     assert_eq!(receipt.attempts, 1);
     let waits = call().max_wait(Duration::from_millis(50)).await;
     assert!(matches!(waits, Err(Error::QueueTimeout { .. } | Error::DeadlineUnreachable { .. })), "{waits:?}");
     lease.settle_with(3, fairflow::task::Usage::default());
-    let ((), lease, _) = call().with_lease().await.unwrap();
+    let Leased { lease, .. } = call().with_lease().await.unwrap();
     drop(lease);
     call().await.unwrap();
     at_rest(&fairflow).await;

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use actix::Recipient;
-use fairflow::config::{ModelConfig, ProviderConfig, SimConfig, Span};
+use fairflow::config::{ModelConfig, ProviderConfig, SimConfig};
 use fairflow::messages::Generate;
 use fairflow::task::{Embedding, TextInference};
 use fairflow::{Config, Error, Fairflow};
 
 async fn engine(service: Duration) -> Fairflow {
-    let sim = SimConfig { service: Span(service), sigma: 0.0, ..SimConfig::default() };
+    let sim = SimConfig::new().service(service).sigma(0.0);
     let config = Config::new().provider("sim", ProviderConfig::sim(sim)).model("m", ModelConfig::on("sim"));
     Fairflow::builder(config).start().await.unwrap()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fairflow::provider::{Failure, Provider};
 use fairflow::task::TextInference;
-use fairflow::{Config, Fairflow};
+use fairflow::{Config, Fairflow, Leased};
 
 use crate::{at_rest, own, start};
 
@@ -47,7 +47,7 @@ fn a_handle_outlives_the_runtime_that_started_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn engines_in_one_process_do_not_know_each_other() {
     let (one, two) = (start(own(1)).await, start(own(1)).await);
-    let ((), held, _) = one.call("m", |_| async { Ok::<_, Failure>(()) }).with_lease().await.unwrap();
+    let Leased { lease: held, .. } = one.call("m", |_| async { Ok::<_, Failure>(()) }).with_lease().await.unwrap();
     two.call("m", |_| async { Ok::<_, Failure>(()) }).max_wait(Duration::from_secs(5)).await.unwrap();
     one.drain(Duration::ZERO).await;
     two.call("m", |_| async { Ok::<_, Failure>(()) }).await.unwrap();

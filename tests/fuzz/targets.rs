@@ -51,7 +51,7 @@ pub fn tasks(data: &[u8]) {
 
 /// JSON bodies of OpenAI's endpoints.
 pub fn bodies(data: &[u8]) {
-    for endpoint in Endpoint::ALL {
+    for &endpoint in Endpoint::ALL {
         let Ok(request) = OpenAiRequest::parse(endpoint, Bytes::copy_from_slice(data)) else { continue };
         // What is skipped is forwarded as it came: a lone surrogate is the provider's to judge.
         let sent = OpenAiRequest::parse(endpoint, request.body_for("another").joined());
@@ -106,7 +106,7 @@ fn said(event: &Event) -> Option<(Option<String>, String)> {
 
 /// Answers of OpenAI's and Runware's endpoints, usage included.
 pub fn answers(data: &[u8]) {
-    for endpoint in Endpoint::ALL {
+    for &endpoint in Endpoint::ALL {
         if let Ok(product) = openai::decode(endpoint, data) {
             std::hint::black_box(openai::render(&product, Label { model: "m", id: "i", created: 1 }, None));
         }
@@ -132,8 +132,8 @@ pub fn responses(data: &[u8]) {
     let mut writer = Writer::default();
     let mut events = writer.begin(label);
     for piece in data.chunks(16) {
-        let text = String::from_utf8_lossy(piece).into_owned();
-        events.extend(writer.delta(&TextDelta { text, ..TextDelta::default() }, label));
+        let piece = TextDelta::new(String::from_utf8_lossy(piece));
+        events.extend(writer.delta(&piece, label));
     }
     events.extend(writer.end(label));
     assert!(events.iter().enumerate().all(|(number, event)| event["sequence_number"] == number));

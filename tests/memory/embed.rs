@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fairflow::config::{ModelConfig, ProviderConfig, WindowConfig};
 use fairflow::provider::Failure;
-use fairflow::{Config, Fairflow};
+use fairflow::{Config, Fairflow, Leased};
 use stats_alloc::Region;
 
 use crate::ALLOCATOR;
@@ -24,7 +24,8 @@ pub async fn a_hundred_thousand_queued_calls_cost_less_than_a_kilobyte_each() {
         .max_wait(Duration::from_secs(3_600));
     let config = Config::new().provider("mine", ProviderConfig::custom()).model("m", model);
     let fairflow = Fairflow::builder(config).start().await.unwrap();
-    let ((), blocker, _) = fairflow.call("m", |_| async { Ok::<_, Failure>(()) }).with_lease().await.unwrap();
+    let Leased { lease: blocker, .. } =
+        fairflow.call("m", |_| async { Ok::<_, Failure>(()) }).with_lease().await.unwrap();
 
     let region = Region::new(ALLOCATOR);
     let mut queued: Vec<Pin<Box<dyn Future<Output = _> + Send>>> = Vec::with_capacity(CALLS);

@@ -114,7 +114,7 @@ fn scenario(name: &str) -> Result<Scenario, ScenarioError> {
 
 /// Plays, prints, writes. Says whether a scenario missed what it expects.
 fn run(options: &Options, scenarios: &[Scenario], path: &Path) -> Result<bool, PlotError> {
-    let controllers = if options.compare { Controller::ALL.as_slice() } else { &[Controller::Fairflow] };
+    let controllers = if options.compare { Controller::ALL } else { &[Controller::Fairflow] };
     let results = play::play(scenarios, controllers, options.seed, options.seeds);
     for result in &results {
         say!("{}", table::text(result));

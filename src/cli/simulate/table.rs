@@ -24,7 +24,7 @@ pub(super) fn rows(played: &Played<'_>) -> Vec<Vec<String>> {
         }
         _ => true,
     };
-    let measures: Vec<Measure> = Measure::ALL.into_iter().filter(applies).filter(said).collect();
+    let measures: Vec<Measure> = Measure::ALL.iter().copied().filter(applies).filter(said).collect();
     let mut rows =
         vec![std::iter::once("controller".to_owned()).chain(measures.iter().map(|m| m.name().to_owned())).collect()];
     for (controller, summary, _) in &played.rows {

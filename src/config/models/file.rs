@@ -9,6 +9,7 @@ use crate::core::fair_queue::Class;
 /// `[models.NAME]`. What is left out comes from `[defaults]`, then from the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct ModelConfig {
     /// Where it can be had; at least one.
     pub routes: Vec<RouteConfig>,
@@ -35,6 +36,7 @@ pub struct ModelConfig {
 /// One way to reach a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RouteConfig {
     /// Name under `[providers]`.
     #[serde(default)]
@@ -47,6 +49,7 @@ pub struct RouteConfig {
 /// `queue = { … }`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct QueueConfig {
     /// Most requests waiting; default 10000.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,6 +108,7 @@ impl<T: Copy> Classes<T> {
 /// `window = { … }`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct WindowConfig {
     /// Requests in flight to begin with; default 4.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,6 +133,7 @@ pub struct WindowConfig {
 /// `retry = { … }`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct RetryConfig {
     /// Attempts in all, the first included; default 4.
     #[serde(skip_serializing_if = "Option::is_none")]

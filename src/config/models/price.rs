@@ -8,6 +8,7 @@ use crate::core::ledger::Money;
 /// `price = { … }` of a model: what an answer costs where its provider does not say. In US dollars, each 0 or more.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct PriceConfig {
     /// Per answer; default 0.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ pub(super) fn limits(check: &mut Check, path: &str, own: &QueueConfig, defaults:
     let capacity = check.count(&at("capacity"), own.capacity.or(defaults.capacity), 10_000);
     let mut class_weights = default.class_weights;
     let mut class_caps = default.class_caps;
-    for class in Class::ALL {
+    for &class in Class::ALL {
         let index = class.index();
         let of = |classes: &Option<Classes<f64>>| classes.and_then(|classes| classes.of(class));
         if let Some(given) = of(&own.class_weights).or(of(&defaults.class_weights)) {

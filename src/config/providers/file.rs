@@ -17,6 +17,7 @@ use crate::config::units::Size;
 // fields: one for each key of the table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ProviderConfig {
     /// `openai`, `runware`, `bfl`, `fal`, `replicate`, `ark`, `sim`, or `custom`: the embedder's own.
     #[serde(default)]
@@ -74,6 +75,7 @@ pub struct ProviderConfig {
 /// How Runware is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Transport {
     /// One HTTP request per task.
     #[default]

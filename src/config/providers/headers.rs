@@ -35,6 +35,7 @@ const OF_THE_MESSAGE: [&str; 16] = [
 /// The value of a header: as it is, or where it is found.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "must be a text, or { env = \"NAME\" }, { file = \"PATH\" } or { value = \"KEY\" }")]
+#[non_exhaustive]
 pub enum HeaderSource {
     /// The value itself.
     Text(String),
@@ -53,6 +54,7 @@ impl fmt::Debug for HeaderSource {
 
 /// A header as it is sent.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct HeaderSetting {
     /// In small letters.
     pub name: String,

@@ -10,6 +10,7 @@ use crate::config::units::Span;
 /// `poll = { … }`: how the state of a submitted generation is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct PollConfig {
     /// Wait before the first question; default 500ms.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,6 +8,7 @@ use crate::core::pacer::{Budgets, Rates};
 /// `rate = { … }`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RateConfig {
     /// Requests per minute: paced.
     #[serde(default, skip_serializing_if = "Option::is_none")]

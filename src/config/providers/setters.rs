@@ -1,5 +1,7 @@
 //! The keys of a provider account, set in code; each method is named as its key.
 
+use std::time::Duration;
+
 use super::file::ProviderConfig;
 use super::headers::HeaderSource;
 use super::rate::RateConfig;
@@ -103,6 +105,103 @@ impl ProviderConfig {
     #[must_use]
     pub fn max_response(mut self, bytes: usize) -> Self {
         self.max_response = Some(Size(bytes));
+        self
+    }
+}
+
+impl SimConfig {
+    /// Begins with the defaults.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fairflow::Config;
+    /// use fairflow::config::{ModelConfig, ProviderConfig, SimConfig};
+    /// use std::time::Duration;
+    ///
+    /// let sim = SimConfig::new().capacity(200).service(Duration::from_millis(20));
+    /// let config = Config::new().provider("sim", ProviderConfig::sim(sim)).model("m", ModelConfig::on("sim"));
+    /// assert!(config.validate().is_ok());
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets how many requests are served at once, at least 1; default 24.
+    #[must_use]
+    pub fn capacity(mut self, requests: u32) -> Self {
+        self.capacity = requests;
+        self
+    }
+
+    /// Sets how many requests may wait at the provider beyond that; default 0.
+    #[must_use]
+    pub fn queue(mut self, requests: u32) -> Self {
+        self.queue = requests;
+        self
+    }
+
+    /// Sets the median service time of a request of cost `unit_cost`; default 400 ms.
+    #[must_use]
+    pub fn service(mut self, median: Duration) -> Self {
+        self.service = median.into();
+        self
+    }
+
+    /// Sets the sigma of the lognormal service time, 0 to 3; default 0.5.
+    #[must_use]
+    pub fn sigma(mut self, sigma: f64) -> Self {
+        self.sigma = sigma;
+        self
+    }
+
+    /// Sets the cost that takes one `service`; default 0, for which size does not matter.
+    #[must_use]
+    pub fn unit_cost(mut self, cost: u32) -> Self {
+        self.unit_cost = cost;
+        self
+    }
+
+    /// Sets the requests per minute before a rate 429; default no limit.
+    #[must_use]
+    pub fn requests_per_minute(mut self, requests: f64) -> Self {
+        self.requests_per_minute = Some(requests);
+        self
+    }
+
+    /// Says whether `x-ratelimit-*` headers are sent with the rate; default true.
+    #[must_use]
+    pub fn headers(mut self, sent: bool) -> Self {
+        self.headers = sent;
+        self
+    }
+
+    /// Sets the `retry-after` of its refusals; default none.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait.into());
+        self
+    }
+
+    /// Sets the share of requests that never answer, 0 to 1; default 0.
+    #[must_use]
+    pub fn hang(mut self, share: f64) -> Self {
+        self.hang = share;
+        self
+    }
+
+    /// Sets the seed of its randomness; default 1.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Has each request answered 503 for `span`, from the time `after` the start on; default no outage.
+    #[must_use]
+    pub fn outage(mut self, after: Duration, span: Duration) -> Self {
+        (self.outage_after, self.outage_for) = (Some(after.into()), Some(span.into()));
         self
     }
 }

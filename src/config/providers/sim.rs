@@ -10,6 +10,7 @@ use crate::config::units::Span;
 /// How the simulated provider behaves: `sim = { … }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct SimConfig {
     /// Requests served at once; default 24.
     pub capacity: u32,
@@ -27,9 +28,9 @@ pub struct SimConfig {
     pub headers: bool,
     /// `retry-after` of its refusals; default none.
     pub retry_after: Option<Span>,
-    /// Out of order from then …
+    /// Time after the start from which each request is answered 503 for `outage_for`; default no outage.
     pub outage_after: Option<Span>,
-    /// … for that long, answering 503.
+    /// How long the outage of `outage_after` lasts; default no outage.
     pub outage_for: Option<Span>,
     /// Share of requests that never answer, 0 to 1; default 0.
     pub hang: f64,

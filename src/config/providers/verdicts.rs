@@ -3,6 +3,7 @@
 //! The built-in tables are written in the same form, so an operator can read them, and there is one reader for both.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::de::{SeqAccess, Visitor};
@@ -16,6 +17,7 @@ use crate::wording::nearest;
 /// One verdict: which answers, and what they mean. All conditions that are given must hold; of a list, one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct VerdictConfig {
     /// HTTP statuses, like 403, "520-527" or [401, 403]; default any.
     #[serde(skip_serializing_if = "Texts::is_empty")]
@@ -102,9 +104,10 @@ impl Serialize for Texts {
 
 /// A verdict that was found valid: texts in lower case, statuses as ranges.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VerdictRule {
-    /// First and last of each range of statuses; none for any.
-    pub statuses: Vec<(u16, u16)>,
+    /// Ranges of statuses; none for any.
+    pub statuses: Vec<RangeInclusive<u16>>,
     /// Codes; none for any.
     pub codes: Vec<String>,
     /// Beginnings of the message; none for any.
@@ -123,7 +126,7 @@ impl VerdictRule {
     /// # Errors
     ///
     /// Pairs of a key and what is wrong with it, each with its remedy.
-    pub fn read(raw: &VerdictConfig, basis: Basis) -> Result<Self, Vec<(&'static str, String)>> {
+    pub(crate) fn read(raw: &VerdictConfig, basis: Basis) -> Result<Self, Vec<(&'static str, String)>> {
         let mut problems = Vec::new();
         let mut statuses = Vec::new();
         for text in &raw.status.0 {
@@ -179,7 +182,7 @@ impl VerdictRule {
         let any = |wanted: &[String], holds: &dyn Fn(&str) -> bool| {
             wanted.is_empty() || wanted.iter().any(|text| holds(text))
         };
-        (self.statuses.is_empty() || self.statuses.iter().any(|(first, last)| (*first..=*last).contains(&status)))
+        (self.statuses.is_empty() || self.statuses.iter().any(|range| range.contains(&status)))
             && any(&self.codes, &|wanted| codes.iter().any(|code| fits(wanted, code)))
             && any(&self.begins, &|wanted| message.starts_with(wanted))
             && any(&self.contains, &|wanted| message.contains(wanted))
@@ -197,10 +200,10 @@ fn fits(pattern: &str, code: &str) -> bool {
     }
 }
 
-fn range(text: &str) -> Option<(u16, u16)> {
+fn range(text: &str) -> Option<RangeInclusive<u16>> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-    (100 <= first && first <= last && last <= 599).then_some((first, last))
+    (100 <= first && first <= last && last <= 599).then_some(first..=last)
 }
 
 /// Reads a scope, a matter, or both.

@@ -9,6 +9,7 @@ use crate::config::secret::KeyHash;
 /// `[tiers.NAME]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct TierConfig {
     /// Share relative to others, 0.001 to 1000; default 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,6 +37,7 @@ pub struct TierConfig {
 /// `[groups.NAME]`: tenants that share by weight as one, such as one customer with many keys.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct GroupConfig {
     /// Share relative to other groups and to tenants without one, 0.001 to 1000; default 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,6 +47,7 @@ pub struct GroupConfig {
 /// `[tenants.NAME]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct TenantConfig {
     /// Name under `[tiers]`; default that of `[defaults]`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +71,7 @@ pub struct TenantConfig {
 /// `budget = { … }` of a tier or a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct BudgetConfig {
     /// US dollars that each tenant may spend per UTC day, above 0. What an answer cost is what the provider says, else
     /// the model's `price`; where neither tells, what it was expected to cost, and nothing where nobody knows.
@@ -78,6 +82,7 @@ pub struct BudgetConfig {
 /// is what was used since a tenant's first request under tiers with an upgrade or a budget.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct UpgradeConfig {
     /// Name under `[tiers]`.
     pub to: String,

@@ -16,7 +16,7 @@ pub enum Class {
 
 impl Class {
     /// Every class, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 3] = [Self::Batch, Self::Standard, Self::Interactive];
+    pub const ALL: &'static [Self] = &[Self::Batch, Self::Standard, Self::Interactive];
 
     /// Returns the name used in configs and headers.
     #[must_use]
@@ -31,7 +31,7 @@ impl Class {
     /// Returns the class of that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.as_str() == name)
+        Self::ALL.iter().copied().find(|class| class.as_str() == name)
     }
 
     /// Returns the position in [`ALL`](Self::ALL).

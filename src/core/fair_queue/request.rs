@@ -40,7 +40,7 @@ impl Default for QueueLimits {
     fn default() -> Self {
         Self {
             capacity: 10_000,
-            class_weights: Class::ALL.map(Class::default_weight),
+            class_weights: std::array::from_fn(|class| Class::ALL[class].default_weight()),
             class_caps: [usize::MAX; 3],
             head_start: 2.0,
             unlendable: 0.25,

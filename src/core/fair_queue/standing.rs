@@ -60,7 +60,7 @@ impl<P> FairQueue<P> {
             // What its cap leaves of its demand, over its classes alike.
             let capped = f64::from(total.min(tenant.max_in_flight)) / f64::from(total);
             let mut most = (0, Class::Standard, Weight::default());
-            for (class, flow) in Class::ALL.into_iter().zip(tenant.flows).filter(|(_, flow)| *flow != NONE) {
+            for (class, flow) in Class::ALL.iter().copied().zip(tenant.flows).filter(|(_, flow)| *flow != NONE) {
                 let member = self.flows.member(flow);
                 let has = member.queued.saturating_add(member.in_flight);
                 if has > most.0 {

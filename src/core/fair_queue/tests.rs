@@ -74,7 +74,7 @@ fn the_lowest_class_gets_its_weight_and_is_never_starved() {
     let mut queue = FairQueue::new(limits());
     let mut served = BTreeMap::new();
     for n in 0..2_000 {
-        for class in Class::ALL {
+        for &class in Class::ALL {
             let request = Request { class, ..request(class.as_str(), 1, n) };
             queue.push(Time::ZERO, request).expect("admitted");
         }

@@ -183,6 +183,7 @@ pub enum Basis {
 
 /// A verdict: the meaning of an answer. How long to stay away stands beside it, where that is stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Verdict {
     /// The part of the system that the answer concerns.
     pub scope: Scope,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::handle::Fairflow;
+use crate::handle::call::Leased;
 use crate::task::Usage;
 use crate::testing::paused;
 
@@ -18,7 +19,7 @@ async fn beside_a_stream(steps: u32, step: Duration) -> (bool, bool) {
     let config = Config::from_toml(config).expect("TOML");
     let fairflow = Fairflow::builder(config).seed(1).start_here().await.expect("starts");
     let call = || fairflow.call("m", |_| async { Ok::<_, Infallible>(()) }).tenant("streams");
-    let ((), mut lease, _) = call().with_lease().await.expect("begins");
+    let Leased { mut lease, .. } = call().with_lease().await.expect("begins");
     let served = Arc::new(AtomicBool::new(false));
     let (other, told) = (call().into_future(), served.clone());
     actix::spawn(async move { told.store(other.await.is_ok(), Ordering::Relaxed) });

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::handle::Fairflow;
+use crate::handle::call::Leased;
 use crate::task::Usage;
 use crate::testing::paused;
 
@@ -43,7 +44,7 @@ async fn beside_a_stream(told: bool) -> [(u32, u32); 2] {
     let config = Config::from_toml(config).expect("TOML");
     let fairflow = Fairflow::builder(config).seed(1).start_here().await.expect("starts");
     let stream = fairflow.call("m", |_| async { Ok::<_, Infallible>(()) }).tenant("streams").cost(10 * UNITS);
-    let ((), mut lease, _) = stream.with_lease().await.expect("begins");
+    let Leased { mut lease, .. } = stream.with_lease().await.expect("begins");
     let (own, other) = (flood(&fairflow, "streams"), flood(&fairflow, "calls"));
     let read = || (own.load(Ordering::Relaxed), other.load(Ordering::Relaxed));
     for _ in 0..100 {

@@ -12,6 +12,7 @@ use crate::core::verdict::{Matter, Scope, Verdict};
 use crate::engine::view::capacity::RouteCapacity;
 use crate::engine::view::overrides::Action;
 use crate::handle::Fairflow;
+use crate::handle::call::Leased;
 use crate::task::Usage;
 use crate::testing::paused;
 
@@ -49,7 +50,7 @@ fn crowd(fairflow: &Fairflow, model: &'static str, callers: usize, usage: Usage)
                         Ok::<_, Infallible>(())
                     }
                 });
-                let Ok((_, lease, _)) = call.cost(10 + 2 * 490).with_lease().await else { return };
+                let Ok(Leased { lease, .. }) = call.cost(10 + 2 * 490).with_lease().await else { return };
                 lease.settle_with(10 + 2 * 490, usage);
             }
         });

@@ -20,6 +20,7 @@ mod stage;
 mod store;
 mod watch;
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ use super::fetch::Fetch;
 use super::http::{Http, address, secret_header};
 use super::openai::OpenAi;
 use super::translate::translated;
-use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, Reply};
+use super::{Answer, Attempt, BoxFuture, Failure, Outcome, Provider, ProviderError, Reply};
 use crate::clock::unix_time;
 use crate::config::{self, Endpoint, PollSettings, TaskSettings};
 use crate::task::Work;
@@ -66,13 +67,16 @@ impl TaskProvider {
     ///
     /// # Errors
     ///
-    /// A sentence that says what is wrong: the key, TLS, or the file of handles.
-    pub fn new(account: &str, settings: &TaskSettings) -> Result<Self, String> {
+    /// [`ProviderError`], which says what is wrong: the key, TLS, or the file of handles.
+    pub fn new(account: &str, settings: &TaskSettings) -> Result<Self, ProviderError> {
         let handles: Arc<dyn HandleStore> = match &settings.handles {
             None => Arc::new(MemoryHandles::default()),
             Some(path) => {
                 let file = FileHandles::open(path);
-                Arc::new(file.map_err(|error| format!("handles {} cannot be used: {error}", path.display()))?)
+                let wrong = |error: io::Error| {
+                    ProviderError::new(format!("handles {} cannot be used: {error}", path.display())).caused_by(error)
+                };
+                Arc::new(file.map_err(wrong)?)
             }
         };
         Self::with_handles(account, settings, handles)
@@ -83,7 +87,11 @@ impl TaskProvider {
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub fn with_handles(account: &str, settings: &TaskSettings, handles: Arc<dyn HandleStore>) -> Result<Self, String> {
+    pub fn with_handles(
+        account: &str,
+        settings: &TaskSettings,
+        handles: Arc<dyn HandleStore>,
+    ) -> Result<Self, ProviderError> {
         let preset = preset_of(settings.preset);
         let openai = match settings.preset {
             config::Preset::Ark => Some(OpenAi::new(&settings.endpoint)?),

@@ -22,7 +22,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint, in the order of their declaration.
-    pub const ALL: [Self; 5] = [Self::Chat, Self::Embeddings, Self::Images, Self::Edits, Self::Responses];
+    pub const ALL: &'static [Self] = &[Self::Chat, Self::Embeddings, Self::Images, Self::Edits, Self::Responses];
 
     /// Returns the path below the base URL, which ends in `/v1` by custom.
     #[must_use]

@@ -2,6 +2,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use super::*;
+use crate::Leased;
 use crate::config::{Config, ModelConfig, ProviderConfig};
 use crate::telemetry::Telemetry;
 
@@ -31,7 +32,7 @@ async fn busy(models: usize, tenants: usize) -> (Gateway, Vec<tokio::task::JoinH
     for n in 0..models {
         // Every histogram has something in it.
         let call = fairflow.call(format!("vendor/model-{n:03}"), |_| async { Ok::<_, Infallible>(()) });
-        let (_, lease, _) = call.tenant("first").with_lease().await.expect("served");
+        let Leased { lease, .. } = call.tenant("first").with_lease().await.expect("served");
         // Half of them answer in text, and tell of tokens.
         let [input_tokens, output_tokens] = [5, 9].map(|tokens| (n % 2 == 0).then_some(tokens));
         lease.settle_with(7, crate::task::Usage { input_tokens, output_tokens, dollars: Some(0.01) });
