@@ -16,6 +16,7 @@ mod admin;
 mod bad_input;
 mod bodies;
 mod broken_streams;
+mod catalogue;
 mod client;
 mod dialects;
 mod door;

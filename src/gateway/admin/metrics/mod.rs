@@ -1,5 +1,6 @@
 //! `/metrics`: every counter in Prometheus' text form.
 
+mod process;
 mod spending;
 #[cfg(test)]
 mod tests;
@@ -39,12 +40,13 @@ async fn page(gateway: &Gateway) -> Result<String, fmt::Error> {
     let mut page = Page(String::new());
     page.models(&capacity)?;
     page.routes(&capacity)?;
-    page.process(gateway)?;
+    page.gateway(gateway)?;
     page.requests(gateway, &stats)?;
     page.tenants(&tenants)?;
     page.spending(&stats)?;
     page.forecasts(&stats)?;
     page.feeds(gateway)?;
+    page.process()?;
     Ok(page.0)
 }
 
@@ -142,8 +144,8 @@ impl Page {
         Ok(())
     }
 
-    /// Writes what the process is like.
-    fn process(&mut self, gateway: &Gateway) -> fmt::Result {
+    /// Writes what the gateway is like.
+    fn gateway(&mut self, gateway: &Gateway) -> fmt::Result {
         let settings = gateway.fairflow.settings();
         self.family("fairflow_max_wait_seconds", "gauge", "Longest wait that a model's settings allow.")?;
         for (model, settings) in &settings.models {
