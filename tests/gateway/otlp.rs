@@ -305,7 +305,8 @@ fn same_figures(page: &str, metrics: &[Metric]) {
     }
     // All that was counted there is sent, but for routes, tenants, feeds, refusals at the door, and the process itself.
     let elsewhere = ["fairflow_route", "fairflow_tenant", "fairflow_feed", "fairflow_rejected", "fairflow_max_wait"];
-    let elsewhere = elsewhere.iter().chain(&["fairflow_queue_capacity", "fairflow_draining", "fairflow_build", "process_"]);
+    let elsewhere =
+        elsewhere.iter().chain(&["fairflow_queue_capacity", "fairflow_draining", "fairflow_build", "process_"]);
     let counted = page
         .lines()
         .filter(|line| !line.starts_with('#') && !line.ends_with(" 0"))
