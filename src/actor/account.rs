@@ -9,7 +9,7 @@ use super::cell::{Context, Recipient, Ring};
 use super::messages::{FromAccount, Inform, Join, Leave, Lift};
 use crate::clock::{Clock, Mark};
 use crate::config::ProviderSettings;
-use crate::core::account::{Account, AccountConfig, Input, Member, Output};
+use crate::core::account::{Account, Input, Member, Output};
 
 /// The account actor of one provider.
 pub(crate) struct AccountActor {
@@ -23,11 +23,10 @@ pub(crate) struct AccountActor {
 
 impl AccountActor {
     pub(crate) fn new(clock: Clock, settings: &ProviderSettings, success: Mark) -> Self {
-        let ProviderSettings { max_in_flight, rates, budgets, .. } = *settings;
         Self {
             clock,
             name: settings.name.clone(),
-            account: Account::new(AccountConfig { max_in_flight, rates, budgets }, clock.now()),
+            account: Account::new(settings.account(), clock.now()),
             routes: BTreeMap::new(),
             success,
         }

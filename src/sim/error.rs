@@ -36,7 +36,7 @@ pub enum ScenarioError {
         /// The scenario.
         name: String,
         /// Which one.
-        field: &'static str,
+        field: String,
         /// What stands there.
         value: String,
         /// What should.

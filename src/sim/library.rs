@@ -66,6 +66,9 @@ scenarios![
     "two-workers",
     "even-7",
     "wide-crash",
+    "fast-failing-route",
+    "route-returns",
+    "account-cap",
 ];
 
 /// The names of all.

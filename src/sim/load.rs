@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::read::Bad;
 use super::steps::Steps;
 
 /// Who asks, and when.
@@ -50,27 +51,26 @@ pub struct Arrival {
 }
 
 impl Load {
-    /// Which field is wrong, its value, and the remedy.
-    pub(super) fn problem(&self) -> Option<(&'static str, String, String)> {
+    /// Returns the first value that is out of range.
+    pub(super) fn problem(&self) -> Option<Bad> {
         let positive = |field, value: f64| {
             let bad = !value.is_finite() || value <= 0.0;
-            bad.then(|| (field, value.to_string(), "give a number above 0".to_owned()))
+            bad.then(|| Bad::new(field, value, "give a number above 0"))
         };
         match self {
-            Self::Closed { clients: 0, .. } => {
-                Some(("load.clients", "0".to_owned(), "give at least one client".to_owned()))
-            }
+            Self::Closed { clients: 0, .. } => Some(Bad::new("load.clients", 0, "give at least one client")),
             Self::Closed { think, .. } if !think.is_finite() || *think < 0.0 => {
-                Some(("load.think", think.to_string(), "give seconds, at least 0".to_owned()))
+                Some(Bad::new("load.think", think, "give seconds, at least 0"))
             }
             Self::Closed { .. } => None,
-            Self::Poisson { rate } => rate.problem(0.0).map(|remedy| ("load.rate", "no schedule".to_owned(), remedy)),
+            Self::Poisson { rate } => rate.problem(0.0).map(|remedy| Bad::new("load.rate", "no schedule", remedy)),
             Self::OnOff { rate, on, off } => {
-                positive("load.rate", *rate).or(positive("load.on", *on)).or(positive("load.off", *off))
+                positive("load.rate", *rate).or_else(|| positive("load.on", *on)).or_else(|| positive("load.off", *off))
             }
-            Self::Arrivals(arrivals) => arrivals
-                .is_empty()
-                .then(|| ("load", "a trace without arrivals".to_owned(), "give a trace that holds some".to_owned())),
+            Self::Arrivals(arrivals) if arrivals.is_empty() => {
+                Some(Bad::new("load", "a trace without arrivals", "give a trace that holds some"))
+            }
+            Self::Arrivals(_) => None,
         }
     }
 }

@@ -13,7 +13,7 @@ pub enum Measure {
     Goodput,
     /// Attempts refused with a 429 of either kind, per success.
     Refusals,
-    /// Jain's index of the work of replicas, or of tenants when there is one replica.
+    /// Jain's index of the work of replicas, where there are several; else of routes; else of tenants.
     Jain,
     /// Median time from a job's creation to its success, retries included, in seconds.
     SojournP50,

@@ -17,17 +17,21 @@
 //! # Ok::<(), fairflow::sim::ScenarioError>(())
 //! ```
 
+mod bucket;
 mod controller;
 mod error;
+pub mod fairness;
 mod gates;
 pub mod library;
 mod load;
 mod measure;
 mod observer;
 mod provider;
+mod read;
 mod replica;
 mod rivals;
 mod rng;
+mod routes;
 mod run;
 mod scenario;
 mod scheduler;
@@ -35,14 +39,16 @@ mod steps;
 mod summary;
 mod world;
 
+pub use bucket::RateSpec;
 pub use controller::Controller;
 pub use error::ScenarioError;
 pub use load::{Arrival, Load};
 pub use measure::Measure;
-pub use provider::{Beyond, Competitors, Discipline, ProviderSpec, RateSpec};
+pub use provider::{Beyond, Competitors, Discipline, ProviderSpec};
+pub use routes::{AccountSpec, RouteSpec};
 pub use run::{Run, Sample};
 pub use scenario::{Retry, Scenario, Service, WindowSpec};
-pub use scheduler::{Flight, Scheduler, Step};
+pub use scheduler::{Flight, RouteStart, Scheduler, Step};
 pub use steps::Steps;
 pub use summary::{Spread, Summary, summarize};
 pub use world::run;

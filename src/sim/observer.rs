@@ -25,6 +25,18 @@ pub(super) struct Standing {
     pub(super) used: f64,
 }
 
+/// A request that succeeded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Success {
+    /// Seconds from its creation, and from the dispatch of this attempt.
+    pub(super) sojourn: f64,
+    pub(super) service: f64,
+    pub(super) work: f64,
+    pub(super) load: u32,
+    /// The position of the route that served it.
+    pub(super) route: usize,
+}
+
 /// Areas under what is observed, over time.
 #[derive(Debug, Default)]
 struct Areas {
@@ -35,6 +47,7 @@ struct Areas {
     kept: [(f64, f64); 2],
 }
 
+// fields: what is counted, each by itself.
 pub(super) struct Observer {
     run: Run,
     scenario: Scenario,
@@ -52,15 +65,21 @@ pub(super) struct Observer {
     fair_from: f64,
     slow: Option<(f64, f64)>,
     overloads: Vec<(f64, f64)>,
+    /// The end of the last outage of any provider.
+    last_outage: Option<f64>,
+    /// Work done by each route, from when things are fair.
+    routes: Vec<f64>,
 }
 
 impl Observer {
     pub(super) fn new(scenario: &Scenario, controller: Controller, seed: u64) -> Self {
         let round_trip = scenario.service.mean();
-        let spec = &scenario.provider;
-        let slow_from = spec.slow.times().find(|t| spec.slow.at(*t) > 1.0);
-        let slow = slow_from.map(|from| (from, spec.slow.next(from).unwrap_or(scenario.seconds)));
-        let crashes = spec.crashes.iter().map(|at| (*at, at + round_trip / 2.0));
+        let slow = scenario.providers().find_map(|spec| {
+            let from = spec.slow.times().find(|t| spec.slow.at(*t) > 1.0)?;
+            Some((from, spec.slow.next(from).unwrap_or(scenario.seconds)))
+        });
+        let crashes = scenario.providers().flat_map(|spec| &spec.crashes).map(|at| (*at, at + round_trip / 2.0));
+        let outages = || scenario.providers().flat_map(|spec| spec.outages.iter().copied());
         let run = Run {
             controller,
             seed,
@@ -75,7 +94,7 @@ impl Observer {
             jain: None,
             cuts: None,
             inside_retry_after: 0,
-            probes: (!spec.outages.is_empty()).then_some(0),
+            probes: outages().next().map(|_| 0),
             back: None,
             cold: None,
             kept: None,
@@ -99,7 +118,9 @@ impl Observer {
             tenants: vec![0.0; scenario.load.len()],
             fair_from: scenario.stagger * f64::from(scenario.replicas - 1) + scenario.seconds / 10.0,
             slow,
-            overloads: crashes.chain(spec.outages.iter().copied()).collect(),
+            overloads: crashes.chain(outages()).collect(),
+            last_outage: outages().map(|(_, to)| to).reduce(f64::max),
+            routes: vec![0.0; scenario.providers().count()],
             scenario: scenario.clone(),
         }
     }
@@ -110,11 +131,10 @@ impl Observer {
         let half = self.scenario.seconds / 2.0;
         self.areas.in_flight += dt * in_flight;
         self.areas.settled += (to - from.max(half)).max(0.0) * in_flight;
-        let capacity = self.scenario.provider.capacity(from);
+        let capacity = self.scenario.capacity(from);
         if capacity > 0.0 && capacity < UNKNOWN && stood.used >= FULL * capacity {
             self.run.cold.get_or_insert(from / self.round_trip);
-            let last = self.scenario.provider.outages.last().map(|(_, to)| *to);
-            if let Some(end) = last.filter(|end| from >= *end) {
+            if let Some(end) = self.last_outage.filter(|end| from >= *end) {
                 self.run.back.get_or_insert((from - end) / self.round_trip);
             }
         }
@@ -150,9 +170,10 @@ impl Observer {
         self.next_sample += step;
     }
 
-    pub(super) fn dispatched(&mut self, t: f64) {
+    pub(super) fn dispatched(&mut self, t: f64, route: usize) {
+        let Some(provider) = self.scenario.providers().nth(route) else { return };
         // What was sent in the first second met the failure rather than asked for it.
-        let down = self.scenario.provider.outages.iter().any(|(from, to)| (from + 1.0..*to).contains(&t));
+        let down = provider.outages.iter().any(|(from, to)| (from + 1.0..*to).contains(&t));
         if let Some(probes) = self.run.probes.as_mut().filter(|_| down) {
             *probes += 1;
         }
@@ -170,7 +191,8 @@ impl Observer {
     }
 
     /// Counts a success; returns what of it counts for fairness.
-    pub(super) fn succeeded(&mut self, t: f64, (sojourn, service): (f64, f64), work: f64, load: u32) -> f64 {
+    pub(super) fn succeeded(&mut self, t: f64, success: Success) -> f64 {
+        let Success { sojourn, service, work, load, route } = success;
         self.run.successes += 1;
         self.delivered += work;
         self.sample.successes += 1.0;
@@ -184,6 +206,9 @@ impl Observer {
         }
         if let Some(tenant) = self.tenants.get_mut(load as usize) {
             *tenant += work;
+        }
+        if let Some(route) = self.routes.get_mut(route) {
+            *route += work;
         }
         work
     }
@@ -210,7 +235,9 @@ impl Observer {
         run.inside_retry_after = self.inside_retry_after;
         run.in_flight = self.areas.in_flight / self.scenario.seconds;
         run.settled = self.areas.settled * 2.0 / self.scenario.seconds;
-        run.jain = if replicas.len() > 1 { jain(replicas) } else { jain(&self.tenants) };
+        let several = |shares: &[f64]| shares.len() > 1;
+        let shares = if several(replicas) { replicas } else { &self.routes };
+        run.jain = jain(if several(shares) { shares } else { &self.tenants });
         run.cuts = (!self.overloads.is_empty()).then(|| self.cuts as f64 / self.overloads.len() as f64);
         let mean = |(area, time): (f64, f64)| if time > 0.0 { area / time } else { f64::NAN };
         run.kept = self.slow.map(|_| mean(self.areas.kept[1]) / mean(self.areas.kept[0]));

@@ -2,10 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::bucket::{Bucket, RateSpec, Reception};
+use super::read::Bad;
 use super::rng::Rng;
 use super::steps::Steps;
 use crate::core::pacer::RateHint;
@@ -115,19 +116,6 @@ impl Default for ProviderSpec {
     }
 }
 
-/// A rate bucket.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RateSpec {
-    /// Requests per minute.
-    pub per_minute: f64,
-    /// Size of the bucket, in requests.
-    pub burst: f64,
-    /// Whether every response has the x-ratelimit headers, and 429s a retry-after; default no.
-    #[serde(default)]
-    pub headers: bool,
-}
-
 /// Others on the same account: they take every other slot that comes free, until they have theirs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -141,47 +129,39 @@ pub struct Competitors {
 }
 
 impl ProviderSpec {
-    /// Which field is wrong, its value, and the remedy.
-    pub(super) fn problem(&self) -> Option<(&'static str, String, String)> {
+    /// Returns the first value that is out of range.
+    pub(super) fn problem(&self) -> Option<Bad> {
         let schedule = |field, steps: &Steps, least| {
-            steps.problem(least).map(|remedy| (field, format!("{:?}", steps.times().collect::<Vec<_>>()), remedy))
-        };
-        let number = |field, value: f64, least: f64, most: f64| {
-            let bad = !(least..=most).contains(&value);
-            bad.then(|| (field, value.to_string(), format!("give a number from {least} to {most}")))
+            let remedy = steps.problem(least)?;
+            Some(Bad::new(field, format!("{:?}", steps.times().collect::<Vec<_>>()), remedy))
         };
         let spans = |field, spans: &[(f64, f64)]| {
             let bad = spans.iter().find(|(from, to)| !(0.0..to - 1e-9).contains(from))?;
-            Some((field, format!("{bad:?}"), "give [from, to] in seconds, to after from".to_owned()))
+            Some(Bad::new(field, format!("{bad:?}"), "give [from, to] in seconds, to after from"))
         };
-        schedule("provider.cap", &self.cap, 0.0)
-            .or(schedule("provider.servers", &self.servers, 1.0))
-            .or(schedule("provider.slow", &self.slow, 1e-3))
-            .or(spans("provider.outages", &self.outages))
-            .or(spans("provider.hangs", &self.hangs))
-            .or(number("provider.hang_share", self.hang_share, 0.0, 1.0))
-            .or(number("provider.abandoned", self.abandoned, 0.0, 3600.0))
-            .or(schedule("provider.failures", &self.failures, 0.0))
-            .or(self.crashes.iter().find_map(|at| number("provider.crashes", *at, 0.0, 1e9)))
-            .or(number("provider.refusal", self.refusal, 1e-4, 3600.0))
-            .or(number("provider.retry_after", self.retry_after.unwrap_or(1.0), 0.0, 86_400.0))
-            .or(number("provider.latency", self.latency, 0.0, 60.0))
-            .or(number("provider.jitter", self.jitter, 0.0, 60.0))
-            .or(number("provider.lag", self.lag, 0.0, 3600.0))
-            .or(number("provider.warmup", self.warmup, 0.0, 1e6))
-            .or(self.rate.as_ref().and_then(|rate| {
-                number("provider.rate.per_minute", rate.per_minute, 1e-3, 1e9).or(number(
-                    "provider.rate.burst",
-                    rate.burst,
-                    1.0,
-                    1e9,
-                ))
-            }))
-            .or(self.competitors.as_ref().and_then(|others| {
-                schedule("provider.competitors.slots", &others.slots, 0.0)
-                    .or(number("provider.competitors.median", others.median, 1e-4, 1e5))
-                    .or(number("provider.competitors.sigma", others.sigma, 0.0, 3.0))
-            }))
+        let others = || {
+            let others = self.competitors.as_ref()?;
+            schedule("competitors.slots", &others.slots, 0.0)
+                .or_else(|| Bad::number("competitors.median", others.median, 1e-4, 1e5))
+                .or_else(|| Bad::number("competitors.sigma", others.sigma, 0.0, 3.0))
+        };
+        schedule("cap", &self.cap, 0.0)
+            .or_else(|| schedule("servers", &self.servers, 1.0))
+            .or_else(|| schedule("slow", &self.slow, 1e-3))
+            .or_else(|| spans("outages", &self.outages))
+            .or_else(|| spans("hangs", &self.hangs))
+            .or_else(|| Bad::number("hang_share", self.hang_share, 0.0, 1.0))
+            .or_else(|| Bad::number("abandoned", self.abandoned, 0.0, 3600.0))
+            .or_else(|| schedule("failures", &self.failures, 0.0))
+            .or_else(|| self.crashes.iter().find_map(|at| Bad::number("crashes", *at, 0.0, 1e9)))
+            .or_else(|| Bad::number("refusal", self.refusal, 1e-4, 3600.0))
+            .or_else(|| Bad::number("retry_after", self.retry_after.unwrap_or(1.0), 0.0, 86_400.0))
+            .or_else(|| Bad::number("latency", self.latency, 0.0, 60.0))
+            .or_else(|| Bad::number("jitter", self.jitter, 0.0, 60.0))
+            .or_else(|| Bad::number("lag", self.lag, 0.0, 3600.0))
+            .or_else(|| Bad::number("warmup", self.warmup, 0.0, 1e6))
+            .or_else(|| self.rate.as_ref()?.problem())
+            .or_else(others)
     }
 
     /// Whether the provider is down at `t`.
@@ -207,16 +187,6 @@ impl ProviderSpec {
     }
 }
 
-/// What a provider says to an arriving request.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Reception {
-    Taken,
-    Throttled { late: bool },
-    RateLimited { retry_after: Option<Duration> },
-    Failed,
-    Dropped,
-}
-
 /// What it wants to be called for, and when.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Due {
@@ -224,12 +194,6 @@ pub(super) enum Due {
     Finish(u64),
     /// [`Provider::share`] with this number.
     Share(u64),
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Bucket {
-    tokens: f64,
-    at: f64,
 }
 
 /// A provider at work. Attempts are named by numbers that are never used twice.
@@ -240,7 +204,7 @@ pub(super) struct Provider {
     admitted: u32,
     busy: u32,
     waiting: VecDeque<(u64, f64)>,
-    bucket: Bucket,
+    bucket: Option<Bucket>,
     /// Processor sharing: service attained by each since the start, and when that was computed.
     attained: f64,
     attained_at: f64,
@@ -254,13 +218,12 @@ pub(super) struct Provider {
 
 impl Provider {
     pub(super) fn new(spec: ProviderSpec, weather: Rng) -> Self {
-        let tokens = spec.rate.as_ref().map_or(0.0, |rate| rate.burst);
         Self {
+            bucket: spec.rate.clone().map(Bucket::new),
             spec,
             admitted: 0,
             busy: 0,
             waiting: VecDeque::new(),
-            bucket: Bucket { tokens, at: 0.0 },
             attained: 0.0,
             attained_at: 0.0,
             running: BinaryHeap::new(),
@@ -270,42 +233,34 @@ impl Provider {
         }
     }
 
-    /// Requests per second of the bucket, and tokens now.
-    fn tokens(&self, t: f64) -> Option<(f64, f64, f64)> {
-        let rate = self.spec.rate.as_ref()?;
-        let per_second = rate.per_minute / 60.0;
-        Some((per_second, rate.burst, (self.bucket.tokens + per_second * (t - self.bucket.at)).min(rate.burst)))
+    /// Requests that hold a slot.
+    pub(super) fn admitted(&self) -> u32 {
+        self.admitted
     }
 
     /// How many more would be served at once, which nobody outside can know.
     pub(super) fn room(&self, t: f64) -> u32 {
         let free = self.spec.capacity(t) - f64::from(self.admitted);
-        let tokens = self.tokens(t).map_or(UNLIMITED, |(_, _, tokens)| tokens + 1e-9);
+        let tokens = self.bucket.as_ref().map_or(UNLIMITED, |bucket| bucket.room(t));
         if self.spec.hangs(t) && self.spec.hang_share >= 1.0 { 0 } else { free.min(tokens).max(0.0) as u32 }
     }
 
     /// When a bucket that is empty has a token again.
     pub(super) fn token_at(&self, t: f64) -> Option<f64> {
-        let (per_second, _, tokens) = self.tokens(t)?;
-        (tokens < 1.0).then(|| t + (1.0 - tokens) / per_second + 1e-6)
+        self.bucket.as_ref()?.token_at(t)
     }
 
     /// What headers say, where it sends any.
     pub(super) fn hint(&self, t: f64) -> Option<RateHint> {
-        self.spec.rate.as_ref().filter(|rate| rate.headers)?;
-        let (per_second, burst, tokens) = self.tokens(t)?;
-        let reset = Duration::from_secs_f64((burst - tokens) / per_second);
-        Some(RateHint { limit: Some(burst), remaining: tokens.floor(), reset: Some(reset), ..RateHint::default() })
+        self.bucket.as_ref()?.hint(t)
     }
 
     pub(super) fn arrive(&mut self, t: f64, id: u64, work: f64) -> Reception {
         if self.spec.down(t) || self.happens(self.spec.failures.at(t)) {
             return Reception::Failed;
         }
-        if let Some((per_second, _, tokens)) = self.tokens(t).filter(|(_, _, tokens)| *tokens < 1.0) {
-            let stated = self.spec.rate.as_ref().is_some_and(|rate| rate.headers);
-            let retry_after = stated.then(|| Duration::from_secs_f64((1.0 - tokens) / per_second));
-            return Reception::RateLimited { retry_after };
+        if let Some(refused) = self.bucket.as_ref().and_then(|bucket| bucket.refusal(t)) {
+            return refused;
         }
         if f64::from(self.admitted) >= self.spec.cap.at(t) {
             return match self.spec.beyond {
@@ -315,8 +270,8 @@ impl Provider {
                 Beyond::Dropped => Reception::Dropped,
             };
         }
-        if let Some((_, _, tokens)) = self.tokens(t) {
-            self.bucket = Bucket { tokens: tokens - 1.0, at: t };
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(t);
         }
         self.admitted += 1;
         if self.spec.hangs(t) && self.happens(self.spec.hang_share) {

@@ -1,4 +1,4 @@
-//! One replica: the scheduler of a model, with fairflow's route or a rival's gates.
+//! One replica: the scheduler of a model, with fairflow's routes or a rival's gates.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,8 +8,9 @@ use super::controller::Controller;
 use super::gates::{Gates, Oracle};
 use super::rivals::{Aimd, Arc, Envoy, Fixed, Gradient2, Limited, Rule, Vegas};
 use super::rng::Rng;
+use super::routes::AccountSpec;
 use super::scenario::Scenario;
-use super::scheduler::Scheduler;
+use super::scheduler::{RouteStart, Scheduler};
 use crate::core::broker::{BrokerConfig, Ride};
 use crate::core::fair_queue::QueueLimits;
 use crate::core::past::Past;
@@ -75,20 +76,21 @@ impl Replica {
             max_wait: scenario.max_wait.map_or(Duration::MAX, Duration::from_secs_f64),
             ..BrokerConfig::default()
         };
-        let scheduler = match gates(controller, seed) {
+        let gates: Option<Vec<_>> = scenario.providers().map(|_| gates(controller, seed)).collect();
+        let scheduler = match gates {
             Some(gates) => Scheduler::before(config, gates),
             None => {
-                let memory = Memory { window: scenario.remembered, rate: None };
-                Scheduler::new(config, route(scenario), memory, move || pauses.borrow_mut().unit())
+                let accounts = scenario.accounts.values().map(AccountSpec::config).collect();
+                Scheduler::new(config, routes(scenario), accounts, move || pauses.borrow_mut().unit())
             }
         };
         Self { scheduler, policy, stated: Time::ZERO, wake: Time::FAR, delivered: 0.0 }
     }
 }
 
-/// Returns the settings of the one route.
-fn route(scenario: &Scenario) -> RouteConfig {
-    RouteConfig {
+/// Returns the routes as they begin.
+fn routes(scenario: &Scenario) -> Vec<RouteStart> {
+    let config = RouteConfig {
         index: 0,
         routes: 1,
         window: scenario.window.config(),
@@ -97,7 +99,9 @@ fn route(scenario: &Scenario) -> RouteConfig {
         backoff: scenario.retry.backoff(),
         paused: false,
         limited: false,
-    }
+    };
+    let memory = Memory { window: scenario.remembered, rate: None };
+    scenario.account_of_each().map(|account| RouteStart { config, memory, account }).collect()
 }
 
 /// Builds the gates of a rival or of the oracle; `None` for fairflow, which has a route.

@@ -1,6 +1,7 @@
 //! A scenario as its file says it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -9,13 +10,16 @@ use super::error::ScenarioError;
 use super::load::Load;
 use super::measure::Measure;
 use super::provider::ProviderSpec;
+use super::read::{self, Bad, Checked, LONGEST};
+use super::routes::{AccountSpec, RouteSpec};
 use crate::core::retry::Backoff;
 use crate::core::window::WindowConfig;
 
-/// The longest scenario, in simulated seconds: a month.
-const LONGEST: f64 = 2_678_400.0;
+/// The most routes: a request remembers so many at which it has been.
+const MOST_ROUTES: usize = 16;
 
 /// A provider, what is asked of it, and what a controller should reach. Times are in seconds.
+// fields: one for each key of the file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
@@ -35,9 +39,15 @@ pub struct Scenario {
     pub stagger: f64,
     /// Starts with this window, learned earlier, rather than cold.
     pub remembered: Option<u32>,
-    /// The provider.
+    /// The provider, where there is one route.
     #[serde(default)]
     pub provider: ProviderSpec,
+    /// The routes, where there are several; each has a provider of its own.
+    #[serde(default)]
+    pub routes: Vec<RouteSpec>,
+    /// The accounts that routes share, by name.
+    #[serde(default)]
+    pub accounts: BTreeMap<String, AccountSpec>,
     /// How long requests take.
     #[serde(default)]
     pub service: Service,
@@ -157,20 +167,52 @@ fn one() -> u32 {
 }
 
 impl Scenario {
+    /// Returns the provider of each route.
+    pub fn providers(&self) -> impl Iterator<Item = &ProviderSpec> {
+        let one = self.routes.is_empty().then_some(&self.provider);
+        one.into_iter().chain(self.routes.iter().map(|route| &route.provider))
+    }
+
+    /// Returns the position of the account of each route among `accounts`; `None` for one of its own.
+    pub(super) fn account_of_each(&self) -> impl Iterator<Item = Option<usize>> {
+        let one = self.routes.is_empty().then_some(None);
+        let named = |name: &String| self.accounts.keys().position(|known| known == name);
+        one.into_iter().chain(self.routes.iter().map(move |route| route.account.as_ref().and_then(named)))
+    }
+
+    /// Returns the sum of a figure over all providers, of those behind one account together at most the account's.
+    pub fn sum(&self, of_provider: impl Fn(&ProviderSpec) -> f64, of_account: impl Fn(&AccountSpec) -> f64) -> f64 {
+        let mut shared = vec![0.0; self.accounts.len()];
+        let mut sum = 0.0;
+        for (provider, account) in self.providers().zip(self.account_of_each()) {
+            *account.and_then(|account| shared.get_mut(account)).unwrap_or(&mut sum) += of_provider(provider);
+        }
+        let limits = self.accounts.values().map(of_account);
+        sum + shared.into_iter().zip(limits).map(|(figure, limit)| figure.min(limit)).sum::<f64>()
+    }
+
+    /// Returns how many requests are served well at once at second `t`, over all routes.
+    #[must_use]
+    pub fn capacity(&self, t: f64) -> f64 {
+        self.sum(|provider| provider.capacity(t), |account| account.max_in_flight.map_or(f64::MAX, f64::from))
+    }
+
     /// Reads a scenario from TOML.
     ///
     /// # Errors
     ///
     /// [`ScenarioError::Syntax`] for what is no scenario, [`ScenarioError::Value`] for a value out of range.
     pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
-        let (read, problems) = crate::config::read::<Self>(text, None);
-        let Some(mut scenario) = read.filter(|_| problems.is_empty()) else {
-            let problem = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-            return Err(ScenarioError::Syntax { name: name.to_owned(), problem });
-        };
-        name.clone_into(&mut scenario.name);
-        scenario.validate()?;
-        Ok(scenario)
+        read::parse(name, text)
+    }
+
+    /// Reads a scenario from a file, which gives it its name.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse), and [`ScenarioError::Unreadable`].
+    pub fn open(path: &Path) -> Result<Self, ScenarioError> {
+        read::open(path)
     }
 
     /// Checks every value.
@@ -179,9 +221,10 @@ impl Scenario {
     ///
     /// [`ScenarioError::Value`] for the first that is out of range.
     pub fn validate(&self) -> Result<(), ScenarioError> {
-        let error = |field, value: String, remedy: String| {
-            Err(ScenarioError::Value { name: self.name.clone(), field, value, remedy })
-        };
+        self.problem().map_or(Ok(()), |bad| Err(bad.of(&self.name)))
+    }
+
+    fn problem_of_numbers(&self) -> Option<Bad> {
         let Self { service, window, retry, .. } = self;
         let numbers = [
             ("seconds", self.seconds, 1e-3, LONGEST),
@@ -202,19 +245,48 @@ impl Scenario {
             ("retry.max", retry.max, retry.base, 86_400.0),
             ("retry.budget", retry.budget, 0.0, 1.0),
         ];
-        for (field, value, least, most) in numbers {
-            if !(least..=most).contains(&value) {
-                return error(field, value.to_string(), format!("give a number from {least} to {most}"));
+        numbers.into_iter().find_map(|(field, value, least, most)| Bad::number(field, value, least, most))
+    }
+
+    fn problem_of_routes(&self) -> Option<Bad> {
+        if self.routes.len() > MOST_ROUTES {
+            return Some(Bad::new("routes", self.routes.len(), format!("give at most {MOST_ROUTES}")));
+        }
+        if !self.routes.is_empty() && self.provider != ProviderSpec::default() {
+            let remedy = "move it into one of them as [routes.provider]";
+            return Some(Bad::new("provider", "given beside [[routes]]", remedy));
+        }
+        let of_route = |(index, route): (usize, &RouteSpec)| {
+            let unknown = || {
+                let name = route.account.as_ref().filter(|name| !self.accounts.contains_key(*name))?;
+                let remedy = format!("add a table [accounts.{name}], or name one that is there");
+                Some(Bad::new("account", format!("{name:?}"), remedy))
+            };
+            let provider = route.provider.problem().map(|bad| bad.within("provider"));
+            Some(provider.or_else(unknown)?.within(format_args!("routes[{index}]")))
+        };
+        let of_account = |(name, account): (&String, &AccountSpec)| {
+            if self.routes.iter().any(|route| route.account.as_ref() == Some(name)) {
+                return account.problem().map(|bad| bad.within(format_args!("accounts.{name}")));
             }
-        }
-        if self.load.is_empty() {
-            return error("load", "empty".to_owned(), "add a table [[load]]".to_owned());
-        }
-        if let Some((field, value, remedy)) =
-            self.load.iter().find_map(Load::problem).or_else(|| self.provider.problem())
-        {
-            return error(field, value, remedy);
-        }
-        Ok(())
+            let remedy = format!("say account = {name:?} at a route, or leave it out");
+            Some(Bad::new(format!("accounts.{name}"), "used by no route", remedy))
+        };
+        self.routes.iter().enumerate().find_map(of_route).or_else(|| self.accounts.iter().find_map(of_account))
+    }
+}
+
+impl Checked for Scenario {
+    fn named(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+    }
+
+    fn problem(&self) -> Option<Bad> {
+        let none = self.load.is_empty().then(|| Bad::new("load", "empty", "add a table [[load]]"));
+        self.problem_of_numbers()
+            .or(none)
+            .or_else(|| self.load.iter().find_map(Load::problem))
+            .or_else(|| self.provider.problem().map(|bad| bad.within("provider")))
+            .or_else(|| self.problem_of_routes())
     }
 }

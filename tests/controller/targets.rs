@@ -6,7 +6,7 @@ use fairflow::core::window::ChangeKind;
 use fairflow::sim::{Controller, Measure, Run, Scenario, ScenarioError, library, run, summarize};
 
 /// Scenarios that take moments, also in a debug build.
-const SHORT: [&str; 37] = [
+const SHORT: [&str; 40] = [
     "cap-24",
     "cap-steps",
     "cap-replicas",
@@ -44,6 +44,9 @@ const SHORT: [&str; 37] = [
     "silent-drops",
     "two-workers",
     "even-7",
+    "fast-failing-route",
+    "route-returns",
+    "account-cap",
 ];
 
 fn find(name: &str) -> Scenario {
@@ -87,7 +90,7 @@ fn every_built_in_scenario_can_be_read() {
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    for name in ["cap-replicas", "one-slot", "busy-queue"] {
+    for name in ["cap-replicas", "one-slot", "busy-queue", "route-returns"] {
         let mut scenario = find(name);
         scenario.seconds = scenario.seconds.min(100.0);
         for controller in Controller::ALL.iter().copied().chain([Controller::Oracle]) {
@@ -166,6 +169,21 @@ fn nothing_is_sent_inside_a_stated_retry_after_and_a_dead_provider_is_left_alone
 }
 
 #[test]
+fn a_rate_of_an_account_holds_for_all_its_routes_together() {
+    let text = "about = \"\"\nseconds = 600\nservice = { median = 1.0, sigma = 0.5 }\n\
+        accounts.shared.rate = { per_minute = 600, burst = 20 }\n\
+        routes = [{ account = \"shared\" }, { account = \"shared\" }, { provider = { cap = 1 } }]\n\
+        [[load]]\nkind = \"closed\"\nclients = 100\n";
+    let scenario = Scenario::parse("account-rate", text).expect("a scenario");
+    let (ours, oracle) = (run(&scenario, Controller::Fairflow, 1), run(&scenario, Controller::Oracle, 1));
+    // The third route is none of the account's, and learns its cap as ever.
+    assert_eq!(ours.rate_limited, 0, "the account waits rather than be refused");
+    assert!(ours.throttled > 0, "the cap of the third");
+    let goodput = figure(&ours, &oracle, Measure::Goodput);
+    assert!((0.95..=1.01).contains(&goodput), "{goodput}");
+}
+
+#[test]
 fn what_is_wrong_with_a_scenario_is_named() {
     let message = |text: &str| Scenario::parse("mine", text).map(|_| ()).unwrap_err().to_string();
     let load = "[[load]]\nkind = \"closed\"\nclients = 3\n";
@@ -179,6 +197,17 @@ fn what_is_wrong_with_a_scenario_is_named() {
         (format!("about = \"\"\n[provider]\noutages = [[9, 3]]\n{load}"), "provider.outages is (9.0, 3.0)"),
         (load.replace('3', "0") + "[service]\nmedian = 1", "missing field `about`"),
         (format!("about = \"\"\n{}", load.replace('3', "0")), "load.clients is 0"),
+        (
+            format!("about = \"\"\n[[routes]]\n[[routes]]\nprovider = {{ lag = -1 }}\n{load}"),
+            "routes[1].provider.lag is -1; give a number from",
+        ),
+        (format!("about = \"\"\n[[routes]]\naccount = \"a\"\n{load}"), "routes[0].account is \"a\"; add a table"),
+        (format!("about = \"\"\n[accounts.a]\n{load}"), "accounts.a is used by no route; say account = \"a\""),
+        (
+            format!("about = \"\"\naccounts.a.max_in_flight = 0\nroutes = [{{ account = \"a\" }}]\n{load}"),
+            "accounts.a.max_in_flight is 0; give a number from 1",
+        ),
+        (format!("about = \"\"\nroutes = [{{}}]\nprovider.lag = 1\n{load}"), "provider is given beside [[routes]]"),
     ] {
         let message = message(&text);
         assert!(message.contains(wanted), "{message}");

@@ -4,8 +4,10 @@
 //! (300 give a million reservation windows).
 
 use crate::random::Random;
-use crate::world::{Client, World};
+use crate::world::World;
 use fairflow::core::fair_queue::QueueLimits;
+use fairflow::sim::Steps;
+use fairflow::sim::fairness::Client;
 
 fn seeds(few: u64) -> u64 {
     std::env::var("FAIRFLOW_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(few)
@@ -15,7 +17,7 @@ fn world(clients: Vec<Client>, slots: u32, seconds: f64, seed: u64) -> World {
     World {
         clients,
         seconds,
-        slots: vec![(0.0, slots)],
+        slots: Steps::always(slots.into()),
         speed: 1.0,
         limits: QueueLimits { capacity: 1_000_000, ..QueueLimits::default() },
         seed,

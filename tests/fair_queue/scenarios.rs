@@ -7,105 +7,69 @@ use std::time::Duration;
 use fairflow::core::cost::{Cost, Weight};
 use fairflow::core::fair_queue::{Class, FairQueue, QueueLimits, Request, TenantLimits};
 use fairflow::core::time::Time;
-use serde::Deserialize;
+use fairflow::sim::fairness::{Client, Expect, Figure, Scenario};
 
-use crate::world::{Client, Report, Sample, World};
+use crate::world::{Report, Sample, World};
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Scenario {
-    seconds: f64,
-    slots: Vec<(f64, u32)>,
-    /// Work per second and slot.
-    #[serde(default = "one")]
-    speed: f64,
-    /// Expected service time, in seconds, above which a job is long.
-    long: Option<f64>,
-    unlendable: Option<f64>,
-    client: Vec<Client>,
-    expect: Vec<Expect>,
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Expect {
-    measure: String,
-    #[serde(default)]
-    of: Vec<String>,
-    #[serde(default)]
-    from: f64,
-    until: Option<f64>,
-    min: Option<f64>,
-    max: Option<f64>,
-    /// What others reached.
-    #[serde(default)]
-    published: String,
-}
-
-impl Expect {
-    fn measure(&self, report: &Report, clients: &[Client]) -> f64 {
-        let id = |name: &str| *report.tenants.get(name).unwrap_or_else(|| panic!("no tenant {name}"));
-        let until = self.until.unwrap_or(f64::MAX);
-        let within: Vec<_> = report.samples.iter().filter(|(at, _)| *at >= self.from && *at <= until).collect();
-        let served = |name: &str| {
-            let (first, last) = (&within.first().unwrap().1, &within.last().unwrap().1);
-            last[id(name)].served - first[id(name)].served
-        };
-        let weight =
-            |name: &str| clients.iter().find(|client| client.tenant == name).map_or(1.0, |client| client.weight);
-        let waits = || {
-            let of = self.of.first().map(|name| id(name));
-            let rows = report
-                .waits
-                .iter()
-                .filter(|(tenant, at, _)| of.is_none_or(|of| of == *tenant) && *at >= self.from && *at <= until);
-            rows.map(|(.., wait)| *wait).collect::<Vec<_>>()
-        };
-        match self.measure.as_str() {
-            // Largest difference of cumulative service by weight, since both last began to be backlogged.
-            // As it is granted (at dispatch), or as it is done.
-            "gap" | "gap as done" => {
-                let of = |sample: &Sample| if self.measure == "gap" { sample.granted } else { sample.served };
-                let mut worst = 0.0f64;
-                for (n, a) in self.of.iter().enumerate() {
-                    for b in &self.of[..n] {
-                        let mut base = None;
-                        for (_, samples) in &within {
-                            let (x, y) = (samples[id(a)], samples[id(b)]);
-                            let off = of(&x) / weight(a) - of(&y) / weight(b);
-                            if x.waiting > 0 && y.waiting > 0 {
-                                worst = worst.max((off - *base.get_or_insert(off)).abs());
-                            } else {
-                                base = None;
-                            }
-                        }
+/// Returns the figure that is expected, as it was measured.
+fn measured(expect: &Expect, report: &Report, clients: &[Client]) -> f64 {
+    let Expect { measure, of, from, .. } = expect;
+    let until = expect.until.unwrap_or(f64::MAX);
+    let id = |name: &str| report.tenants[name];
+    let client = |name: &str| clients.iter().find(|client| client.tenant == name);
+    let within: Vec<_> = report.samples.iter().filter(|(at, _)| at >= from && *at <= until).collect();
+    let served = |name: &str| {
+        let (first, last) = (&within.first().unwrap().1, &within.last().unwrap().1);
+        last[id(name)].served - first[id(name)].served
+    };
+    let waits = || {
+        let of = of.first().map(|name| id(name));
+        let rows = report
+            .waits
+            .iter()
+            .filter(|(tenant, at, _)| of.is_none_or(|of| of == *tenant) && at >= from && *at <= until);
+        rows.map(|(.., wait)| *wait).collect::<Vec<_>>()
+    };
+    // Largest difference of cumulative service by weight, since both last began to be backlogged.
+    let gap = |service: fn(&Sample) -> f64| {
+        let weight = |name: &str| client(name).map_or(1.0, |client| client.weight);
+        let mut worst = 0.0f64;
+        for (n, a) in of.iter().enumerate() {
+            for b in &of[..n] {
+                let mut base = None;
+                for (_, samples) in &within {
+                    let (x, y) = (samples[id(a)], samples[id(b)]);
+                    let off = service(&x) / weight(a) - service(&y) / weight(b);
+                    if x.waiting > 0 && y.waiting > 0 {
+                        worst = worst.max((off - *base.get_or_insert(off)).abs());
+                    } else {
+                        base = None;
                     }
                 }
-                worst
             }
-            "ratio" => served(&self.of[0]) / served(&self.of[1]),
-            "served" => served(&self.of[0]),
-            "share" => served(&self.of[0]) / report.tenants.keys().map(|name| served(name)).sum::<f64>(),
-            "in flight" => {
-                let of = id(&self.of[0]);
-                let width = f64::from(clients.iter().find(|client| client.tenant == self.of[0]).unwrap().width);
-                within.iter().map(|(_, samples)| f64::from(samples[of].flying) * width).sum::<f64>()
-                    / within.len() as f64
-            }
-            "longest wait" => waits().into_iter().fold(0.0, f64::max),
-            "mean wait" => waits().iter().sum::<f64>() / waits().len() as f64,
-            "dispatched" => waits().len() as f64,
-            "use" => 1.0 - report.idle / report.capacity,
-            "reservation windows" => report.windows as f64,
-            "reservation misses" => report.misses as f64,
-            "expired" => f64::from(report.expired),
-            "refused" => f64::from(report.refused),
-            other => panic!("no measure {other:?}"),
         }
+        worst
+    };
+    match measure {
+        Figure::Gap => gap(|sample| sample.granted),
+        Figure::GapAsDone => gap(|sample| sample.served),
+        Figure::Ratio => served(&of[0]) / served(&of[1]),
+        Figure::Served => served(&of[0]),
+        Figure::Share => served(&of[0]) / report.tenants.keys().map(|name| served(name)).sum::<f64>(),
+        Figure::InFlight => {
+            let (tenant, width) = (id(&of[0]), f64::from(client(&of[0]).unwrap().width));
+            within.iter().map(|(_, samples)| f64::from(samples[tenant].flying) * width).sum::<f64>()
+                / within.len() as f64
+        }
+        Figure::LongestWait => waits().into_iter().fold(0.0, f64::max),
+        Figure::MeanWait => waits().iter().sum::<f64>() / waits().len() as f64,
+        Figure::Dispatched => waits().len() as f64,
+        Figure::Use => 1.0 - report.idle / report.capacity,
+        Figure::ReservationWindows => report.windows as f64,
+        Figure::ReservationMisses => report.misses as f64,
+        Figure::Expired => f64::from(report.expired),
+        Figure::Refused => f64::from(report.refused),
+        other => panic!("no way to measure {other:?}"),
     }
 }
 
@@ -118,9 +82,10 @@ fn every_scenario_is_as_expected() {
     let mut wrong = Vec::new();
     println!("{:<26} {:<34} {:>10} {:>19}  others", "scenario", "measure", "measured", "expected");
     for file in files {
-        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        let scenario: Scenario =
-            toml::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let scenario = Scenario::open(&file).unwrap_or_else(|error| panic!("{error}"));
+        let name = scenario.name;
+        assert!(!scenario.expect.is_empty(), "{name} expects nothing");
+        assert!((scenario.account, scenario.silent, scenario.cancel) == (None, false, None), "{name}: not played here");
         let mut limits = QueueLimits { capacity: 1_000_000, ..QueueLimits::default() };
         limits.long = scenario.long.map_or(Duration::MAX, Duration::from_secs_f64);
         limits.unlendable = scenario.unlendable.unwrap_or(limits.unlendable);
@@ -135,19 +100,45 @@ fn every_scenario_is_as_expected() {
         };
         let report = world.run();
         for expect in &scenario.expect {
-            let seen = expect.measure(&report, &world.clients);
+            let seen = measured(expect, &report, &world.clients);
             let (min, max) = (expect.min.unwrap_or(f64::MIN), expect.max.unwrap_or(f64::MAX));
             let bound = |value: Option<f64>| value.map_or("–".into(), |value| value.to_string());
             let range = format!("{} … {}", bound(expect.min), bound(expect.max));
-            let what = format!("{} {}", expect.measure, expect.of.join(", "));
+            let what = format!("{:?} {}", expect.measure, expect.of.join(", "));
             println!("{name:<26} {what:<34} {seen:>10.3} {range:>19}  {}", expect.published);
-            assert!(expect.min.is_some() || expect.max.is_some(), "{name}: nothing is expected of {what}");
             if !(min..=max).contains(&seen) {
                 wrong.push(format!("{name}: {what} is {seen}, expected {range}"));
             }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_wrong_with_a_scenario_is_named() {
+    let text = |client: &str, expect: &str| {
+        format!("seconds = 9\nslots = [[0, 4]]\nclient = [{{ tenant = \"a\", {client} }}]\nexpect = [{expect}]")
+    };
+    let served = "{ measure = \"served\", of = [\"a\"], min = 1 }";
+    assert!(Scenario::parse("mine", &text("rate = 1", served)).is_ok());
+    for (text, wanted) in [
+        (text("rat = 1", served), "did you mean `rate`"),
+        (text("rate = -1", served), "scenario mine: client[0].rate is -1; give a number from 0"),
+        (text("think = 1", served), "client[0].rate is 0; give a rate, threads or a burst"),
+        (text("rate = 1, class = \"vip\"", served), "\"vip\" is no class; say interactive"),
+        (text("rate = 1", &served.replace("\"a\"", "\"b\"")), "expect[0].of is \"b\"; name a tenant of a client"),
+        (text("rate = 1", &served.replace("served", "ratio")), "expect[0].of is [\"a\"]; name 2 tenants"),
+        (text("rate = 1", &served.replace("served", "speed")), "unknown variant `speed`"),
+        (
+            text("rate = 1", &served.replace(", min = 1", "")),
+            "expect[0].min is missing, and max too; give at least one",
+        ),
+        (text("rate = 1", "").replace("[[0, 4]]", "[[1, 4]]"), "the first step must be from second 0"),
+        (text("rate = 1", "").replace("seconds = 9", "seconds = 0"), "seconds is 0; give a number from"),
+    ] {
+        let message = Scenario::parse("mine", &text).map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains(wanted), "{message}\ninstead of\n{wanted}");
+    }
 }
 
 /// mClock's own example, in slots: ten queued each, six pulls.

@@ -1,7 +1,5 @@
 //! A model in virtual time: clients, slots, and the broker between them.
 
-#![allow(dead_code, reason = "each test uses its part")]
-
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
@@ -9,103 +7,23 @@ use std::time::Duration;
 
 use fairflow::core::broker::{Assigned, Broker, BrokerConfig, Ended, Input, Output, Refused, Ride, RouteView, Update};
 use fairflow::core::cost::{Cost, Weight};
-use fairflow::core::fair_queue::{Class, Group, QueueLimits, Request, TenantLimits};
+use fairflow::core::fair_queue::{Group, QueueLimits, Request, TenantLimits};
 use fairflow::core::key::Key;
 use fairflow::core::outcome::Outcome;
 use fairflow::core::past::Past;
 use fairflow::core::time::Time;
-use serde::Deserialize;
+use fairflow::sim::Steps;
+use fairflow::sim::fairness::Client;
 
 use crate::random::Random;
 
-/// One tenant's load, or several tenants' of the same kind.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Client {
-    pub tenant: String,
-    /// So many tenants, numbered; a newcomer every `stagger` seconds.
-    pub copies: u32,
-    pub stagger: f64,
-    /// Open loop: requests per second, evenly spaced unless `poisson`.
-    pub rate: f64,
-    pub poisson: bool,
-    /// Closed loop: threads that think between calls; 0 calls are endless.
-    pub threads: u32,
-    pub calls: u32,
-    pub think: f64,
-    /// Requests that are there when it begins.
-    pub burst: u32,
-    pub from: f64,
-    pub until: f64,
-    /// Seconds of activity and of silence, in turn.
-    pub on: f64,
-    pub off: f64,
-    pub cost: f64,
-    /// Coefficient of variation of the cost, lognormal.
-    pub spread: f64,
-    /// Predicted ÷ actual cost, and by which share it is off by chance.
-    pub bias: f64,
-    pub error: f64,
-    /// Slots that one request takes.
-    pub width: u32,
-    /// Each first attempt is refused by the provider and retried so many seconds later.
-    pub retry: f64,
-    pub weight: f64,
-    pub class: String,
-    pub max_in_flight: u32,
-    /// From a time on, another cap.
-    pub raised: Option<(f64, u32)>,
-    pub reserve: u32,
-    pub group: Option<u32>,
-    pub max_wait: f64,
-}
-
-impl Default for Client {
-    fn default() -> Self {
-        Self {
-            tenant: String::new(),
-            copies: 1,
-            stagger: 0.0,
-            rate: 0.0,
-            poisson: false,
-            threads: 0,
-            calls: 0,
-            think: 0.0,
-            burst: 0,
-            from: 0.0,
-            until: f64::MAX,
-            on: f64::MAX,
-            off: 0.0,
-            cost: 1.0,
-            spread: 0.0,
-            bias: 1.0,
-            error: 0.0,
-            width: 1,
-            retry: 0.0,
-            weight: 1.0,
-            class: "standard".into(),
-            max_in_flight: u32::MAX,
-            raised: None,
-            reserve: 0,
-            group: None,
-            max_wait: f64::MAX,
-        }
-    }
-}
-
-impl Client {
-    fn limits(&self, now: f64) -> TenantLimits {
-        TenantLimits {
-            weight: Weight::new(self.weight).expect("a weight"),
-            max_in_flight: self.raised.filter(|(at, _)| now >= *at).map_or(self.max_in_flight, |(_, cap)| cap),
-            reserve: self.reserve,
-            group: self.group.map(|id| Group { id, weight: Weight::ONE }),
-            ..TenantLimits::default()
-        }
-    }
-
-    fn active(&self, now: f64, start: f64) -> bool {
-        now < self.until && (self.on == f64::MAX || (now - start) % (self.on + self.off) < self.on)
+fn limits(client: &Client, now: f64) -> TenantLimits {
+    TenantLimits {
+        weight: Weight::new(client.weight).expect("a weight"),
+        max_in_flight: client.cap_at(now),
+        reserve: client.reserve,
+        group: client.group.map(|id| Group { id, weight: Weight::ONE }),
+        ..TenantLimits::default()
     }
 }
 
@@ -183,7 +101,7 @@ pub struct World {
     pub clients: Vec<Client>,
     pub seconds: f64,
     /// Slots from a time on.
-    pub slots: Vec<(f64, u32)>,
+    pub slots: Steps,
     /// Work per second and slot.
     pub speed: f64,
     pub limits: QueueLimits,
@@ -198,7 +116,6 @@ struct Running<'a> {
     given: u64,
     events: BinaryHeap<Reverse<(u64, u64, usize)>>,
     store: Vec<Option<Event>>,
-    starts: Vec<f64>,
     clients: Vec<Client>,
     names: Vec<Arc<str>>,
     report: Report,
@@ -219,23 +136,12 @@ fn time(seconds: f64) -> Time {
 
 impl World {
     pub fn run(&self) -> Report {
-        let mut clients = Vec::new();
-        let mut starts = Vec::new();
-        for client in &self.clients {
-            for copy in 0..client.copies {
-                let mut client = client.clone();
-                starts.push(client.from + f64::from(copy) * client.stagger);
-                if client.copies > 1 {
-                    client.tenant = format!("{}{copy}", client.tenant);
-                }
-                clients.push(client);
-            }
-        }
+        let clients: Vec<Client> = self.clients.iter().flat_map(Client::each).collect();
         let n = clients.len();
         let reserving = clients.iter().filter(|client| client.reserve > 0);
         let config = BrokerConfig {
             queue: self.limits,
-            reserve: reserving.map(|client| (client.tenant.as_str().into(), client.limits(0.0))).collect(),
+            reserve: reserving.map(|client| (client.tenant.as_str().into(), limits(client, 0.0))).collect(),
             retry_budget: f64::MAX,
             ..BrokerConfig::default()
         };
@@ -255,7 +161,6 @@ impl World {
             done: vec![0.0; n],
             granted: vec![0.0; n],
             due: vec![None; n],
-            starts,
             clients,
         };
         running.begin();
@@ -266,7 +171,7 @@ impl World {
 
 impl Running<'_> {
     fn slots(&self) -> u32 {
-        self.world.slots.iter().rev().find(|(from, _)| *from <= self.now).map_or(0, |(_, slots)| *slots)
+        self.world.slots.at(self.now) as u32
     }
 
     fn at(&mut self, seconds: f64, event: Event) {
@@ -303,8 +208,7 @@ impl Running<'_> {
         for client in 0..self.clients.len() {
             let name = self.clients[client].tenant.clone();
             self.report.tenants.insert(name, client);
-            let Client { threads, calls, burst, rate, raised, .. } = self.clients[client];
-            let start = self.starts[client];
+            let Client { threads, calls, burst, rate, raised, from: start, .. } = self.clients[client];
             let left = if calls == 0 { u32::MAX } else { calls };
             (0..threads).for_each(|_| self.at(start, Event::Arrive { client, thread: true, left }));
             (0..burst).for_each(|_| self.at(start, Event::Arrive { client, thread: false, left: 0 }));
@@ -315,7 +219,7 @@ impl Running<'_> {
                 self.at(at, Event::Raise { client });
             }
         }
-        for (from, _) in self.world.slots.clone() {
+        for from in self.world.slots.times().collect::<Vec<_>>() {
             self.at(from, Event::Wake);
         }
     }
@@ -352,7 +256,7 @@ impl Running<'_> {
             Event::Arrive { client, thread, left } => self.arrive(client, thread, left),
             Event::Finish { key } => self.finish(key),
             Event::Raise { client } => {
-                let limits = self.clients[client].limits(self.now);
+                let limits = limits(&self.clients[client], self.now);
                 self.hand(Input::Limit(vec![(self.names[client].clone(), limits)]));
             }
             Event::Wake => self.tell(0, Vec::new()),
@@ -365,7 +269,7 @@ impl Running<'_> {
             let gap = if poisson { self.random.exponential() } else { 1.0 } / rate;
             self.at(self.now + gap, Event::Arrive { client, thread, left });
         }
-        if !self.clients[client].active(self.now, self.starts[client]) {
+        if !self.clients[client].is_active(self.now) {
             return;
         }
         let it = self.clients[client].clone();
@@ -377,8 +281,8 @@ impl Running<'_> {
         let (submitted, depth, past) = (self.now, self.broker.queue().len(), Past::default());
         self.hand(Input::Submit(Request {
             tenant: self.names[client].clone(),
-            limits: it.limits(self.now),
-            class: Class::parse(&it.class).expect("a class"),
+            limits: limits(&it, self.now),
+            class: it.class,
             cost,
             deadline,
             payload: Job { client, actual, retry: it.retry, submitted, depth, thread, left, past },

@@ -33,7 +33,7 @@ pub async fn play(story: &Story, engine: &mut impl Engine, most: usize) -> Vec<L
     let mut clients = Clients::new(story);
     let (mut lines, mut dispatches) = (Vec::new(), 0);
     let (mut attempts, mut under_way, mut gone) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    let (end, settled) = ((story.seconds * 1e3) as u64, story.settled());
+    let (end, settled) = ((story.scenario.seconds * 1e3) as u64, story.settled());
     while let Some(next) = clients.agenda.next().filter(|at| *at <= end) {
         let (now, seen) = engine.pass(next).await;
         for seen in &seen {

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::path::Path;
 
+use fairflow::sim::fairness::Scenario;
 use fairflow::testing::paused;
 
 use crate::actors::Actors;
@@ -38,6 +39,12 @@ fn both(name: &str, story: &Story) -> Result<Vec<Line>, String> {
     Ok(actors)
 }
 
+/// Plays a story that is told here.
+fn parsed(name: &str, text: &str) -> Vec<Line> {
+    let scenario = Scenario::parse(name, text).unwrap_or_else(|error| panic!("{error}"));
+    both(name, &Story::of(scenario).unwrap()).unwrap()
+}
+
 #[test]
 fn every_scenario_dispatches_in_the_same_order() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/fairness");
@@ -45,8 +52,9 @@ fn every_scenario_dispatches_in_the_same_order() {
     files.sort();
     let (mut skipped, mut wrong) = (Vec::new(), Vec::new());
     for file in &files {
-        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        let Some(story) = Story::read(&std::fs::read_to_string(file).unwrap()) else {
+        let scenario = Scenario::open(file).unwrap_or_else(|error| panic!("{error}"));
+        let name = scenario.name.clone();
+        let Some(story) = Story::of(scenario) else {
             skipped.push(name);
             continue;
         };
@@ -68,7 +76,7 @@ fn what_is_cancelled_leaves_both_in_the_same_way() {
     let story = "seconds = 60\nslots = [[0, 4]]\ncancel = [5, 2.5]\n\
         client = [{ tenant = \"a\", rate = 2, cost = 1, spread = 1 },\
             { tenant = \"b\", rate = 4, cost = 1, spread = 1 }]";
-    let lines = both("cancel", &Story::read(story).unwrap()).unwrap();
+    let lines = parsed("cancel", story);
     let (waiting, under_way) = (count(&lines, "cancelled waiting"), count(&lines, "cancelled under way"));
     assert!(waiting >= 10 && under_way >= 2, "{waiting} and {under_way}");
 }
@@ -78,7 +86,7 @@ fn what_waits_too_long_leaves_both_at_the_same_time() {
     let story = "seconds = 60\nslots = [[0, 4]]\n\
         client = [{ tenant = \"a\", burst = 30, rate = 3, cost = 1, spread = 1, max_wait = 3 },\
             { tenant = \"b\", rate = 4, cost = 1 }]";
-    let lines = both("deadline", &Story::read(story).unwrap()).unwrap();
+    let lines = parsed("deadline", story);
     let (expired, refused) = (count(&lines, "queue_timeout"), count(&lines, "deadline_unreachable"));
     assert!(expired >= 10 && refused >= 10, "{expired} and {refused}");
 }
@@ -88,7 +96,7 @@ fn long_jobs_are_known_as_long_where_no_provider_tells_their_cost() {
     let story = "seconds = 1800\nslots = [[0, 10]]\nlong = 10\nsilent = true\n\
         client = [{ tenant = \"reserved\", reserve = 8, rate = 0.05, cost = 1 },\
             { tenant = \"videos\", rate = 1, cost = 60, spread = 0.2 }]";
-    let lines = both("silent", &Story::read(story).unwrap()).unwrap();
+    let lines = parsed("silent", story);
     assert!(count(&lines, "dispatched") >= 200, "{}", lines.len());
 }
 
@@ -97,6 +105,6 @@ fn the_leave_of_an_account_that_has_room_changes_nothing() {
     let story = "seconds = 60\nslots = [[0, 8]]\naccount = 8\n\
         client = [{ tenant = \"a\", rate = 8, cost = 1, spread = 1 },\
             { tenant = \"b\", rate = 8, cost = 1, spread = 1, retry = 1 }]";
-    let lines = both("account", &Story::read(story).unwrap()).unwrap();
+    let lines = parsed("account", story);
     assert!(count(&lines, "dispatched") >= 300, "{}", lines.len());
 }

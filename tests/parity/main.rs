@@ -13,5 +13,3 @@ mod random;
 mod simulated;
 mod story;
 mod window;
-#[path = "../fair_queue/world.rs"]
-mod world;

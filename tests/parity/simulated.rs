@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fairflow::config::{Config, ModelSettings, Settings};
+use fairflow::config::{Config, ModelSettings, ProviderSettings, Settings};
+use fairflow::core::account::AccountConfig;
 use fairflow::core::broker::{Input, Refused, Ride};
 use fairflow::core::fair_queue::{Refusal, Request};
 use fairflow::core::key::Key;
@@ -14,7 +15,7 @@ use fairflow::core::past::Past;
 use fairflow::core::report::Report;
 use fairflow::core::route::{Memory, RouteConfig};
 use fairflow::core::time::Time;
-use fairflow::sim::{Flight, Scheduler, Step};
+use fairflow::sim::{Flight, RouteStart, Scheduler, Step};
 
 use crate::engine::{Engine, Seen};
 use crate::story::Job;
@@ -63,7 +64,10 @@ impl Simulated {
     pub fn new(config: Config) -> Self {
         let settings = config.validate().unwrap();
         let model = &settings.models["m"];
-        let scheduler = Scheduler::new(model.broker(), route(model), Memory::default(), || RANDOM);
+        let ProviderSettings { max_in_flight, rates, budgets, .. } = settings.providers["p"];
+        let account = AccountConfig { max_in_flight, rates, budgets };
+        let start = RouteStart { config: route(model), memory: Memory::default(), account: Some(0) };
+        let scheduler = Scheduler::new(model.broker(), vec![start], vec![account], || RANDOM);
         let (now, keys, flying, seen) = (Time::ZERO, BTreeMap::new(), BTreeMap::new(), Vec::new());
         Self { settings, scheduler, now, keys, flying, seen }
     }

@@ -1,37 +1,19 @@
 //! A scenario of `tests/scenarios/fairness` as both engines can play it: a configuration, and who asks when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use fairflow::config::Config;
 use fairflow::core::cost::Cost;
-use serde::Deserialize;
+use fairflow::sim::fairness::{Client, Scenario};
 
 use crate::random::Random;
-use crate::world::Client;
 
-/// What a scenario's file says; what it expects is the affair of `tests/fair_queue`.
-#[derive(Debug, Clone, Deserialize)]
+/// A scenario, and each of its tenants' loads by itself.
+#[derive(Debug, Clone)]
 pub struct Story {
-    pub seconds: f64,
-    slots: Vec<(f64, u32)>,
-    #[serde(default = "one")]
-    speed: f64,
-    long: Option<f64>,
-    unlendable: Option<f64>,
-    client: Vec<Client>,
-    /// Most in flight over the whole account.
-    account: Option<u32>,
-    /// The provider does not say what a job did cost, which must be as predicted then.
-    #[serde(default)]
-    silent: bool,
-    /// Every so many-th job is cancelled so many seconds after it was submitted, wherever it is then.
-    #[serde(default)]
-    cancel: Option<(usize, f64)>,
-}
-
-fn one() -> f64 {
-    1.0
+    pub scenario: Scenario,
+    clients: Vec<Client>,
 }
 
 /// One job, the same for both engines.
@@ -97,39 +79,24 @@ fn millis(seconds: f64) -> u64 {
 }
 
 impl Story {
-    /// Reads a scenario; `None` where it needs what no configuration can say.
-    pub fn read(text: &str) -> Option<Self> {
-        let mut story: Self = toml::from_str(text).unwrap();
-        if story.client.iter().any(|client| client.width > 1) {
-            return None;
-        }
-        let clients = std::mem::take(&mut story.client);
-        for client in clients {
-            for copy in 0..client.copies {
-                let mut one = client.clone();
-                one.from += f64::from(copy) * client.stagger;
-                if client.copies > 1 {
-                    one.tenant = format!("{}{copy}", client.tenant);
-                }
-                story.client.push(one);
-            }
-        }
-        Some(story)
+    /// Makes a story of a scenario; `None` where it needs what no configuration can say.
+    pub fn of(scenario: Scenario) -> Option<Self> {
+        let clients = scenario.clients();
+        clients.iter().all(|client| client.width == 1).then_some(Self { scenario, clients })
     }
 
     /// Returns the millisecond from which nothing changes any more but the load of those who are there.
     pub fn settled(&self) -> u64 {
-        let clients = self.client.iter().flat_map(|client| [client.from, client.raised.map_or(0.0, |(at, _)| at)]);
-        millis(self.slots.iter().map(|(at, _)| *at).chain(clients).fold(0.0, f64::max))
+        let clients = self.clients.iter().flat_map(|client| [client.from, client.raised.map_or(0.0, |(at, _)| at)]);
+        millis(self.scenario.slots.times().chain(clients).fold(0.0, f64::max))
     }
 
     /// The configuration at a second.
     pub fn config(&self, at: f64) -> Config {
-        let slots = self.slots.iter().rev().find(|(from, _)| *from <= at).unwrap().1;
-        let long = self.long.unwrap_or(1e6);
-        let unlendable = self.unlendable.unwrap_or(0.25);
+        let Scenario { long, unlendable, account, .. } = &self.scenario;
+        let (slots, long, unlendable) = (self.scenario.slots_at(at), long.unwrap_or(1e6), unlendable.unwrap_or(0.25));
         // Backoff is drawn by chance, and that source is not the same: within a millisecond it does not matter.
-        let account = self.account.map_or(String::new(), |most| format!("max_in_flight = {most}\n"));
+        let account = account.map_or(String::new(), |most| format!("max_in_flight = {most}\n"));
         let mut text = format!(
             "[providers.p]\nkind = \"sim\"\n{account}[models.m]\nroutes = [{{ provider = \"p\" }}]\n\
              timeout = \"1000h\"\nwindow = {{ initial = {slots}, min = {slots}, max = {slots} }}\n\
@@ -137,9 +104,9 @@ impl Story {
              queue = {{ capacity = 1000000, max_wait = \"1000h\", long = \"{}s\", unlendable = {unlendable:?} }}\n",
             long as u64
         );
-        for (index, client) in self.client.iter().enumerate() {
+        for (index, client) in self.clients.iter().enumerate() {
             let Client { tenant, weight, class, group, reserve, .. } = client;
-            let cap = client.raised.filter(|(from, _)| at >= *from).map_or(client.max_in_flight, |(_, cap)| cap);
+            let (cap, class) = (client.cap_at(at), class.as_str());
             writeln!(text, "[tiers.t{index}]\nweight = {weight:?}\nclass = {class:?}").unwrap();
             if cap < u32::MAX {
                 writeln!(text, "max_in_flight = {cap}").unwrap();
@@ -152,7 +119,7 @@ impl Story {
                 writeln!(text, "reserve = {{ m = {reserve} }}").unwrap();
             }
         }
-        let groups: std::collections::BTreeSet<u32> = self.client.iter().filter_map(|client| client.group).collect();
+        let groups: BTreeSet<u32> = self.clients.iter().filter_map(|client| client.group).collect();
         groups.iter().for_each(|group| writeln!(text, "[groups.g{group}]").unwrap());
         Config::from_toml(&text).unwrap()
     }
@@ -170,7 +137,7 @@ pub struct Clients<'a> {
 impl<'a> Clients<'a> {
     pub fn new(story: &'a Story) -> Self {
         let mut agenda = Agenda::default();
-        for (index, client) in story.client.iter().enumerate() {
+        for (index, client) in story.clients.iter().enumerate() {
             let start = millis(client.from) + 1;
             let left = if client.calls == 0 { u32::MAX } else { client.calls };
             let mut arrive = |thread, again| agenda.add(start, Event::Arrive { client: index, thread, again });
@@ -183,24 +150,23 @@ impl<'a> Clients<'a> {
                 agenda.add(millis(at), Event::Reload(at));
             }
         }
-        for (at, _) in &story.slots[1..] {
-            agenda.add(millis(*at), Event::Reload(*at));
+        for at in story.scenario.slots.times().skip(1) {
+            agenda.add(millis(at), Event::Reload(at));
         }
-        let random = (0..story.client.len() as u64).map(Random).collect();
-        Self { story, random, sent: vec![0; story.client.len()], jobs: Vec::new(), agenda }
+        let random = (0..story.clients.len() as u64).map(Random).collect();
+        Self { story, random, sent: vec![0; story.clients.len()], jobs: Vec::new(), agenda }
     }
 
     /// Returns the job that arrives now, if its client is active.
     pub fn arrive(&mut self, now: u64, client: usize, thread: Option<u32>, again: bool) -> Option<usize> {
-        let it = &self.story.client[client];
+        let (it, scenario) = (&self.story.clients[client], &self.story.scenario);
         let random = &mut self.random[client];
         let seconds = now as f64 / 1e3;
         if again {
             let gap = if it.poisson { random.exponential() } else { 1.0 } / it.rate;
             self.agenda.add((now + millis(gap)).max(now + 1), Event::Arrive { client, thread, again });
         }
-        let active = it.on == f64::MAX || (seconds - it.from) % (it.on + it.off) < it.on;
-        if seconds >= it.until || !active {
+        if !it.is_active(seconds) {
             return None;
         }
         let sigma = (1.0 + it.spread * it.spread).ln().sqrt();
@@ -213,8 +179,8 @@ impl<'a> Clients<'a> {
             number: self.sent[client],
             predicted: units(size * off),
             actual: units(size),
-            silent: self.story.silent,
-            service: millis(size / self.story.speed).max(1),
+            silent: scenario.silent,
+            service: millis(size / scenario.speed).max(1),
             refused: it.retry > 0.0,
             patience: (it.max_wait < f64::MAX).then(|| std::time::Duration::from_secs_f64(it.max_wait)),
             client,
@@ -222,7 +188,7 @@ impl<'a> Clients<'a> {
         };
         self.jobs.push(job);
         let id = self.jobs.len() - 1;
-        if let Some((_, after)) = self.story.cancel.filter(|(every, _)| self.jobs.len().is_multiple_of(*every)) {
+        if let Some((_, after)) = scenario.cancel.filter(|(every, _)| self.jobs.len().is_multiple_of(*every)) {
             self.agenda.add(now + millis(after), Event::Cancel(id));
         }
         Some(id)
@@ -234,7 +200,7 @@ impl<'a> Clients<'a> {
         let left = job.thread.map(|left| left.saturating_sub(1)).filter(|left| *left > 0);
         if left.is_some() {
             let client = job.client;
-            let at = (now + millis(self.story.client[client].think)).max(now + 1);
+            let at = (now + millis(self.story.clients[client].think)).max(now + 1);
             self.agenda.add(at, Event::Arrive { client, thread: left, again: false });
         }
     }

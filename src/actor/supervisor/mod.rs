@@ -19,7 +19,6 @@ use super::queue::QueueActor;
 use crate::clock::Mark;
 use crate::config::{ProviderSettings, Settings};
 use crate::contract::provider::{Provider, ProviderFactory};
-use crate::core::pacer::{Budgets, Rates};
 use crate::core::route::Memory;
 use crate::engine::shared::messages::{Ensure, Forget, SupervisorMessage};
 use crate::engine::shared::model::Model;
@@ -45,8 +44,7 @@ struct AccountEntry {
 impl AccountEntry {
     /// Says whether jobs need the account's leave.
     fn is_limited(&self) -> bool {
-        let ProviderSettings { max_in_flight, rates, budgets, .. } = &self.settings;
-        max_in_flight.is_some() || *rates != Rates::default() || *budgets != Budgets::default()
+        self.settings.account().is_limited()
     }
 }
 

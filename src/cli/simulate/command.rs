@@ -106,10 +106,7 @@ fn scenario(name: &str) -> Result<Scenario, ScenarioError> {
     if path.extension().is_none_or(|ending| ending != "toml") && !name.contains(std::path::MAIN_SEPARATOR) {
         return library::find(name);
     }
-    let text =
-        std::fs::read_to_string(path).map_err(|source| ScenarioError::Unreadable { path: path.to_owned(), source })?;
-    let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
-    Scenario::parse(&stem, &text)
+    Scenario::open(path)
 }
 
 /// Plays, prints, writes. Says whether a scenario missed what it expects.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::replay::trace::{self, Size, TraceError};
-use crate::sim::{Arrival, Load, Scenario};
+use crate::sim::{Arrival, Load, RateSpec, Scenario};
 
 /// Prompts cost less than what is generated: so many tokens of a prompt count as one of the answer.
 const PROMPT_TOKENS: f64 = 16.0;
@@ -43,10 +43,15 @@ pub(super) fn apply(scenarios: &mut [Scenario], path: &Path, load: f64, seed: u6
 
 /// Requests of mean size per second that the provider of a scenario serves at its best.
 fn capacity(scenario: &Scenario) -> f64 {
-    let spec = &scenario.provider;
-    let slots = spec.cap.most().min(spec.servers.most())
-        / (scenario.service.median * (scenario.service.sigma.powi(2) / 2.0).exp());
-    spec.rate.as_ref().map_or(slots, |rate| slots.min(rate.per_minute / 60.0))
+    let mean = scenario.service.median * (scenario.service.sigma.powi(2) / 2.0).exp();
+    let least = |slots: f64, rate: Option<&RateSpec>| {
+        let slots = slots / mean;
+        rate.map_or(slots, |rate| slots.min(rate.per_minute / 60.0))
+    };
+    scenario.sum(
+        |provider| least(provider.cap.most().min(provider.servers.most()), provider.rate.as_ref()),
+        |account| least(account.max_in_flight.map_or(f64::MAX, f64::from), account.rate.as_ref()),
+    )
 }
 
 fn work(size: Size) -> f64 {

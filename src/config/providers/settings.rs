@@ -10,6 +10,7 @@ use super::headers::HeaderSetting;
 use super::poll::PollSettings;
 use super::sim::SimConfig;
 use super::verdicts::VerdictRule;
+use crate::core::account::AccountConfig;
 use crate::core::pacer::{Budgets, Rates};
 
 /// One provider account.
@@ -28,6 +29,13 @@ pub struct ProviderSettings {
     pub budgets: Budgets,
     /// What its answers mean where the built-in tables read them otherwise.
     pub verdicts: Vec<VerdictRule>,
+}
+
+impl ProviderSettings {
+    /// Returns the limits that its routes share.
+    pub(crate) const fn account(&self) -> AccountConfig {
+        AccountConfig { max_in_flight: self.max_in_flight, rates: self.rates, budgets: self.budgets }
+    }
 }
 
 /// How a provider is spoken to.

@@ -28,6 +28,14 @@ pub struct AccountConfig {
     pub budgets: Budgets,
 }
 
+impl AccountConfig {
+    /// Says whether it has any limit, so that its routes have to ask its leave.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
 /// What an account is told.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {

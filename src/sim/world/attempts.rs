@@ -8,7 +8,9 @@ use crate::core::pacer::RateHints;
 use crate::core::report::{Reached, Report};
 use crate::core::time::Time;
 use crate::core::verdict::Verdict;
-use crate::sim::provider::{Discipline, Reception};
+use crate::sim::bucket::Reception;
+use crate::sim::observer::Success;
+use crate::sim::provider::Discipline;
 use crate::sim::replica::Policy;
 
 impl World<'_> {
@@ -23,20 +25,28 @@ impl World<'_> {
         Some(attempt)
     }
 
+    /// A slot of a route's provider is free.
+    pub(super) fn freed(&mut self, route: usize) {
+        if let Some(upstream) = self.upstreams.get_mut(route) {
+            upstream.provider.free();
+        }
+    }
+
     /// An attempt is served; `free`: and its slot is free.
-    pub(super) fn served(&mut self, id: u64, free: bool) {
+    pub(super) fn served(&mut self, route: usize, id: u64, free: bool) {
         if !free {
-            let lag = self.scenario.provider.lag * self.lags.unit();
-            self.at(self.t() + lag, Event::Free);
+            let lag = self.upstreams.spec(route).map_or(0.0, |spec| spec.lag) * self.lags.unit();
+            self.at(self.t() + lag, Event::Free(route));
         }
         self.reply(id, 0.0, Outcome::Success, None);
     }
 
     /// Sends an answer back, after `delay`.
     pub(super) fn reply(&mut self, id: u64, delay: f64, outcome: Outcome, retry_after: Option<Duration>) {
-        let trip = delay + self.way();
         // What was scheduled for it at the provider must not find it.
         let id = self.rename(id);
+        let Some(route) = self.attempt(id).map(|attempt| attempt.route) else { return };
+        let trip = delay + self.way(route);
         let Some(attempt) = self.attempt(id) else { return };
         attempt.state = State::Answered(outcome, retry_after);
         if trip == 0.0 {
@@ -49,8 +59,8 @@ impl World<'_> {
     }
 
     /// How long a message is on its way, in seconds.
-    fn way(&mut self) -> f64 {
-        let provider = &self.scenario.provider;
+    fn way(&mut self, route: usize) -> f64 {
+        let Some(provider) = self.upstreams.spec(route) else { return 0.0 };
         let jitter = if provider.jitter > 0.0 { provider.jitter * self.jitters.unit() } else { 0.0 };
         provider.latency / 2.0 + jitter
     }
@@ -59,33 +69,36 @@ impl World<'_> {
     pub(super) fn abandon(&mut self, id: u64, attempt: &Attempt) {
         let t = self.t();
         let sent = attempt.job.as_ref().map_or(t, |holder| holder.flight.at.seconds_since(Time::ZERO));
-        let free_at = sent + self.scenario.provider.abandoned;
-        self.provider.withdraw(t, id, attempt.finish.is_some(), free_at <= t);
+        let Some(upstream) = self.upstreams.get_mut(attempt.route) else { return };
+        let free_at = sent + upstream.provider.spec.abandoned;
+        upstream.provider.withdraw(t, id, attempt.finish.is_some(), free_at <= t);
         if free_at > t {
-            self.at(free_at, Event::Free);
+            self.at(free_at, Event::Free(attempt.route));
         }
     }
 
-    /// Everything in flight fails.
-    pub(super) fn crash(&mut self) {
+    /// Everything in flight at a route's provider fails.
+    pub(super) fn crash(&mut self, route: usize) {
         let t = self.t();
         self.take_due();
         let taken: Vec<(u64, bool)> = self
             .attempts
             .iter()
             .flatten()
-            .filter(|attempt| attempt.state == State::Taken)
+            .filter(|attempt| attempt.route == route && attempt.state == State::Taken)
             .map(|attempt| (attempt.id, attempt.finish.is_some()))
             .collect();
+        let Some(upstream) = self.upstreams.get_mut(route) else { return };
         // Those that wait first: a server that is freed must not begin with one that is about to fail.
         for started in [false, true] {
             for &(id, _) in taken.iter().filter(|(_, is)| *is == started) {
-                self.provider.withdraw(t, id, started, true);
+                upstream.provider.withdraw(t, id, started, true);
             }
         }
-        let stated = self.scenario.provider.retry_after.map(Duration::from_secs_f64);
+        let stated = upstream.provider.spec.retry_after.map(Duration::from_secs_f64);
+        let refusal = upstream.provider.spec.refusal;
         for (id, _) in taken {
-            self.reply(id, self.scenario.provider.refusal, Outcome::Overloaded, stated);
+            self.reply(id, refusal, Outcome::Overloaded, stated);
         }
     }
 
@@ -99,8 +112,8 @@ impl World<'_> {
         renamed
     }
 
-    /// A request reaches the provider.
-    pub(super) fn send(&mut self, job: Option<Holder>, work: f64) {
+    /// A request sets out for the provider of a route.
+    pub(super) fn send(&mut self, route: usize, job: Option<Holder>, work: f64) {
         let t = self.t();
         let slot = self.free_attempts.pop().unwrap_or_else(|| {
             self.attempts.push(None);
@@ -110,15 +123,17 @@ impl World<'_> {
         let id = self.generation << 32 | u64::from(slot);
         let ours = job.is_some();
         if let Some(place) = self.attempts.get_mut(slot as usize) {
-            *place = Some(Attempt { id, job, work, state: State::Sent, finish: None });
+            *place = Some(Attempt { id, route, job, work, state: State::Sent, finish: None });
         }
         if let Some(timeout) = self.scenario.timeout.filter(|_| ours) {
             self.at(t + timeout, Event::Timeout(id));
         }
-        let way = if ours { self.way() } else { 0.0 };
+        let way = if ours { self.way(route) } else { 0.0 };
         if way > 0.0 {
-            self.travelling += 1;
-            self.at(t + way, Event::Reach(id));
+            if let Some(upstream) = self.upstreams.get_mut(route) {
+                upstream.travelling += 1;
+            }
+            self.at(t + way, Event::Reach(route, id));
         } else {
             self.reach(id);
         }
@@ -127,9 +142,11 @@ impl World<'_> {
     /// The provider takes an attempt, or does not.
     pub(super) fn reach(&mut self, id: u64) {
         let t = self.t();
-        let Some(work) = self.attempt(id).map(|attempt| attempt.work) else { return };
-        let stated = self.scenario.provider.retry_after.map(Duration::from_secs_f64);
-        let (outcome, retry_after) = match self.provider.arrive(t, id, work) {
+        let Some(&mut Attempt { route, work, .. }) = self.attempt(id) else { return };
+        let reception = self.upstreams.arrive(route, t, id, work);
+        let Some(spec) = self.upstreams.spec(route) else { return };
+        let (stated, refusal) = (spec.retry_after.map(Duration::from_secs_f64), spec.refusal);
+        let (outcome, retry_after) = match reception {
             Reception::Taken => {
                 if let Some(attempt) = self.attempt(id) {
                     attempt.state = State::Taken;
@@ -144,13 +161,15 @@ impl World<'_> {
             Reception::RateLimited { retry_after } => (Outcome::RateLimited, retry_after),
             Reception::Failed => (Outcome::Overloaded, stated),
         };
-        self.reply(id, self.scenario.provider.refusal, outcome, retry_after);
+        self.reply(id, refusal, outcome, retry_after);
     }
 
     /// The answer of an attempt is here.
     pub(super) fn answer(&mut self, attempt: Attempt) {
         let Some(Holder { replica: index, flight }) = attempt.job else {
-            self.others_have -= 1;
+            if let Some(upstream) = self.upstreams.get_mut(attempt.route) {
+                upstream.others_have -= 1;
+            }
             return;
         };
         let (outcome, retry_after, reached) = match attempt.state {
@@ -159,7 +178,7 @@ impl World<'_> {
             State::Sent | State::Taken => return,
         };
         let (now, t) = (self.time(), self.t());
-        let hint = self.provider.hint(t);
+        let hint = self.upstreams.hint(attempt.route, t);
         let (at, number) = (flight.at, flight.job.job);
         let Some(job) = self.jobs.get(number as usize) else { return };
         let (created, load, cost) = (job.created, job.load, job.cost);
@@ -175,7 +194,7 @@ impl World<'_> {
         }
         let again = if outcome == Outcome::Success { None } else { self.retries_at(index, number, retry_after) };
         let refused = matches!(outcome, Outcome::Throttled | Outcome::RateLimited);
-        let unnamed = refused && self.scenario.provider.wordless;
+        let unnamed = refused && self.upstreams.spec(attempt.route).is_some_and(|spec| spec.wordless);
         let told = if unnamed { Outcome::Throttled } else { outcome };
         let hints = RateHints { requests: hint, ..RateHints::default() };
         let verdict = if unnamed { Verdict::of_status(429) } else { Verdict::of(told) };
@@ -186,8 +205,9 @@ impl World<'_> {
         replica.scheduler.settle(now, flight, report, again);
         self.observer.cut(t, before, replica.scheduler.window());
         if outcome == Outcome::Success {
-            let times = (t - seconds(created), now.since(at).as_secs_f64());
-            replica.delivered += self.observer.succeeded(t, times, attempt.work, load);
+            let (sojourn, service) = (t - seconds(created), now.since(at).as_secs_f64());
+            let success = Success { sojourn, service, work: attempt.work, load, route: attempt.route };
+            replica.delivered += self.observer.succeeded(t, success);
             self.end_job(index, number, false);
         } else {
             self.observer.failed(outcome);
@@ -219,12 +239,19 @@ impl World<'_> {
 
     /// Others take a slot that is free now, every other time.
     pub(super) fn compete(&mut self) {
-        let Some(others) = &self.scenario.provider.competitors else { return };
-        let want = others.slots.at(self.t()) as u32;
-        while self.others_have < want && self.provider.room(self.t()) > 0 && self.others.unit() < 0.5 {
-            let work = self.others.lognormal(others.median, others.sigma);
-            self.others_have += 1;
-            self.send(None, work);
+        let t = self.t();
+        for (route, provider) in self.scenario.providers().enumerate() {
+            let Some(others) = &provider.competitors else { continue };
+            let want = others.slots.at(t) as u32;
+            while let Some(upstream) = self.upstreams.get_mut(route)
+                && upstream.others_have < want
+                && upstream.provider.room(t) > 0
+                && self.others.unit() < 0.5
+            {
+                upstream.others_have += 1;
+                let work = self.others.lognormal(others.median, others.sigma);
+                self.send(route, None, work);
+            }
         }
     }
 
@@ -234,11 +261,12 @@ impl World<'_> {
         let attempts = std::mem::take(&mut self.attempts);
         for attempt in attempts.into_iter().flatten() {
             let (Some(holder), State::Taken) = (attempt.job, attempt.state) else { continue };
-            let sharing = self.provider.left(t, attempt.id);
-            let slow = self.scenario.provider.slow.at(t);
+            let Some(upstream) = self.upstreams.get_mut(attempt.route) else { continue };
+            let sharing = upstream.provider.left(t, attempt.id);
+            let slow = upstream.provider.spec.slow.at(t);
             let had = match attempt.finish {
                 Some(finish) => attempt.work - (finish - t) / slow,
-                None if self.scenario.provider.discipline == Discipline::Fifo => 0.0,
+                None if upstream.provider.spec.discipline == Discipline::Fifo => 0.0,
                 None => attempt.work - sharing,
             };
             let had = had.clamp(0.0, attempt.work);

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod jobs;
+mod upstreams;
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -14,12 +15,14 @@ use crate::sim::controller::Controller;
 use crate::sim::gates::Inside;
 use crate::sim::load::Load;
 use crate::sim::observer::{Observer, Standing};
-use crate::sim::provider::{Due, Provider};
+use crate::sim::provider::Due;
 use crate::sim::replica::{Replica, Rider};
 use crate::sim::rng::Rng;
 use crate::sim::run::Run;
 use crate::sim::scenario::Scenario;
 use crate::sim::scheduler::{Flight, Step};
+
+use self::upstreams::Upstreams;
 
 use crate::core::broker::Input;
 use crate::core::cost::Cost;
@@ -33,18 +36,17 @@ const PAUSES: u64 = 2;
 const OTHERS: u64 = 3;
 const LAGS: u64 = 4;
 const JITTERS: u64 = 5;
-const WEATHER: u64 = 6;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     /// The provider is done with an attempt.
     Finish(u64),
-    /// Processor sharing: look again.
-    Share(u64),
-    /// A slot is free at last.
-    Free,
-    /// An attempt reaches the provider.
-    Reach(u64),
+    /// Processor sharing: look again at a route's provider.
+    Share(usize, u64),
+    /// A slot of a route's provider is free at last.
+    Free(usize),
+    /// An attempt by a route reaches the provider.
+    Reach(usize, u64),
     /// The answer to an attempt reaches its replica.
     Answer(u64),
     Timeout(u64),
@@ -58,10 +60,10 @@ enum Event {
     Ask(u32, u32),
     /// An on/off load turns on or off.
     Turn(u32),
-    /// Something changes by schedule.
-    Changed,
-    /// All in flight fails.
-    Crash,
+    /// Something changes by schedule at a route's provider.
+    Changed(usize),
+    /// All in flight at a route's provider fails.
+    Crash(usize),
 }
 
 struct Job {
@@ -75,6 +77,8 @@ struct Job {
 
 struct Attempt {
     id: u64,
+    /// The position of its route.
+    route: usize,
     /// `None` for somebody else's.
     job: Option<Holder>,
     work: f64,
@@ -117,11 +121,7 @@ struct World<'a> {
     scenario: &'a Scenario,
     controller: Controller,
     seed: u64,
-    provider: Provider,
-    /// Attempts on their way to the provider.
-    travelling: u32,
-    /// Slots that others have.
-    others_have: u32,
+    upstreams: Upstreams,
     replicas: Vec<Replica>,
     sources: Vec<Source>,
     tenants: Vec<Vec<Arc<str>>>,
@@ -141,6 +141,7 @@ struct World<'a> {
     lags: Rng,
     jitters: Rng,
     observer: Observer,
+    due: Vec<(usize, f64, Due)>,
     done: Vec<u64>,
 }
 
@@ -166,9 +167,7 @@ impl<'a> World<'a> {
         });
         let pauses = Rc::new(RefCell::new(Rng::new(seed, PAUSES)));
         let mut world = Self {
-            provider: Provider::new(scenario.provider.clone(), Rng::new(seed, WEATHER)),
-            travelling: 0,
-            others_have: 0,
+            upstreams: Upstreams::new(scenario, seed),
             replicas: (0..scenario.replicas)
                 .map(|n| Replica::new(scenario, controller, seed.wrapping_add(u64::from(n) << 32), pauses.clone()))
                 .collect(),
@@ -190,6 +189,7 @@ impl<'a> World<'a> {
             lags: Rng::new(seed, LAGS),
             jitters: Rng::new(seed, JITTERS),
             observer: Observer::new(scenario, controller, seed),
+            due: Vec::new(),
             done: Vec::new(),
             scenario,
             controller,
@@ -198,14 +198,13 @@ impl<'a> World<'a> {
         for n in 0..scenario.replicas {
             world.at(f64::from(n) * scenario.stagger, Event::Start(n));
         }
-        let changes: Vec<f64> = scenario.provider.changes().filter(|at| *at > 0.0).collect();
-        for at in changes {
-            world.at(at, Event::Changed);
-        }
-        for at in
-            scenario.provider.crashes.iter().copied().chain(scenario.provider.outages.iter().map(|(from, _)| *from))
-        {
-            world.at(at, Event::Crash);
+        for (route, provider) in scenario.providers().enumerate() {
+            for at in provider.changes().filter(|at| *at > 0.0) {
+                world.at(at, Event::Changed(route));
+            }
+            for at in provider.crashes.iter().copied().chain(provider.outages.iter().map(|(from, _)| *from)) {
+                world.at(at, Event::Crash(route));
+            }
         }
         world
     }
@@ -258,14 +257,15 @@ impl<'a> World<'a> {
         let in_flight: u32 = self.replicas.iter().map(|replica| replica.scheduler.in_flight()).sum();
         let window: u32 = self.replicas.iter().map(|replica| replica.scheduler.window()).sum();
         let waiting: usize = self.replicas.iter().map(|replica| replica.scheduler.broker().queue().len()).sum();
-        let stood = Standing { in_flight, window, waiting, used: self.provider.used() };
+        let stood = Standing { in_flight, window, waiting, used: self.upstreams.used() };
         self.observer.pass(self.t(), seconds(to), stood);
     }
 
     /// Schedules what the provider wants to be called for.
     fn take_due(&mut self) {
-        let mut due = std::mem::take(&mut self.provider.due);
-        for (at, what) in due.drain(..) {
+        let mut due = std::mem::take(&mut self.due);
+        self.upstreams.take_due(&mut due);
+        for (route, at, what) in due.drain(..) {
             match what {
                 Due::Finish(id) => {
                     if let Some(attempt) = self.attempt(id) {
@@ -273,39 +273,43 @@ impl<'a> World<'a> {
                     }
                     self.at(at, Event::Finish(id));
                 }
-                Due::Share(call) => self.at(at, Event::Share(call)),
+                Due::Share(call) => self.at(at, Event::Share(route, call)),
             }
         }
-        self.provider.due = due;
+        self.due = due;
     }
 
     fn handle(&mut self, event: Event) {
         let t = self.t();
         match event {
             Event::Finish(id) => {
-                if self.attempt(id).is_some() {
-                    let free = self.scenario.provider.lag == 0.0;
-                    self.provider.finish(t, free);
-                    self.compete();
-                    self.served(id, free);
-                }
+                let Some(route) = self.attempt(id).map(|attempt| attempt.route) else { return };
+                let Some(upstream) = self.upstreams.get_mut(route) else { return };
+                let free = upstream.provider.spec.lag == 0.0;
+                upstream.provider.finish(t, free);
+                self.compete();
+                self.served(route, id, free);
             }
-            Event::Share(call) => {
+            Event::Share(route, call) => {
                 let mut done = std::mem::take(&mut self.done);
-                self.provider.share(t, call, &mut done);
+                if let Some(upstream) = self.upstreams.get_mut(route) {
+                    upstream.provider.share(t, call, &mut done);
+                }
                 for id in done.drain(..) {
-                    let free = self.scenario.provider.lag == 0.0;
+                    let free = self.upstreams.spec(route).is_some_and(|spec| spec.lag == 0.0);
                     if free {
-                        self.provider.free();
+                        self.freed(route);
                         self.compete();
                     }
-                    self.served(id, free);
+                    self.served(route, id, free);
                 }
                 self.done = done;
             }
-            Event::Free => self.provider.free(),
-            Event::Reach(id) => {
-                self.travelling -= 1;
+            Event::Free(route) => self.freed(route),
+            Event::Reach(route, id) => {
+                if let Some(upstream) = self.upstreams.get_mut(route) {
+                    upstream.travelling -= 1;
+                }
                 self.reach(id);
             }
             Event::Answer(id) => {
@@ -333,24 +337,30 @@ impl<'a> World<'a> {
             Event::Arrive(load) => self.arrive(load),
             Event::Ask(load, replica) => self.ask(load, replica),
             Event::Turn(load) => self.turn(load),
-            Event::Changed => self.provider.changed(t),
-            Event::Crash => self.crash(),
+            Event::Changed(route) => {
+                if let Some(upstream) = self.upstreams.get_mut(route) {
+                    upstream.provider.changed(t);
+                }
+            }
+            Event::Crash(route) => self.crash(route),
         }
     }
 
     /// Sends jobs while the gates are open, and sees to the next wake.
     fn pump(&mut self, index: u32) {
-        let now = self.time();
+        let (now, t) = (self.time(), self.t());
         let mut refused = Vec::new();
         loop {
-            let share = (self.scenario.provider.capacity(self.t()) / f64::from(self.started.max(1))).ceil();
-            let room = self.provider.room(self.t()).saturating_sub(self.travelling);
-            let inside = Inside { room, share: share as u32 };
+            let (upstreams, started) = (&self.upstreams, f64::from(self.started.max(1)));
+            let inside = |route| {
+                let capacity = upstreams.spec(route).map_or(0.0, |spec| spec.capacity(t));
+                Inside { room: upstreams.room(route, t), share: (capacity / started).ceil() as u32 }
+            };
             let Some(replica) = self.replicas.get_mut(index as usize) else { return };
             match replica.scheduler.next_inside(now, inside) {
                 None => break,
                 Some(Step::Refuse { job, .. }) => refused.push(job.job),
-                Some(Step::Moved(change)) => self.observer.moved(seconds(self.now), index, change),
+                Some(Step::Moved(change)) => self.observer.moved(t, index, change),
                 Some(Step::Send(flight)) => {
                     if now < replica.stated {
                         self.observer.inside_retry_after += 1;
@@ -358,8 +368,9 @@ impl<'a> World<'a> {
                     let Some(job) = self.jobs.get_mut(flight.job.job as usize) else { break };
                     job.attempts += 1;
                     let work = job.work;
-                    self.observer.dispatched(seconds(self.now));
-                    self.send(Some(Holder { replica: index, flight }), work);
+                    let route = flight.route;
+                    self.observer.dispatched(t, route);
+                    self.send(route, Some(Holder { replica: index, flight }), work);
                 }
             }
         }
@@ -367,7 +378,7 @@ impl<'a> World<'a> {
         let mut next = replica.scheduler.poll_timeout().unwrap_or(Time::FAR);
         if self.controller == Controller::Oracle
             && replica.scheduler.broker().queue().has_ready()
-            && let Some(at) = self.provider.token_at(seconds(self.now))
+            && let Some(at) = self.upstreams.token_at(t)
         {
             next = next.min(Time::from_nanos((at * 1e9) as u64));
         }
