@@ -50,6 +50,7 @@ pub(super) enum Right {
 }
 
 /// A message on its way to a machine; routes and accounts are named by their positions.
+#[allow(clippy::large_enum_variant, reason = "a message is handed on at once")]
 pub(super) enum Message<J> {
     Broker(Input<J>),
     Route(usize, route::Input<J>),
