@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
 use fairflow::Fairflow;
 use fairflow::task::{Task, VideoInference};
 use serde_json::json;
@@ -85,4 +88,20 @@ async fn a_submission_that_nobody_waits_for_is_cancelled_when_it_is_accepted() {
     assert_eq!(error.reason().as_str(), "unconfirmed", "{error}");
     fake.wait_for("POST", "/predictions/p1/cancel").await;
     assert_eq!(fake.count("GET", "/predictions/p1"), 0);
+}
+
+/// What is submitted may have a slot there for as long as the connection stands.
+#[tokio::test]
+async fn a_submission_that_is_never_answered_is_given_up_after_its_caller() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let connection = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // Ends when the other side closes, by a reset too.
+        stream.read_to_end(&mut Vec::new()).await.unwrap_or_default()
+    });
+    let fairflow = engine("replicate", &url, "", "timeout = \"20ms\"").await;
+    let error = fairflow.generate(video()).await.unwrap_err();
+    assert_eq!(error.reason().as_str(), "unconfirmed", "{error}");
+    tokio::time::timeout(Duration::from_secs(40), connection).await.expect("it was left open").unwrap();
 }

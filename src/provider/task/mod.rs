@@ -51,8 +51,10 @@ use crate::wire::{Request, Wire};
 const MOST_CANCELS: usize = 64;
 /// Most submissions under way at once per account, with those that nobody waits for any more.
 const MOST_SUBMISSIONS: usize = 4_096;
-/// Longest that a submission may take that nobody waits for any more.
+/// Longest that a submission may take.
 const SUBMIT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest that it may take once nobody waits for it any more: it may have a slot at the provider.
+const ABANDONED_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An account at a service that is submitted to and polled.
 #[derive(Debug)]
@@ -204,16 +206,26 @@ async fn submit(
     let Ok(permit) = account.submissions.clone().try_acquire_owned() else {
         return Err(Failure::new(Outcome::Throttled, format!("{MOST_SUBMISSIONS} submissions are under way")));
     };
-    let (sender, receiver) = oneshot::channel();
+    let (mut sender, receiver) = oneshot::channel();
     let (work, job) = (work.clone(), attempt.job().map(Arc::<str>::from));
     let trace = attempt.trace().cloned();
     tokio::spawn(async move {
         let _permit = permit;
         let submitting = account.send(draft, request, &work, job.as_deref(), trace.as_ref());
-        let submitted = tokio::time::timeout(SUBMIT_TIMEOUT, submitting).await.unwrap_or_else(|_| {
-            let message = "the provider did not answer the submission";
-            Err(Failure { spent: true, ..Failure::new(Outcome::Overloaded, message) })
-        });
+        let too_long = async {
+            tokio::select! {
+                () = tokio::time::sleep(SUBMIT_TIMEOUT) => {}
+                () = async { sender.closed().await; tokio::time::sleep(ABANDONED_TIMEOUT).await } => {}
+            }
+        };
+        let submitted = tokio::select! {
+            biased;
+            submitted = submitting => submitted,
+            () = too_long => {
+                let message = "the provider did not answer the submission";
+                Err(Failure { spent: true, ..Failure::new(Outcome::Overloaded, message) })
+            }
+        };
         if let Err(Ok(Begun { handle, .. })) = sender.send(submitted) {
             drop(Watch { account, job, handle: Some(handle) });
         }

@@ -22,6 +22,10 @@ use crate::provider::{Failure, Outcome};
 
 /// Connections in a row that may not hold before the callers are told.
 const MOST_FAILURES: u32 = 3;
+/// Connections more that the search for a culprit may cost before the callers are told.
+const MOST_SEARCHES: u32 = 6;
+/// Failures that lengthen the wait while a culprit is searched for: it shall be found before its caller leaves.
+const FAILURES_OF_A_SEARCH: u32 = 2;
 /// Upper end of the wait before the second try to connect; it doubles with each connection that does not hold.
 const BACKOFF: Duration = Duration::from_millis(200);
 /// Upper end of any such wait.
@@ -45,6 +49,10 @@ pub(super) struct Pump {
     first: Option<Frame>,
     /// Connections in a row that did not hold.
     failures: u32,
+    /// Of those, the ones that the present search for a culprit has cost.
+    searches: u32,
+    /// Whether the callers were told that no connection holds, and none has held since.
+    gave_up: bool,
     not_before: Option<Instant>,
     why: Failure,
     /// Tasks that may have closed the last connection, or may not have been read, the likeliest last.
@@ -77,21 +85,21 @@ impl Pump {
     pub(super) fn new(shared: Arc<Shared>, frames: mpsc::Receiver<Frame>) -> Self {
         let why = Failure::new(Outcome::Failed, "the provider keeps closing its socket");
         let (session, first, not_before) = (None, None, None);
-        let (suspects, probed, failures, has_delivered) = (Vec::new(), Vec::new(), 0, false);
-        let (together, is_accused) = (usize::MAX, false);
         Self {
             shared,
             frames,
             session,
             first,
-            failures,
+            failures: 0,
+            searches: 0,
+            gave_up: false,
             not_before,
             why,
-            suspects,
-            probed,
-            together,
-            is_accused,
-            has_delivered,
+            suspects: Vec::new(),
+            probed: Vec::new(),
+            together: usize::MAX,
+            is_accused: false,
+            has_delivered: false,
         }
     }
 
@@ -127,7 +135,7 @@ impl Pump {
                     self.failures += 1;
                     // A refused key stays refused.
                     let is_final = self.failures >= MOST_FAILURES || failure.verdict.scope.is_account();
-                    self.back_off();
+                    self.back_off(self.failures);
                     self.why = failure;
                     if is_final {
                         self.give_up();
@@ -140,7 +148,7 @@ impl Pump {
     /// Waits until a connection may be tried. A caller who comes meanwhile is told at once, where many have failed.
     async fn pause(&mut self) {
         let Some(until) = self.not_before.take() else { return };
-        if self.failures < MOST_FAILURES {
+        if !self.gave_up {
             return sleep_until(until).await;
         }
         let mut frame = self.first.take();
@@ -161,8 +169,8 @@ impl Pump {
     }
 
     /// Waits longer with each connection in a row that did not hold.
-    fn back_off(&mut self) {
-        let ceiling = BACKOFF.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(LONGEST_BACKOFF);
+    fn back_off(&mut self, failures: u32) {
+        let ceiling = BACKOFF.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_BACKOFF);
         self.not_before = Some(now() + ceiling.mul_f64(rand::rng().random_range(0.5..=1.0)));
     }
 
@@ -170,6 +178,7 @@ impl Pump {
     fn give_up(&mut self) {
         let until = self.not_before.unwrap_or_else(now);
         self.suspects.clear();
+        (self.searches, self.gave_up) = (0, true);
         self.shared.waiters.lose_all(&self.lost(until));
     }
 
@@ -188,13 +197,19 @@ impl Pump {
             self.failures = self.failures.min(1);
             self.together = usize::MAX;
         }
+        if self.failures <= 1 {
+            (self.searches, self.gave_up) = (0, false);
+        }
+        // Each connection of a search leaves fewer suspects. Told now, all would come again with the culprit among them.
+        let is_search = ending == Ending::Closed && !suspects.is_empty() && self.searches < MOST_SEARCHES;
+        self.searches += u32::from(is_search);
         self.suspects.retain(|uuid| !suspects.contains(uuid));
         self.suspects.extend(suspects);
         self.is_accused = ending == Ending::Closed;
         if !stood {
-            self.back_off();
+            self.back_off(if is_search { self.failures.min(FAILURES_OF_A_SEARCH) } else { self.failures });
         }
-        if self.failures >= MOST_FAILURES {
+        if self.failures >= MOST_FAILURES && !is_search {
             let message = format!("the provider closed its socket {} times in a row without an answer", self.failures);
             self.why = Failure::new(Outcome::Failed, message);
             self.give_up();

@@ -1,5 +1,7 @@
 //! The connection against a server that a script plays, frame by frame.
 
+mod closings;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{SinkExt, StreamExt};
@@ -19,6 +21,8 @@ const SHORT: Beat = Beat { every: Duration::from_millis(20), dead: Duration::fro
 enum Say {
     Frame(Value),
     Raw(&'static str),
+    /// A frame, after a while.
+    Later(Duration, Value),
     Close,
 }
 
@@ -35,21 +39,40 @@ async fn server(
             let connection = connections.fetch_add(1, Ordering::SeqCst);
             let (script, log) = (script.clone(), log.clone());
             tokio::spawn(async move {
-                let Ok(mut stream) = accept_async(stream).await else { return };
-                while let Some(Ok(Message::Text(text))) = stream.next().await {
+                let Ok(stream) = accept_async(stream).await else { return };
+                let (mut sink, mut frames) = stream.split();
+                let (say, mut said) = mpsc::unbounded_channel::<Option<String>>();
+                let writing = tokio::spawn(async move {
+                    while let Some(Some(text)) = said.recv().await {
+                        if sink.send(Message::text(text)).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+                while let Some(Ok(Message::Text(text))) = frames.next().await {
                     let Ok(Value::Array(tasks)) = serde_json::from_str(text.as_str()) else { return };
                     for task in tasks {
-                        let said = script(connection, &task);
+                        let does = script(connection, &task);
                         log.lock().expect("held briefly").push(task);
-                        for say in said {
-                            let frame = match say {
-                                Say::Frame(frame) => frame.to_string(),
-                                Say::Raw(text) => text.to_owned(),
-                                Say::Close => return,
+                        for what in does {
+                            let say = say.clone();
+                            match what {
+                                Say::Frame(frame) => say.send(Some(frame.to_string())).ok(),
+                                Say::Raw(text) => say.send(Some(text.to_owned())).ok(),
+                                Say::Later(span, frame) => {
+                                    tokio::spawn(async move {
+                                        tokio::time::sleep(span).await;
+                                        // The connection may have ended meanwhile.
+                                        say.send(Some(frame.to_string())).ok();
+                                    });
+                                    None
+                                }
+                                Say::Close => {
+                                    say.send(None).ok();
+                                    writing.await.expect("ends");
+                                    return;
+                                }
                             };
-                            if stream.send(Message::text(frame)).await.is_err() {
-                                return;
-                            }
                         }
                     }
                 }
@@ -296,88 +319,6 @@ fn sends(seen: &Mutex<Vec<Value>>, uuid: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_frame_that_closes_each_connection_ends_its_own_task_and_no_other() {
-    let (url, seen) = server(|connection, task| {
-        let uuid = &task["taskUUID"];
-        match (task["taskType"].as_str(), connection) {
-            (Some("authentication"), connection) => welcome(&format!("s{connection}")),
-            (Some("imageInference"), _) if uuid == "killer" => vec![Say::Close],
-            // It takes longer than the first connections stand.
-            (Some("imageInference"), 0 | 1) if uuid == "slow" => Vec::new(),
-            (Some("imageInference"), _) => data(json!([image(uuid, "i")])),
-            _ => Vec::new(),
-        }
-    })
-    .await;
-    let socket = socket(&url, "k", BEAT);
-    let (slow, killer) = (task("slow", "sync", 1), task("killer", "sync", 1));
-    let (slow, killed) = futures_util::future::join(run(&socket, &slow, false), run(&socket, &killer, false)).await;
-    assert_eq!(slow.expect("made").len(), 1);
-    let killed = killed.expect_err("no connection bears it");
-    assert!(killed.outcome == Outcome::Failed && killed.message.contains("whenever it gets this task"), "{killed}");
-    assert_eq!((sends(&seen, "killer"), sends(&seen, "slow"), connections(&seen)), (2, 2, 3));
-    // Another attempt does not send it again, and others are served.
-    assert_eq!(run(&socket, &killer, true).await.expect_err("known").message, killed.message);
-    assert_eq!(run(&socket, &task("next", "sync", 1), false).await.expect("made").len(), 1);
-    assert_eq!((sends(&seen, "killer"), connections(&seen)), (2, 3));
-}
-
-#[tokio::test]
-async fn a_tenant_whose_task_closed_the_connection_has_one_of_its_own() {
-    let (url, seen) = server(|connection, task| {
-        let uuid = &task["taskUUID"];
-        match task["taskType"].as_str() {
-            Some("authentication") => welcome(&format!("s{connection}")),
-            Some("imageInference") if uuid.as_str().is_some_and(|uuid| uuid.starts_with("killer")) => vec![Say::Close],
-            Some("imageInference") => data(json!([image(uuid, &format!("{connection}"))])),
-            _ => Vec::new(),
-        }
-    })
-    .await;
-    let (endpoint, poll) = settings(&url, "k");
-    let both = Connections::new(&endpoint, &poll).expect("sets up");
-    let ask = async |tenant: &str, uuid: &str| {
-        let ended = run(both.of(tenant), &task(uuid, "sync", 1), false).await;
-        both.note(tenant, uuid);
-        ended.map(|items| text(&items[0], "imageUUID").to_owned())
-    };
-    ask("odd", "killer-1").await.expect_err("a culprit");
-    let common = ask("good", "a").await.expect("made");
-    for n in 2..5 {
-        ask("odd", &format!("killer-{n}")).await.expect_err("a culprit");
-        assert_eq!(ask("good", &format!("b-{n}")).await.expect("made"), common, "its connection stands");
-    }
-    assert_ne!(ask("odd", "c").await.expect("made"), common);
-    ask("odd", "killer-1").await.expect_err("known on both");
-    assert_eq!(sends(&seen, "killer-1"), 2);
-}
-
-#[tokio::test]
-async fn the_culprit_is_found_among_many_that_were_sent_together() {
-    let (url, seen) = server(|connection, task| {
-        let uuid = &task["taskUUID"];
-        match (task["taskType"].as_str(), connection) {
-            (Some("authentication"), connection) => welcome(&format!("s{connection}")),
-            (Some("imageInference"), _) if uuid == "t7" => vec![Say::Close],
-            (Some("imageInference"), 0) => Vec::new(),
-            (Some("imageInference"), _) => data(json!([image(uuid, "i")])),
-            _ => Vec::new(),
-        }
-    })
-    .await;
-    let socket = socket(&url, "k", BEAT);
-    let runs = (0..20).map(|n| {
-        let (socket, task) = (&socket, task(&format!("t{n}"), "sync", 1));
-        async move { run(socket, &task, false).await.is_ok() }
-    });
-    let ended = futures_util::future::join_all(runs).await;
-    assert_eq!(ended.iter().filter(|made| **made).count(), 19);
-    assert!(!ended[7]);
-    assert!(sends(&seen, "t7") <= 6 && connections(&seen) <= 6, "{} connections", connections(&seen));
-    assert!((0..20).all(|n| sends(&seen, &format!("t{n}")) <= 6));
-}
-
-#[tokio::test]
 async fn a_resumed_session_is_asked_for_what_it_may_not_have_read() {
     let (url, seen) = server(|connection, task| match (task["taskType"].as_str(), connection) {
         (Some("authentication"), _) => welcome("s"),
@@ -388,25 +329,6 @@ async fn a_resumed_session_is_asked_for_what_it_may_not_have_read() {
     .await;
     let items = run(&socket(&url, "k", BEAT), &task("t", "sync", 1), false).await.expect("made");
     assert_eq!((items.len(), sends(&seen, "t")), (1, 1));
-}
-
-#[tokio::test]
-async fn connections_that_do_not_hold_become_rare_and_callers_hear_why() {
-    let (url, seen) = server(|connection, _| {
-        let mut said = welcome(&format!("s{connection}"));
-        said.push(Say::Close);
-        said
-    })
-    .await;
-    let socket = socket(&url, "k", BEAT);
-    let failure = run(&socket, &task("t", "sync", 1), false).await.expect_err("no connection holds");
-    assert!(failure.outcome == Outcome::Failed && failure.retry_after.is_some(), "{failure:?}");
-    assert_eq!(connections(&seen), 3);
-    // Who comes while it rests is told at once, and causes no connection.
-    for n in 0..50 {
-        run(&socket, &task(&format!("t{n}"), "sync", 1), false).await.expect_err("no connection holds");
-    }
-    assert!(connections(&seen) <= 4, "{} connections", connections(&seen));
 }
 
 #[tokio::test]
