@@ -63,17 +63,7 @@ pub struct Audio {
 }
 
 impl Audio {
-    /// Wraps the address where the sound can be fetched.
-    #[must_use]
-    pub fn at(url: impl Into<String>) -> Self {
-        Self { url: Some(url.into()), ..Self::default() }
-    }
-
-    /// Wraps the sound itself, base64.
-    #[must_use]
-    pub fn inline(base64: impl Into<String>) -> Self {
-        Self { base64: Some(base64.into()), ..Self::default() }
-    }
+    setters!(at, inline);
 }
 
 /// The pieces of one task.

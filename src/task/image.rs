@@ -114,17 +114,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// Wraps the address where the image can be fetched.
-    #[must_use]
-    pub fn at(url: impl Into<String>) -> Self {
-        Self { url: Some(url.into()), ..Self::default() }
-    }
-
-    /// Wraps the image itself, base64.
-    #[must_use]
-    pub fn inline(base64: impl Into<String>) -> Self {
-        Self { base64: Some(base64.into()), ..Self::default() }
-    }
+    setters!(at, inline);
 }
 
 /// The images of one task.

@@ -21,6 +21,28 @@ macro_rules! setters {
             self
         }
     };
+    (@finish_reason) => {
+        /// Sets why the text ended: `stop`, `length`, …
+        #[must_use]
+        pub fn finish_reason(mut self, reason: impl Into<String>) -> Self {
+            self.finish_reason = Some(reason.into());
+            self
+        }
+    };
+    (@at) => {
+        /// Wraps the address of a result.
+        #[must_use]
+        pub fn at(url: impl Into<String>) -> Self {
+            Self { url: Some(url.into()), ..Self::default() }
+        }
+    };
+    (@inline) => {
+        /// Wraps a result itself, base64.
+        #[must_use]
+        pub fn inline(base64: impl Into<String>) -> Self {
+            Self { base64: Some(base64.into()), ..Self::default() }
+        }
+    };
     (@usage) => {
         /// Sets what the generation used.
         #[must_use]

@@ -99,14 +99,7 @@ impl TextResult {
         Self { text: text.into(), ..Self::default() }
     }
 
-    /// Sets why the text ended: `stop`, `length`, …
-    #[must_use]
-    pub fn finish_reason(mut self, reason: impl Into<String>) -> Self {
-        self.finish_reason = Some(reason.into());
-        self
-    }
-
-    setters!(usage);
+    setters!(finish_reason, usage);
 }
 
 /// A piece of a streamed text.
@@ -128,12 +121,7 @@ impl TextDelta {
         Self { text: text.into(), ..Self::default() }
     }
 
-    /// Sets why the text ended: `stop`, `length`, …
-    #[must_use]
-    pub fn finish_reason(mut self, reason: impl Into<String>) -> Self {
-        self.finish_reason = Some(reason.into());
-        self
-    }
+    setters!(finish_reason);
 
     /// Sets what the generation used.
     #[must_use]

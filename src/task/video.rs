@@ -121,11 +121,7 @@ pub struct Video {
 }
 
 impl Video {
-    /// Wraps the address where the video can be fetched.
-    #[must_use]
-    pub fn at(url: impl Into<String>) -> Self {
-        Self { url: Some(url.into()), ..Self::default() }
-    }
+    setters!(at);
 }
 
 /// The videos of one task.

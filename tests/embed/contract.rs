@@ -78,9 +78,15 @@ async fn a_call_may_borrow_its_client() {
     assert_eq!(reply, "HELLO");
 }
 
-#[tokio::test]
-async fn a_deadline_ends_the_wait_and_the_attempt_and_blames_nobody() {
-    let fairflow = start(own(1)).await;
+#[cfg(feature = "testing")]
+#[test]
+fn a_deadline_ends_the_wait_and_the_attempt_and_blames_nobody() {
+    fairflow::testing::paused(deadlines());
+}
+
+#[cfg(feature = "testing")]
+async fn deadlines() {
+    let fairflow = Fairflow::builder(own(1)).start_here().await.unwrap();
     let soon = || Instant::now() + Duration::from_millis(50);
     let never = || fairflow.call("m", |_| std::future::pending::<Result<(), Failure>>()).deadline(soon());
     let (first, second) = tokio::join!(never().into_future(), never().into_future());

@@ -178,6 +178,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_caller_that_leaves_makes_way_for_its_twin() {
+        let answers = Answers::default();
+        let request = TestRequest::default().insert_header(("idempotency-key", "k")).to_http_request();
+        let (tenant, digest) = (Arc::from("t"), digest(&request, std::iter::empty()));
+        let generated = std::cell::Cell::new(0);
+        let mut stuck = Box::pin(async {
+            generated.set(generated.get() + 1);
+            std::future::pending::<HttpResponse>().await
+        });
+        let mut own = Box::pin(async {
+            generated.set(generated.get() + 1);
+            HttpResponse::Ok().body("own")
+        });
+        let mut first = Box::pin(once(&answers, || Time::ZERO, &request, &tenant, digest, stuck.as_mut()));
+        let mut second = Box::pin(once(&answers, || Time::ZERO, &request, &tenant, digest, own.as_mut()));
+        assert!(futures_util::poll!(first.as_mut()).is_pending());
+        assert!(futures_util::poll!(second.as_mut()).is_pending());
+        assert_eq!(generated.get(), 1, "the twin waits for the first");
+        drop(first);
+        let answer = second.await.expect("an answer");
+        assert!(!answer.headers().contains_key(names::REPLAYED));
+        assert_eq!(generated.get(), 2, "the twin generates by itself");
+    }
+
+    #[tokio::test]
     async fn failures_and_large_answers_are_told_and_not_kept() {
         let (answers, now) = (Answers::default(), Time::ZERO);
         assert!(asks(&answers, "t", "kept", (StatusCode::OK, 1), now).await);

@@ -10,9 +10,12 @@ mod reserve;
 mod spending;
 mod verdicts;
 
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::actor::supervisor::CrashIn;
 use crate::config::{Config, SimConfig, Span};
@@ -158,13 +161,23 @@ async fn crashed_actors_come_back_and_lose_no_request() {
 #[tokio::test]
 async fn a_drain_finishes_what_it_has_and_admits_nothing_more() {
     let fairflow = engine(config(|_| {})).await;
-    let call = fairflow.generate(TextInference::new("sim-text", "hi"));
-    let before = tokio::spawn(async move { call.await.map(drop) });
-    tokio::time::sleep(Duration::from_millis(5)).await;
+    let (entered, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (inside, end) = (entered.clone(), release.clone());
+    let call = fairflow.call("sim-text", move |_| {
+        let (inside, end) = (inside.clone(), end.clone());
+        async move {
+            inside.notify_one();
+            end.notified().await;
+            Ok::<_, Failure>(())
+        }
+    });
+    let before = tokio::spawn(call.into_future());
+    entered.notified().await;
     // It begins with the call, not with the first look at its future.
     let drained = fairflow.drain(Duration::from_secs(30));
     let meanwhile = fairflow.generate(TextInference::new("sim-text", "hi")).await;
     assert!(matches!(meanwhile, Err(Error::NoCapacity { .. })), "{meanwhile:?}");
+    release.notify_one();
     assert!(drained.await);
     before.await.expect("no panic").expect("finished");
     let after = fairflow.generate(TextInference::new("sim-text", "hi")).await;

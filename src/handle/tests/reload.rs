@@ -61,7 +61,9 @@ async fn routes_come_and_go_and_what_waits_goes_on() {
     let to = |provider: &str| RouteConfig { provider: provider.into(), model: None };
     moved.models.get_mut("sim-text").expect("known").routes = vec![to("other"), to("sim")];
     fairflow.reload(moved.clone()).await.expect("valid");
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut capacity = fairflow.watch("sim-text");
+    let at_other = capacity.wait_for(|now| now.routes.iter().any(|to| &*to.provider == "other" && to.in_flight > 0));
+    tokio::time::timeout(Duration::from_secs(30), at_other).await.expect("the new route is used").expect("runs");
     moved.models.get_mut("sim-text").expect("known").routes = vec![to("other")];
     fairflow.reload(moved).await.expect("valid");
     all_served(calls).await;
