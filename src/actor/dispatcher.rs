@@ -29,7 +29,7 @@ pub(crate) struct Dispatcher {
     random: Xoshiro256PlusPlus,
 }
 
-/// What a dispatcher is made of; the supervisor keeps it for the next life.
+/// Parts of a dispatcher, which the supervisor keeps for its next life.
 #[derive(Debug, Clone)]
 pub(crate) struct Blueprint {
     pub(crate) clock: Clock,
@@ -41,7 +41,7 @@ pub(crate) struct Blueprint {
     pub(crate) tap: Tap,
     /// Whether a job waits at the queue that could go now.
     pub(crate) backlog: Arc<AtomicBool>,
-    /// One permit per lease, over all lives of the dispatcher: a predecessor's calls still occupy the provider.
+    /// Permits, one for each lease of any life of the dispatcher: a predecessor's calls still occupy the provider.
     pub(crate) slots: Arc<Gate>,
     pub(crate) account: Recipient<Inform>,
     pub(crate) account_limited: bool,

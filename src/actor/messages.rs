@@ -1,4 +1,4 @@
-//! What the actors say to each other.
+//! Messages between the actors.
 
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ pub(crate) struct Wire {
     pub(crate) routes: Vec<Wired>,
 }
 
-/// One dispatcher of a queue, in its present life.
+/// A dispatcher of a queue, in its present life.
 #[derive(Debug)]
 pub(crate) struct Wired {
     pub(crate) dispatcher: Recipient<Assign>,

@@ -1,4 +1,4 @@
-//! One model's queue: carries messages to its broker, and the broker's answers to dispatchers and callers.
+//! The queue of a model: carries messages to its broker, and the broker's answers to dispatchers and callers.
 
 mod ask;
 mod snapshot;

@@ -21,12 +21,12 @@ use crate::engine::view::learned::Learned;
 use crate::engine::view::overrides::{Action, Override};
 use crate::engine::view::start::StartError;
 
-/// What an engine begins with beside its settings.
+/// Inputs of a new engine beside its settings.
 pub(crate) struct Setup {
     pub(crate) factory: ProviderFactory,
     /// Seed of backoff jitter.
     pub(crate) seed: u64,
-    /// What an earlier engine has learned.
+    /// State that an earlier engine has learned.
     pub(crate) learned: Arc<Learned>,
 }
 

@@ -1,4 +1,4 @@
-//! What is in force, for people to look at: every default filled in, every secret left out.
+//! The settings in force, for people to look at: every default filled in, every secret left out.
 
 use std::ops::RangeInclusive;
 

@@ -26,7 +26,7 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Models by the name callers use.
     pub models: BTreeMap<String, ModelConfig>,
-    /// What a model or tenant does not say.
+    /// Defaults of models and tenants.
     pub defaults: Defaults,
     /// Named bundles of tenant limits.
     pub tiers: BTreeMap<String, TierConfig>,
@@ -42,7 +42,7 @@ pub struct Config {
     pub webhooks: WebhookConfig,
     /// Traces and metrics that are sent elsewhere.
     pub telemetry: TelemetryConfig,
-    /// Which tenants came from `server.tenants_file`; no key of the file.
+    /// Names of the tenants that came from `server.tenants_file`; no key of the file.
     #[serde(skip)]
     pub tenants_from: Option<TenantsFrom>,
 }
@@ -75,7 +75,7 @@ pub struct Defaults {
     pub healthy_latency: Option<Span>,
 }
 
-/// Which tenants came from which file.
+/// A separate file of tenants, and the names in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TenantsFrom {
     pub(super) file: PathBuf,

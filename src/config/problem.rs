@@ -1,17 +1,17 @@
-//! What is wrong with a configuration, all of it at once.
+//! Problems of a configuration, all of them at once.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// One value that cannot be used.
+/// A value that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
     /// Where: `models."gpt-test".window.max`.
     pub path: String,
-    /// What is wrong, and what would be right.
+    /// Description of the problem, with its remedy.
     pub problem: String,
     /// Where in the text, of a value that cannot be read.
     pub place: Option<Place>,

@@ -48,7 +48,7 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str, file: Option<&Path>) -> (Opt
     }
 }
 
-/// One step from a table or an array to what it holds.
+/// A step from a table or an array to a value in it.
 enum Step {
     Key(String),
     Index(usize),

@@ -20,7 +20,7 @@ pub enum KeySource {
     Value(String),
 }
 
-/// What is written in place of a key.
+/// Word that is written in place of a key.
 const REDACTED: &str = "[redacted]";
 
 fn redacted<S: serde::Serializer>(_: &str, serializer: S) -> Result<S::Ok, S::Error> {
@@ -49,7 +49,7 @@ pub enum KeyError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The key is the word that [`Config::to_toml`](super::Config::to_toml) writes in place of a key.

@@ -13,7 +13,7 @@ use super::server::ServerConfig;
 use super::telemetry::TelemetrySettings;
 use super::tenants::TenantPolicy;
 
-/// What the engine runs on; made by [`Config::validate`](super::Config::validate).
+/// Settings that the engine runs on; made by [`Config::validate`](super::Config::validate).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
@@ -29,13 +29,13 @@ pub struct Settings {
     pub providers: BTreeMap<Arc<str>, ProviderSettings>,
     /// Models by the name callers use.
     pub models: BTreeMap<Arc<str>, Arc<ModelSettings>>,
-    /// What a model that is not configured gets, if it may be used at all.
+    /// Settings of models that are not configured; `None` where only configured models may be used.
     pub unknown_models: Option<UnknownModels>,
     /// Policy of tenants that are not named.
     pub default_policy: Arc<TenantPolicy>,
     /// Policies of those that are.
     pub tenants: HashMap<Arc<str>, Arc<TenantPolicy>>,
-    /// Whose key it is.
+    /// Tenants by the hashes of their keys.
     pub keys: HashMap<KeyHash, Arc<str>>,
 }
 

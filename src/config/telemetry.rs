@@ -35,7 +35,7 @@ pub struct TelemetryConfig {
     pub metrics_interval: Option<Span>,
 }
 
-/// The same, found valid; what is `None` is for the environment to say.
+/// Settings of telemetry, found valid; the environment decides where a field is `None`.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct TelemetrySettings {

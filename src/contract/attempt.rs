@@ -1,4 +1,4 @@
-//! One dispatch of a request, as its provider or closure sees it.
+//! A dispatch of a request, as its provider or closure sees it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -39,7 +39,7 @@ impl RequestContext {
     }
 }
 
-/// One dispatch of a request: the right to one call, until its deadline.
+/// A dispatch of a request: the right to one call, until its deadline.
 #[derive(Debug, Clone)]
 pub struct Attempt {
     pub(crate) context: Arc<RequestContext>,

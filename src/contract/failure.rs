@@ -36,11 +36,11 @@ impl Upstream {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Failure {
-    /// What the controllers learn.
+    /// Outcome that the controllers learn from.
     pub outcome: Outcome,
     /// For people; never holds a key.
     pub message: String,
-    /// Whose matter it is, what it is about, and whether the request may be sent again.
+    /// Verdict: the part of the system concerned, the matter, and whether the request may be sent again.
     pub verdict: Verdict,
     /// How long the provider said to stay away.
     pub retry_after: Option<Duration>,
@@ -50,15 +50,15 @@ pub struct Failure {
     pub timed_out: bool,
     /// Whether the provider may have taken the work all the same, so that another attempt could be paid twice.
     pub spent: bool,
-    /// What the response's headers say about rates.
+    /// Rate hints of the response's headers.
     pub hints: Box<RateHints>,
     /// The provider's answer, to be passed through where it is the request's own matter.
     pub upstream: Option<Upstream>,
-    /// What the provider said, as far as it was understood.
+    /// Words of the provider, as far as they were understood.
     pub words: Option<Box<Words>>,
     /// The provider's own name for the request, where it gave one.
     pub upstream_id: Option<Arc<str>>,
-    /// What it was made from, where that was an error of the caller's own client.
+    /// Error of the caller's own client that it was made from.
     pub source: Option<Source>,
 }
 

@@ -1,4 +1,4 @@
-//! What a provider is to the scheduler: one call under a lease, an answer or a failure, streams.
+//! The contract of providers: a call under a lease, an answer or a failure, streams.
 
 pub(crate) mod attempt;
 pub(crate) mod failure;

@@ -98,7 +98,7 @@ impl<P: Provider + ?Sized> Provider for Arc<P> {
 /// A stream of an answer's pieces; a failure ends it.
 pub type Pieces<T> = BoxStream<'static, Result<T, Failure>>;
 
-/// What came back.
+/// Reply of a provider.
 #[non_exhaustive]
 pub enum Reply {
     /// A typed product.
@@ -133,13 +133,13 @@ pub struct Answer {
     pub usage: Usage,
     /// Actual cost in the task's units, where known; corrects what the tenant was charged.
     pub cost: Option<Cost>,
-    /// What the response's headers say about rates.
+    /// Rate hints of the response's headers.
     pub hints: RateHints,
-    /// What the provider says beside its answer.
+    /// Id and headers beside the answer.
     pub told: Told,
 }
 
-/// What a provider says beside its answer, for people and for clients of its own API.
+/// Id and headers of a provider's answer, for people and for clients of its own API.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Told {

@@ -55,7 +55,7 @@ use crate::task::{Task, TextDelta, TextInference, Usage, Work};
 /// }
 /// ```
 pub trait Streams: Task {
-    /// One piece of the result.
+    /// A piece of the result.
     type Piece: Send + 'static;
 
     /// Turns the task into what providers understand, with the wish for pieces where that has to be said.

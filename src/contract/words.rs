@@ -1,4 +1,4 @@
-//! What a provider said when it refused or failed, as far as it was understood.
+//! Words of a provider that refused or failed, as far as they were understood.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};

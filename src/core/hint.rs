@@ -1,4 +1,4 @@
-//! What the headers of a response say about a provider's rates.
+//! Rate hints in the headers of a provider's response.
 
 use std::time::Duration;
 

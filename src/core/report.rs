@@ -35,15 +35,15 @@ pub enum Final {
 pub struct Report {
     /// The classified outcome.
     pub outcome: Outcome,
-    /// Whose matter the answer is, what it is about, and whether the request may be sent again.
+    /// Verdict: the part of the system concerned, the matter, and whether the request may be sent again.
     pub verdict: Verdict,
     /// A number that is the same for answers that say the same.
     pub words: u64,
     /// Time to stay away, where stated.
     pub retry_after: Option<Duration>,
-    /// What the headers say of rates.
+    /// Rate hints of the response's headers.
     pub hints: RateHints,
-    /// What the attempt cost in truth, where known.
+    /// Actual cost of the attempt, where known.
     pub cost: Option<Cost>,
     /// Tokens used, read and written, where known.
     pub tokens: Option<f64>,

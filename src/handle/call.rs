@@ -35,7 +35,7 @@ pub struct Call<'a, F, E> {
     plan: Box<Plan>,
     /// `None` takes a [`Failure`] at its word and any other error as the caller's own affair.
     classify: Option<Classify<E>>,
-    /// What the closure may borrow.
+    /// Lifetime of what the closure may borrow.
     borrows: PhantomData<&'a ()>,
     error: PhantomData<fn() -> E>,
 }

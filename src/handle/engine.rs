@@ -1,4 +1,4 @@
-//! What all clones of a handle share.
+//! State that all clones of a handle share.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

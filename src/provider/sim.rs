@@ -25,7 +25,7 @@ use crate::task::{
 };
 use crate::wire::Request;
 
-/// One transparent pixel, PNG, base64.
+/// A transparent pixel, PNG, base64.
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
 /// An MP4 of no picture, base64.
 const FILM: &str = "AAAAGGZ0eXBpc29tAAACAGlzb21tcDQxAAAACGZyZWU=";

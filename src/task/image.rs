@@ -36,7 +36,7 @@ pub struct ImageInference {
     pub count: u64,
     /// Images to begin from: URL, data URI, base64, or a provider's id. Most models take one.
     pub inputs: Vec<String>,
-    /// Which part of the first of them to change, in the same forms.
+    /// Mask: the part of the first input to change, in the same forms.
     pub mask: Option<String>,
     /// Other parameters, under the names the provider knows.
     pub extra: Map<String, Value>,

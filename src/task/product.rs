@@ -1,4 +1,4 @@
-//! What a provider made, in typed form.
+//! Results of tasks, in typed form.
 
 use super::audio::AudioResult;
 use super::embedding::EmbeddingResult;

@@ -1,4 +1,4 @@
-//! What a generation used.
+//! Usage of generations.
 
 use serde_json::{Map, Value};
 

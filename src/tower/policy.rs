@@ -1,4 +1,4 @@
-//! What the scheduler has to be told about the requests of a stack.
+//! Policies: how a stack's requests are scheduled.
 
 use std::time::Duration;
 

@@ -19,16 +19,16 @@ struct Letters<L> {
     state: State,
 }
 
-/// What an actor is at.
+/// State of an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nothing: the next sender runs it.
+    /// The actor has no letters: the next sender runs it.
     Resting,
     /// A thread runs it, or is about to.
     Running,
-    /// It has letters that were left for another thread.
+    /// Letters wait that were left for another thread.
     Left,
-    /// It is gone, or ends with what it is handling just now.
+    /// The actor is gone, or ends with the letter that it handles now.
     Ended,
 }
 

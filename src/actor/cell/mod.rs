@@ -178,7 +178,7 @@ impl<A> Drop for EndWithThread<A> {
     }
 }
 
-/// What a handler knows of the actor's surroundings.
+/// Context of a handler: its actor's address and alarm.
 pub(crate) struct Context<A> {
     cell: Weak<Cell<A>>,
     alarm: Arc<Alarm>,

@@ -17,7 +17,7 @@ pub(super) trait Run {
     fn hand_over(&self);
 }
 
-/// What one thread is at.
+/// State of a thread that runs actors.
 struct Turn {
     /// Whether a handler runs on this thread, or something else that must end before one does.
     busy: Cell<bool>,

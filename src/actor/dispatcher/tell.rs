@@ -1,4 +1,4 @@
-//! What a dispatcher tells people of its route: log lines, counters and events.
+//! A route's log lines, counters and events.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a queue answers when it is asked about its tenants.
+//! Answers to questions about a queue's tenants.
 
 use std::sync::Arc;
 

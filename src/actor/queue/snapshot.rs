@@ -1,4 +1,4 @@
-//! What a queue tells of its model.
+//! Snapshots of a model, which its queue publishes.
 
 use super::QueueActor;
 use crate::core::fair_queue::{Class, TenantLimits};

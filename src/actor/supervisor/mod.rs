@@ -84,7 +84,7 @@ struct ModelEntry {
     model: Arc<Model>,
     queue: QueueEntry,
     dispatchers: Vec<DispatcherEntry>,
-    /// Which tenant it appeared for, unless it is configured.
+    /// Tenant that first asked for the model; `None` for a configured model.
     on_demand: Option<Arc<str>>,
     restarts: u32,
 }
@@ -95,12 +95,12 @@ pub(crate) struct Supervisor {
     factory: ProviderFactory,
     accounts: BTreeMap<Arc<str>, AccountEntry>,
     models: BTreeMap<Arc<str>, ModelEntry>,
-    /// No longer offered, and serving what waits yet.
+    /// Models that are no longer offered, and still serve the requests that wait.
     leaving: Vec<ModelEntry>,
     /// Numbers the lives of all actors, so that a late notice of death never names another.
     births: u32,
     seed: u64,
-    /// What an earlier engine knew.
+    /// State that an earlier engine has learned.
     learned: Arc<Learned>,
 }
 

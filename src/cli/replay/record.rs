@@ -1,13 +1,13 @@
-//! What a replay keeps of every request, and of the scheduler while it ran.
+//! Records of a replay: every request, and the scheduler while it ran.
 
 use serde::Serialize;
 
 use super::super::format::finite;
 
-/// What became of one request.
+/// A request of a replay, and how it ended.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
-    /// Who asked.
+    /// Tenant that asked.
     pub tenant: String,
     /// When it was sent, in seconds since the replay began.
     pub arrived: f64,
@@ -67,7 +67,7 @@ pub struct Sample {
 /// A replay that has ended.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Replay {
-    /// What the report is called.
+    /// Title of the report.
     pub title: String,
     /// The command line that made it.
     pub command: String,
@@ -75,7 +75,7 @@ pub struct Replay {
     pub note: String,
     /// How many seconds of the trace passed in one second of the replay.
     pub speed: f64,
-    /// One per request, in any order.
+    /// Records, one for each request, in any order.
     pub records: Vec<Record>,
     /// In order of time for each model.
     pub samples: Vec<Sample>,

@@ -16,9 +16,9 @@ pub enum ReportError {
     /// A plot could not be drawn.
     #[error("cannot draw the plot of {plot}: {source}")]
     Plot {
-        /// Which one.
+        /// Name of the plot.
         plot: &'static str,
-        /// What the plotting library said.
+        /// Error of the plotting library.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }

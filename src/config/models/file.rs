@@ -28,12 +28,12 @@ pub struct ModelConfig {
     /// Service time (P90) up to which a model counts as healthy; default 30s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthy_latency: Option<Span>,
-    /// What an answer costs where its provider does not say; default unknown.
+    /// Price of an answer whose provider does not state one; default unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<PriceConfig>,
 }
 
-/// One way to reach a model.
+/// A route: one way to reach a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -21,7 +21,7 @@ pub struct PriceConfig {
     pub output_per_million: Option<f64>,
 }
 
-/// What an answer costs, in US dollars.
+/// Price of an answer, in US dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Price {

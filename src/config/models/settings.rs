@@ -11,7 +11,7 @@ use crate::core::fair_queue::{QueueLimits, TenantLimits};
 use crate::core::retry::Backoff;
 use crate::core::window::WindowConfig;
 
-/// One model.
+/// A model, found valid.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ModelSettings {
@@ -39,7 +39,7 @@ pub struct ModelSettings {
     pub timeout: Duration,
     /// Service time (P90) up to which the model counts as healthy.
     pub healthy_latency: Duration,
-    /// What an answer costs where its provider does not say.
+    /// Price of an answer whose provider does not state one.
     pub price: Option<Price>,
     /// Whether nothing is dispatched: an operator's doing, no key of the file.
     pub paused: bool,
@@ -66,7 +66,7 @@ impl ModelSettings {
     }
 }
 
-/// One way to reach a model.
+/// A route: one way to reach a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteSettings {
@@ -76,7 +76,7 @@ pub struct RouteSettings {
     pub model: Arc<str>,
 }
 
-/// What models get that are asked for but not configured.
+/// Settings of models that are asked for but not configured.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct UnknownModels {

@@ -36,7 +36,7 @@ pub struct ProviderConfig {
     /// Headers of each request to it, beside those that the kind sends; none of the connection's or the message's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, HeaderSource>,
-    /// What it is told of who asks; default `fairflow/VERSION`.
+    /// `User-Agent` of its requests; default `fairflow/VERSION`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
     /// Most requests in flight over all models of the account; default no limit.
@@ -64,7 +64,7 @@ pub struct ProviderConfig {
     /// are resumed after a restart; left out, they are remembered until the process ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handles: Option<PathBuf>,
-    /// What answers mean where the built-in tables read them otherwise; the first that fits counts. Default none.
+    /// Rules for answers that the built-in tables read otherwise; the first that fits counts. Default none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<VerdictConfig>,
     /// Only for `sim`.
@@ -77,9 +77,9 @@ pub struct ProviderConfig {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Transport {
-    /// One HTTP request per task.
+    /// An HTTP request for each task.
     #[default]
     Rest,
-    /// One WebSocket that carries all tasks of the account.
+    /// A WebSocket that carries all tasks of the account.
     WebSocket,
 }

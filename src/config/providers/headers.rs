@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::check::Check;
 use crate::config::secret::KeySource;
 
-/// What providers are told of who asks, where the configuration does not say.
+/// `User-Agent` of requests to providers, where the configuration names none.
 pub const USER_AGENT: &str = concat!("fairflow/", env!("CARGO_PKG_VERSION"));
 
 /// Headers that belong to one connection or one message, which are not the configuration's.

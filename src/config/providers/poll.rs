@@ -18,7 +18,7 @@ pub struct PollConfig {
     /// Longest wait between two questions that the provider did not ask for; default 5s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<Span>,
-    /// What each wait is multiplied by for the next, 1 to 10; default 1.5.
+    /// Factor from each wait to the next, 1 to 10; default 1.5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub growth: Option<f64>,
     /// Most questions per second over the whole account; default 20.
@@ -40,7 +40,7 @@ pub struct PollSettings {
     pub initial: Duration,
     /// Longest wait that the provider did not ask for.
     pub max: Duration,
-    /// What each wait is multiplied by, at least 1.
+    /// Factor from each wait to the next, at least 1.
     pub growth: f64,
     /// Most questions per second over the account.
     pub per_second: f64,

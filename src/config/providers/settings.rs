@@ -13,7 +13,7 @@ use super::verdicts::VerdictRule;
 use crate::core::account::AccountConfig;
 use crate::core::pacer::{Budgets, Rates};
 
-/// One provider account.
+/// A provider account, found valid.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ProviderSettings {
@@ -27,7 +27,7 @@ pub struct ProviderSettings {
     pub rates: Rates,
     /// Its known budgets.
     pub budgets: Budgets,
-    /// What its answers mean where the built-in tables read them otherwise.
+    /// Rules for answers that the built-in tables read otherwise.
     pub verdicts: Vec<VerdictRule>,
 }
 
@@ -104,7 +104,7 @@ pub struct RunwareSettings {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TaskSettings {
-    /// Which service.
+    /// The service.
     pub preset: Preset,
     /// Where it answers.
     pub endpoint: Endpoint,
@@ -182,7 +182,7 @@ pub struct Endpoint {
     pub user_agent: String,
     /// Largest answer read, in bytes.
     pub max_response: usize,
-    /// What no answer may show: the keys of all accounts, as they were when this one was read.
+    /// Keys of all accounts when this one was read, which no answer may show.
     pub guarded: Arc<[SecretString]>,
 }
 

@@ -14,7 +14,7 @@ use crate::config::units::Span;
 use crate::core::verdict::{Again, Basis, Matter, REST, Scope, Verdict};
 use crate::wording::nearest;
 
-/// One verdict: which answers, and what they mean. All conditions that are given must hold; of a list, one.
+/// A verdict: the answers that it is about, and their meaning. All given conditions must hold; of a list, one item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -28,7 +28,7 @@ pub struct VerdictConfig {
     /// How the provider's message begins, in any case; default anyhow.
     #[serde(skip_serializing_if = "Texts::is_empty")]
     pub begins: Texts,
-    /// What the provider's message says somewhere, in any case; what it quotes does not count. Default anything.
+    /// Text in the provider's message, in any case; quoted text does not count. Default anything.
     #[serde(skip_serializing_if = "Texts::is_empty")]
     pub contains: Texts,
     /// Whose matter it is (`request`, `tenant`, `model`, `route`, `account`, `key`), what it is about (`capacity`, `rate`,
@@ -43,7 +43,7 @@ pub struct VerdictConfig {
     pub hold: Option<Span>,
 }
 
-/// One text or number, or a list of them.
+/// A text or number, or a list of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Texts(pub Vec<String>);
 
@@ -114,7 +114,7 @@ pub struct VerdictRule {
     pub begins: Vec<String>,
     /// Parts of the message; none for any.
     pub contains: Vec<String>,
-    /// What such an answer means.
+    /// Meaning of such an answer.
     pub verdict: Verdict,
     /// How long to stay away where the provider does not say.
     pub hold: Option<Duration>,

@@ -14,7 +14,7 @@ use crate::core::ledger::{Money, Thresholds};
 
 type Models = BTreeMap<Arc<str>, ModelSettings>;
 
-/// What each named tenant may do, and those that none is named for.
+/// Policies of the named tenants, and the policy of all others.
 pub(in crate::config) struct Policies {
     pub(in crate::config) default: Arc<TenantPolicy>,
     pub(in crate::config) tenants: BTreeMap<Arc<str>, Arc<TenantPolicy>>,
@@ -53,7 +53,7 @@ pub(in crate::config) fn policies(check: &mut Check, config: &Config, models: &M
     Policies { tenants: tenants.collect(), default }
 }
 
-/// What a tenant says itself, whatever tier it is in.
+/// Keys that a tenant sets itself, over those of its tier.
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Own {
     group: Option<Group>,

@@ -26,7 +26,7 @@ pub struct TierConfig {
     /// Models its tenants may use: names, or beginnings of names with a `*` behind; default all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
-    /// What each of its tenants may spend; default no limit.
+    /// Budget of each of its tenants; default no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetConfig>,
     /// Where its tenants go from here by what they have used; default nowhere.
@@ -58,7 +58,7 @@ pub struct TenantConfig {
     /// Models it may use, in place of its tier's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
-    /// What it may spend, in place of its tier's.
+    /// Budget in place of its tier's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetConfig>,
     /// Hashes of its keys, from `fairflow hash-key`. All of them are valid, so a key is changed by adding the new one and

@@ -11,7 +11,7 @@ use crate::config::file::{Config, TenantsFrom};
 use crate::config::problem::{ConfigError, Problem};
 use crate::config::read::read;
 
-/// What the file holds.
+/// Contents of the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TenantsFile {

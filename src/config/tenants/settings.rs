@@ -1,4 +1,4 @@
-//! What a tenant may do, found valid.
+//! Policies of tenants, found valid.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::core::fair_queue::{Class, TenantLimits};
 use crate::core::ledger::{Lifetime, Money, Thresholds};
 
-/// What a tenant may do.
+/// Policy of a tenant: its limits, models and budget.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct TenantPolicy {
@@ -18,7 +18,7 @@ pub struct TenantPolicy {
     pub class: Class,
     /// Models it may use; `None` for all.
     pub models: Option<Arc<ModelNames>>,
-    /// What it may spend per UTC day.
+    /// Budget per UTC day.
     pub budget: Option<Money>,
     /// The policy that comes after this one.
     pub upgrade: Option<Upgrade>,
@@ -28,9 +28,9 @@ pub struct TenantPolicy {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Upgrade {
-    /// What must have been used.
+    /// Use from which the next tier is in force.
     pub after: Thresholds,
-    /// What comes then.
+    /// Policy of the next tier.
     pub to: Arc<TenantPolicy>,
 }
 

@@ -1,4 +1,4 @@
-//! What routes and their account say to each other.
+//! Messages between routes and their account.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub struct Claim {
     pub member: Member,
     /// Slots in use before these jobs.
     pub slots: u32,
-    /// What each job is predicted to use, as limits on tokens count.
+    /// Predicted tokens of each job, as limits on tokens count them.
     pub tokens: Vec<f64>,
 }
 
@@ -60,7 +60,7 @@ pub struct Limited {
     pub sent: Time,
     /// How long the provider said to stay away.
     pub stated: Option<Duration>,
-    /// Whose matter it is.
+    /// Part of the system that the refusal concerns.
     pub scope: Scope,
     /// Why the routes are suspended, if they are.
     pub suspension: Option<&'static str>,

@@ -1,4 +1,4 @@
-//! One provider account: the limits that its routes share.
+//! A provider account: the limits that its routes share.
 
 mod line;
 mod message;
@@ -36,7 +36,7 @@ impl AccountConfig {
     }
 }
 
-/// What an account is told.
+/// Inputs of an account.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// A route uses the account from here on.
@@ -53,7 +53,7 @@ pub enum Input {
     Timeout,
 }
 
-/// What an account has for its routes.
+/// Outputs of an account, for its routes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// The answer to a claim: so many of its jobs may go. When fewer than claimed, none more until [`Output::Reopen`].

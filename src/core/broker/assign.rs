@@ -1,4 +1,4 @@
-//! Which route gets which job.
+//! Assignment of jobs to routes.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What tenants' requests really cost on one model, so that the next are charged right from the start.
+//! Learned costs of tenants' requests on a model, so that the next are charged right from the start.
 
 use std::collections::HashMap;
 use std::sync::Arc;

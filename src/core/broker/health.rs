@@ -82,7 +82,7 @@ pub struct ServiceTimes {
     pub p90: f64,
     /// Ninety-ninth percentile.
     pub p99: f64,
-    /// Which way they move.
+    /// Direction in which they move.
     pub trend: Trend,
 }
 

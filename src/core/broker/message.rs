@@ -1,4 +1,4 @@
-//! What a broker is told and what it puts out.
+//! Inputs and outputs of a broker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub struct Update<J> {
     pub limit: u64,
     /// The route's state.
     pub view: RouteView,
-    /// What became of jobs.
+    /// Ends of jobs.
     pub ended: Vec<Ended<J>>,
 }
 
@@ -57,9 +57,9 @@ pub enum Ended<J> {
         key: Key,
         /// How its last attempt ended.
         outcome: Outcome,
-        /// What its tenant was charged until then.
+        /// Charge of its tenant until then.
         charged: Cost,
-        /// What it did cost, where that is known.
+        /// Actual cost, where known.
         cost: Option<Cost>,
         /// Time from dispatch to its end.
         service: Duration,
@@ -74,7 +74,7 @@ pub enum Ended<J> {
         not_before: Time,
         /// Time from dispatch to the end of the attempt.
         service: Duration,
-        /// What rides along.
+        /// Payload of the job.
         job: J,
     },
     /// The job goes on, and costs more than it was charged for.
@@ -88,7 +88,7 @@ pub enum Ended<J> {
     Unsent {
         /// The job.
         key: Key,
-        /// What rides along.
+        /// Payload of the job.
         job: J,
     },
 }
@@ -105,7 +105,7 @@ pub enum Output<J> {
     },
     /// A job is refused, at admission or later.
     Refuse {
-        /// What rides along.
+        /// Payload of the job.
         job: J,
         /// Why.
         refused: Refused,
@@ -130,7 +130,7 @@ pub enum Output<J> {
 pub struct Assigned<J> {
     /// Names the job until it has ended.
     pub key: Key,
-    /// What its tenant is charged.
+    /// Charge of its tenant.
     pub cost: Cost,
     /// When it expires, should it not be sent.
     pub deadline: Time,
@@ -140,7 +140,7 @@ pub struct Assigned<J> {
     pub waited: Duration,
     /// The forecast that it was admitted under, where there was one.
     pub promised: Option<Forecast>,
-    /// What rides along.
+    /// Payload of the job.
     pub job: J,
 }
 
@@ -154,7 +154,7 @@ pub enum Refused {
         /// When the next route opens.
         retry_after: Duration,
     },
-    /// It waited as long as it may.
+    /// The job waited as long as it may.
     Expired {
         /// When the queue will likely have moved.
         retry_after: Duration,

@@ -58,7 +58,7 @@ const UNKNOWN_DRAIN: Duration = Duration::from_secs(1);
 /// Bounds of one job's drain time: a thousandth of a second to an hour.
 const DRAIN_RANGE: (f64, f64) = (0.001, 3_600.0);
 
-/// What the broker knows of a job from its admission to its end.
+/// Record that the broker keeps of a job from its admission to its end.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     expected: Expected,

@@ -1,4 +1,4 @@
-//! What rides along with a job, as far as the broker has to know it.
+//! Payloads of jobs, as far as the broker has to know them.
 
 use super::{Key, Past, Time};
 

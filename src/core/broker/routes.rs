@@ -4,7 +4,7 @@ use super::message::{Assigned, Output};
 use super::view::RouteView;
 use crate::core::time::Time;
 
-/// One route's credits and view, in its present life.
+/// Credits and view of a route, in its present life.
 #[derive(Debug)]
 pub(super) struct Credits<J> {
     life: u32,

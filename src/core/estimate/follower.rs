@@ -1,4 +1,4 @@
-//! One quantile, followed without a histogram.
+//! A quantile, followed without a histogram.
 
 /// A quantile of a stream, followed by stochastic approximation (Robbins and Monro, 1951): no histogram, O(1), and
 /// whatever the distribution, in the long run the share of values below it is the one asked for.

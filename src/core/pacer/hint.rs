@@ -1,4 +1,4 @@
-//! What is known of a provider's rates from the config, and what a limit counts.
+//! Rates of a provider that the configuration states, and the tokens that a limit counts.
 
 use crate::core::hint::{RateHint, RateHints};
 

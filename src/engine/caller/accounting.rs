@@ -21,7 +21,7 @@ pub(super) struct Accounting {
     /// Where its tenant's spending is counted.
     bill: Option<Box<Bill>>,
     pub(super) quote: Quote,
-    /// What was set aside for it.
+    /// Money that is reserved for it.
     reserved: Option<Money>,
     /// Whether the provider works at the request, so that it is likely to charge for it.
     with_provider: bool,

@@ -1,4 +1,4 @@
-//! One request over any number of attempts.
+//! A request over any number of attempts.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -35,7 +35,7 @@ use crate::engine::view::events::EventKind;
 use crate::engine::view::receipt::Receipt;
 use crate::task::Usage;
 
-/// What an attempt yields beside its value.
+/// Yield of an attempt: its value, and the figures beside it.
 #[derive(Debug)]
 pub(crate) struct Yield<T> {
     pub(crate) value: T,
@@ -51,7 +51,7 @@ const RESUBMIT_PAUSE: Duration = Duration::from_millis(20);
 /// The tenant of callers that name none.
 pub(super) const ANONYMOUS: &str = "default";
 
-/// What came of an attempt, unless the request ended with an error.
+/// End of an attempt, unless the request ended with an error.
 #[allow(clippy::large_enum_variant, reason = "it is handed on at once")]
 pub(super) enum Made<T> {
     /// An answer; its slot is still held.
@@ -60,7 +60,7 @@ pub(super) enum Made<T> {
     Nothing(Waiting),
 }
 
-/// One request on its way, over any number of attempts.
+/// A request on its way, over any number of attempts.
 pub(super) struct Journey<'a> {
     shared: &'a Arc<Shared>,
     plan: Box<Plan>,

@@ -1,4 +1,4 @@
-//! One request's journey, from its caller's side. It runs in the caller's task and knows no actor.
+//! The caller's side of a request. It runs in the caller's task and knows no actor.
 
 pub(crate) mod accounting;
 pub(crate) mod dispatch;

@@ -1,4 +1,4 @@
-//! What a request is expected to cost, and what it has cost where nobody says.
+//! Expected price of a request, and its price where the provider states none.
 
 use crate::core::cost::Cost;
 use crate::core::ledger::Money;
@@ -6,7 +6,7 @@ use crate::core::tariff::Paid;
 use crate::engine::shared::model::Model;
 use crate::task::{Tokens, Usage, output_tokens};
 
-/// What is known of a request's size before it is answered.
+/// Size of a request, as far as it is known before the answer.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Quote {
     /// As its fair share is charged.

@@ -22,10 +22,10 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(super) lease: Option<Lease>,
-    /// What its tenant is charged, and what was done so far.
+    /// Charge of its tenant, and the work done so far.
     pub(super) charged: Cost,
     pub(super) spent: u64,
-    /// What the provider has told so far of what it used.
+    /// Usage that the provider has stated so far.
     pub(super) told: Usage,
     pub(super) hints: RateHints,
     pub(super) accounting: Accounting,
@@ -116,7 +116,7 @@ impl Slot {
 }
 
 impl Drop for Slot {
-    /// What streamed until it broke off, or its caller left, is paid.
+    /// Books the work that streamed until the stream broke off or its caller left.
     fn drop(&mut self) {
         self.accounting.abandon(self.told, self.spent);
     }

@@ -21,12 +21,12 @@ use crate::core::time::Time;
 use crate::engine::caller::slot::Settling;
 use crate::task::Usage;
 
-/// What a piece tells of the work behind it.
+/// Work behind a piece of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     /// Work that went into it.
     pub(crate) units: u64,
-    /// What the whole generation used and cost.
+    /// Usage and cost of the whole generation.
     pub(crate) end: Option<(Usage, Option<Cost>)>,
     /// It brings the generation no further.
     pub(crate) is_idle: bool,
@@ -41,7 +41,7 @@ struct Held<T, F> {
     watch: AbortHandle,
 }
 
-/// What a stream and its watch share.
+/// State that a stream and its watch share.
 struct Shared<T> {
     /// Taken when the stream ends; dropped with the stream otherwise, which counts as cancelled.
     running: Option<Running<T>>,
@@ -49,11 +49,11 @@ struct Shared<T> {
     patience: Duration,
     /// When it is over.
     due: Time,
-    /// Who waits for the provider's next piece.
+    /// Task that waits for the provider's next piece.
     waiting: Option<Waker>,
     /// The last pieces said nothing.
     is_idle: bool,
-    /// What the caller is told of a stream that the watch has ended.
+    /// Failure of a stream that the watch has ended, for its caller.
     cut: Option<Failure>,
 }
 

@@ -29,7 +29,7 @@ const HELD_RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     accounts: DashMap<Arc<str>, Account>,
-    /// What a unit of work cost on each model before a restart, in dollars.
+    /// Price of a unit of work on each model before a restart, in US dollars.
     prices: OnceLock<BTreeMap<String, f64>>,
 }
 

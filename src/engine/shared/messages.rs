@@ -1,4 +1,4 @@
-//! What callers send to the supervisor.
+//! Messages of callers to the supervisor.
 
 use std::sync::Arc;
 

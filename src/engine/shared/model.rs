@@ -1,4 +1,4 @@
-//! One model, as callers and actors share it.
+//! A model, as callers and actors share it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -19,7 +19,7 @@ use crate::engine::view::events::{Hub, Tap};
 use crate::engine::view::overrides::Override;
 use crate::engine::view::stats::Stats;
 
-/// One model, as its callers and its actors share it. It outlives restarts of its actors.
+/// A model, as its callers and its actors share it. It outlives restarts of its actors.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) name: Arc<str>,

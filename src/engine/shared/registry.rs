@@ -20,7 +20,7 @@ use crate::engine::view::restarts::Restarts;
 use crate::wire::Malformed;
 use crate::wording::nearest;
 
-/// What all handles and actors of one engine share.
+/// State that all handles and actors of an engine share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,

@@ -27,7 +27,7 @@ impl Gate {
     }
 }
 
-/// One permit of a [`Gate`]; given back on drop.
+/// A permit of a [`Gate`]; given back on drop.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<Gate>);
 

@@ -24,7 +24,7 @@ pub(crate) struct Waiter {
     pub(crate) seat: Arc<Seat>,
     /// Held while it waits for its first dispatch; a retry was admitted before.
     pub(crate) _permit: Option<Permit>,
-    /// What its earlier attempts left behind.
+    /// Attempts and routes that the request has behind it.
     pub(crate) past: Past,
 }
 
@@ -53,7 +53,7 @@ impl Ride for Waiter {
     }
 }
 
-/// One way to reach a model, as callers see it.
+/// A route, as callers see it.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) provider_name: Arc<str>,
@@ -71,11 +71,11 @@ pub(crate) struct Grant {
     pub(crate) attempt: u32,
     /// Whether no other attempt follows, whatever becomes of this one.
     pub(crate) last: bool,
-    /// What it leaves behind, this route included.
+    /// Attempts and routes behind the request, this one included.
     pub(crate) past: Past,
     /// Whether it tests a route that was closed.
     pub(crate) probe: bool,
-    /// What its tenant is charged.
+    /// Charge of its tenant.
     pub(crate) charged: Cost,
     pub(crate) timeout: Duration,
     pub(crate) sent: Time,
@@ -86,7 +86,7 @@ pub(crate) struct Grant {
 pub(crate) struct Lease {
     pub(crate) route: Arc<Route>,
     pub(crate) key: Key,
-    /// Which life of the dispatcher issued it.
+    /// Life of the dispatcher that issued it.
     pub(crate) generation: u32,
     /// Its slot among those of all lives of the dispatcher; gone once the lease is settled.
     pub(crate) slot: Option<Permit>,

@@ -1,4 +1,4 @@
-//! What callers and handles send to a model's queue.
+//! Messages of callers and handles to a model's queue.
 
 use std::sync::Arc;
 

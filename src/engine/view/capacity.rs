@@ -1,4 +1,4 @@
-//! What the outside sees of a model: capacity snapshots.
+//! Capacity snapshots of models, as the outside sees them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +70,7 @@ pub enum RouteStatus {
     Suspended,
     /// The breaker has closed the route.
     Closed,
-    /// One request tests whether the route works again.
+    /// A single request tests whether the route works again.
     Probing,
     /// An operator has stopped it.
     Paused,
@@ -133,7 +133,7 @@ pub struct Processing {
     /// Ninety-ninth percentile, milliseconds.
     #[serde(default)]
     pub p99: u64,
-    /// Which way they move.
+    /// Direction in which they move.
     pub trend: Trend,
 }
 
@@ -145,7 +145,7 @@ impl From<ServiceTimes> for Processing {
     }
 }
 
-/// One route of a model.
+/// A route of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -183,7 +183,7 @@ impl RouteCapacity {
     }
 }
 
-/// What the calling tenant has and would wait.
+/// Load of the calling tenant, and its expected wait.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -211,16 +211,16 @@ pub struct TenantCapacity {
     pub estimated_wait_ms: Millis,
 }
 
-/// What a tenant may spend and has spent on the present UTC day, over all models, in US dollars.
+/// Budget of a tenant and its use on the present UTC day, over all models, in US dollars.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct BudgetCapacity {
-    /// What it may spend.
+    /// Budget.
     pub dollars_per_day: f64,
-    /// What its answers have cost.
+    /// Cost of its answers.
     pub spent: f64,
-    /// What its requests under way are expected to cost.
+    /// Expected cost of its requests under way.
     pub reserved: f64,
     /// Milliseconds until midnight UTC.
     pub renews_in_ms: u64,
@@ -352,7 +352,7 @@ impl ModelCapacity {
     }
 }
 
-/// What a tenant has on one model.
+/// Load of a tenant on a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

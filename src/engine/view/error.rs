@@ -20,7 +20,7 @@ pub enum Error {
     /// No such model; configure it, or ask for another.
     #[error("model {model:?} is not configured{}", near.as_ref().map_or(String::new(), |near| format!("; did you mean {near:?}?")))]
     UnknownModel {
-        /// What was asked for.
+        /// Model that was asked for.
         model: String,
         /// The nearest configured name.
         near: Option<String>,
@@ -28,7 +28,7 @@ pub enum Error {
     /// The tenant may not use this model; ask for another, or change `models` of its tier.
     #[error("this tenant may not use model {model:?}; GET /v1/models lists those it may")]
     ModelForbidden {
-        /// What was asked for.
+        /// Model that was asked for.
         model: String,
     },
     /// The tenant has spent what it may today, or requests under way hold the rest; come back later, or raise the budget.
@@ -51,7 +51,7 @@ pub enum Error {
         /// When one of its places will likely be free.
         retry_after: Duration,
     },
-    /// It would not be dispatched in the time it may wait; allow more, or come back later.
+    /// The request would not be dispatched in the time it may wait; allow more, or come back later.
     #[error("the estimated wait of {estimate:.1?} exceeds what this request may wait; retry in {retry_after:.1?}")]
     DeadlineUnreachable {
         /// Estimated wait (P90).
@@ -65,7 +65,7 @@ pub enum Error {
         /// When the next probe will tell.
         retry_after: Duration,
     },
-    /// It waited as long as it may without being dispatched; come back later, or allow a longer wait.
+    /// The request waited as long as it may without being dispatched; come back later, or allow a longer wait.
     #[error("waited {waited:.1?} without being dispatched; retry in {retry_after:.1?}")]
     QueueTimeout {
         /// How long it waited.

@@ -1,4 +1,4 @@
-//! What happens in the engine, for the embedder's own telemetry; costs one atomic read where nobody listens.
+//! Events of the engine, for the embedder's own telemetry; they cost one atomic read where nobody listens.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -18,19 +18,19 @@ use crate::core::window::ChangeKind;
 /// Events kept for a listener that is behind; older ones are missed, and it is told how many.
 const KEPT: usize = 1_024;
 
-/// Something that happened.
+/// An event of the engine.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
-    /// When, on tokio's clock.
+    /// Time of the event, on tokio's clock.
     pub at: Instant,
     /// The model it concerns, by the name callers use.
     pub model: Arc<str>,
-    /// What.
+    /// Kind of the event, with its figures.
     pub kind: EventKind,
 }
 
-/// What happened.
+/// Kind of the event.
 ///
 /// An admitted request is dispatched, settled, perhaps retried (and then dispatched again), or shed; one that was not
 /// admitted is rejected. A request whose caller leaves while it waits just ends.
@@ -40,11 +40,11 @@ pub enum EventKind {
     /// A request was given a slot, and its attempt begins.
     #[non_exhaustive]
     Dispatched {
-        /// Who pays.
+        /// Tenant that pays.
         tenant: Arc<str>,
         /// The provider account it goes to.
         provider: Arc<str>,
-        /// Which attempt, from 1.
+        /// Number of the attempt, from 1.
         attempt: u32,
         /// Time spent waiting so far, over all attempts.
         waited: Duration,
@@ -54,7 +54,7 @@ pub enum EventKind {
     Settled {
         /// The provider account it went to.
         provider: Arc<str>,
-        /// Which attempt, from 1.
+        /// Number of the attempt, from 1.
         attempt: u32,
         /// How it ended.
         outcome: Outcome,
@@ -64,11 +64,11 @@ pub enum EventKind {
     /// An attempt failed, and the request goes back to the queue for another.
     #[non_exhaustive]
     Retried {
-        /// Who pays.
+        /// Tenant that pays.
         tenant: Arc<str>,
         /// The provider account that failed.
         provider: Arc<str>,
-        /// Which attempt failed, from 1.
+        /// Number of the attempt that failed, from 1.
         attempt: u32,
         /// How it failed.
         outcome: Outcome,
@@ -100,13 +100,13 @@ pub enum EventKind {
     Judged {
         /// The route's provider account.
         provider: Arc<str>,
-        /// Whose matter it is, what it is about, and what says so.
+        /// Verdict: the part of the system concerned, the matter, and the basis.
         verdict: Verdict,
     },
     /// A request was refused at admission.
     #[non_exhaustive]
     Rejected {
-        /// Who asked.
+        /// Tenant that asked.
         tenant: Arc<str>,
         /// The reason of its refusal.
         reason: Reason,
@@ -114,7 +114,7 @@ pub enum EventKind {
     /// A request was dropped after it had waited, or abandoned in an attempt since its caller's deadline had passed.
     #[non_exhaustive]
     Shed {
-        /// Who pays.
+        /// Tenant that pays.
         tenant: Arc<str>,
         /// The reason of its refusal.
         reason: Reason,

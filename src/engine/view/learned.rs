@@ -1,4 +1,4 @@
-//! What an engine has learned of its routes, to begin with after a restart.
+//! State that an engine has learned of its routes, to begin with after a restart.
 
 use std::collections::BTreeMap;
 
@@ -26,9 +26,9 @@ use crate::core::route::Memory;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Learned {
-    /// What was learned of each model's routes.
+    /// Routes by model.
     pub models: BTreeMap<String, Vec<LearnedRoute>>,
-    /// What tenants have spent, of those whose tier has a budget or a tier above it.
+    /// Spending of the tenants whose tier has a budget or a tier above it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tenants: BTreeMap<String, LearnedTenant>,
     /// What a unit of predicted work has lately cost on each model, in US dollars, 0 or more: what is set aside for the
@@ -37,7 +37,7 @@ pub struct Learned {
     pub prices: BTreeMap<String, f64>,
 }
 
-/// What one tenant has spent. Days are counted from 1970 in UTC, money in millionths of a US dollar.
+/// Spending of a tenant. Days are counted from 1970 in UTC, money in millionths of a US dollar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LearnedTenant {
@@ -53,7 +53,7 @@ pub struct LearnedTenant {
     pub requests: u64,
 }
 
-/// What was learned of one route.
+/// State that was learned of a route.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LearnedRoute {

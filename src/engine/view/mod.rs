@@ -1,4 +1,4 @@
-//! What the engine shows: errors, snapshots, counters, events, stories.
+//! The engine's face: errors, snapshots, counters, events, stories.
 
 pub mod capacity;
 pub(crate) mod error;

@@ -1,4 +1,4 @@
-//! What an operator sets about a model while it runs.
+//! Settings that an operator makes on a model while it runs.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub enum Action {
     Release,
 }
 
-/// What stands in force of those wishes. It outlives reloads and restarts of actors, not the engine.
+/// Operator's settings in force on a model. They outlive reloads and restarts of actors, not the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Override {

@@ -16,7 +16,7 @@ pub(crate) enum Counted {
     AsEnded,
 }
 
-/// What is known of a reason.
+/// Properties of a reason.
 struct Row {
     name: &'static str,
     status: u16,

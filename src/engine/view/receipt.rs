@@ -19,6 +19,6 @@ pub struct Receipt {
     pub provider: Arc<str>,
     /// The model's name there.
     pub upstream_model: Arc<str>,
-    /// What the provider said beside its answer.
+    /// Id and headers beside the provider's answer.
     pub told: Told,
 }

@@ -35,7 +35,7 @@ impl ActorKind {
 pub enum ExitCause {
     /// A fault: it panicked.
     Panic,
-    /// It was stopped, since its account was restarted.
+    /// The actor was stopped, since its account was restarted.
     Stop,
 }
 

@@ -17,7 +17,7 @@ pub enum StartError {
     Provider {
         /// The account, as the configuration names it.
         account: Arc<str>,
-        /// What is missing or wrong.
+        /// Error of the factory: what is missing or wrong.
         source: ProviderError,
     },
     /// The engine's thread could not be started, or has stopped.

@@ -91,7 +91,7 @@ impl Histogram {
     }
 }
 
-/// What a [`Histogram`] has counted so far.
+/// Reading of a [`Histogram`]: its counts so far.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Reading {

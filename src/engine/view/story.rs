@@ -33,9 +33,9 @@ pub trait Witness: fmt::Debug + Send + Sync {
 pub struct Story {
     /// The model, by the name callers use.
     pub model: Arc<str>,
-    /// Who pays.
+    /// Tenant that pays.
     pub tenant: Arc<str>,
-    /// What it did, one after the other and without gaps: it waits, is attempted, backs off, waits, is attempted again.
+    /// Steps of the request, one after the other and without gaps: it waits, is attempted, backs off, is attempted again.
     pub steps: Vec<Step>,
     /// When the answer began, where it came to that.
     pub answered: Option<Instant>,
@@ -45,29 +45,29 @@ pub struct Story {
     pub outcome: RequestOutcome,
     /// The HTTP status that says the same: 200, [`Error::status`](crate::Error::status), or 499 where the caller went away.
     pub status: u16,
-    /// What it used, as far as the provider said.
+    /// Usage, as far as the provider stated it.
     pub usage: Usage,
 }
 
-/// One thing a request did.
+/// A step of a request.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Step {
-    /// What.
+    /// Activity of the request in the step.
     pub doing: Doing,
-    /// From when.
+    /// Begin of the step.
     pub from: Instant,
-    /// Until when.
+    /// End of the step.
     pub to: Instant,
 }
 
-/// What a request is doing.
+/// Activity of a request.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Doing {
-    /// It waits for a slot.
+    /// The request waits for a slot.
     Waiting,
-    /// It may not be attempted again yet.
+    /// The request may not be attempted again yet.
     BackingOff,
     /// A provider has it.
     Attempt(Made),
@@ -77,7 +77,7 @@ pub enum Doing {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Made {
-    /// Which, from 1.
+    /// Number of the attempt, from 1.
     pub number: u32,
     /// The provider account.
     pub provider: Arc<str>,
@@ -91,7 +91,7 @@ pub struct Made {
     pub timed_out: bool,
     /// The provider's own name for it, where it gave one.
     pub upstream_id: Option<Arc<str>>,
-    /// Whose matter a failure was, and what it was about; nothing for a success.
+    /// Scope and matter of a failure; nothing for a success.
     pub verdict: Option<Verdict>,
 }
 

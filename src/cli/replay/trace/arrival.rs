@@ -1,20 +1,20 @@
-//! One request of a trace.
+//! A request of a trace.
 
 use std::time::Duration;
 
 /// The most arrivals a replay holds in memory (about 120 bytes each).
 pub(crate) const MAX_ARRIVALS: usize = 5_000_000;
 
-/// One request of a trace.
+/// A request of a trace.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arrival {
     /// When it arrives, counted from the first arrival of the window.
     pub at: Duration,
-    /// Who asked.
+    /// Tenant that asked.
     pub tenant: String,
     /// The trace's own name of the model; empty when the trace names none.
     pub model: String,
-    /// What was asked for.
+    /// Size of the request.
     pub size: Size,
 }
 

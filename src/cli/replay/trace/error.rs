@@ -1,4 +1,4 @@
-//! What can be wrong with a trace, and what to do about it.
+//! Errors of traces, each with its remedy.
 
 use std::fmt;
 
@@ -34,19 +34,19 @@ pub enum TraceError {
     Read {
         /// The file, with the archive's member if it is in one.
         path: String,
-        /// What the system or the decoder said.
+        /// Error of the system or of the decoder.
         source: std::io::Error,
     },
-    /// What the file is packed in is cut off or damaged.
+    /// The packed file is cut off or damaged.
     #[error(
         "{path} cannot be unpacked, its {packing} is cut off or damaged ({source}): copy or download the file again"
     )]
     Damaged {
         /// The file, with the archive's member if it is in one.
         path: String,
-        /// What is damaged.
+        /// Packing of the file.
         packing: Packing,
-        /// What the decoder said.
+        /// Error of the decoder.
         source: std::io::Error,
     },
     /// The file is packed in a way that is not understood.
@@ -80,9 +80,9 @@ pub enum TraceError {
         line: u64,
         /// The column.
         field: String,
-        /// What stands there, cut to a readable length.
+        /// Value that stands there, cut to a readable length.
         value: String,
-        /// What should stand there.
+        /// Value that should stand there.
         remedy: &'static str,
     },
     /// A line is no row of the table.
@@ -92,7 +92,7 @@ pub enum TraceError {
         path: String,
         /// Counted from 1, the header included.
         line: u64,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: String,
     },
     /// Nothing to replay.
@@ -100,7 +100,7 @@ pub enum TraceError {
     Empty {
         /// The file.
         path: String,
-        /// What to change.
+        /// Change that mends it.
         remedy: &'static str,
     },
     /// More than memory should hold.
@@ -117,7 +117,7 @@ pub enum TraceError {
     /// The options ask for nothing.
     #[error("{problem}")]
     Options {
-        /// Which one, and why.
+        /// Name of the option, and the problem.
         problem: &'static str,
     },
 }

@@ -1,10 +1,10 @@
-//! Which part of a trace is replayed, and how its blanks are filled.
+//! The part of a trace that is replayed, and how its blanks are filled.
 
 use std::time::Duration;
 
 use super::error::TraceError;
 
-/// Which part of a trace to replay, and how its blanks are filled.
+/// The part of a trace to replay, and how its blanks are filled.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// How many tenants there shall be. Traces without tenants are spread over so many (default 20); of traces with
