@@ -41,7 +41,7 @@ async fn each_generation_has_its_line() {
         ("hang", ""),
     ];
     let gateway = lab.gateway_with("", &models, |command| {
-        command.args(["--log-format", "json", "--access-log"]).stderr(log.open());
+        command.args(["--log-format", "json", "--access-log"]).env("RUST_LOG", "info").stderr(log.open());
     });
     let ask = async |id: &str, body: &Value| {
         let headers = [("x-request-id", id), ("x-fairflow-tenant", "acme")];
@@ -93,6 +93,17 @@ async fn each_generation_has_its_line() {
     assert!(request.send().await.is_err());
     let line = log.of("five").await;
     assert_eq!((&line["outcome"], &line["status"], &line["attempts"]), (&json!("cancelled"), &json!(499), &json!(1)));
+
+    for (action, said) in [
+        (json!({"action": "pin", "window": 9}), "windows pinned by operator"),
+        (json!({"action": "pause"}), "model paused by operator"),
+        (json!({"action": "resume"}), "model resumed by operator"),
+    ] {
+        let request = client().post(format!("{}/admin/models/bad", gateway.admin)).body(action.to_string());
+        assert_eq!(request.send().await.unwrap().status(), 200);
+        let line = log.line(|line| line["message"] == said).await;
+        assert_eq!((&line["model"], &line["window"]), (&json!("bad"), &json!(9)), "{line}");
+    }
 
     // What reaches no model has its line too, in the span of its request.
     ask("six", &chat("none")).await;

@@ -1,4 +1,4 @@
-//! An operator's actions, carried out on a running model.
+//! Operators' actions, carried out on a running model.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl ModelEntry {
     }
 }
 
-/// Handle → supervisor: an operator's wish; answers what is in force, `None` where no such model runs.
+/// Handle → supervisor: an operator's action on a model; answers the override in force, `None` where no such model runs.
 #[derive(Debug)]
 pub(crate) struct Operate {
     pub(crate) model: Arc<str>,
@@ -54,7 +54,14 @@ impl Supervisor {
         entry.reconfigure_dispatchers();
         // What stands shows in the queue's snapshots, also where no route changes by it.
         entry.queue.address.do_send(Reconfigure(entry.model.settings()));
-        tracing::info!(model = %operate.model, action = ?operate.action, "an operator has spoken");
+        let done = match operate.action {
+            Action::Pause => "model paused by operator",
+            Action::Resume => "model resumed by operator",
+            Action::Pin(_) => "windows pinned by operator",
+            Action::Unpin => "windows unpinned by operator",
+            Action::Release => "routes released by operator",
+        };
+        tracing::info!(model = %operate.model, window = standing.window, "{done}");
         Some(standing)
     }
 }
