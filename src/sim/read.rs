@@ -74,8 +74,15 @@ pub(super) fn parse<T: Checked>(name: &str, text: &str) -> Result<T, ScenarioErr
 ///
 /// [`ScenarioError::Unreadable`] as well.
 pub(super) fn open<T: Checked>(path: &Path) -> Result<T, ScenarioError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| ScenarioError::Unreadable { path: path.to_owned(), source })?;
-    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
-    parse(&name, &text)
+    parse(&name_of(path), &text_of(path)?)
+}
+
+/// Returns the text of a scenario's file.
+pub(super) fn text_of(path: &Path) -> Result<String, ScenarioError> {
+    std::fs::read_to_string(path).map_err(|source| ScenarioError::Unreadable { path: path.to_owned(), source })
+}
+
+/// Returns the name that a file gives its scenario.
+pub(super) fn name_of(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

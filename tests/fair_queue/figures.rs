@@ -4,24 +4,26 @@
 //! (300 give a million reservation windows).
 
 use crate::random::Random;
-use crate::world::World;
-use fairflow::core::fair_queue::QueueLimits;
 use fairflow::sim::Steps;
-use fairflow::sim::fairness::Client;
+use fairflow::sim::fairness::{Client, Scenario, play};
 
 fn seeds(few: u64) -> u64 {
     std::env::var("FAIRFLOW_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(few)
 }
 
-fn world(clients: Vec<Client>, slots: u32, seconds: f64, seed: u64) -> World {
-    World {
-        clients,
-        seconds,
+fn scenario(client: Vec<Client>, slots: u32, speed: f64) -> Scenario {
+    Scenario {
+        name: String::new(),
+        seconds: 1_500.0,
         slots: Steps::always(slots.into()),
-        speed: 1.0,
-        limits: QueueLimits { capacity: 1_000_000, ..QueueLimits::default() },
-        seed,
-        sampled: false,
+        speed,
+        long: Some(10.0),
+        unlendable: None,
+        client,
+        account: None,
+        silent: false,
+        cancel: None,
+        expect: Vec::new(),
     }
 }
 
@@ -63,9 +65,9 @@ fn reservations_are_kept() {
             ..Client::default()
         };
         clients.extend([load("long", 0.6, 30.0), load("short", 0.6, 1.0)]);
-        let report = world(clients, slots, 1_500.0, seed).run();
+        let report = play(&scenario(clients, slots, 1.0), seed);
         assert_eq!(report.misses, 0, "seed {seed}");
-        worst_use = worst_use.min(1.0 - report.idle / report.capacity);
+        worst_use = worst_use.min(report.used());
         (windows, misses) = (windows + report.windows, misses + report.misses);
     }
     println!("{windows} reservation windows, {misses} misses, use of capacity at least {worst_use:.5}");
@@ -104,11 +106,11 @@ fn forecasts_come_true() {
                 spread: cv,
                 ..Client::default()
             };
-            let report = World { speed: 100.0, ..world(vec![closed, open], slots, 1_500.0, seed) }.run();
-            for (p50, p90, waited, depth) in report.forecasts.iter().skip(2_000).filter(|(.., depth)| *depth >= 10) {
-                errors.push((waited / p50 - 1.0).abs());
-                covered += u32::from(waited <= p90);
-                floor += 0.8 * cv / (*depth as f64).sqrt();
+            let report = play(&scenario(vec![closed, open], slots, 100.0), seed);
+            for promise in report.promises.iter().skip(2_000).filter(|promise| promise.depth >= 10) {
+                errors.push((promise.waited / promise.p50 - 1.0).abs());
+                covered += u32::from(promise.waited <= promise.p90);
+                floor += 0.8 * cv / (promise.depth as f64).sqrt();
             }
         }
         errors.sort_by(f64::total_cmp);

@@ -8,4 +8,3 @@ mod oracle;
 #[path = "../support/random.rs"]
 mod random;
 mod scenarios;
-mod world;

@@ -2,76 +2,10 @@
 //!
 //! `cargo test --test fair_queue scenarios -- --nocapture` prints what was measured beside it.
 
-use std::time::Duration;
-
 use fairflow::core::cost::{Cost, Weight};
 use fairflow::core::fair_queue::{Class, FairQueue, QueueLimits, Request, TenantLimits};
 use fairflow::core::time::Time;
-use fairflow::sim::fairness::{Client, Expect, Figure, Scenario};
-
-use crate::world::{Report, Sample, World};
-
-/// Returns the figure that is expected, as it was measured.
-fn measured(expect: &Expect, report: &Report, clients: &[Client]) -> f64 {
-    let Expect { measure, of, from, .. } = expect;
-    let until = expect.until.unwrap_or(f64::MAX);
-    let id = |name: &str| report.tenants[name];
-    let client = |name: &str| clients.iter().find(|client| client.tenant == name);
-    let within: Vec<_> = report.samples.iter().filter(|(at, _)| at >= from && *at <= until).collect();
-    let served = |name: &str| {
-        let (first, last) = (&within.first().unwrap().1, &within.last().unwrap().1);
-        last[id(name)].served - first[id(name)].served
-    };
-    let waits = || {
-        let of = of.first().map(|name| id(name));
-        let rows = report
-            .waits
-            .iter()
-            .filter(|(tenant, at, _)| of.is_none_or(|of| of == *tenant) && at >= from && *at <= until);
-        rows.map(|(.., wait)| *wait).collect::<Vec<_>>()
-    };
-    // Largest difference of cumulative service by weight, since both last began to be backlogged.
-    let gap = |service: fn(&Sample) -> f64| {
-        let weight = |name: &str| client(name).map_or(1.0, |client| client.weight);
-        let mut worst = 0.0f64;
-        for (n, a) in of.iter().enumerate() {
-            for b in &of[..n] {
-                let mut base = None;
-                for (_, samples) in &within {
-                    let (x, y) = (samples[id(a)], samples[id(b)]);
-                    let off = service(&x) / weight(a) - service(&y) / weight(b);
-                    if x.waiting > 0 && y.waiting > 0 {
-                        worst = worst.max((off - *base.get_or_insert(off)).abs());
-                    } else {
-                        base = None;
-                    }
-                }
-            }
-        }
-        worst
-    };
-    match measure {
-        Figure::Gap => gap(|sample| sample.granted),
-        Figure::GapAsDone => gap(|sample| sample.served),
-        Figure::Ratio => served(&of[0]) / served(&of[1]),
-        Figure::Served => served(&of[0]),
-        Figure::Share => served(&of[0]) / report.tenants.keys().map(|name| served(name)).sum::<f64>(),
-        Figure::InFlight => {
-            let (tenant, width) = (id(&of[0]), f64::from(client(&of[0]).unwrap().width));
-            within.iter().map(|(_, samples)| f64::from(samples[tenant].flying) * width).sum::<f64>()
-                / within.len() as f64
-        }
-        Figure::LongestWait => waits().into_iter().fold(0.0, f64::max),
-        Figure::MeanWait => waits().iter().sum::<f64>() / waits().len() as f64,
-        Figure::Dispatched => waits().len() as f64,
-        Figure::Use => 1.0 - report.idle / report.capacity,
-        Figure::ReservationWindows => report.windows as f64,
-        Figure::ReservationMisses => report.misses as f64,
-        Figure::Expired => f64::from(report.expired),
-        Figure::Refused => f64::from(report.refused),
-        other => panic!("no way to measure {other:?}"),
-    }
-}
+use fairflow::sim::fairness::{Scenario, play};
 
 #[test]
 fn every_scenario_is_as_expected() {
@@ -83,30 +17,16 @@ fn every_scenario_is_as_expected() {
     println!("{:<26} {:<34} {:>10} {:>19}  others", "scenario", "measure", "measured", "expected");
     for file in files {
         let scenario = Scenario::open(&file).unwrap_or_else(|error| panic!("{error}"));
-        let name = scenario.name;
+        let name = &scenario.name;
         assert!(!scenario.expect.is_empty(), "{name} expects nothing");
-        assert!((scenario.account, scenario.silent, scenario.cancel) == (None, false, None), "{name}: not played here");
-        let mut limits = QueueLimits { capacity: 1_000_000, ..QueueLimits::default() };
-        limits.long = scenario.long.map_or(Duration::MAX, Duration::from_secs_f64);
-        limits.unlendable = scenario.unlendable.unwrap_or(limits.unlendable);
-        let world = World {
-            clients: scenario.client,
-            seconds: scenario.seconds,
-            slots: scenario.slots,
-            speed: scenario.speed,
-            limits,
-            seed: 1,
-            sampled: true,
-        };
-        let report = world.run();
+        let report = play(&scenario, 1);
         for expect in &scenario.expect {
-            let seen = measured(expect, &report, &world.clients);
-            let (min, max) = (expect.min.unwrap_or(f64::MIN), expect.max.unwrap_or(f64::MAX));
+            let seen = report.figure(expect);
             let bound = |value: Option<f64>| value.map_or("–".into(), |value| value.to_string());
             let range = format!("{} … {}", bound(expect.min), bound(expect.max));
-            let what = format!("{:?} {}", expect.measure, expect.of.join(", "));
+            let what = format!("{} {}", expect.measure.as_str(), expect.of.join(", "));
             println!("{name:<26} {what:<34} {seen:>10.3} {range:>19}  {}", expect.published);
-            if !(min..=max).contains(&seen) {
+            if !expect.is_met(seen) {
                 wrong.push(format!("{name}: {what} is {seen}, expected {range}"));
             }
         }
@@ -128,7 +48,7 @@ fn what_is_wrong_with_a_scenario_is_named() {
         (text("rate = 1, class = \"vip\"", served), "\"vip\" is no class; say interactive"),
         (text("rate = 1", &served.replace("\"a\"", "\"b\"")), "expect[0].of is \"b\"; name a tenant of a client"),
         (text("rate = 1", &served.replace("served", "ratio")), "expect[0].of is [\"a\"]; name 2 tenants"),
-        (text("rate = 1", &served.replace("served", "speed")), "unknown variant `speed`"),
+        (text("rate = 1", &served.replace("served", "speed")), "\"speed\" is no figure; say one of gap, "),
         (
             text("rate = 1", &served.replace(", min = 1", "")),
             "expect[0].min is missing, and max too; give at least one",

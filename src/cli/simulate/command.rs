@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use super::super::page;
 use super::super::plots::PlotError;
-use super::{play, plots, report, table, trace};
-use crate::sim::{Controller, Scenario, ScenarioError, library};
+use super::{fairness, play, plots, report, table, trace};
+use crate::sim::{self, Controller, Scenario, ScenarioError, ScenarioFile, library};
 
 /// The most seeds of one command.
 const MOST_SEEDS: u64 = 1000;
@@ -57,14 +57,14 @@ pub(in crate::cli) fn main(options: &Options) -> ExitCode {
         eprintln!("--load {} is out of range; give a number from 0.01 to 100", options.load);
         return ExitCode::from(2);
     }
-    let (scenarios, path) = match scenarios(options).and_then(|read| Ok((read, page::report_in(&options.out)?))) {
+    let (asked, path) = match asked(options).and_then(|read| Ok((read, page::report_in(&options.out)?))) {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(2);
         }
     };
-    match run(options, &scenarios, &path) {
+    match run(options, &asked, &path) {
         Ok(missed) => ExitCode::from(u8::from(options.check && missed)),
         Err(error) => {
             eprintln!("{error}");
@@ -88,31 +88,52 @@ fn list() -> ExitCode {
     }
 }
 
-/// Reads what was asked for; whatever looks like a path is one.
-fn scenarios(options: &Options) -> Result<Vec<Scenario>, Box<dyn Error>> {
-    let mut scenarios = if options.scenarios.is_empty() {
-        library::all()?
-    } else {
-        options.scenarios.iter().map(|name| scenario(name)).collect::<Result<_, _>>()?
-    };
-    if let Some(path) = &options.trace {
-        trace::apply(&mut scenarios, path, options.load, options.seed)?;
-    }
-    Ok(scenarios)
+/// The scenarios that were asked for.
+#[derive(Default)]
+struct Asked {
+    controller: Vec<Scenario>,
+    fairness: Vec<sim::fairness::Scenario>,
 }
 
-fn scenario(name: &str) -> Result<Scenario, ScenarioError> {
+/// Reads what was asked for; whatever looks like a path is one.
+fn asked(options: &Options) -> Result<Asked, Box<dyn Error>> {
+    let mut asked = Asked::default();
+    if options.scenarios.is_empty() {
+        asked.controller = library::all()?;
+    }
+    for name in &options.scenarios {
+        match scenario(name)? {
+            ScenarioFile::Fairness(scenario) => asked.fairness.push(*scenario),
+            ScenarioFile::Controller(scenario) => asked.controller.push(*scenario),
+        }
+    }
+    if let Some(path) = &options.trace {
+        trace::apply(&mut asked.controller, path, options.load, options.seed)?;
+    }
+    Ok(asked)
+}
+
+fn scenario(name: &str) -> Result<ScenarioFile, ScenarioError> {
     let path = Path::new(name);
     if path.extension().is_none_or(|ending| ending != "toml") && !name.contains(std::path::MAIN_SEPARATOR) {
-        return library::find(name);
+        return library::find(name).map(|scenario| ScenarioFile::Controller(Box::new(scenario)));
     }
-    Scenario::open(path)
+    ScenarioFile::open(path)
 }
 
 /// Plays, prints, writes. Says whether a scenario missed what it expects.
-fn run(options: &Options, scenarios: &[Scenario], path: &Path) -> Result<bool, PlotError> {
+fn run(options: &Options, asked: &Asked, path: &Path) -> Result<bool, PlotError> {
+    let mut missed = false;
+    for scenario in &asked.fairness {
+        let played = fairness::play(scenario, options.seed, options.seeds);
+        say!("{}", played.text);
+        missed |= played.missed;
+    }
+    if asked.controller.is_empty() {
+        return Ok(missed);
+    }
     let controllers = if options.compare { Controller::ALL } else { &[Controller::Fairflow] };
-    let results = play::play(scenarios, controllers, options.seed, options.seeds);
+    let results = play::play(&asked.controller, controllers, options.seed, options.seeds);
     for result in &results {
         say!("{}", table::text(result));
     }
@@ -126,5 +147,5 @@ fn run(options: &Options, scenarios: &[Scenario], path: &Path) -> Result<bool, P
             }
         }
     }
-    Ok(results.iter().any(|result| !result.misses().is_empty()))
+    Ok(missed || results.iter().any(|result| !result.misses().is_empty()))
 }

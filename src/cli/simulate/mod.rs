@@ -1,6 +1,7 @@
 //! `fairflow simulate`: plays scenarios in virtual time, table and report.
 
 mod command;
+mod fairness;
 mod play;
 mod plots;
 mod report;

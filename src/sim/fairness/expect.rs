@@ -1,58 +1,83 @@
 //! The figures that a scenario of fairness expects.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::sim::read::Bad;
 
 /// A figure of a played scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Figure {
     /// The largest difference of the work granted by weight, between tenants that both wait, since they began to.
-    #[serde(rename = "gap")]
     Gap,
     /// The same of the work done.
-    #[serde(rename = "gap as done")]
     GapAsDone,
     /// Work done for the first tenant ÷ that for the second.
-    #[serde(rename = "ratio")]
     Ratio,
     /// Work done for a tenant, in units.
-    #[serde(rename = "served")]
     Served,
     /// The tenant's part of all work done.
-    #[serde(rename = "share")]
     Share,
     /// Mean slots in use by a tenant.
-    #[serde(rename = "in flight")]
     InFlight,
     /// The longest wait in the queue, in seconds, of a tenant or of all.
-    #[serde(rename = "longest wait")]
     LongestWait,
     /// The mean wait in the queue, in seconds, of a tenant or of all.
-    #[serde(rename = "mean wait")]
     MeanWait,
     /// Jobs dispatched, of a tenant or of all.
-    #[serde(rename = "dispatched")]
     Dispatched,
     /// The part of the slots that was in use while a job could have run.
-    #[serde(rename = "use")]
     Use,
     /// Times at which a reservation was due.
-    #[serde(rename = "reservation windows")]
     ReservationWindows,
     /// Those at which it was served later than one residual job.
-    #[serde(rename = "reservation misses")]
     ReservationMisses,
     /// Jobs that waited longer than they may.
-    #[serde(rename = "expired")]
     Expired,
     /// Jobs that were not admitted.
-    #[serde(rename = "refused")]
     Refused,
 }
 
 impl Figure {
+    /// Every figure.
+    pub const ALL: &'static [Self] = &[
+        Self::Gap,
+        Self::GapAsDone,
+        Self::Ratio,
+        Self::Served,
+        Self::Share,
+        Self::InFlight,
+        Self::LongestWait,
+        Self::MeanWait,
+        Self::Dispatched,
+        Self::Use,
+        Self::ReservationWindows,
+        Self::ReservationMisses,
+        Self::Expired,
+        Self::Refused,
+    ];
+
+    /// Returns the name that scenarios give it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gap => "gap",
+            Self::GapAsDone => "gap as done",
+            Self::Ratio => "ratio",
+            Self::Served => "served",
+            Self::Share => "share",
+            Self::InFlight => "in flight",
+            Self::LongestWait => "longest wait",
+            Self::MeanWait => "mean wait",
+            Self::Dispatched => "dispatched",
+            Self::Use => "use",
+            Self::ReservationWindows => "reservation windows",
+            Self::ReservationMisses => "reservation misses",
+            Self::Expired => "expired",
+            Self::Refused => "refused",
+        }
+    }
+
     /// Returns the least and the most tenants that it is of.
     const fn tenants(self) -> (usize, usize) {
         match self {
@@ -62,6 +87,17 @@ impl Figure {
             Self::LongestWait | Self::MeanWait | Self::Dispatched => (0, 1),
             Self::Use | Self::ReservationWindows | Self::ReservationMisses | Self::Expired | Self::Refused => (0, 0),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Figure {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let unknown = || {
+            let known: Vec<&str> = Self::ALL.iter().map(|figure| figure.as_str()).collect();
+            serde::de::Error::custom(format_args!("{name:?} is no figure; say one of {}", known.join(", ")))
+        };
+        Self::ALL.iter().copied().find(|figure| figure.as_str() == name).ok_or_else(unknown)
     }
 }
 
@@ -89,6 +125,12 @@ pub struct Expect {
 }
 
 impl Expect {
+    /// Says whether a figure that came is within the bounds.
+    #[must_use]
+    pub fn is_met(&self, figure: f64) -> bool {
+        (self.min.unwrap_or(f64::MIN)..=self.max.unwrap_or(f64::MAX)).contains(&figure)
+    }
+
     pub(super) fn problem(&self, tenants: &[String]) -> Option<Bad> {
         let (least, most) = self.measure.tenants();
         if let Some(unknown) = self.of.iter().find(|name| !tenants.contains(name)) {
