@@ -242,7 +242,8 @@ impl Fairflow {
     }
 
     /// Listens to what controllers decide from here on, of all models: [`WindowChanged`](crate::events::EventKind::WindowChanged),
-    /// [`Held`](crate::events::EventKind::Held) and [`Judged`](crate::events::EventKind::Judged) alone. They are few, so that listening costs
+    /// [`Held`](crate::events::EventKind::Held), [`Lifted`](crate::events::EventKind::Lifted) and
+    /// [`Judged`](crate::events::EventKind::Judged) alone. They are few, so that listening costs
     /// requests nothing, unlike [`events`](Self::events).
     #[must_use]
     pub fn decisions(&self) -> Events {

@@ -46,6 +46,7 @@ impl Dispatcher {
                 of.tap.decide(|| EventKind::WindowChanged { provider: provider(), kind, from, to, probe_in });
             }
             Event::Held { wait } => of.tap.decide(|| EventKind::Held { provider: provider(), wait }),
+            Event::Lifted => of.tap.decide(|| EventKind::Lifted { provider: provider() }),
             Event::Suspended { wait, reason } => {
                 log!(warn, of, seconds = wait.as_secs_f64(), "the route is suspended: {reason}");
             }

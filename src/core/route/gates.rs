@@ -286,6 +286,12 @@ impl Gates {
         self.breaker.state(now)
     }
 
+    /// Says whether a hold, a rest or the breaker keeps everything back.
+    #[must_use]
+    pub fn are_closed(&self, now: Time) -> bool {
+        self.hold_until() > now || self.knock_at > now || self.state(now) != RouteState::Open
+    }
+
     /// Returns the end of the hold; in the past when there is none.
     #[must_use]
     pub fn hold_until(&self) -> Time {

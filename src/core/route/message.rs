@@ -165,6 +165,8 @@ pub enum Event {
         /// How long.
         wait: Duration,
     },
+    /// An operator has lifted what held the route.
+    Lifted,
     /// The route is suspended: it is to stay away for long.
     Suspended {
         /// How long.

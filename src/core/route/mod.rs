@@ -134,8 +134,12 @@ impl<J: Ride> Route<J> {
                 self.event(Event::Held { wait: until.since(now) });
             }
             Input::Lift => {
+                let was_held = self.suspension.is_some() || self.claims.full || self.gates.are_closed(now);
                 self.gates.release(now);
                 (self.suspension, self.claims.full) = (None, false);
+                if was_held {
+                    self.event(Event::Lifted);
+                }
             }
             Input::Recount => self.unclaim(),
             Input::NewBroker { life } => {

@@ -95,6 +95,12 @@ pub enum EventKind {
         /// For how long, from now.
         wait: Duration,
     },
+    /// An operator has lifted what held a route.
+    #[non_exhaustive]
+    Lifted {
+        /// The route's provider account.
+        provider: Arc<str>,
+    },
     /// An answer was judged to concern more than its own request: a quota, money, the key, or a suspicion of that.
     #[non_exhaustive]
     Judged {

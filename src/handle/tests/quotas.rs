@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use crate::config::Config;
 use crate::contract::failure::Failure;
 use crate::core::outcome::Outcome;
 use crate::core::verdict::{Matter, Scope, Verdict};
 use crate::engine::view::capacity::RouteCapacity;
+use crate::engine::view::events::EventKind;
 use crate::engine::view::overrides::Action;
 use crate::handle::Fairflow;
 use crate::handle::call::Leased;
@@ -134,9 +137,19 @@ fn an_account_that_was_held_is_lifted_for_all_of_its_models() {
             assert_eq!(route(&fairflow, model).await.state.as_str(), "suspended", "{model}");
         }
         call.abort();
+        let mut decisions = fairflow.decisions();
         fairflow.operate("m", Action::Release).await.expect("known");
         for model in ["m", "other"] {
             assert_eq!(route(&fairflow, model).await.state.as_str(), "open", "{model}");
         }
+        // Said of each route that was held, and once.
+        fairflow.operate("m", Action::Release).await.expect("known");
+        assert_eq!(route(&fairflow, "m").await.state.as_str(), "open");
+        let mut lifted: Vec<_> = std::iter::from_fn(|| decisions.next().now_or_never().flatten())
+            .filter_map(|event| event.ok().filter(|event| matches!(event.kind, EventKind::Lifted { .. })))
+            .map(|event| event.model.to_string())
+            .collect();
+        lifted.sort();
+        assert_eq!(lifted, ["m", "other"]);
     });
 }

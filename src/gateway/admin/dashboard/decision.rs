@@ -33,6 +33,8 @@ pub(super) enum What {
     Pinned(u32),
     /// An operator spoke.
     Unpinned,
+    /// An operator lifted what held a route.
+    Lifted,
 }
 
 /// A decision, or several alike.
@@ -112,7 +114,7 @@ impl Decision {
             What::Held { .. } | What::Judged(_) => "hold",
             What::Route { state: "open", .. } => "up",
             What::Route { .. } => "hold",
-            What::Paused | What::Resumed | What::Pinned(_) | What::Unpinned => "operator",
+            What::Paused | What::Resumed | What::Pinned(_) | What::Unpinned | What::Lifted => "operator",
         }
     }
 
@@ -144,6 +146,7 @@ impl Decision {
             What::Resumed => "an operator let it go on".to_owned(),
             What::Pinned(window) => format!("an operator pinned each route's window at {window}"),
             What::Unpinned => "an operator let the windows learn again".to_owned(),
+            What::Lifted => "an operator lifted what held it: one request goes first".to_owned(),
         }
     }
 }
@@ -218,11 +221,13 @@ mod tests {
         decisions.note(102, lab.clone(), judged);
         decisions.note(103, lab.clone(), What::Held { wait: Duration::from_millis(1_200) });
         decisions.note(104, lab.clone(), What::Held { wait: Duration::from_millis(900) });
-        decisions.note(130, lab, What::Held { wait: Duration::from_millis(900) });
+        decisions.note(130, lab.clone(), What::Held { wait: Duration::from_millis(900) });
+        decisions.note(131, lab, What::Lifted);
         let said: Vec<_> = decisions.latest().map(Decision::words).collect();
         assert_eq!(
             said,
             [
+                "an operator lifted what held it: one request goes first",
                 "the provider's rate is used up: nothing is sent for 900 ms",
                 "the provider's rate is used up: nothing is sent for 900 ms (2 times)",
                 "the account's quota or credit is used up (account money) (2 times)",

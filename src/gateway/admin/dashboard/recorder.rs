@@ -151,6 +151,7 @@ impl Recorder {
                 track.decisions.note(now, Some(provider), What::Moved { kind, from, to, probe_in });
             }
             EventKind::Held { provider, wait } => track.decisions.note(now, Some(provider), What::Held { wait }),
+            EventKind::Lifted { provider } => track.decisions.note(now, Some(provider), What::Lifted),
             EventKind::Judged { provider, verdict } => track.decisions.note(now, Some(provider), What::Judged(verdict)),
             _ => {}
         }

