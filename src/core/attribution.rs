@@ -1,6 +1,6 @@
-//! What a 429 without words is about: too many at once, or too many a minute.
+//! Attribution decides what a 429 without words is about: too many at once, or too many a minute.
 //!
-//! Read as concurrency until behaviour proves otherwise, because a wrong guess the other way would never find a cap. A
+//! A 429 is read as concurrency until behaviour proves otherwise: a wrong guess the other way would never find a cap. A
 //! refusal at an in-flight count at which others were admitted lately is a *doubt*: a cap alone does not do that.
 //! Competitors, a falling cap and slots that are freed late do, so a doubt is not enough. While most of the last
 //! refusals are doubts, either of two things proves a rate:

@@ -33,7 +33,7 @@ impl RateSpec {
     }
 }
 
-/// What a provider says to an arriving request.
+/// A provider answers an arriving request with a reception.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Reception {
     Taken,

@@ -12,7 +12,7 @@ pub enum Controller {
     VectorArc,
     /// Netflix concurrency-limits: AIMD with the published constants.
     NetflixAimd,
-    /// The same with its floor lowered to 1 and its latency limit off: the best that can be made of it here.
+    /// Netflix AIMD with its floor lowered to 1 and its latency limit off: the best that can be made of it here.
     NetflixAimdFloor1,
     /// Netflix concurrency-limits: Vegas.
     NetflixVegas,
@@ -22,7 +22,7 @@ pub enum Controller {
     Envoy,
     /// A fixed limit, as tower's `ConcurrencyLimit`.
     Fixed(u32),
-    /// The same with a retry budget, as tower's `Budget`: a retry beyond it fails.
+    /// A fixed limit with a retry budget, as tower's `Budget`: a retry beyond it fails.
     FixedBudget(u32),
     /// Knows at each instant what the provider could serve.
     Oracle,

@@ -1,4 +1,4 @@
-//! What can be wrong with a scenario.
+//! Scenario errors say what is wrong with a scenario.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ pub enum ScenarioError {
     /// No built-in scenario has this name.
     #[error("there is no scenario `{name}`{}; --list shows all, or give a path that ends in .toml", nearest.map_or(String::new(), |near| format!("; did you mean `{near}`?")))]
     Unknown {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
         /// The known name nearest to it, if any is near.
         nearest: Option<&'static str>,
@@ -22,7 +22,7 @@ pub enum ScenarioError {
         /// Why.
         source: std::io::Error,
     },
-    /// It is no TOML, or has a key or type that does not belong.
+    /// The scenario is no TOML, or has a key or type that does not belong.
     #[error("scenario {name}, {problem}")]
     Syntax {
         /// The scenario.
@@ -37,9 +37,9 @@ pub enum ScenarioError {
         name: String,
         /// Which one.
         field: String,
-        /// What stands there.
+        /// The value that stands there.
         value: String,
-        /// What should.
+        /// The remedy: what should stand there.
         remedy: String,
     },
 }

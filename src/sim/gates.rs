@@ -3,7 +3,7 @@
 use crate::core::report::Report;
 use crate::core::time::Time;
 
-/// What only the oracle may look at.
+/// The provider's inside, at which only the oracle may look.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Inside {
     /// How many more requests the provider would serve at once.
@@ -12,7 +12,7 @@ pub(super) struct Inside {
     pub(super) share: u32,
 }
 
-/// What a rival has to know again of a dispatch.
+/// A dispatch, as far as a rival has to know it again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent {
     pub(super) at: Time,

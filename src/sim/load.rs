@@ -1,4 +1,4 @@
-//! What is asked of the provider.
+//! A load says what is asked of the provider.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::read::Bad;
 use super::steps::Steps;
 
-/// Who asks, and when.
+/// A load says who asks, and when.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
@@ -39,12 +39,12 @@ pub enum Load {
     Arrivals(Vec<Arrival>),
 }
 
-/// One recorded request.
+/// An arrival is a recorded request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arrival {
     /// When, counted from the first.
     pub at: Duration,
-    /// Who asked.
+    /// The tenant that asked.
     pub tenant: String,
     /// Its size relative to the mean, above 0: service time is in proportion to it.
     pub size: f64,

@@ -1,10 +1,10 @@
-//! What is measured, and how it is written.
+//! A measure says what is measured of a run, and how it is written.
 
 use serde::Deserialize;
 
 use super::run::Run;
 
-/// One figure of a run.
+/// A measure names a figure of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -5,7 +5,7 @@
 //! milliseconds, and the same seed gives the same result to the last bit. Every controller stands behind the same
 //! fair queue with the same backoff and meets the same jobs, so that only the gates differ.
 //!
-//! It drives the pure machines of `core` and knows no runtime.
+//! The simulator drives the pure machines of `core` and knows no runtime.
 //!
 //! ```
 //! use fairflow::sim::{Controller, library, run};

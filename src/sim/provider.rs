@@ -27,14 +27,14 @@ pub enum Discipline {
     Batch,
 }
 
-/// What becomes of a request beyond the cap.
+/// A provider treats a request beyond its cap in one of these ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Beyond {
     /// A 429 of concurrency, soon.
     #[default]
     Refused,
-    /// The same, after as long as an answer would have taken.
+    /// A 429 of concurrency, after as long as an answer would have taken.
     RefusedLate,
     /// A 503, soon.
     Failed,
@@ -49,11 +49,11 @@ pub enum Beyond {
 pub struct ProviderSpec {
     /// Requests admitted at once; more are refused with a 429 of concurrency. Default no limit.
     pub cap: Steps,
-    /// What becomes of more. Default a refusal, soon.
+    /// The treatment of requests beyond the cap. Default a refusal, soon.
     pub beyond: Beyond,
     /// Requests served at once. Default no limit.
     pub servers: Steps,
-    /// What becomes of admitted requests beyond the servers.
+    /// The treatment of admitted requests beyond the servers.
     pub discipline: Discipline,
     /// Service takes this many times as long, for everybody. Default 1.
     pub slow: Steps,
@@ -187,7 +187,7 @@ impl ProviderSpec {
     }
 }
 
-/// What it wants to be called for, and when.
+/// A call that a provider wants.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Due {
     /// [`Provider::finish`] with this attempt.
@@ -211,7 +211,7 @@ pub(super) struct Provider {
     /// Processor sharing: attained at finish, as sortable bits, and attempt.
     running: BinaryHeap<Reverse<(u64, u64)>>,
     calls: u64,
-    /// What it wants: drained by the world.
+    /// Calls that the provider wants, each with its time: drained by the world.
     pub(super) due: Vec<(f64, Due)>,
     weather: Rng,
 }
@@ -250,7 +250,7 @@ impl Provider {
         self.bucket.as_ref()?.token_at(t)
     }
 
-    /// What headers say, where it sends any.
+    /// Returns what the provider's headers say, where it sends any.
     pub(super) fn hint(&self, t: f64) -> Option<RateHint> {
         self.bucket.as_ref()?.hint(t)
     }

@@ -1,4 +1,4 @@
-//! One replica: the scheduler of a model, with fairflow's routes or a rival's gates.
+//! A replica runs the scheduler of a model, with fairflow's routes or a rival's gates.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,12 +17,12 @@ use crate::core::past::Past;
 use crate::core::route::{Memory, RouteConfig};
 use crate::core::time::Time;
 
-/// What becomes of a rival's retry when it meets the budget.
+/// A policy says what becomes of a controller's retry when it meets the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Policy {
     /// There is no budget.
     Unlimited,
-    /// It fails.
+    /// The retry fails.
     Fail,
     /// The route decides, and it waits until there is room.
     Route,

@@ -1,14 +1,14 @@
-//! What one run measured.
+//! A run holds what one simulation measured.
 
 use super::controller::Controller;
 use crate::core::estimate::nearest_rank;
 use crate::core::window::Change;
 
-/// One simulated run.
+/// A run of a scenario with one controller and one seed.
 // fields: one for each figure that a scenario can expect.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// Who controlled.
+    /// The controller that was run.
     pub controller: Controller,
     /// The seed that replays it.
     pub seed: u64,
@@ -42,7 +42,7 @@ pub struct Run {
     pub cold: Option<f64>,
     /// See [`Measure::Kept`](super::Measure::Kept).
     pub kept: Option<f64>,
-    /// What happened over time.
+    /// Samples of what happened over time.
     pub samples: Vec<Sample>,
     /// Moves of fairflow's windows: second, replica, move.
     pub changes: Vec<(f64, u32, Change)>,
@@ -59,7 +59,7 @@ pub struct Run {
 pub struct Sample {
     /// Simulated second.
     pub t: f64,
-    /// What the provider serves well at once.
+    /// Requests that the provider serves well at once.
     pub capacity: f64,
     /// Limits of all replicas together.
     pub window: f64,

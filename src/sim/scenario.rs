@@ -26,7 +26,7 @@ pub struct Scenario {
     /// Its name; a file's name without the ending.
     #[serde(skip)]
     pub name: String,
-    /// What it shows, in a sentence.
+    /// The sentence that says what the scenario shows.
     pub about: String,
     /// How long it lasts; default one hour.
     #[serde(default = "hour")]
@@ -51,7 +51,7 @@ pub struct Scenario {
     /// How long requests take.
     #[serde(default)]
     pub service: Service,
-    /// Who asks: one entry per tenant.
+    /// The loads: one entry per tenant.
     pub load: Vec<Load>,
     /// Longest wait in the queue; default no limit.
     pub max_wait: Option<f64>,
@@ -63,7 +63,7 @@ pub struct Scenario {
     /// When a failed attempt is tried again, whatever the controller.
     #[serde(default)]
     pub retry: Retry,
-    /// What fairflow should reach: the least and the most of each measure, as median over the seeds.
+    /// The measures that fairflow should reach: the least and the most of each, as median over the seeds.
     #[serde(default)]
     pub expect: BTreeMap<Measure, (f64, f64)>,
 }
@@ -96,7 +96,7 @@ impl Service {
     }
 }
 
-/// What an operator would set about the window; the defaults are those of [`WindowConfig`].
+/// The window as an operator would set it; the defaults are those of [`WindowConfig`].
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WindowSpec {
@@ -123,7 +123,7 @@ impl Default for WindowSpec {
 }
 
 impl WindowSpec {
-    /// The same for the core.
+    /// Returns the window's config for the core.
     #[must_use]
     pub fn config(&self) -> WindowConfig {
         let Self { initial, min, max, ramp, refusals_free, latency_target } = *self;

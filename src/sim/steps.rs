@@ -24,7 +24,7 @@ impl From<Written> for Steps {
 }
 
 impl Steps {
-    /// The same value always.
+    /// Returns steps that keep one value always.
     #[must_use]
     pub fn always(value: f64) -> Self {
         Self(vec![(0.0, value)])
@@ -61,7 +61,7 @@ impl Steps {
         self.0.iter().map(|(_, value)| *value).fold(0.0, f64::max)
     }
 
-    /// What is wrong with it, if anything: it must begin at 0, be in order, and stay within `least..`.
+    /// Returns what is wrong with the steps, if anything: they must begin at 0, be in order, and stay within `least..`.
     pub(super) fn problem(&self, least: f64) -> Option<String> {
         if self.0.first().is_none_or(|(from, _)| *from != 0.0) {
             return Some("the first step must be from second 0".to_owned());

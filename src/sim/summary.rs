@@ -22,13 +22,13 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// One figure; `None` where the measure does not apply.
+    /// Returns the figure of `measure`; `None` where it does not apply.
     #[must_use]
     pub fn get(&self, measure: Measure) -> Option<Spread> {
         self.figures.iter().find(|(of, _)| *of == measure).map(|(_, spread)| *spread)
     }
 
-    /// What the scenario expects and did not get: measure, median, band.
+    /// Returns the measures that miss what the scenario expects: measure, median, band.
     #[must_use]
     pub fn misses(&self, scenario: &Scenario) -> Vec<(Measure, f64, (f64, f64))> {
         let median = |measure: Measure| self.get(measure).map_or(f64::NAN, |spread| spread.median);

@@ -368,7 +368,7 @@ fn shedding_refuses_all_that_waits() {
 }
 
 proptest! {
-    /// Whatever comes in whatever order: no job is lost or doubled, no credit is overdrawn, and no timeout spins.
+    /// The broker loses or doubles no job, overdraws no credit and spins on no timeout, whatever the order of its inputs.
     #[test]
     fn every_job_is_in_one_place(steps in prop::collection::vec((0u8..9, 0usize..3, 0u64..400), 1..200)) {
         let mut bench = Bench::new(3);

@@ -1,4 +1,4 @@
-//! One dimension of a rate: how fast it may be used, and how much the provider says is left.
+//! A bucket keeps one dimension of a rate: how fast it may be used, and how much the provider says is left.
 //!
 //! Two gates in one. The *credit* spaces sends: a GCRA (ITU-T I.371) written as a token bucket, with a burst of one
 //! second, so that a full minute's allowance is not sent at once. The *stock* is the provider's own bucket as its

@@ -35,7 +35,7 @@ pub enum Reason {
     Breaker,
 }
 
-/// One dispatch under way; give it back to [`Gates::settle`].
+/// A ticket marks one dispatch under way; give it back to [`Gates::settle`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ticket {
     stamp: Stamp,
@@ -65,7 +65,7 @@ impl Ticket {
     }
 }
 
-/// What the end of an attempt changed.
+/// The gates tell by this what the end of an attempt changed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settled {
     /// The move of the window, if it moved.
@@ -248,7 +248,7 @@ impl Gates {
         self.window.advance(now)
     }
 
-    /// What kept still while a gate was closed was not idle.
+    /// Tells the window that the time in which a gate was closed was no idleness.
     fn rested(&mut self, now: Time) {
         let closed = self.knock_at.max(self.pacer.hold_until()).max(self.breaker.rest_until());
         self.window.rested(closed.min(now));

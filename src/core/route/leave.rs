@@ -1,4 +1,4 @@
-//! What a route asks of its account, and what it gives back.
+//! A route asks its account's leave, and gives back what it does not use.
 
 use super::message::Output;
 use super::{Ended, Route};

@@ -1,6 +1,6 @@
-//! What a route's next life begins with.
+//! A memory keeps what a route's next life begins with.
 
-/// What is worth remembering of a route from one life to the next.
+/// A route's memory keeps what is worth remembering from one life to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Memory {
     /// Requests it may have in flight.

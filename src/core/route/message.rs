@@ -1,4 +1,4 @@
-//! What a route is told and what it puts out.
+//! Messages say what a route is told and what it puts out.
 
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ pub enum Output<J> {
     Grant(Grant<J>),
     /// A job ends without another attempt.
     Refuse {
-        /// What rides along.
+        /// The payload that rides along with the job.
         job: J,
         /// Why.
         refused: Refused,
@@ -112,7 +112,7 @@ pub enum Output<J> {
 /// The right to one attempt.
 #[derive(Debug)]
 pub struct Grant<J> {
-    /// What rides along.
+    /// The payload that rides along with the job.
     pub job: J,
     /// The lease, to be settled or raised in this life of the route.
     pub lease: Key,

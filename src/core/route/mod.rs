@@ -1,4 +1,4 @@
-//! One route of a model as one machine: it paces itself by its gates, pulls jobs with credits, and learns from how they
+//! A route of a model is one machine: it paces itself by its gates, pulls jobs with credits, and learns from how they
 //! end.
 //!
 //! A [`Route`] owns the [`Gates`], the leases of the attempts under way, the jobs that wait for the account's leave, and
@@ -69,7 +69,7 @@ struct Held {
     attempt: u32,
 }
 
-/// One route of a model. `J` rides along with each job.
+/// A route leads to one model. `J` rides along with each job.
 #[derive(Debug)]
 pub struct Route<J> {
     config: RouteConfig,

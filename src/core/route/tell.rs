@@ -1,4 +1,4 @@
-//! What a route tells: its broker of credits and state, people of events.
+//! A route tells its broker of credits and state, and people of events.
 
 use super::message::{Event, Output};
 use super::told::Suspension;

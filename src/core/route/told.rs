@@ -1,4 +1,4 @@
-//! What a route remembers of what it told.
+//! A route remembers what it told.
 
 use crate::core::broker::RouteView;
 use crate::core::time::Time;

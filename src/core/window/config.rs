@@ -1,4 +1,4 @@
-//! What an operator may set about a window.
+//! A window's config holds what an operator may set.
 
 use std::time::Duration;
 

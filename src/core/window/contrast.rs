@@ -1,4 +1,4 @@
-//! One experiment: do two levels of the window differ in what they serve?
+//! A contrast tests whether two levels of the window differ in what they serve.
 //!
 //! Three legs, home – away – home, each measured by Little's law after it has
 //! warmed up. Because the two levels are compared within minutes of each other, a

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use crate::core::fair_queue::Class;
 use crate::sim::read::{Bad, LONGEST, MOST};
 
-/// One tenant's load, or several tenants' of the same kind. Times are in seconds.
+/// A client is one tenant's load, or several tenants' of the same kind. Times are in seconds.
 // fields: one for each key of a client's table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -10,7 +10,7 @@ use crate::sim::read::Bad;
 pub enum Figure {
     /// The largest difference of the work granted by weight, between tenants that both wait, since they began to.
     Gap,
-    /// The same of the work done.
+    /// The largest difference of the work done by weight, between tenants that both wait, since they began to.
     GapAsDone,
     /// Work done for the first tenant ÷ that for the second.
     Ratio,
@@ -30,7 +30,7 @@ pub enum Figure {
     Use,
     /// Times at which a reservation was due.
     ReservationWindows,
-    /// Those at which it was served later than one residual job.
+    /// Times at which a due reservation was served later than one residual job.
     ReservationMisses,
     /// Jobs that waited longer than they may.
     Expired,

@@ -39,7 +39,7 @@ pub fn play(scenario: &Scenario, seed: u64) -> Report {
     player.report
 }
 
-/// What rides along: a job by its number, and the key by which it is known while it waits.
+/// A rider holds a job's number, and the key by which the job is known while it waits.
 #[derive(Debug)]
 struct Rider {
     job: usize,
@@ -109,7 +109,7 @@ struct Flying {
     end: f64,
 }
 
-/// One client's work and reservation.
+/// An account keeps one client's work and reservation.
 #[derive(Clone, Copy, Default)]
 struct Account {
     done: f64,

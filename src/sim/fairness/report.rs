@@ -1,9 +1,9 @@
-//! What was seen while a scenario of fairness was played.
+//! A report says what was seen while a scenario of fairness was played.
 
 use super::client::Client;
 use super::expect::{Expect, Figure};
 
-/// What a tenant had at one instant.
+/// A sample says what a tenant had at one instant.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sample {
     /// Work done, that of running jobs counted as it is done.
@@ -54,7 +54,7 @@ pub struct Report {
     pub refused: u32,
     /// Times at which a reservation was due.
     pub windows: u64,
-    /// Those at which it was served later than one residual job.
+    /// Times at which a due reservation was served later than one residual job.
     pub misses: u64,
     /// Forecasts of the wait that came true or not.
     pub promises: Vec<Promise>,

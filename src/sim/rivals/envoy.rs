@@ -25,7 +25,7 @@ const STUCK: u32 = 5;
 #[derive(Debug)]
 pub(in crate::sim) struct Envoy {
     limit: u32,
-    /// What to return to after the measurement under way.
+    /// The limit to return to after the measurement under way.
     measuring: Option<u32>,
     unloaded: f64,
     samples: Vec<f64>,

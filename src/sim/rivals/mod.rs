@@ -17,7 +17,7 @@ use crate::core::outcome::Outcome;
 use crate::core::report::Report;
 use crate::core::time::Time;
 
-/// One ended attempt, as a rule sees it.
+/// An ended attempt, as a rule sees it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
     pub(super) now: Time,

@@ -128,7 +128,7 @@ impl Rule for Gradient2 {
         self.limit as u32
     }
 
-    /// It does not look at drops.
+    /// Gradient2 does not look at drops.
     fn seen(&mut self, seen: Seen) {
         if seen.dropped {
             return;

@@ -1,4 +1,4 @@
-//! What goes between the machines of one scheduler, and what it wants of its driver.
+//! Messages go between the machines of one scheduler, and steps say what it wants of its driver.
 
 use crate::core::account::{self, Member};
 use crate::core::broker::{Input, Refused};
@@ -45,7 +45,7 @@ pub struct Flight<J> {
 pub(super) enum Right {
     /// A lease of the route.
     Lease { lease: Key, probe: bool },
-    /// What a rival has to know again.
+    /// A dispatch, as far as a rival has to know it again.
     Plain { key: Key, charged: Cost, sent: Sent },
 }
 

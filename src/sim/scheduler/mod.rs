@@ -1,4 +1,4 @@
-//! One model as one engine schedules it: its broker, its routes and their accounts.
+//! A scheduler carries one model as one engine does: its broker, its routes and their accounts.
 //!
 //! What the engine's actors carry between these by messages is carried here by messages too, one after the other; the
 //! machines of `core` decide. In place of each route, a rival's gates can stand behind the same broker. A driver hands in
@@ -24,13 +24,13 @@ use crate::core::time::Time;
 pub struct RouteStart {
     /// Its settings; the scheduler says which one it is and whether its account has limits.
     pub config: RouteConfig,
-    /// What it begins with.
+    /// The memory that the route begins with.
     pub memory: Memory,
     /// The position of its account; `None` for one of its own without limits.
     pub account: Option<usize>,
 }
 
-/// What stands behind the broker in the place of one route.
+/// A side stands behind the broker in the place of one route.
 enum Side<J> {
     Route {
         route: Box<Route<J>>,

@@ -68,7 +68,7 @@ enum Event {
 
 struct Job {
     work: f64,
-    /// What the provider tells that it cost, if it does.
+    /// The cost that the provider tells, if it does.
     cost: Option<Cost>,
     load: u32,
     attempts: u32,
@@ -106,7 +106,7 @@ struct Holder {
     flight: Flight<Rider>,
 }
 
-/// One load's state.
+/// A source keeps one load's state.
 #[derive(Default)]
 struct Source {
     /// Requests sent, or the next recorded one.

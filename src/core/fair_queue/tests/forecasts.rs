@@ -1,4 +1,4 @@
-//! What a forecast may refuse.
+//! A forecast refuses a request only once enough was seen.
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use super::*;
 
 const SLOTS: usize = 6;
-/// What an attempt takes that is answered, and one that hangs until its timeout, in milliseconds.
+/// Service time of an attempt that is answered, and of one that hangs until its timeout, in milliseconds.
 const SERVICE: u64 = 500;
 const TIMEOUT: u64 = 3_000;
 const END: u64 = 600_000;

@@ -40,7 +40,7 @@ impl Quota {
         if self.steady { self.used / self.limit * self.window } else { self.window - self.at % self.window }
     }
 
-    /// What its answers say, as OpenAI names it, or as a window with an end.
+    /// Returns what the quota's answers say, as OpenAI names it, or as a window with an end.
     fn says(&self, named: bool) -> RateHints {
         let hint = RateHint {
             limit: Some(self.limit),
@@ -58,8 +58,8 @@ impl Quota {
 }
 
 proptest! {
-    /// Whatever the quota, its names and the pace of the work: as long as something is left nothing waits for it, and
-    /// hardly anything goes once it is spent.
+    /// The pacer holds nothing back as long as something of a quota is left, and lets hardly anything go once it is
+    /// spent, whatever the quota, its names and the pace of the work.
     #[test]
     fn nothing_waits_while_something_is_left_and_little_goes_when_not(
         limit in 20u32..400,
