@@ -368,7 +368,7 @@ fn shedding_refuses_all_that_waits() {
 }
 
 proptest! {
-    /// The broker loses or doubles no job, overdraws no credit and spins on no timeout, whatever the order of its inputs.
+    /// The broker loses or doubles no job, overdraws no credit and spins on no timeout, in any order of inputs.
     #[test]
     fn every_job_is_in_one_place(steps in prop::collection::vec((0u8..9, 0usize..3, 0u64..400), 1..200)) {
         let mut bench = Bench::new(3);
