@@ -1,5 +1,5 @@
-//! What callers and actors share: what is shown (`view`), tickets (`ticket`), shared state (`shared`), and the caller's
-//! side of a request (`caller`). It names no actor: messages go through doors.
+//! The engine, which callers and actors share: what it shows (`view`), tickets (`ticket`), shared state (`shared`), and
+//! the caller's side of a request (`caller`). It names no actor: messages go through doors.
 
 pub(crate) mod caller;
 pub(crate) mod shared;

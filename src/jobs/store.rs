@@ -54,7 +54,7 @@ impl<T> Finished<T> {
 pub(crate) enum Claim<T> {
     /// The job is the claimer's to do.
     New(Ticket<T>, Watch<T>),
-    /// It is done, or under way.
+    /// The job is done, or under way.
     Known(Watch<T>),
     /// The name stands for another job.
     Conflict,

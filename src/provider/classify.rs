@@ -1,4 +1,4 @@
-//! What an answer that is no success means to the controllers: its words, looked up in the tables.
+//! The verdict on an answer that is no success: the tables say what its words mean to the controllers.
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};

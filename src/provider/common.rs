@@ -1,4 +1,4 @@
-//! What the HTTP providers share: what an answer cost, and answers that cannot be read.
+//! Functions that the HTTP providers share: what an answer cost, and answers that cannot be read.
 
 use super::{Failure, Outcome};
 use crate::core::cost::Cost;

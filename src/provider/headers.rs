@@ -1,4 +1,4 @@
-//! What response headers say about rates: what is left of each limit, and how long to stay away.
+//! Response headers that tell of rates: what is left of each limit, and how long to stay away.
 //!
 //! | family | headers | reset |
 //! |---|---|---|

@@ -1,4 +1,4 @@
-//! One HTTP client per account, and what its answers mean to the controllers.
+//! The HTTP client of an account, and what its answers mean to the controllers.
 
 mod client;
 mod connection;

@@ -13,11 +13,11 @@ use crate::wire::Malformed;
 use crate::wire::event::{error_in, error_of, moves};
 use crate::wire::sse::{self, Begins, Event, Events};
 
-/// What answers a wish for a stream.
+/// An answer that a provider gives where a stream is asked for.
 pub(super) enum Opened {
     /// Events, the first of which is no error.
     Events(Pieces<Bytes>),
-    /// One whole answer.
+    /// The whole answer, where the provider does not stream it.
     Whole(Bytes),
 }
 

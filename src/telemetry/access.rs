@@ -1,4 +1,4 @@
-//! One line per generation, and one per request that reached no model: target `fairflow::access`, level debug.
+//! Lines that tell of each generation and each request that reached no model: target `fairflow::access`, level debug.
 //!
 //! Under overload refusals come by the thousand, so the lines are off unless they are asked for.
 

@@ -1,4 +1,4 @@
-//! What the gateway tells of itself: log lines, one line per generation, traces and metrics.
+//! Telemetry by which the gateway tells of itself: log lines, one line per generation, traces and metrics.
 //!
 //! Everything is made of the [`Story`](crate::witness::Story) that the scheduler tells of a request once it has ended,
 //! so the lines, the spans and the response headers agree. The engine knows no tracing library.

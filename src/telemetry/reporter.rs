@@ -1,4 +1,4 @@
-//! Who is told of one generation.
+//! The reporter, which tells the log and the exports of a generation.
 
 use std::sync::Arc;
 

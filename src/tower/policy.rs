@@ -44,8 +44,8 @@ pub trait Policy<Request, Response, Error> {
     /// Says how an attempt failed, `None` where it did not. By default an error of the inner service is the request's
     /// own fault and any response a success.
     ///
-    /// What fails in a retryable way is sent again, if it can be; otherwise the scheduler learns from the failure and the
-    /// caller gets the inner service's own response or error.
+    /// A request that fails in a retryable way is sent again, if it can be; otherwise the scheduler learns from the
+    /// failure and the caller gets the inner service's own response or error.
     fn classify(&self, result: Result<&Response, &Error>) -> Option<Failure> {
         result.err().map(|_| Failure::new(crate::core::outcome::Outcome::Rejected, "the inner service failed"))
     }

@@ -1,5 +1,5 @@
-//! What OpenAI's callers and Runware's call differently when they ask for text, so that each can be sent to the other's
-//! providers. What only one of them knows is passed on as it came.
+//! Fields that OpenAI's callers and Runware's name differently when they ask for text, so that a request of each can be
+//! sent to the other's providers. What only one of them knows is passed on as it came.
 
 use serde_json::{Map, Value, json};
 

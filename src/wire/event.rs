@@ -1,4 +1,4 @@
-//! What one event of a provider's stream says, whatever its dialect: an error, something new, or nothing.
+//! Events of a provider's stream, whatever its dialect: each says an error, something new, or nothing.
 
 use memchr::memmem;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! What the dialects call the parameters of a picture, a video or a sound beyond those that every one of them has, so
+//! Names that the dialects give the parameters of a picture, video or sound beyond those that every one of them has, so
 //! that a request in one is sent in another. Text has its own table (`dialects`).
 
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! What a service says in an error, read from whatever dialect it speaks, so that it can be said in another.
+//! The error of a service, read from whatever dialect it speaks, so that it can be said in another.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! What an event tells, read without building the rest of it.
+//! Usage and text that an event tells, read without building the rest of it.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What a generation used, in an answer and in the events of a stream that passes by.
+//! Usage of a generation, as an answer or the events of a stream that passes by tell it.
 
 use memchr::memmem;
 

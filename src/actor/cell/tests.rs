@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::*;
 use crate::actor::exit::{ActorId, Exited};
 
-/// What happened, in its order.
+/// Notes that actors write of what happened, in its order.
 type Book = Arc<Mutex<Vec<String>>>;
 
 struct Writer {

@@ -18,7 +18,7 @@ const ROUND: [f64; 20] = [
 /// The longest step of the time axis is a multiple of this, in seconds.
 const DAY: f64 = 86_400.0;
 
-/// What an axis counts, which decides how its ticks are written.
+/// The quantity that an axis counts, which decides how its ticks are written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Scale {
     /// Seconds since the replay began; the step decides the unit.
@@ -29,7 +29,7 @@ enum Scale {
     LogMilliseconds,
 }
 
-/// One axis.
+/// An axis of a chart, whose scale decides how its ticks are written.
 #[derive(Debug, Clone)]
 pub(crate) struct Axis {
     low: f64,
@@ -173,7 +173,7 @@ impl Bins {
         (0..self.count).map(move |index| (edge(index), edge(index + 1)))
     }
 
-    /// What the captions call a bin.
+    /// Names the bins for the captions of plots.
     pub(crate) fn name(&self) -> String {
         format!("bins of {}", Axis::time(self.length * 8.0).label(self.length))
     }

@@ -20,15 +20,15 @@ const LABELS: u32 = 62;
 pub(crate) const INK: RGBColor = RGBColor(0x4A, 0x55, 0x63);
 /// Grid lines.
 pub(crate) const GRID: RGBColor = RGBColor(0xE3, 0xE7, 0xEC);
-/// What was asked for.
+/// Colour of the work that was asked for.
 pub(crate) const DEMAND: RGBColor = RGBColor(0x9A, 0xA8, 0xB8);
-/// What was achieved.
+/// Colour of the work that was achieved.
 pub(crate) const SERVED: RGBColor = RGBColor(0x2F, 0x6F, 0xDE);
-/// What the controller decided, and the slow end of a distribution.
+/// Colour of the windows that a controller decided, and of the slow end of a distribution.
 pub(crate) const CONTROL: RGBColor = RGBColor(0xE2, 0x7B, 0x2C);
-/// What was refused or failed.
+/// Colour of requests that were refused or failed.
 pub(crate) const LOST: RGBColor = RGBColor(0xD0, 0x3B, 0x4C);
-/// What waits.
+/// Colour of requests that wait.
 pub(crate) const WAITING: RGBColor = RGBColor(0x7B, 0x5C, 0xCF);
 
 /// Why a plot could not be drawn.
@@ -40,13 +40,13 @@ pub(crate) type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axi
 /// A plot with its heading and the meaning of its colours.
 #[derive(Debug)]
 pub(crate) struct Plot {
-    /// What it shows.
+    /// Heading that says what the plot shows.
     pub(crate) title: String,
     /// How to read it.
     pub(crate) caption: String,
     /// Colour and name of each series.
     pub(crate) legend: Vec<(RGBColor, Cow<'static, str>)>,
-    /// One or more drawings, to be shown below each other.
+    /// Drawings that a page shows below each other, one or more.
     pub(crate) svg: Vec<String>,
 }
 

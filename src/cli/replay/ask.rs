@@ -1,4 +1,4 @@
-//! What each arrival of a trace asks for: a kind of task, a model, and a size.
+//! Tasks that the arrivals of a trace ask for: a kind of task, a model, and a size.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};

@@ -25,7 +25,7 @@ const SLOTS: usize = 60;
 /// The shortest slot, in seconds: in shorter ones single requests would look like unfairness.
 const SHORTEST: f64 = 1.0;
 
-/// What [`measure`] found.
+/// Fairness of a replay, as [`measure`] finds it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fairness {
     /// Jain's index of satisfaction, above 0 and up to 1; `None` when nobody ever competed.
@@ -62,7 +62,7 @@ pub fn max_min(supply: f64, demands: &[f64]) -> Vec<f64> {
     parts
 }
 
-/// One tenant in one slot.
+/// Demand of a tenant in one slot, and how much of it was served.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cell {
     demand: f64,

@@ -12,7 +12,7 @@ use crate::core::estimate::nearest_rank;
 
 /// Tenants that the table names; the others share one line.
 const NAMED: usize = 10;
-/// What the shared line is called; the count follows.
+/// Name of the line that the other tenants share; their count follows.
 const OTHERS: &str = "others";
 
 /// Three quantiles of one quantity, in milliseconds, by nearest rank.
@@ -46,7 +46,7 @@ pub struct Outcome {
     pub count: usize,
 }
 
-/// One tenant's line.
+/// A tenant's line: the requests that it sent, and what became of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TenantRow {
     /// Its name, or `others (n)`.

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::sim::{Controller, Measure, Run, Scenario, Summary, run, summarize};
 
-/// One scenario with what came of it.
+/// A scenario with the figures and runs that came of it.
 #[derive(Debug)]
 pub(super) struct Played<'a> {
     pub(super) scenario: &'a Scenario,
@@ -18,7 +18,7 @@ pub(super) struct Played<'a> {
 }
 
 impl Played<'_> {
-    /// What the scenario expects of fairflow and did not get.
+    /// Returns the measures that the scenario expects of fairflow and did not get.
     pub(super) fn misses(&self) -> Vec<(Measure, f64, (f64, f64))> {
         let ours = self.rows.iter().find(|(controller, ..)| *controller == Controller::Fairflow);
         ours.map_or(Vec::new(), |(_, summary, _)| summary.misses(self.scenario))

@@ -14,7 +14,7 @@ const HEADROOM: f64 = 2.5;
 /// Height of one controller's plot, in pixels.
 const HEIGHT: u32 = 150;
 
-/// One colour per controller in the plots that show many: fairflow first.
+/// Colours of the controllers in the plots that show many: fairflow's comes first.
 const COLOURS: [RGBColor; 13] = [
     SERVED,
     CONTROL,
@@ -31,7 +31,7 @@ const COLOURS: [RGBColor; 13] = [
     RGBColor(0xA0, 0x52, 0x2D),
 ];
 
-/// What turns a plot around on a dark page when it stands alone.
+/// Style that gives a plot other colours on a dark page when it stands alone.
 const DARK: &str = "<style>@media (prefers-color-scheme: dark) { [fill=\"#4A5563\"] { fill: #a7b2be } \
      [stroke=\"#E3E7EC\"] { stroke: #2f3842 } [stroke=\"#2F6FDE\"] { stroke: #6ba0ff } }</style>";
 

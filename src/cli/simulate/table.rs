@@ -13,7 +13,7 @@ pub(super) fn text(played: &Played<'_>) -> String {
     text
 }
 
-/// One row per controller, one column per measure that applies.
+/// Makes a row for each controller, with a column for each measure that applies.
 pub(super) fn rows(played: &Played<'_>) -> Vec<Vec<String>> {
     let applies = |measure: &Measure| played.rows.iter().any(|(_, summary, _)| summary.get(*measure).is_some());
     let said = |measure: &Measure| match measure {

@@ -1,4 +1,4 @@
-//! One request's way through the scheduler, from its caller's side: submit, wait for a slot, make the attempt, and again.
+//! A request's way through the scheduler, as its caller goes it: submit, wait for a slot, make the attempt, and again.
 //!
 //! The attempt runs in the caller's own task. The engine moves tickets, never payloads: a body is not sent between
 //! threads, dropping the future abandons the call at once, and a panic stays with the caller that brought it.

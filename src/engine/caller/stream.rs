@@ -28,9 +28,9 @@ pub(crate) struct Told {
     pub(crate) units: u64,
     /// Usage and cost of the whole generation.
     pub(crate) end: Option<(Usage, Option<Cost>)>,
-    /// It brings the generation no further.
+    /// Whether the piece brings the generation no further.
     pub(crate) is_idle: bool,
-    /// It says that the generation has failed.
+    /// Failure of the generation, where the piece tells one.
     pub(crate) broken: Option<Failure>,
 }
 

@@ -1,4 +1,4 @@
-//! What tenants spend, kept by the engine for those whose tier has a budget or a tier above it.
+//! Accounts of what tenants spend: the engine keeps them for those whose tier has a budget or a tier above it.
 //!
 //! Accounts are moved by the caller's side, like the gate: no actor is asked. A tier that is reached is told to the
 //! queues, for what waits already.

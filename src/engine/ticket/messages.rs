@@ -30,11 +30,11 @@ pub(crate) enum QueueMessage {
 /// A question to a model's queue, with where its answer goes.
 #[derive(Debug)]
 pub(crate) enum Question {
-    /// What does a tenant have, and how long would it wait?
+    /// Asks what a tenant has, and how long it would wait.
     Inspect(Inspect, oneshot::Sender<TenantView>),
-    /// Which tenants have the most in flight?
+    /// Asks which tenants have the most in flight.
     TopTenants { most: usize, reply: oneshot::Sender<Vec<TenantLoad>> },
-    /// What does every tenant have and ask for?
+    /// Asks what every tenant has and claims.
     #[cfg(feature = "gateway")]
     Claims(oneshot::Sender<Claims>),
 }

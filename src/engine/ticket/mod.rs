@@ -1,4 +1,4 @@
-//! What a caller holds while its request is with the scheduler: a place in the queue, then a lease, and doors to both.
+//! Tickets that a caller holds while its request is scheduled: a place in the queue, then a lease, and doors to both.
 
 pub(crate) mod door;
 pub(crate) mod gate;

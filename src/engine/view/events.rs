@@ -196,8 +196,8 @@ impl Channel {
 
 /// Where events are told and heard.
 ///
-/// What controllers decide goes over a channel of its own too: it is rare, so that listening to it costs requests
-/// nothing, and no flood of requests makes a listener miss it.
+/// Decisions of controllers go over a channel of their own too: they are rare, so that listening to them costs requests
+/// nothing, and no flood of requests makes a listener miss them.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
     all: Channel,

@@ -31,8 +31,8 @@ pub struct Learned {
     /// Spending of the tenants whose tier has a budget or a tier above it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tenants: BTreeMap<String, LearnedTenant>,
-    /// What a unit of predicted work has lately cost on each model, in US dollars, 0 or more: what is set aside for the
-    /// first requests where no price is configured.
+    /// Cost that a unit of predicted work has lately had on each model, in US dollars, 0 or more: what is set aside for
+    /// the first requests where no price is configured.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<String, f64>,
 }

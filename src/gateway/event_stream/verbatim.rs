@@ -21,7 +21,7 @@ use crate::wire::usage::{tokens_in, usage_in};
 
 /// For how long after an event that brings something new others are taken to do so too, without being parsed.
 const TRUST: Duration = Duration::from_secs(1);
-/// What ends an event whose own end was left out.
+/// Bytes that end an event whose own end was left out.
 const END: &[u8] = b"\n\n";
 
 /// Forwards whole events. A break shows as an event of its own: bytes that just end would look like a whole answer.

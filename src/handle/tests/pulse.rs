@@ -1,4 +1,4 @@
-//! What a snapshot says of a model's health, in paused time.
+//! Tests of what a snapshot says of a model's health, in paused time.
 
 use std::convert::Infallible;
 use std::time::Duration;

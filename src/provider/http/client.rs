@@ -31,7 +31,8 @@ use super::sending::Pieces;
 
 /// Longest that a connection takes to be made, its TLS handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What is compressed all the same is decoded. Asking for it would have streams held back until there is enough to pack.
+/// Asks the provider not to compress, which would hold streams back until there is enough to pack. An answer that is
+/// compressed all the same is decoded.
 pub(super) const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
 /// Most idle connections of an account, over all threads.
 pub(super) const MOST_IDLE: usize = 4_096;

@@ -1,4 +1,4 @@
-//! One task on its way, as its answers tell: what was made, what failed, and when the rest is waited for no longer.
+//! A task on its way, as its answers tell: what was made, what failed, and when the rest is waited for no longer.
 //!
 //! It is told of answers and of the time, and says what is to be done; who carries the answers is another's matter.
 

@@ -1,4 +1,4 @@
-//! What Runware's errors mean: their code says more than the status.
+//! Errors of Runware and their meaning: their code says more than the status.
 
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! What an answer says, whatever its shape: results, states, and errors that can stand anywhere.
+//! Answers of Runware, whatever their shape: they tell results, states, and errors that can stand anywhere.
 //!
 //! The service documents `data` and `errors`, and is still unifying what its models and providers say; so an error may
 //! also be an object or a sentence under `error`, or an item of `data` whose status is one.

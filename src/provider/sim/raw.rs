@@ -1,4 +1,4 @@
-//! What a simulated provider answers to tasks that are not typed, in the form that Runware's SDKs look for.
+//! Results that a simulated provider makes of tasks that are not typed, in the form that Runware's SDKs look for.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! What a simulated provider writes, and what it refuses because it could not do it.
+//! Texts that a simulated provider writes, and tasks that it refuses because it could not do them.
 
 use serde_json::Value;
 

@@ -181,7 +181,7 @@ impl Told {
 
 /// A reason for which a question has no answer.
 pub(super) enum Unanswered {
-    /// It may have one later.
+    /// The question may have an answer later.
     Perhaps(Failure),
     /// The generation has failed, where that stays so.
     Failing(String),

@@ -1,4 +1,4 @@
-//! What is known of a generation under way at a provider, and how it stands.
+//! The handle by which a provider knows a generation under way, and the state in which it stands.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,15 +27,15 @@ pub struct Handle {
 /// How a generation stands, in the same words for every provider.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum State {
-    /// It waits there, behind that many.
+    /// The generation waits at the provider, behind that many.
     Queued(Option<u64>),
-    /// It is being made.
+    /// The provider makes the generation.
     Running,
-    /// It is made, and its result is to be fetched from that address.
+    /// The generation is made, and its result is to be fetched from that address.
     ReadyAt(String),
-    /// It is made.
+    /// The generation is made.
     Done(Product),
-    /// It failed.
+    /// The generation failed.
     Failed(Fault, String),
     /// Somebody else cancelled it.
     Cancelled,

@@ -1,4 +1,4 @@
-//! Whatever a polled service answers is read or refused: no parser panics.
+//! Tests that every answer of a polled service is read or refused: no parser panics.
 
 use proptest::prelude::*;
 use reqwest::header::HeaderMap;

@@ -1,4 +1,4 @@
-//! What differs between the services that are submitted to and polled.
+//! Presets, which say how the services that are submitted to and polled differ.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What services call the states of a generation.
+//! Stages of a generation, by the words that services call them.
 
 use super::handle::{Fault, State};
 

@@ -1,4 +1,4 @@
-//! One generation under way: asked for until it ends, cancelled when nobody waits for it any more.
+//! A generation under way: its watch asks for it until it ends, and cancels it when nobody waits for it any more.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,7 +15,7 @@ pub(super) struct Setup {
     pub(super) traces: Url,
     pub(super) metrics: Url,
     pub(super) headers: HeaderMap,
-    /// What the service says of itself with each export.
+    /// Attributes that the service tells of itself with each export.
     pub(super) resource: Vec<(String, String)>,
     pub(super) sample_ratio: f64,
     pub(super) metrics_interval: Duration,

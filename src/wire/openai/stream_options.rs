@@ -1,7 +1,7 @@
 //! Usage of a streamed chat: providers tell it only where they are asked to, and most callers do not ask.
 //!
-//! What a stream cost is not known without it. So it is asked for on the caller's behalf, and the chunk that tells it is
-//! kept from a caller who did not.
+//! The cost of a stream is not known without it. So it is asked for on the caller's behalf, and the chunk that tells it
+//! is kept from a caller who did not.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! What was asked for, what was completed, what was lost.
+//! The plot of the load: it draws the requests that were asked for, completed and lost.
 
 use plotters::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What each tenant asked for against what it got.
+//! The plot of the tenants: it draws what each tenant asked for against what it got.
 
 use plotters::{
     prelude::*,

@@ -1,4 +1,4 @@
-//! What became of one request, as its sender sees it.
+//! The end of a request, as its sender sees it.
 
 /// The end of one request.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -14,9 +14,9 @@ use crate::provider::http::{bearer, client};
 use crate::task::Work;
 use crate::wire::{openai, runware};
 
-/// What the official SDKs wait for an answer.
+/// Timeout of a request: the official SDKs wait as long for an answer.
 const TIMEOUT: Duration = Duration::from_secs(600);
-/// What a look at its capacity may take.
+/// Timeout of a request that looks at the gateway's models or capacity.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A gateway, by its address.

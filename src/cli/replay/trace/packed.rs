@@ -1,4 +1,4 @@
-//! What a file is packed in: known by its first bytes, whatever its name, and read as a stream.
+//! The packing of a trace's file: its first bytes tell it, whatever its name, and the file is read as a stream.
 
 use std::io::{self, BufReader, Cursor, Read};
 

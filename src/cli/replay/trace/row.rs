@@ -128,7 +128,7 @@ pub(super) fn shown(value: &str) -> String {
     text
 }
 
-/// What the CSV reader complained about, with the line.
+/// Turns the CSV reader's complaint into a trace's error, with the line of a bad row.
 fn complaint(source: &str, error: csv::Error) -> TraceError {
     let line = error.position().map_or(1, csv::Position::line);
     let path = source.to_owned();

@@ -1,4 +1,4 @@
-//! What all formats have in common: instants, the window cut out of a trace, the folding of tenants.
+//! Steps that all formats of traces share: instants, the window cut out of a trace, the folding of tenants.
 
 use std::{
     collections::{BTreeMap, HashMap},

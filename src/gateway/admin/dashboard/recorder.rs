@@ -47,7 +47,7 @@ impl Totals {
 /// A route's provider account, and the model's name there.
 type RouteName = (Arc<str>, Arc<str>);
 
-/// What a model has and holds at a moment.
+/// The window that a model has at a moment, and its requests in flight and queued.
 #[derive(Debug, Clone, Copy, Default)]
 struct Level {
     window: u32,

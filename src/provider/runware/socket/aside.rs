@@ -1,7 +1,7 @@
 //! The account's connections: one for everybody, and one for tenants whose tasks closed the first.
 //!
-//! Whatever else is on its way is lost with a connection. Finding a culprit costs the others two of them; a tenant that
-//! sends another culprit under every new UUID would cost them two each time.
+//! A connection that closes loses whatever else is on its way. Finding a culprit costs the others two connections; a
+//! tenant that sends another culprit under every new UUID would cost them two each time.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! One WebSocket for all tasks of an account, on which each answer finds its caller; a second for tenants that closed it.
+//! The WebSocket that carries an account's tasks, and each answer to its caller; a second for tenants that closed it.
 //!
 //! A task of its own holds the connection; callers register, hand over a frame and wait for what bears their UUID. When
 //! the connection breaks, the next one resumes the session, and the service sends what it owes; where the session is

@@ -34,7 +34,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 const HOLDS: Duration = Duration::from_secs(5);
 /// Times that one task is written to connections that break before it is given back.
 const MOST_SENDS: u32 = 3;
-/// The same for one that is suspected: more than it takes to find one culprit among thousands.
+/// Times that a suspected task is written so: more than it takes to find one culprit among thousands.
 const MOST_SENDS_OF_SUSPECTS: u32 = 8;
 /// How long suspected frames have the connection for themselves: what cannot bear a frame closes at once.
 const ALONE: Duration = Duration::from_millis(250);

@@ -65,7 +65,7 @@ impl Records {
     }
 }
 
-/// It is this task's matter alone, which another account may bear.
+/// Makes the failure of a suspected task: the matter is the task's alone, and another account may bear it.
 fn verdict() -> Failure {
     let verdict = Verdict { again: Again::Elsewhere, ..Verdict::new(Scope::Request, Matter::Fault) };
     Failure::judged(verdict, "the provider closes its connection whenever it gets this task")

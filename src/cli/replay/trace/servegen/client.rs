@@ -1,4 +1,4 @@
-//! One client's `chunk-N-trace.csv`: per window its start, rate, and the distribution fitted to the gaps.
+//! A client's `chunk-N-trace.csv` tells each window's start, rate, and the distribution fitted to the gaps.
 
 use std::io::Read;
 
@@ -37,7 +37,7 @@ pub(super) struct Window {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Gaps {
     mean_one: Family,
-    /// What length-biased sampling needs, see [`Gaps::first`].
+    /// Family of gaps that length-biased sampling draws from, see [`Gaps::first`].
     biased: Family,
 }
 

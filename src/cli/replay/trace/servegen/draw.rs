@@ -12,7 +12,7 @@ use super::client::Window;
 use super::sizes::Sizes;
 use crate::cli::replay::trace::Arrival;
 
-/// One client of the archive, as far as the window reaches.
+/// A client of the archive, as far as the window of the trace reaches.
 #[derive(Debug, Default)]
 pub(in crate::cli::replay::trace) struct Client {
     pub(super) windows: Vec<Window>,
@@ -22,7 +22,7 @@ pub(in crate::cli::replay::trace) struct Client {
 /// The clients by number.
 pub(in crate::cli::replay::trace) type Clients = BTreeMap<u32, Client>;
 
-/// One client's renewal process.
+/// The renewal process by which a client sends its requests.
 ///
 /// A gap is drawn in units of the mean gap and used up at the rate of whatever windows it crosses: a rate that changes
 /// under a gap stretches what is left of it, and a silent window uses up nothing.

@@ -24,7 +24,7 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(3600);
 /// Arrivals at which drawing stops when the options give neither a duration nor a limit.
 const DEFAULT_LIMIT: usize = 1_000_000;
 
-/// What a file of the archive holds.
+/// The kind of a file: it holds the trace or the data set of a client, by the client's number.
 #[derive(Debug, PartialEq)]
 enum Member {
     Trace(u32),

@@ -1,4 +1,4 @@
-//! One client's `chunk-N-dataset.json`: how many tokens its requests take and give.
+//! A client's `chunk-N-dataset.json` tells how many tokens its requests take and give.
 //!
 //! The file maps the start of a window (six hours each) to histograms written as text, `"{136: 0.25, 372: 0.75}"`:
 //! value and probability.
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::super::{Size, TraceError, row::shown};
 
-/// What the note says when the archive has no data sets.
+/// Sentence by which a trace's note says that the archive has no data sets.
 pub(super) const DEFAULT_RULE: &str = " The archive has no token counts: drawn log-normal with a median of 1,000 in \
      (σ 1) and 130 out (σ 0.8).";
 const DEFAULT_INPUT: (f64, f64) = (1000.0, 1.0);
