@@ -62,6 +62,7 @@
 //! | `otlp` | the gateway's traces and metrics by OTLP |
 //! | `tower` | `tower::FairflowLayer`: the scheduler as a middleware |
 //! | `actix-messages` | `messages::Generate`: typed messages to an actix `Recipient` |
+//! | `simulator` (default, with `gateway`) | `sim`: providers, other controllers and this one in virtual time |
 //! | `testing` | `testing::paused`: paused time for your own tests |
 //!
 //! Public interfaces name types of `tokio` (`Instant`), `bytes`, `futures-core`, `serde`, `serde_json` and `secrecy`; with
@@ -81,6 +82,7 @@ mod handle;
 #[cfg(feature = "gateway")]
 mod jobs;
 pub mod provider;
+#[cfg(feature = "simulator")]
 pub mod sim;
 pub mod task;
 #[cfg(feature = "gateway")]

@@ -128,11 +128,15 @@ async fn a_deadline_that_cannot_be_met() {
 #[tokio::test]
 async fn retries_that_are_used_up_and_then_a_closed_route() {
     let lab = Lab::start();
-    let retry = "retry = { max_attempts = 2, base = \"10ms\", max = \"20ms\", budget = 1.0 }";
-    let gateway = lab.gateway("", &[("down", retry)]);
+    let settings = "retry = { max_attempts = 2, base = \"10ms\", max = \"20ms\", budget = 1.0 }\n\
+                    queue = { max_wait = \"100ms\" }";
+    let gateway = lab.gateway("", &[("down", settings)]);
     refused(&gateway, "down", (503, "retries_exhausted", "serviceUnavailable"), true, &[]).await;
-    eventually("the route is closed", async || {
-        post(&gateway, CHAT, &chat("down"), &[]).await.headers()["x-fairflow-reason"] == "no_capacity"
+    // For long enough that it is closed yet when the others have asked.
+    eventually("the route is closed for two seconds more", async || {
+        let response = post(&gateway, CHAT, &chat("down"), &[]).await;
+        let left = response.headers().get("retry-after-ms").map(|left| left.to_str().unwrap().parse::<u64>().unwrap());
+        response.headers()["x-fairflow-reason"] == "no_capacity" && left.is_some_and(|left| left >= 2_000)
     })
     .await;
     refused(&gateway, "down", (503, "no_capacity", "serviceUnavailable"), true, &[]).await;
