@@ -38,6 +38,7 @@ pub use self::providers::{
     ProviderSettings, RateConfig, RunwareSettings, SimConfig, TaskSettings, Texts, Transport, USER_AGENT,
     VerdictConfig, VerdictRule,
 };
+#[cfg(feature = "simulator")]
 pub(crate) use self::read::read;
 pub use self::secret::{KeyError, KeyHash, KeySource};
 pub use self::server::{AuthMode, ServerConfig};

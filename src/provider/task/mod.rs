@@ -21,9 +21,11 @@ mod store;
 mod watch;
 
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use reqwest::header::{HeaderMap, HeaderName};
 use secrecy::ExposeSecret;
 use tokio::sync::{Semaphore, oneshot};
@@ -212,16 +214,13 @@ async fn submit(
     tokio::spawn(async move {
         let _permit = permit;
         let submitting = account.send(draft, request, &work, job.as_deref(), trace.as_ref());
-        let too_long = async {
-            tokio::select! {
-                () = tokio::time::sleep(SUBMIT_TIMEOUT) => {}
-                () = async { sender.closed().await; tokio::time::sleep(ABANDONED_TIMEOUT).await } => {}
-            }
+        let abandoned = async {
+            sender.closed().await;
+            tokio::time::sleep(ABANDONED_TIMEOUT).await;
         };
-        let submitted = tokio::select! {
-            biased;
-            submitted = submitting => submitted,
-            () = too_long => {
+        let submitted = match tokio::time::timeout(SUBMIT_TIMEOUT, select(pin!(submitting), pin!(abandoned))).await {
+            Ok(Either::Left((submitted, _))) => submitted,
+            Ok(Either::Right(_)) | Err(_) => {
                 let message = "the provider did not answer the submission";
                 Err(Failure { spent: true, ..Failure::new(Outcome::Overloaded, message) })
             }

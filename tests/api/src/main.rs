@@ -19,6 +19,7 @@ const FACES: &[(&str, &[&str])] = &[
     ("tower", &["http", "tower_layer", "tower_service"]),
     ("actix-messages", &["actix"]),
     ("testing", &[]),
+    ("simulator", &[]),
     ("gateway,openai,runware,task,websocket", &[]),
     ("otlp", &[]),
 ];
@@ -77,8 +78,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let file = root.join("docs/api.txt");
     let renew = std::env::args().any(|argument| argument == "--renew");
     let mut wrong = BTreeSet::new();
-    // Each line of the first face once, then what other features add to it, under a heading.
-    let (mut now, mut base) = (String::new(), BTreeSet::<String>::new());
+    // Each line of the first face, then what other features add to those before, under a heading.
+    let (mut now, mut told) = (String::new(), BTreeSet::<String>::new());
     for (features, more) in FACES {
         let face = face(&root, features)?;
         for (name, item) in crates(&face) {
@@ -87,13 +88,12 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
                 wrong.insert(format!("with the features {features:?}, `{name}` stands in the public face: {item}"));
             }
         }
-        if features.is_empty() {
-            base = face.items().map(ToString::to_string).collect::<BTreeSet<String>>();
-        } else {
+        if !features.is_empty() {
             now.push_str(&format!("\n# with {features}\n"));
         }
-        let own = face.items().map(ToString::to_string).filter(|line| features.is_empty() || !base.contains(line));
-        own.for_each(|line| now.push_str(&format!("{line}\n")));
+        let own: Vec<String> = face.items().map(|item| item.to_string()).filter(|line| !told.contains(line)).collect();
+        own.iter().for_each(|line| now.push_str(&format!("{line}\n")));
+        told.extend(own);
     }
     if renew {
         std::fs::write(&file, now)?;
