@@ -35,7 +35,7 @@ use crate::wire::Request;
 ///     fn call<'a>(&'a self, _: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>> {
 ///         Box::pin(async move {
 ///             let text = format!("attempt {} on {}", attempt.number(), attempt.upstream_model());
-///             Ok(Answer::product(Product::Text(TextResult { text, ..TextResult::default() })))
+///             Ok(Answer::product(Product::Text(TextResult::new(text))))
 ///         })
 ///     }
 /// }

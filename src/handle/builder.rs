@@ -58,7 +58,7 @@ impl Builder {
     /// impl Provider for Echo {
     ///     fn call<'a>(&'a self, _: &'a Request, attempt: &'a Attempt) -> BoxFuture<'a, Result<Answer, Failure>> {
     ///         let text = format!("{} speaks", attempt.upstream_model());
-    ///         Box::pin(async { Ok(Answer::product(Product::Text(TextResult { text, ..TextResult::default() }))) })
+    ///         Box::pin(async { Ok(Answer::product(Product::Text(TextResult::new(text)))) })
     ///     }
     /// }
     ///
