@@ -15,6 +15,16 @@ pub struct Spread {
     pub most: f64,
 }
 
+impl Spread {
+    /// Sums figures up; `None` where there are none.
+    pub(crate) fn of(mut figures: Vec<f64>) -> Option<Self> {
+        figures.sort_by(f64::total_cmp);
+        let (least, most) = (*figures.first()?, *figures.last()?);
+        let median = *figures.get((figures.len() - 1) / 2)?;
+        Some(Self { median, least, most })
+    }
+}
+
 /// The figures of one controller in one scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
@@ -41,12 +51,8 @@ impl Summary {
 #[must_use]
 pub fn summarize(runs: &[Run], oracle: &[Run]) -> Summary {
     let spread = |measure: Measure| {
-        let mut values: Vec<f64> =
-            runs.iter().zip(oracle).filter_map(|(run, oracle)| measure.of(run, oracle)).collect();
-        values.sort_by(f64::total_cmp);
-        let (least, most) = (*values.first()?, *values.last()?);
-        let median = *values.get((values.len() - 1) / 2)?;
-        Some((measure, Spread { median, least, most }))
+        let figures = runs.iter().zip(oracle).filter_map(|(run, oracle)| measure.of(run, oracle));
+        Some((measure, Spread::of(figures.collect())?))
     };
     Summary { figures: Measure::ALL.iter().copied().filter_map(spread).collect() }
 }

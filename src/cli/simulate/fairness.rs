@@ -1,6 +1,7 @@
 //! Scenarios of fairness: each figure beside what is expected of it.
 
 use super::super::format::markdown;
+use crate::sim::Spread;
 use crate::sim::fairness::{self, Report, Scenario};
 
 /// A scenario of fairness with what came of it.
@@ -16,9 +17,8 @@ pub(super) fn play(scenario: &Scenario, first_seed: u64, seeds: u64) -> Shown {
     let mut rows = vec![["figure", "of", "expected", "median", "", "others"].map(str::to_owned).to_vec()];
     let mut missed = false;
     for expect in &scenario.expect {
-        let mut figures: Vec<f64> = reports.iter().map(|report| report.figure(expect)).collect();
-        figures.sort_by(f64::total_cmp);
-        let figure = figures.get((figures.len().max(1) - 1) / 2).copied().unwrap_or(f64::NAN);
+        let spread = Spread::of(reports.iter().map(|report| report.figure(expect)).collect());
+        let figure = spread.map_or(f64::NAN, |spread| spread.median);
         let is_met = expect.is_met(figure);
         missed |= !is_met;
         let bound = |bound: Option<f64>| bound.map_or("any".to_owned(), |bound| bound.to_string());

@@ -29,7 +29,9 @@ fn figures() -> [Figure; 6] {
     let times = read("self/stat").and_then(|stat| Times::read(&stat));
     let booted = read("stat").and_then(|stat| number(&stat, "btime"));
     let started = times.as_ref().zip(booted).map(|(times, booted)| booted + times.started);
-    let resident = read("self/status").and_then(|status| number(&status, "VmRSS:")).map(|kib| kib * 1024.0);
+    let status = read("self/status");
+    let of_status = |name: &str| number(status.as_deref()?, name);
+    let resident = of_status("VmRSS:").map(|kib| kib * 1024.0);
     let allowed = read("self/limits").and_then(|limits| number(&limits, "Max open files"));
     [
         (
@@ -42,7 +44,7 @@ fn figures() -> [Figure; 6] {
         ("process_open_fds", "gauge", "Open files and connections.", open_files()),
         ("process_max_fds", "gauge", "Files and connections that may be open.", allowed),
         ("process_start_time_seconds", "gauge", "When the process began, in Unix time.", started),
-        ("process_threads", "gauge", "Threads.", read("self/status").and_then(|status| number(&status, "Threads:"))),
+        ("process_threads", "gauge", "Threads.", of_status("Threads:")),
     ]
 }
 
