@@ -51,6 +51,8 @@ pub(super) struct Pump {
     failures: u32,
     /// Of those, the ones that the present search for a culprit has cost.
     searches: u32,
+    /// Whether one of them ended upon no suspect, so that a culprit is not all that is wrong.
+    is_unclear: bool,
     /// Whether the callers were told that no connection holds, and none has held since.
     gave_up: bool,
     not_before: Option<Instant>,
@@ -84,16 +86,16 @@ struct Probe {
 impl Pump {
     pub(super) fn new(shared: Arc<Shared>, frames: mpsc::Receiver<Frame>) -> Self {
         let why = Failure::new(Outcome::Failed, "the provider keeps closing its socket");
-        let (session, first, not_before) = (None, None, None);
         Self {
             shared,
             frames,
-            session,
-            first,
+            session: None,
+            first: None,
             failures: 0,
             searches: 0,
+            is_unclear: false,
             gave_up: false,
-            not_before,
+            not_before: None,
             why,
             suspects: Vec::new(),
             probed: Vec::new(),
@@ -132,7 +134,7 @@ impl Pump {
                     self.broke(opened, ending);
                 }
                 Err(failure) => {
-                    self.failures += 1;
+                    (self.failures, self.is_unclear) = (self.failures + 1, true);
                     // A refused key stays refused.
                     let is_final = self.failures >= MOST_FAILURES || failure.verdict.scope.is_account();
                     self.back_off(self.failures);
@@ -178,7 +180,7 @@ impl Pump {
     fn give_up(&mut self) {
         let until = self.not_before.unwrap_or_else(now);
         self.suspects.clear();
-        (self.searches, self.gave_up) = (0, true);
+        (self.searches, self.is_unclear, self.gave_up) = (0, false, true);
         self.shared.waiters.lose_all(&self.lost(until));
     }
 
@@ -193,19 +195,23 @@ impl Pump {
             suspects = unheard(&self.shared.waiters, now());
         }
         // Where it is known why, the others need not be told.
-        if ending == Ending::Closed && accuse(&mut suspects, &self.shared.waiters, &self.shared.records, now()) {
+        let is_closed = ending == Ending::Closed;
+        let is_found = is_closed && accuse(&mut suspects, &self.shared.waiters, &self.shared.records, now());
+        if is_found {
             self.failures = self.failures.min(1);
             self.together = usize::MAX;
         }
         if self.failures <= 1 {
-            (self.searches, self.gave_up) = (0, false);
+            (self.searches, self.is_unclear, self.gave_up) = (0, false, false);
         }
         // Each connection of a search leaves fewer suspects. Told now, all would come again with the culprit among them.
-        let is_search = ending == Ending::Closed && !suspects.is_empty() && self.searches < MOST_SEARCHES;
-        self.searches += u32::from(is_search);
+        let is_step = is_found || is_closed && !suspects.is_empty();
+        self.searches += u32::from(is_step);
+        self.is_unclear |= !is_step;
+        let is_search = is_step && !self.is_unclear && self.searches <= MOST_SEARCHES;
         self.suspects.retain(|uuid| !suspects.contains(uuid));
         self.suspects.extend(suspects);
-        self.is_accused = ending == Ending::Closed;
+        self.is_accused = is_closed;
         if !stood {
             self.back_off(if is_search { self.failures.min(FAILURES_OF_A_SEARCH) } else { self.failures });
         }

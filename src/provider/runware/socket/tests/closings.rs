@@ -4,6 +4,10 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 
+fn begins(uuid: &Value, with: &str) -> bool {
+    uuid.as_str().is_some_and(|uuid| uuid.starts_with(with))
+}
+
 #[tokio::test]
 async fn a_frame_that_closes_each_connection_ends_its_own_task_and_no_other() {
     let (url, seen) = server(|connection, task| {
@@ -37,7 +41,7 @@ async fn a_tenant_whose_task_closed_the_connection_has_one_of_its_own() {
         let uuid = &task["taskUUID"];
         match task["taskType"].as_str() {
             Some("authentication") => welcome(&format!("s{connection}")),
-            Some("imageInference") if uuid.as_str().is_some_and(|uuid| uuid.starts_with("killer")) => vec![Say::Close],
+            Some("imageInference") if begins(uuid, "killer") => vec![Say::Close],
             Some("imageInference") => data(json!([image(uuid, &format!("{connection}"))])),
             _ => Vec::new(),
         }
@@ -112,8 +116,8 @@ async fn a_tenant_of_many_culprits_stops_nobody_for_long() {
         let uuid = &task["taskUUID"];
         match task["taskType"].as_str() {
             Some("authentication") => welcome(&format!("s{connection}")),
-            Some("imageInference") if uuid.as_str().is_some_and(|uuid| uuid.starts_with("killer")) => vec![Say::Close],
-            Some("imageInference") if uuid.as_str().is_some_and(|uuid| uuid.starts_with("silent")) => Vec::new(),
+            Some("imageInference") if begins(uuid, "killer") => vec![Say::Close],
+            Some("imageInference") if begins(uuid, "silent") => Vec::new(),
             Some("imageInference") => {
                 let made = json!({"data": [image(uuid, "i")]});
                 vec![Say::Later(Duration::from_millis(300), made)]
