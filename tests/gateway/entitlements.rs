@@ -187,3 +187,14 @@ async fn keys_are_changed_under_load_by_the_tenants_file_alone() {
         assert!(caller.await.expect("every request was served") > 10);
     }
 }
+
+#[tokio::test]
+async fn a_key_that_a_reload_replaces_is_refused_and_the_new_one_is_taken() {
+    let with = |key: &str| format!("auth = \"keys\"\n{SIM}[tenants.moving]\napi_keys = [\"{key}\"]\n");
+    let gateway = Gateway::start("", &with(ABC));
+    assert_eq!((status(&gateway, "abc").await, status(&gateway, "def").await), (200, 401));
+    gateway.rewrite(&with(DEF));
+    gateway.signal("HUP");
+    becomes(&gateway, "def", 200).await;
+    assert_eq!(status(&gateway, "abc").await, 401, "both at the same moment");
+}

@@ -136,6 +136,21 @@ async fn complete(request: HttpRequest, body: web::Bytes, seen: web::Data<Arc<Se
             let told = json!({"error": {"message": format!("wrong key: {:?}", header("authorization"))}});
             return HttpResponse::Unauthorized().json(told);
         }
+        // Knows one key alone; who comes with another is sent away for an hour.
+        "keyed" if header("authorization").as_deref() != Some("Bearer sk-second") => {
+            let error = json!({"message": "Incorrect API key provided.", "type": "x", "code": "invalid_api_key"});
+            return HttpResponse::Unauthorized().insert_header(("retry-after", "3600")).json(json!({"error": error}));
+        }
+        // Says that no image is left for an hour, whatever was asked for.
+        "limited" => {
+            let mut answer = serde_json::from_str::<Value>(OK).unwrap();
+            answer["data"] = json!([{"url": "https://files.invalid/1.png"}]);
+            return HttpResponse::Ok()
+                .insert_header(("x-ratelimit-limit-images", "5"))
+                .insert_header(("x-ratelimit-remaining-images", "0"))
+                .insert_header(("x-ratelimit-reset-images", "3600s"))
+                .json(answer);
+        }
         // Every other call fails.
         "flaky" if seen.flaky.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) => {
             return HttpResponse::ServiceUnavailable().body("{}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fairflow::Config;
 use serde_json::Value;
 
-use crate::lab::{CHAT, chat};
+use crate::lab::{CHAT, Lab, chat, post};
 use crate::support::{Gateway, Log, client, eventually, json as read};
 
 fn with(models: &[&str]) -> String {
@@ -97,6 +97,43 @@ async fn a_hundred_reloads_under_load_lose_no_request_and_reset_no_window() {
     let window = capacity["models"][0]["window"].as_u64().unwrap();
     assert!(window >= 12, "{capacity}");
     gateway.at_rest("a").await;
+}
+
+#[tokio::test]
+async fn an_accounts_new_key_is_used_at_once_and_lifts_what_the_old_one_held() {
+    let lab = Lab::start();
+    let with = |key: &str| {
+        format!(
+            "[providers.lab]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:{}/v1\"\n\
+             api_key = {{ value = {key:?} }}\n[models.keyed]\nroutes = [{{ provider = \"lab\" }}]\n\
+             queue = {{ max_wait = \"2h\" }}\n[models.quick]\nroutes = [{{ provider = \"lab\" }}]\n",
+            lab.port
+        )
+    };
+    let gateway = Gateway::start("", &with("sk-first"));
+    let ask = async |model: &str, wait: &str| post(&gateway, CHAT, &chat(model), &[("x-fairflow-max-wait", wait)]).await;
+    // The provider refuses the key, and whoever comes for an hour: the account is held for all of its models.
+    for model in ["keyed", "keyed", "quick"] {
+        let refused = ask(model, "2000").await;
+        let reason = &refused.headers()["x-fairflow-reason"];
+        assert_eq!((refused.status().as_u16(), reason), (503, &"no_capacity".parse().unwrap()), "{model}");
+    }
+    assert_eq!(lab.seen.calls.load(Ordering::SeqCst), 1, "a refused key is not tried again");
+    let waiting = ask("keyed", "7200000");
+    let change = async {
+        eventually("one waits", async || {
+            let now = client().get(format!("{}/v1/capacity/keyed", gateway.public)).send().await.unwrap();
+            read(now).await["models"][0]["queueDepth"] == 1
+        })
+        .await;
+        gateway.rewrite(&with("sk-second"));
+        gateway.signal("HUP");
+    };
+    let (waited, ()) = tokio::join!(waiting, change);
+    assert_eq!(waited.status(), 200, "who waited is served with the new key");
+    for model in ["keyed", "quick"] {
+        assert_eq!(ask(model, "2000").await.status(), 200, "{model}");
+    }
 }
 
 #[tokio::test]

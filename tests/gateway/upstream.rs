@@ -1,5 +1,7 @@
 //! What passes between callers and a provider beside the bodies: headers, names of requests, and never our key.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::{Value, json};
 
 use crate::lab::{CHAT, Lab, chat, post, streamed};
@@ -112,4 +114,28 @@ async fn names_that_the_provider_does_not_know_keep_no_place() {
     assert_eq!(names, ["leak", "ok/brand-new", "told"]);
     let page = client().get(format!("{}/metrics", gateway.admin)).send().await.unwrap().text().await.unwrap();
     assert!(!page.contains("unknown/"), "nor in metrics");
+}
+
+/// What is left of one kind of request says nothing of another.
+#[tokio::test]
+async fn a_limit_on_images_holds_images_and_no_chat() {
+    let lab = Lab::start();
+    let models = ["limited", "limited/images"]
+        .map(|name| format!("[models.{name:?}]\nroutes = [{{ provider = \"lab\" }}]\n"));
+    let gateway = gateway(&lab, "", &models.concat());
+    let hurry = [("x-fairflow-max-wait", "1000")];
+    let chats = async || {
+        for n in 0..20 {
+            assert_eq!(post(&gateway, CHAT, &chat("limited"), &hurry).await.status(), 200, "chat {n}");
+        }
+    };
+    let image = json!({"model": "limited/images", "prompt": "x"});
+    let draw = async || post(&gateway, "/v1/images/generations", &image, &hurry).await;
+    chats().await;
+    assert_eq!(draw().await.status(), 200, "chats have told nothing of images");
+    let calls = lab.seen.calls.load(Ordering::SeqCst);
+    let refused = draw().await;
+    assert_eq!((refused.status().as_u16(), &refused.headers()["x-fairflow-reason"]), (503, &"no_capacity".parse().unwrap()));
+    assert_eq!(lab.seen.calls.load(Ordering::SeqCst), calls, "nothing is sent where nothing is left");
+    chats().await;
 }
