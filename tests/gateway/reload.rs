@@ -111,7 +111,8 @@ async fn an_accounts_new_key_is_used_at_once_and_lifts_what_the_old_one_held() {
         )
     };
     let gateway = Gateway::start("", &with("sk-first"));
-    let ask = async |model: &str, wait: &str| post(&gateway, CHAT, &chat(model), &[("x-fairflow-max-wait", wait)]).await;
+    let ask =
+        async |model: &str, wait: &str| post(&gateway, CHAT, &chat(model), &[("x-fairflow-max-wait", wait)]).await;
     // The provider refuses the key, and whoever comes for an hour: the account is held for all of its models.
     for model in ["keyed", "keyed", "quick"] {
         let refused = ask(model, "2000").await;

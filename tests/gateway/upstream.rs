@@ -120,8 +120,8 @@ async fn names_that_the_provider_does_not_know_keep_no_place() {
 #[tokio::test]
 async fn a_limit_on_images_holds_images_and_no_chat() {
     let lab = Lab::start();
-    let models = ["limited", "limited/images"]
-        .map(|name| format!("[models.{name:?}]\nroutes = [{{ provider = \"lab\" }}]\n"));
+    let models =
+        ["limited", "limited/images"].map(|name| format!("[models.{name:?}]\nroutes = [{{ provider = \"lab\" }}]\n"));
     let gateway = gateway(&lab, "", &models.concat());
     let hurry = [("x-fairflow-max-wait", "1000")];
     let chats = async || {
@@ -135,7 +135,10 @@ async fn a_limit_on_images_holds_images_and_no_chat() {
     assert_eq!(draw().await.status(), 200, "chats have told nothing of images");
     let calls = lab.seen.calls.load(Ordering::SeqCst);
     let refused = draw().await;
-    assert_eq!((refused.status().as_u16(), &refused.headers()["x-fairflow-reason"]), (503, &"no_capacity".parse().unwrap()));
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["x-fairflow-reason"]),
+        (503, &"no_capacity".parse().unwrap())
+    );
     assert_eq!(lab.seen.calls.load(Ordering::SeqCst), calls, "nothing is sent where nothing is left");
     chats().await;
 }
