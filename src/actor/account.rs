@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::{Actor, Handler};
 
 use super::cell::{Context, Recipient, Ring};
-use super::messages::{FromAccount, Inform, Join, Leave, Lift};
+use super::messages::{FromAccount, Inform, Join, Leave, Lift, Suspended};
 use crate::clock::{Clock, Mark};
 use crate::config::ProviderSettings;
 use crate::core::account::{Account, Input, Member, Output};
@@ -19,12 +19,20 @@ pub(crate) struct AccountActor {
     routes: BTreeMap<Member, Recipient<FromAccount>>,
     /// When any of its models last succeeded.
     success: Mark,
+    /// Where it is told that routes are suspended; nowhere once it was.
+    supervisor: Option<actix::Recipient<Suspended>>,
 }
 
 impl AccountActor {
-    pub(crate) fn new(clock: Clock, settings: &ProviderSettings, success: Mark) -> Self {
+    pub(crate) fn new(
+        clock: Clock,
+        settings: &ProviderSettings,
+        success: Mark,
+        supervisor: actix::Recipient<Suspended>,
+    ) -> Self {
         Self {
             clock,
+            supervisor: Some(supervisor),
             name: settings.name.clone(),
             account: Account::new(settings.account(), clock.now()),
             routes: BTreeMap::new(),
@@ -43,7 +51,12 @@ impl AccountActor {
         ctx.wake(now, self.account.poll_timeout().map(|(at, _)| at));
     }
 
-    fn pass_on(&self, output: Output) {
+    fn pass_on(&mut self, output: Output) {
+        if matches!(output, Output::Hold { suspension: Some(_), .. })
+            && let Some(supervisor) = self.supervisor.take()
+        {
+            supervisor.do_send(Suspended(self.name.clone()));
+        }
         let (to, message) = match output {
             Output::Allowed { to, jobs } => (to, FromAccount::Allowed { jobs }),
             Output::Reopen { to } => (to, FromAccount::Reopen),

@@ -25,7 +25,7 @@ macro_rules! answered_with {
 
 answered_with!((): QueueMessage, RouteMessage, SupervisorMessage);
 answered_with!((): Assign, Update, Inform, FromAccount, Lift, Recount, Join, Leave);
-answered_with!((): Stop, Wire, Withdraw, NewQueue, Reconfigure, Retire);
+answered_with!((): Stop, Wire, Withdraw, NewQueue, Reconfigure, Retire, Suspended);
 #[cfg(test)]
 answered_with!((): Crash);
 
@@ -115,6 +115,10 @@ pub(crate) struct Reconfigure(pub(crate) Arc<ModelSettings>);
 /// idle for long.
 #[derive(Debug)]
 pub(crate) struct Retire(pub(crate) Arc<Model>);
+
+/// Account → supervisor: it suspends its routes, for the first time in its life.
+#[derive(Debug)]
+pub(crate) struct Suspended(pub(crate) Arc<str>);
 
 /// Test → any actor: panic while handling this.
 #[cfg(test)]

@@ -58,6 +58,7 @@ impl QueueActor {
     /// Hands the broker an input, delivers what it puts out, and sets the alarm. Every handler ends here.
     fn tell(&mut self, input: Input<Waiter>, ctx: &mut Context<Self>) {
         let now = self.clock.now();
+        self.broker.follow(self.model.capacity.receiver_count() > 0);
         self.broker.handle(input, now);
         while let Some(output) = self.broker.poll_output() {
             self.deliver(now, output);
@@ -118,6 +119,7 @@ impl Handler<QueueMessage> for QueueActor {
                 self.tell(Input::Limit(limits), ctx);
             }
             QueueMessage::Shed => self.tell(Input::Shed, ctx),
+            QueueMessage::Show => self.tell(Input::Show, ctx),
             QueueMessage::Ask(question) => self.answer(question),
         }
     }

@@ -111,7 +111,7 @@ impl Fairflow {
     /// Returns the latest snapshot of every model, by name.
     #[must_use]
     pub fn capacity(&self) -> Vec<ModelCapacity> {
-        self.engine.shared.all_models().iter().map(|model| model.capacity.borrow().clone()).collect()
+        self.engine.shared.all_models().iter().map(|model| model.snapshot()).collect()
     }
 
     /// Follows a model's snapshots as they change, at most twenty a second. Whether the model runs shows when the first
@@ -258,7 +258,7 @@ impl Fairflow {
         for model in self.engine.shared.all_models() {
             prices.extend(model.tariff().per_unit().map(|price| (model.name.to_string(), price)));
             let initial = model.settings().window.initial;
-            let capacity = model.capacity.borrow();
+            let capacity = model.snapshot();
             let learned = |route: &RouteCapacity| {
                 let Memory { window, rate } = route.memory();
                 LearnedRoute {
@@ -300,16 +300,20 @@ impl Fairflow {
     /// Names the models that did something, or changed, since this was last asked; and counts all.
     #[cfg(feature = "gateway")]
     pub(crate) fn touched(&self) -> (Vec<Arc<str>>, usize) {
-        let models = &self.engine.shared.models;
-        let touched = models.iter().filter(|entry| entry.value().take_touch()).map(|entry| entry.key().clone());
-        (touched.collect(), models.len())
+        let shared = &self.engine.shared;
+        let touched = shared.touched.take().into_iter().filter_map(|model| {
+            let model = model.upgrade()?;
+            model.untouch();
+            Some(model.name.clone())
+        });
+        (touched.collect(), shared.models.len())
     }
 
     /// Returns the latest snapshot of a model, and its counters.
     #[cfg(feature = "gateway")]
     pub(crate) fn seen(&self, model: &str) -> Option<(ModelCapacity, Arc<Stats>)> {
         let model = self.engine.shared.model(model)?;
-        Some((model.capacity.borrow().clone(), model.stats.clone()))
+        Some((model.snapshot(), model.stats.clone()))
     }
 
     /// Follows the snapshots of a model that runs now and may be used.
@@ -319,7 +323,7 @@ impl Fairflow {
         model: &str,
         policy: &TenantPolicy,
     ) -> Result<tokio::sync::watch::Receiver<ModelCapacity>, Error> {
-        Ok(self.engine.shared.model_for(model, policy)?.capacity.subscribe())
+        Ok(self.engine.shared.model_for(model, policy)?.follow())
     }
 
     /// Returns the policy that a tenant has by now: that of its configuration, or the higher one that it has reached.

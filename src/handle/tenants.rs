@@ -13,7 +13,7 @@ use crate::engine::view::error::Error;
 pub(super) async fn capacity_of(shared: &Shared, model: &str, tenant: Option<&str>) -> Result<ModelCapacity, Error> {
     let policy = tenant.map(|tenant| shared.policy(tenant)).unwrap_or_default();
     let model = shared.model_for(model, &policy)?;
-    let mut capacity = model.capacity.borrow().clone();
+    let mut capacity = model.snapshot();
     if let Some(tenant) = tenant {
         let budget = shared.ledger.standing(tenant, &policy);
         let tenant: Arc<str> = tenant.into();

@@ -6,7 +6,7 @@ use crate::core::time::Time;
 use crate::engine::view::capacity::{Millis, ModelCapacity, Processing, ReservedCapacity, route_capacity};
 
 impl QueueActor {
-    /// Publishes what the model is like now.
+    /// Publishes a snapshot of the model.
     pub(super) fn publish(&mut self, now: Time) {
         self.model.stats.set_retry_budget(self.broker.retry_room(now));
         let snapshot = self.snapshot(now);

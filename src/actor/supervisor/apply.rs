@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use actix::Context;
+use actix::{AsyncContext, Context};
 
-use super::{DispatcherEntry, ModelEntry, Supervisor};
+use super::Supervisor;
+use super::entry::{DispatcherEntry, ModelActors, ModelEntry};
 use crate::actor::dispatcher::Blueprint;
 use crate::actor::messages::{NewQueue, Reconfigure};
 use crate::config::{ModelSettings, RouteSettings, Settings};
@@ -56,7 +57,8 @@ impl Supervisor {
             }
         }
         for entry in self.models.values() {
-            entry.queue.address.do_send(QueueMessage::Relimit(Relimit { settings: settings.clone(), only: None }));
+            // One without actors has no tenants.
+            entry.model.queue.send(QueueMessage::Relimit(Relimit { settings: settings.clone(), only: None }));
         }
         // An account ends when the last dispatcher that knows it does.
         self.accounts.retain(|name, _| settings.providers.contains_key(name));
@@ -77,7 +79,7 @@ impl Supervisor {
         gone.iter().for_each(|name| self.offer_no_longer(name));
     }
 
-    /// Gives a model that runs its new settings; its queue and what waits there stay.
+    /// Gives a model its new settings; its queue and what waits there stay.
     fn change_model(
         &mut self,
         mut entry: ModelEntry,
@@ -86,9 +88,23 @@ impl Supervisor {
         ctx: &mut Context<Self>,
     ) -> ModelEntry {
         entry.model.set_settings(settings.clone());
-        entry.queue.address.do_send(Reconfigure(settings.clone()));
-        let views = entry.model.capacity.borrow().routes.clone();
-        let mut old: Vec<Option<DispatcherEntry>> = entry.dispatchers.drain(..).map(Some).collect();
+        match &mut entry.actors {
+            Some(actors) => self.change_actors(&entry.model, actors, changed, ctx),
+            None => self.show_resting(&entry.model),
+        }
+        entry
+    }
+
+    fn change_actors(
+        &mut self,
+        model: &Model,
+        actors: &mut ModelActors,
+        changed: &BTreeSet<Arc<str>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let (settings, views) = (model.settings(), model.capacity.borrow().routes.clone());
+        actors.queue.address.do_send(Reconfigure(settings.clone()));
+        let mut old: Vec<Option<DispatcherEntry>> = actors.dispatchers.drain(..).map(Some).collect();
         let is_at = |route: &RouteSettings, old: &Option<DispatcherEntry>| {
             let old = old.as_ref().map(|old| &old.blueprint.route);
             old.is_some_and(|old| old.provider_name == route.provider && old.upstream == route.model)
@@ -109,19 +125,20 @@ impl Supervisor {
                         inherited.slots = dispatcher.blueprint.slots.clone();
                         inherited.door = dispatcher.blueprint.route.dispatcher.clone();
                     }
-                    self.start_route(&entry.model, index, entry.queue.for_dispatchers(), inherited, ctx)
+                    self.start_route(model, index, actors.queue.for_dispatchers(), inherited, ctx)
                 }
             };
-            entry.dispatchers.extend(next);
+            actors.dispatchers.extend(next);
         }
         old.iter().flatten().for_each(DispatcherEntry::stop);
-        entry.reconfigure_dispatchers();
+        actors.reconfigure_dispatchers(model);
         if rewired {
-            entry.wire();
+            actors.wire();
         }
-        entry
     }
 
+    /// Offers a model. Its actors begin with its first request; at once where that is why it is offered, and where it has
+    /// something to show before: reservations, or an account that holds it.
     pub(super) fn start_model(
         &mut self,
         settings: &Arc<ModelSettings>,
@@ -130,16 +147,39 @@ impl Supervisor {
     ) {
         let model = Arc::new(self.shared.new_model(settings.clone()));
         let name = model.name.clone();
-        let queue = self.start_queue(&model, on_demand.is_some(), ctx);
-        let mut entry = ModelEntry { model: model.clone(), queue, dispatchers: Vec::new(), on_demand, restarts: 0 };
-        for index in 0..settings.routes.len() {
-            let dispatcher = self.start_route(&model, index, entry.queue.for_dispatchers(), Inherited::default(), ctx);
-            entry.dispatchers.extend(dispatcher);
-        }
-        entry.wire();
-        entry.open_door();
+        let is_suspended =
+            |route: &RouteSettings| self.accounts.get(&route.provider).is_some_and(|account| account.was_suspended);
+        let at_once = on_demand.is_some() || !settings.reserve.is_empty() || settings.routes.iter().any(is_suspended);
+        self.show_resting(&model);
+        let entry = ModelEntry { model: model.clone(), actors: None, on_demand, restarts: 0 };
+        entry.rest(ctx.address());
         self.shared.models.insert(name.clone(), model);
-        self.models.insert(name, entry);
+        self.models.insert(name.clone(), entry);
+        if at_once {
+            self.start_actors(&name, ctx);
+        }
+    }
+
+    /// Starts the actors of a model that has none.
+    pub(super) fn start_actors(&mut self, name: &str, ctx: &mut Context<Self>) {
+        let Some(entry) = self.models.get(name).filter(|entry| entry.actors.is_none()) else { return };
+        let (model, on_demand) = (entry.model.clone(), entry.on_demand.is_some());
+        let queue = self.start_queue(&model, on_demand, ctx);
+        let mut dispatchers = Vec::new();
+        for index in 0..model.settings().routes.len() {
+            dispatchers.extend(self.start_route(&model, index, queue.for_dispatchers(), Inherited::default(), ctx));
+        }
+        let actors = ModelActors { queue, dispatchers };
+        actors.wire();
+        actors.open_door(&model);
+        if let Some(entry) = self.models.get_mut(name) {
+            entry.actors = Some(actors);
+        }
+    }
+
+    /// Shows a model without actors as they would begin.
+    fn show_resting(&self, model: &Arc<Model>) {
+        model.show_resting(|route| self.learned.memory(&model.name, &route.provider, &route.model));
     }
 
     /// Starts the dispatcher of a route, with the memory and the leases of an earlier one where there was one.

@@ -1,6 +1,7 @@
 //! Owns, starts, watches and restarts the others.
 
 mod apply;
+mod entry;
 pub(super) mod operate;
 mod restart;
 
@@ -10,19 +11,20 @@ use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 
+use self::entry::{AccountEntry, DispatcherEntry, ModelActors, ModelEntry, QueueEntry};
 use super::account::AccountActor;
 use super::cell::{Addr, Inline, uninterrupted};
 use super::dispatcher::{Blueprint, Dispatcher};
 use super::exit::{ActorId, ExitNotice};
-use super::messages::{Join, Leave, NewQueue, Retire, Stop, Wire, Wired, Withdraw};
+use super::messages::{Join, NewQueue, Retire, Suspended, Withdraw};
 use super::queue::QueueActor;
-use crate::clock::Mark;
 use crate::config::{ProviderSettings, Settings};
 use crate::contract::provider::{Provider, ProviderFactory};
 use crate::core::route::Memory;
-use crate::engine::shared::messages::{Ensure, Forget, SupervisorMessage};
+use crate::engine::shared::messages::{Begin, Ensure, Forget, SupervisorMessage};
 use crate::engine::shared::model::Model;
 use crate::engine::shared::registry::Shared;
+use crate::engine::ticket::messages::QueueMessage;
 use crate::engine::view::learned::Learned;
 use crate::engine::view::start::StartError;
 
@@ -31,64 +33,6 @@ use crate::engine::view::start::StartError;
 const MOST_ON_DEMAND: usize = 256;
 const MOST_OF_A_TENANT: usize = 64;
 
-struct AccountEntry {
-    address: Addr<AccountActor>,
-    generation: u32,
-    provider: Arc<dyn Provider>,
-    settings: ProviderSettings,
-    /// When any of its models last succeeded.
-    success: Mark,
-    restarts: u32,
-}
-
-impl AccountEntry {
-    /// Says whether jobs need the account's leave.
-    fn is_limited(&self) -> bool {
-        self.settings.account().is_limited()
-    }
-}
-
-struct QueueEntry {
-    address: Addr<QueueActor>,
-    life: u32,
-}
-
-impl QueueEntry {
-    /// Returns the address for dispatchers.
-    fn for_dispatchers(&self) -> NewQueue {
-        NewQueue { queue: self.address.recipient(), life: self.life }
-    }
-}
-
-struct DispatcherEntry {
-    address: Addr<Dispatcher>,
-    /// Unique among all dispatchers that ever were.
-    generation: u32,
-    blueprint: Blueprint,
-    account: Addr<AccountActor>,
-}
-
-impl DispatcherEntry {
-    fn member(&self) -> u64 {
-        self.generation.into()
-    }
-
-    /// Ends it; attempts under way go on.
-    fn stop(&self) {
-        self.account.do_send(Leave { member: self.member() });
-        self.address.do_send(Stop);
-    }
-}
-
-struct ModelEntry {
-    model: Arc<Model>,
-    queue: QueueEntry,
-    dispatchers: Vec<DispatcherEntry>,
-    /// Tenant that first asked for the model; `None` for a configured model.
-    on_demand: Option<Arc<str>>,
-    restarts: u32,
-}
-
 /// The supervisor of one engine.
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
@@ -96,7 +40,7 @@ pub(crate) struct Supervisor {
     accounts: BTreeMap<Arc<str>, AccountEntry>,
     models: BTreeMap<Arc<str>, ModelEntry>,
     /// Models that are no longer offered, and still serve the requests that wait.
-    leaving: Vec<ModelEntry>,
+    leaving: Vec<(Arc<Model>, ModelActors)>,
     /// Numbers the lives of all actors, so that a late notice of death never names another.
     births: u32,
     seed: u64,
@@ -154,34 +98,12 @@ impl Supervisor {
         let name = settings.name.clone();
         // Its dispatchers outlive it, and go on telling there.
         let success = self.accounts.get(&name).map(|account| account.success.clone()).unwrap_or_default();
-        let actor = AccountActor::new(self.shared.clock, &settings, success.clone());
+        let actor = AccountActor::new(self.shared.clock, &settings, success.clone(), ctx.address().recipient());
         let address = self.launch(actor, ActorId::Account { provider: name.clone(), generation }, ctx);
-        let entry = AccountEntry { address: address.clone(), generation, provider, settings, success, restarts };
+        let (was_suspended, account) = (false, address.clone());
+        let entry = AccountEntry { address: account, generation, provider, settings, success, restarts, was_suspended };
         self.accounts.insert(name, entry);
         address
-    }
-}
-
-impl ModelEntry {
-    /// Leads what callers send to the queue's present life.
-    fn open_door(&self) {
-        let queue = self.queue.address.clone();
-        self.model.queue.open(move |message| queue.do_send(message));
-    }
-
-    fn wire(&self) {
-        let wired = |entry: &DispatcherEntry| Wired {
-            dispatcher: entry.address.recipient(),
-            generation: entry.generation,
-            route: entry.blueprint.route.clone(),
-        };
-        self.queue.address.do_send(Wire { routes: self.dispatchers.iter().map(wired).collect() });
-    }
-
-    /// Ends it.
-    fn stop(self) {
-        self.queue.address.do_send(Stop);
-        self.dispatchers.iter().for_each(DispatcherEntry::stop);
     }
 }
 
@@ -247,6 +169,7 @@ impl Handler<SupervisorMessage> for Supervisor {
                 done.send(()).ok();
             }
             SupervisorMessage::Forget(Forget(model)) => uninterrupted(|| self.forget(&model)),
+            SupervisorMessage::Begin(begin) => self.begin(begin, ctx),
         }
     }
 }
@@ -259,6 +182,16 @@ impl Supervisor {
         }
         if let Some(unknown) = &self.shared.settings().unknown_models {
             self.start_model(&Arc::new(unknown.model(&name)), Some(tenant), ctx);
+        }
+    }
+
+    /// Begins the actors of a model with its first request, and hands it to them. A request that was under way when they
+    /// began goes to them, too; of a model that is gone it is dropped, and its caller told so.
+    fn begin(&mut self, Begin { model, request }: Begin, ctx: &mut Context<Self>) {
+        if self.models.get(&model.name).is_some_and(|entry| Arc::ptr_eq(&entry.model, &model)) {
+            // The routes have told their windows before the request comes.
+            uninterrupted(|| self.start_actors(&model.name, ctx));
+            model.queue.send(QueueMessage::Submit(request));
         }
     }
 
@@ -283,7 +216,7 @@ impl Supervisor {
             capacity.queue_depth == 0 && capacity.in_flight == 0
         };
         // Lives are numbered in their order.
-        let oldest = self.models.values().filter(is_one).filter(is_idle).min_by_key(|entry| entry.queue.life);
+        let oldest = self.models.values().filter(is_one).filter(is_idle).min_by_key(|entry| entry.queue_life());
         let Some(name) = oldest.map(|entry| entry.model.name.clone()) else { return false };
         self.offer_no_longer(&name);
         true
@@ -292,9 +225,29 @@ impl Supervisor {
     /// Frees a model's name; what waits there is served.
     fn offer_no_longer(&mut self, name: &Arc<str>) {
         self.shared.models.remove(name);
-        if let Some(entry) = self.models.remove(name) {
-            entry.queue.address.do_send(Withdraw);
-            self.leaving.push(entry);
+        let Some(ModelEntry { model, actors, .. }) = self.models.remove(name) else { return };
+        match actors {
+            Some(actors) => {
+                actors.queue.address.do_send(Withdraw);
+                self.leaving.push((model, actors));
+            }
+            None => model.queue.close(),
+        }
+    }
+}
+
+impl Handler<Suspended> for Supervisor {
+    type Result = ();
+
+    /// Begins the actors of models that rest on the account, so that they show that nothing goes there.
+    fn handle(&mut self, Suspended(account): Suspended, ctx: &mut Self::Context) {
+        if let Some(entry) = self.accounts.get_mut(&account) {
+            entry.was_suspended = true;
+            let uses =
+                |entry: &&ModelEntry| entry.model.settings().routes.iter().any(|route| route.provider == account);
+            let resting = self.models.values().filter(|entry| entry.actors.is_none()).filter(uses);
+            let resting: Vec<_> = resting.map(|entry| entry.model.name.clone()).collect();
+            uninterrupted(|| resting.iter().for_each(|model| self.start_actors(model, ctx)));
         }
     }
 }
@@ -310,13 +263,13 @@ impl Handler<Retire> for Supervisor {
 impl Supervisor {
     /// Ends the actors of a model that has nothing left to do.
     fn retire(&mut self, model: &Arc<Model>) {
-        let is_it = |entry: &ModelEntry| Arc::ptr_eq(&entry.model, model);
-        if let Some(index) = self.leaving.iter().position(is_it) {
-            return self.leaving.swap_remove(index).stop();
+        if let Some(index) = self.leaving.iter().position(|(leaving, _)| Arc::ptr_eq(leaving, model)) {
+            return self.leaving.swap_remove(index).1.stop();
         }
-        if self.models.get(&model.name).is_some_and(is_it) {
+        if self.models.get(&model.name).is_some_and(|entry| Arc::ptr_eq(&entry.model, model)) {
             self.shared.models.remove(&model.name);
-            self.models.remove(&model.name).into_iter().for_each(ModelEntry::stop);
+            let actors = self.models.remove(&model.name).and_then(|entry| entry.actors);
+            actors.into_iter().for_each(ModelActors::stop);
         }
     }
 
@@ -345,9 +298,12 @@ impl Handler<CrashIn> for Supervisor {
 
     fn handle(&mut self, crash: CrashIn, _: &mut Self::Context) {
         match crash {
-            CrashIn::Queue(model) => self.models[&model].queue.address.do_send(super::messages::Crash),
+            CrashIn::Queue(model) => {
+                let actors = self.models[&model].actors.as_ref().expect("it runs");
+                actors.queue.address.do_send(super::messages::Crash);
+            }
             CrashIn::Dispatcher(model, route) => {
-                self.models[&model].dispatchers[route].address.do_send(super::messages::Crash);
+                self.models[&model].dispatchers()[route].address.do_send(super::messages::Crash);
             }
         }
     }

@@ -116,6 +116,8 @@ pub struct Account {
     pacer: Pacer,
     /// Nothing is allowed before then. Each route holds too, and sends its own canary after.
     hold_until: Time,
+    /// Why it is held, where that is more than a pause.
+    suspension: Option<&'static str>,
     escalation: Escalation,
     evidence: Evidence,
     /// When any of its routes last succeeded.
@@ -133,6 +135,7 @@ impl Account {
             line: Line::new(config.max_in_flight),
             pacer: Pacer::new(config.rates, now).with_budgets(config.budgets, now),
             hold_until: Time::ZERO,
+            suspension: None,
             escalation: Escalation::default(),
             evidence: Evidence::default(),
             success: Time::ZERO,
@@ -151,7 +154,7 @@ impl Account {
     pub fn handle(&mut self, input: Input, now: Time) {
         self.now = now;
         match input {
-            Input::Join(member) => self.line.join(member),
+            Input::Join(member) => self.join(now, member),
             Input::Leave(member) => self.line.leave(member),
             Input::Claim(claim) => self.claim(now, &claim),
             Input::Signal(signal) => self.signal(now, signal),
@@ -176,9 +179,19 @@ impl Account {
         Some(last).filter(|(at, _)| *at > now && self.line.is_waited_for())
     }
 
+    /// Takes a route in; it is told of a hold that the others were told of before.
+    fn join(&mut self, now: Time, to: Member) {
+        self.line.join(to);
+        if self.hold_until > now {
+            self.outputs.push_back(Output::Hold { to, until: self.hold_until, suspension: self.suspension });
+        }
+    }
+
     /// Has all routes of the account send nothing before `until`.
     fn hold(&mut self, until: Time, suspension: Option<&'static str>) {
-        self.hold_until = self.hold_until.max(until);
+        if until >= self.hold_until {
+            (self.hold_until, self.suspension) = (until, suspension);
+        }
         self.outputs.extend(self.line.members().map(|to| Output::Hold { to, until, suspension }));
     }
 

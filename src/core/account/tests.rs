@@ -61,8 +61,12 @@ fn a_stated_wait_of_the_account_holds_all_routes_until_it_is_over() {
     assert_eq!(signal(&mut account, NOW, limited(1, Scope::Account, Some(stated))), holds);
     assert_eq!(claim(&mut account, 2, 0, 1), [Output::Allowed { to: 2, jobs: 0 }]);
     assert_eq!(account.poll_timeout(), Some((until, Reason::Hold)));
+    account.handle(Input::Join(3), NOW);
+    assert_eq!(outputs(&mut account), [Output::Hold { to: 3, until, suspension: None }], "late comers are told");
     account.handle(Input::Timeout, until);
     assert_eq!(outputs(&mut account), [Output::Reopen { to: 2 }]);
+    account.handle(Input::Join(4), until);
+    assert_eq!(outputs(&mut account), [], "it is over");
     let own = signal(&mut account, until, limited(1, Scope::Model, Some(stated)));
     assert_eq!(own, [], "a wait that one model was told is that model's");
 }

@@ -26,6 +26,9 @@ pub enum Input<J> {
     Withdraw,
     /// Everything that waits is refused.
     Shed,
+    /// Somebody wants to see the model as it is now: a snapshot is taken, unless the last is younger than 50 ms; then it
+    /// follows when that time is over.
+    Show,
     /// The time of [`poll_timeout`](super::Broker::poll_timeout) has come.
     Timeout,
 }

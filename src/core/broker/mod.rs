@@ -119,7 +119,8 @@ impl<J: Ride> Broker<J> {
         broker
     }
 
-    /// Has the broker put out [`Output::Publish`] after changes, at most every 50 ms.
+    /// Has the broker put out [`Output::Publish`] after changes: at most every 50 ms while somebody
+    /// [follows](Self::follow), else at most once a second.
     #[must_use]
     pub fn publishing(mut self) -> Self {
         self.snapshots.begin();
@@ -131,6 +132,11 @@ impl<J: Ride> Broker<J> {
     pub fn retiring_after(mut self, idle: Option<Duration>) -> Self {
         self.retire_after = idle;
         self
+    }
+
+    /// Takes note of whether anybody follows the snapshots; before an input.
+    pub fn follow(&mut self, followed: bool) {
+        self.snapshots.follow(followed);
     }
 
     /// Takes one input and does what is due at `now`.
@@ -154,6 +160,8 @@ impl<J: Ride> Broker<J> {
                     // Nobody will tell how its jobs ended.
                     self.queue.abandon(now, gone);
                 }
+                self.snapshots.rewired(now);
+                return self.act(now);
             }
             Input::Reconfigure(config) => self.reconfigure(now, config),
             Input::Limit(limits) => {
@@ -166,6 +174,10 @@ impl<J: Ride> Broker<J> {
                 for job in self.queue.shed(now) {
                     self.refuse(job, Refused::NoCapacity { retry_after: UNKNOWN_DRAIN });
                 }
+            }
+            Input::Show => {
+                self.snapshots.asked(now);
+                return self.act(now);
             }
             Input::Timeout => return self.act(now),
         }

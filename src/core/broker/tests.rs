@@ -330,10 +330,13 @@ fn a_new_life_of_a_route_begins_anew_and_an_old_ones_word_is_void() {
 }
 
 #[test]
-fn snapshots_follow_changes_and_what_fades_at_their_own_pace() {
+fn followed_snapshots_keep_up_with_changes_and_what_fades() {
     let mut bench = Bench::new(1);
     bench.broker = Broker::new(BrokerConfig::default(), Time::ZERO).publishing();
+    bench.broker.follow(true);
     bench.at(1_000).tell(Input::Wire(vec![LIFE]));
+    assert_eq!(bench.published, 0, "the route has told nothing yet");
+    bench.update(0, RouteView::new(), Vec::new());
     assert_eq!(bench.published, 1, "a first change is shown at once");
     let first = bench.submit(1);
     assert_eq!(bench.broker.poll_timeout(), Some((Time::from_millis(1_050), Reason::Publish)));
@@ -345,6 +348,23 @@ fn snapshots_follow_changes_and_what_fades_at_their_own_pace() {
     bench.tell(Input::Cancel(first.place.get().map_or(Key::from_bits(1), |(key, _)| key)));
     bench.at(1_600);
     assert_eq!((bench.published, bench.broker.poll_timeout()), (4, None), "nothing more can change");
+}
+
+#[test]
+fn snapshots_that_nobody_follows_are_few_until_somebody_asks() {
+    let mut bench = Bench::new(1);
+    bench.broker = Broker::new(BrokerConfig::default(), Time::ZERO).publishing();
+    bench.tell(Input::Wire(vec![LIFE]));
+    bench.update(0, RouteView::new(), Vec::new());
+    for millis in 1..1_000 {
+        bench.at(millis).update(0, RouteView { window: millis as u32, ..RouteView::new() }, Vec::new());
+    }
+    assert_eq!(bench.published, 1);
+    bench.tell(Input::Show);
+    bench.tell(Input::Show);
+    assert_eq!(bench.published, 2, "what is asked for is shown at once, and not twice");
+    bench.at(1_049);
+    assert_eq!((bench.published, bench.broker.poll_timeout()), (3, None), "who asked again sees what came since");
 }
 
 #[test]

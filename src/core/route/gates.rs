@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::memory::Memory;
 use crate::core::attribution::{Attribution, Mark};
+use crate::core::broker::RouteView;
 use crate::core::health::{Breaker, RouteState};
 use crate::core::outcome::Outcome;
 use crate::core::pacer::{self, MeanTokens, Pacer, TokenShare};
@@ -124,6 +125,21 @@ impl Gates {
             route.attribution = Attribution::recalled(route.window.limit());
         }
         route
+    }
+
+    /// Returns what the gates show of the route.
+    #[must_use]
+    pub fn view(&self, now: Time) -> RouteView {
+        RouteView {
+            window: self.window.limit(),
+            state: self.state(now),
+            hold_until: self.hold_until(),
+            confirmed_down: self.confirmed_down(),
+            rate: self.refused_rate(),
+            misses_target: self.window.misses_target(),
+            phase: self.window.phase(),
+            ..RouteView::new()
+        }
     }
 
     /// Returns the rate at which the provider refused last, requests per second, where one was learned.

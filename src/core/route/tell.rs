@@ -24,18 +24,13 @@ impl<J: Ride> Route<J> {
     }
 
     fn view(&self, now: Time) -> RouteView {
-        let window = self.gates.window();
+        let view = self.gates.view(now);
         RouteView {
-            window: window.limit(),
             in_flight: self.in_flight(),
-            state: self.gates.state(now),
-            hold_until: self.gates.hold_until().max(self.suspension.map_or(Time::ZERO, |suspension| suspension.until)),
+            hold_until: view.hold_until.max(self.suspension.map_or(Time::ZERO, |suspension| suspension.until)),
             suspension: self.suspension.map(|suspension| suspension.reason),
-            confirmed_down: self.gates.confirmed_down(),
             paused: self.config.paused,
-            rate: self.gates.refused_rate(),
-            misses_target: window.misses_target(),
-            phase: window.phase(),
+            ..view
         }
     }
 

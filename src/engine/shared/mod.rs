@@ -4,3 +4,4 @@ pub(crate) mod ledger;
 pub(crate) mod messages;
 pub(crate) mod model;
 pub(crate) mod registry;
+pub(crate) mod touched;

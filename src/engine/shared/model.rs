@@ -6,15 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::config::ModelSettings;
+use crate::config::{ModelSettings, RouteSettings};
 use crate::core::cost::Cost;
 use crate::core::ledger::Money;
+use crate::core::route::{Gates, Memory};
 use crate::core::tariff::Tariff;
+use crate::core::time::Time;
 use crate::engine::shared::ledger::Ledger;
+use crate::engine::shared::touched::Touched;
 use crate::engine::ticket::door::Door;
 use crate::engine::ticket::gate::Gate;
 use crate::engine::ticket::messages::QueueMessage;
-use crate::engine::view::capacity::ModelCapacity;
+use crate::engine::view::capacity::{ModelCapacity, route_capacity};
 use crate::engine::view::events::{Hub, Tap};
 use crate::engine::view::overrides::Override;
 use crate::engine::view::stats::Stats;
@@ -25,6 +28,7 @@ pub(crate) struct Model {
     pub(crate) name: Arc<str>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) stats: Arc<Stats>,
+    /// The last snapshot that the queue has published, at most a second old: what restarts remember.
     pub(crate) capacity: watch::Sender<ModelCapacity>,
     pub(crate) tap: Tap,
     pub(crate) ledger: Arc<Ledger>,
@@ -34,12 +38,19 @@ pub(crate) struct Model {
     settings: RwLock<Arc<ModelSettings>>,
     operator: RwLock<Override>,
     pub(crate) queue: Arc<Door<QueueMessage>>,
-    /// Whether it did something, or changed, since somebody last asked.
-    touched: AtomicBool,
+    /// Whether it is among `touched`.
+    is_touched: AtomicBool,
+    touched: Arc<Touched>,
 }
 
 impl Model {
-    pub(crate) fn new(settings: Arc<ModelSettings>, clock: Clock, hub: Arc<Hub>, ledger: Arc<Ledger>) -> Self {
+    pub(crate) fn new(
+        settings: Arc<ModelSettings>,
+        clock: Clock,
+        hub: Arc<Hub>,
+        ledger: Arc<Ledger>,
+        touched: Arc<Touched>,
+    ) -> Self {
         let tap = Tap { hub, clock, model: settings.name.clone() };
         let capacity = ModelCapacity::new(settings.name.clone(), settings.queue.capacity);
         Self {
@@ -54,20 +65,49 @@ impl Model {
             settings: RwLock::new(settings),
             operator: RwLock::default(),
             queue: Arc::default(),
-            touched: AtomicBool::new(true),
+            is_touched: AtomicBool::new(false),
+            touched,
         }
     }
 
     /// Notes that the model did something, or changed.
-    pub(crate) fn touch(&self) {
-        self.touched.store(true, Ordering::Release);
+    pub(crate) fn touch(self: &Arc<Self>) {
+        if !self.is_touched.swap(true, Ordering::AcqRel) {
+            self.touched.add(Arc::downgrade(self));
+        }
     }
 
-    /// Says whether the model did something, or changed, since this was last asked.
+    /// Begins to notice anew whether the model does something, or changes.
     #[cfg(feature = "gateway")]
-    pub(crate) fn take_touch(&self) -> bool {
-        // Of thousands most are idle, and are only read.
-        self.touched.load(Ordering::Relaxed) && self.touched.swap(false, Ordering::Acquire)
+    pub(crate) fn untouch(&self) {
+        self.is_touched.store(false, Ordering::Release);
+    }
+
+    /// Shows the model as it is before its first request; `memory` is what its routes begin with.
+    pub(crate) fn show_resting(self: &Arc<Self>, memory: impl Fn(&RouteSettings) -> Memory) {
+        let settings = self.settings();
+        let view = |route: &RouteSettings| {
+            let view = Gates::recalled(settings.window, memory(route), Time::ZERO).view(Time::ZERO);
+            route_capacity(&route.provider, &route.model, &view, Time::ZERO)
+        };
+        let routes: Vec<_> = settings.routes.iter().map(view).collect();
+        let window = routes.iter().map(|route| route.window).sum();
+        let snapshot = ModelCapacity::new(self.name.clone(), settings.queue.capacity);
+        self.capacity.send_replace(ModelCapacity { routes, window, ..snapshot });
+        self.touch();
+    }
+
+    /// Returns a snapshot that is at most 50 ms old; a second, where another thread is about to take one.
+    pub(crate) fn snapshot(&self) -> ModelCapacity {
+        self.queue.send(QueueMessage::Show);
+        self.capacity.borrow().clone()
+    }
+
+    /// Follows the model's snapshots, from the present one on.
+    pub(crate) fn follow(&self) -> watch::Receiver<ModelCapacity> {
+        let snapshots = self.capacity.subscribe();
+        self.queue.send(QueueMessage::Show);
+        snapshots
     }
 
     /// Returns what answers cost, as far as that was learned.

@@ -11,6 +11,7 @@ use crate::config::{LONGEST_NAME, ModelSettings, Settings, TenantPolicy};
 use crate::engine::shared::ledger::Ledger;
 use crate::engine::shared::messages::{Ensure, Forget, SupervisorMessage};
 use crate::engine::shared::model::Model;
+use crate::engine::shared::touched::Touched;
 use crate::engine::ticket::door::Door;
 use crate::engine::ticket::messages::{QueueMessage, Relimit};
 use crate::engine::view::capacity::ModelCapacity;
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) supervisor: Door<SupervisorMessage>,
     settings: RwLock<Arc<Settings>>,
     pub(crate) restarts: Restarts,
+    pub(crate) touched: Arc<Touched>,
     draining: AtomicBool,
     stopped: AtomicBool,
     live: AtomicUsize,
@@ -47,6 +49,7 @@ impl Shared {
             supervisor: Door::default(),
             settings: RwLock::new(settings),
             restarts: Restarts::default(),
+            touched: Arc::default(),
             draining: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             live: AtomicUsize::new(0),
@@ -83,7 +86,7 @@ impl Shared {
 
     /// Makes a model on these settings; it runs once it is among [`models`](Self::models).
     pub(crate) fn new_model(&self, settings: Arc<ModelSettings>) -> Model {
-        Model::new(settings, self.clock, self.hub.clone(), self.ledger.clone())
+        Model::new(settings, self.clock, self.hub.clone(), self.ledger.clone(), self.touched.clone())
     }
 
     pub(crate) fn model(&self, name: &str) -> Option<Arc<Model>> {
@@ -92,7 +95,7 @@ impl Shared {
 
     /// Follows a model's snapshots.
     pub(crate) fn subscribe(&self, model: &str) -> Result<watch::Receiver<ModelCapacity>, Error> {
-        let found = self.model(model).map(|model| model.capacity.subscribe());
+        let found = self.model(model).map(|model| model.follow());
         found.ok_or_else(|| self.unknown(model))
     }
 

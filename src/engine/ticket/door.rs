@@ -19,6 +19,12 @@ impl<M> Door<M> {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(deliver));
     }
 
+    /// Leads messages nowhere from here on.
+    pub(crate) fn close(&self) {
+        let before = self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(before);
+    }
+
     /// Sends a message. It may be handled here and now, so the caller must hold no lock that a handler might want.
     pub(crate) fn send(&self, message: M) {
         let deliver = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();

@@ -23,6 +23,8 @@ pub(crate) enum QueueMessage {
     Relimit(Relimit),
     /// A drain's time is up: everything that waits is refused with `no_capacity`.
     Shed,
+    /// Somebody wants to see the model as it is now.
+    Show,
     /// A question about tenants.
     Ask(Question),
 }
@@ -37,6 +39,19 @@ pub(crate) enum Question {
     /// Asks what every tenant has and claims.
     #[cfg(feature = "gateway")]
     Claims(oneshot::Sender<Claims>),
+}
+
+impl Question {
+    /// Answers for a queue in which nobody has anything.
+    pub(crate) fn answer_empty(self) {
+        // An answer that nobody waits for any more is dropped.
+        match self {
+            Self::Inspect(_, reply) => drop(reply.send(TenantView::default())),
+            Self::TopTenants { reply, .. } => drop(reply.send(Vec::new())),
+            #[cfg(feature = "gateway")]
+            Self::Claims(reply) => drop(reply.send(Claims::default())),
+        }
+    }
 }
 
 /// Tenants' limits are to be looked up anew.

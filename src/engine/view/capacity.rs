@@ -366,7 +366,7 @@ pub struct TenantLoad {
 }
 
 /// Answer to an inquiry about one tenant.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TenantView {
     pub(crate) queued: u32,
     pub(crate) in_flight: u32,

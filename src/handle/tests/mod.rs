@@ -7,6 +7,7 @@ mod pulse;
 mod quotas;
 mod reload;
 mod reserve;
+mod resting;
 mod spending;
 mod verdicts;
 
