@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix::{Actor, Handler};
 
-use super::cell::{Context, Recipient, Ring};
+use super::cell::{Context, Recipient, Ring, letters};
 use super::messages::{FromAccount, Inform, Join, Leave, Lift, Suspended};
 use crate::clock::{Clock, Mark};
 use crate::config::ProviderSettings;
@@ -72,6 +72,8 @@ impl AccountActor {
         }
     }
 }
+
+letters! { pub(crate) AccountActor: AccountLetter { Inform, Ring, Join, Leave, Lift } }
 
 impl Actor for AccountActor {
     type Context = Context<Self>;

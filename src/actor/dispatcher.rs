@@ -9,7 +9,9 @@ use actix::{Actor, ActorContext, Handler};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-use super::cell::{Context, Recipient, Ring};
+use super::cell::{Context, Recipient, Ring, letters};
+#[cfg(test)]
+use super::messages::Crash;
 use super::messages::{Assign, FromAccount, Inform, Lift, NewQueue, Reconfigure, Recount, Stop, Update};
 use crate::clock::{Clock, Mark};
 use crate::config::ModelSettings;
@@ -115,6 +117,12 @@ impl Dispatcher {
     }
 }
 
+letters! {
+    pub(crate) Dispatcher: DispatcherLetter {
+        RouteMessage, Assign, FromAccount, Ring, NewQueue, Reconfigure, Recount, Lift, Stop, #[cfg(test)] Crash,
+    }
+}
+
 impl Actor for Dispatcher {
     type Context = Context<Self>;
 
@@ -206,10 +214,10 @@ impl Handler<Stop> for Dispatcher {
 }
 
 #[cfg(test)]
-impl Handler<super::messages::Crash> for Dispatcher {
+impl Handler<Crash> for Dispatcher {
     type Result = ();
 
-    fn handle(&mut self, _: super::messages::Crash, _: &mut Self::Context) {
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
         panic!("a test asked for it");
     }
 }

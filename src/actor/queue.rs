@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, Handler, Recipient};
 
-use super::cell::{Context, Ring};
+use super::cell::{Context, Ring, letters};
+#[cfg(test)]
+use super::messages::Crash;
 use super::messages::{Assign, Reconfigure, Retire, Stop, Update, Wire, Wired, Withdraw};
 use crate::clock::Clock;
 use crate::config::ModelSettings;
@@ -99,6 +101,8 @@ impl QueueActor {
     }
 }
 
+letters! { pub(crate) QueueActor: QueueLetter { QueueMessage, Update, Ring, Wire, Withdraw, Reconfigure, Stop, #[cfg(test)] Crash } }
+
 impl Actor for QueueActor {
     type Context = Context<Self>;
 }
@@ -178,10 +182,10 @@ impl Handler<Stop> for QueueActor {
 }
 
 #[cfg(test)]
-impl Handler<super::messages::Crash> for QueueActor {
+impl Handler<Crash> for QueueActor {
     type Result = ();
 
-    fn handle(&mut self, _: super::messages::Crash, _: &mut Self::Context) {
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
         panic!("a test asked for it");
     }
 }

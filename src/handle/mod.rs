@@ -34,6 +34,8 @@ use crate::engine::caller::plan::Plan;
 #[cfg(feature = "gateway")]
 use crate::engine::caller::slot::Settling;
 use crate::engine::ticket::messages::{Question, QueueMessage};
+#[cfg(feature = "gateway")]
+use crate::engine::view::capacity::TenantView;
 use crate::engine::view::capacity::{ModelCapacity, RouteCapacity, TenantLoad};
 use crate::engine::view::error::Error;
 use crate::engine::view::events::Events;
@@ -287,6 +289,16 @@ impl Fairflow {
         tenants::capacity_of(&self.engine.shared, model, tenant).await
     }
 
+    /// Returns what a tenant has on a model that it may use, and would wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`capacity_of`](Self::capacity_of).
+    #[cfg(feature = "gateway")]
+    pub(crate) async fn inspect(&self, model: &str, tenant: &str, policy: &TenantPolicy) -> Result<TenantView, Error> {
+        tenants::inspect(&*self.engine.shared.model_for(model, policy)?, tenant, policy).await
+    }
+
     /// Returns every tenant of a model with jobs, beside what it would have if slots were divided by weight now.
     ///
     /// # Errors
@@ -301,12 +313,7 @@ impl Fairflow {
     #[cfg(feature = "gateway")]
     pub(crate) fn touched(&self) -> (Vec<Arc<str>>, usize) {
         let shared = &self.engine.shared;
-        let touched = shared.touched.take().into_iter().filter_map(|model| {
-            let model = model.upgrade()?;
-            model.untouch();
-            Some(model.name.clone())
-        });
-        (touched.collect(), shared.models.len())
+        (shared.touched.take(), shared.models.len())
     }
 
     /// Returns the latest snapshot of a model, and its counters.

@@ -46,30 +46,70 @@ impl Message for Ring {
     type Result = ();
 }
 
-/// An actor that runs on its senders' threads.
-pub(crate) trait Inline: Actor<Context = Context<Self>> + Handler<Ring> + Send {}
+/// An actor that runs on its senders' threads. [`letters!`] writes this.
+pub(crate) trait Inline: Actor<Context = Context<Self>> + Handler<Ring> + Send {
+    /// All messages that it takes, as its mailbox keeps them: without a box each.
+    type Letter: From<Ring> + Send + 'static;
 
-impl<A: Actor<Context = Context<A>> + Handler<Ring> + Send> Inline for A {}
+    /// Handles the message in a letter.
+    fn open(&mut self, letter: Self::Letter, context: &mut Context<Self>);
+}
 
-type Letter<A> = Box<dyn FnOnce(&mut A, &mut Context<A>) + Send>;
+/// Lists the messages that an actor takes: `letters! { pub(crate) Actor: LettersName { Message, … } }`.
+macro_rules! letters {
+    ($vis:vis $actor:ty: $letter:ident { $($(#[$on:meta])* $message:ident),+ $(,)? }) => {
+        /// A message to the actor, of any type that it takes.
+        #[allow(clippy::large_enum_variant, reason = "the large ones are the frequent ones")]
+        $vis enum $letter {
+            $($(#[$on])* $message($message)),+
+        }
 
-struct Cell<A> {
+        $($(#[$on])*
+        impl From<$message> for $letter {
+            fn from(message: $message) -> Self {
+                Self::$message(message)
+            }
+        })+
+
+        impl $crate::actor::cell::Inline for $actor {
+            type Letter = $letter;
+
+            fn open(&mut self, letter: $letter, context: &mut $crate::actor::cell::Context<Self>) {
+                match letter {
+                    $($(#[$on])* $letter::$message(message) => ::actix::Handler::handle(self, message, context)),+
+                }
+            }
+        }
+    };
+}
+pub(in crate::actor) use letters;
+
+/// A letter in a mailbox.
+enum Letter<A: Inline> {
+    Start,
+    Message(A::Letter),
+}
+
+struct Cell<A: Inline> {
     mailbox: Mailbox<Letter<A>, Life<A>>,
     alarm: Arc<Alarm>,
 }
 
 /// An actor and what ends with it.
-struct Life<A> {
+struct Life<A: Inline> {
     actor: A,
     context: Context<A>,
     exit: ExitNotice,
 }
 
-impl<A> Life<A> {
+impl<A: Inline> Life<A> {
     /// Handles a letter; returns whether the actor goes on.
     fn handle(&mut self, letter: Letter<A>) -> bool {
         let Self { actor, context, exit } = self;
-        let handled = catch_unwind(AssertUnwindSafe(|| letter(actor, context)));
+        let handled = catch_unwind(AssertUnwindSafe(|| match letter {
+            Letter::Start => actor.started(context),
+            Letter::Message(message) => actor.open(message, context),
+        }));
         if handled.is_err() {
             exit.cause = ExitCause::Panic;
             return false;
@@ -89,7 +129,7 @@ impl<A: Inline> turn::Run for Cell<A> {
     }
 }
 
-impl<A> Drop for Cell<A> {
+impl<A: Inline> Drop for Cell<A> {
     /// Has the task on the engine's thread see that there is nothing to wake any more.
     fn drop(&mut self) {
         self.alarm.hand_over();
@@ -97,7 +137,7 @@ impl<A> Drop for Cell<A> {
 }
 
 /// The address of an actor. The actor ends with its last address, or when its engine's thread does.
-pub(crate) struct Addr<A>(Arc<Cell<A>>);
+pub(crate) struct Addr<A: Inline>(Arc<Cell<A>>);
 
 impl<A: Inline> Addr<A> {
     /// Starts an actor on the engine's thread, which calls this; `exit` is told to the supervisor when it ends.
@@ -123,26 +163,23 @@ impl<A: Inline> Addr<A> {
             }
         });
         let address = Self(cell);
-        address.post(Box::new(|actor: &mut A, context: &mut Context<A>| actor.started(context)));
+        address.post(Letter::Start);
         address
     }
 
     /// Sends a message. It may be handled before this returns.
     pub(crate) fn do_send<M>(&self, message: M)
     where
-        A: Handler<M>,
-        M: Message<Result = ()> + Send + 'static,
+        A::Letter: From<M>,
     {
-        self.post(Box::new(move |actor: &mut A, context: &mut Context<A>| {
-            actor.handle(message, context);
-        }));
+        self.post(Letter::Message(message.into()));
     }
 
     /// Returns the address for one type of message alone.
     pub(crate) fn recipient<M>(&self) -> Recipient<M>
     where
-        A: Handler<M>,
-        M: Message<Result = ()> + Send + 'static,
+        A::Letter: From<M>,
+        M: 'static,
     {
         let address = self.clone();
         Recipient::new(move |message| address.do_send(message))
@@ -155,22 +192,22 @@ impl<A: Inline> Addr<A> {
     }
 }
 
-impl<A> Clone for Addr<A> {
+impl<A: Inline> Clone for Addr<A> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<A> fmt::Debug for Addr<A> {
+impl<A: Inline> fmt::Debug for Addr<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Addr").finish_non_exhaustive()
     }
 }
 
 /// Ends an actor when the engine's thread drops the actor's task.
-struct EndWithThread<A>(Weak<Cell<A>>);
+struct EndWithThread<A: Inline>(Weak<Cell<A>>);
 
-impl<A> Drop for EndWithThread<A> {
+impl<A: Inline> Drop for EndWithThread<A> {
     fn drop(&mut self) {
         if let Some(cell) = self.0.upgrade() {
             cell.mailbox.end();
@@ -179,13 +216,13 @@ impl<A> Drop for EndWithThread<A> {
 }
 
 /// Context of a handler: its actor's address and alarm.
-pub(crate) struct Context<A> {
+pub(crate) struct Context<A: Inline> {
     cell: Weak<Cell<A>>,
     alarm: Arc<Alarm>,
     stopped: bool,
 }
 
-impl<A> Context<A> {
+impl<A: Inline> Context<A> {
     /// Returns the actor's own address; `None` once it has ended.
     pub(crate) fn address(&self) -> Option<Addr<A>> {
         self.cell.upgrade().map(Addr)
@@ -199,7 +236,7 @@ impl<A> Context<A> {
     }
 }
 
-impl<A> ActorContext for Context<A> {
+impl<A: Inline> ActorContext for Context<A> {
     fn stop(&mut self) {
         self.stopped = true;
     }

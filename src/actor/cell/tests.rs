@@ -63,6 +63,8 @@ handled! {
     WakeAt: |_, WakeAt(at), ctx| ctx.wake(Time::ZERO, Some(at));
 }
 
+letters! { Writer: WriterLetter { Write, Pass, Count, Fail, End, WakeAt, Ring } }
+
 impl Handler<Ring> for Writer {
     type Result = ();
 

@@ -152,7 +152,7 @@ impl Supervisor {
         let at_once = on_demand.is_some() || !settings.reserve.is_empty() || settings.routes.iter().any(is_suspended);
         self.show_resting(&model);
         let entry = ModelEntry { model: model.clone(), actors: None, on_demand, restarts: 0 };
-        entry.rest(ctx.address());
+        entry.rest(ctx.address().recipient());
         self.shared.models.insert(name.clone(), model);
         self.models.insert(name.clone(), entry);
         if at_once {

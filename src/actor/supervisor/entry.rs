@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::Supervisor;
 use crate::actor::account::AccountActor;
 use crate::actor::cell::Addr;
 use crate::actor::dispatcher::{Blueprint, Dispatcher};
@@ -90,7 +89,7 @@ impl ModelEntry {
 
     /// Has the first request begin the actors. Until then the model is as its snapshot shows it, and nobody has anything
     /// there.
-    pub(super) fn rest(&self, supervisor: actix::Addr<Supervisor>) {
+    pub(super) fn rest(&self, supervisor: actix::Recipient<SupervisorMessage>) {
         let model = Arc::downgrade(&self.model);
         self.model.queue.open(move |message| match message {
             QueueMessage::Submit(request) => {

@@ -1,6 +1,6 @@
 //! A model, as callers and actors share it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::watch;
@@ -9,16 +9,18 @@ use crate::clock::Clock;
 use crate::config::{ModelSettings, RouteSettings};
 use crate::core::cost::Cost;
 use crate::core::ledger::Money;
+use crate::core::retry::RetryBudget;
 use crate::core::route::{Gates, Memory};
 use crate::core::tariff::Tariff;
 use crate::core::time::Time;
+use crate::core::window::ChangeKind;
 use crate::engine::shared::ledger::Ledger;
-use crate::engine::shared::touched::Touched;
+use crate::engine::shared::touched::{Mark, Touched};
 use crate::engine::ticket::door::Door;
 use crate::engine::ticket::gate::Gate;
 use crate::engine::ticket::messages::QueueMessage;
-use crate::engine::view::capacity::{ModelCapacity, route_capacity};
-use crate::engine::view::events::{Hub, Tap};
+use crate::engine::view::capacity::{ModelCapacity, RouteCapacity, route_capacity};
+use crate::engine::view::events::{EventKind, Hub, Tap};
 use crate::engine::view::overrides::Override;
 use crate::engine::view::stats::Stats;
 
@@ -38,9 +40,8 @@ pub(crate) struct Model {
     settings: RwLock<Arc<ModelSettings>>,
     operator: RwLock<Override>,
     pub(crate) queue: Arc<Door<QueueMessage>>,
-    /// Whether it is among `touched`.
-    is_touched: AtomicBool,
     touched: Arc<Touched>,
+    mark: Mark,
 }
 
 impl Model {
@@ -65,26 +66,19 @@ impl Model {
             settings: RwLock::new(settings),
             operator: RwLock::default(),
             queue: Arc::default(),
-            is_touched: AtomicBool::new(false),
             touched,
+            mark: Mark::default(),
         }
     }
 
     /// Notes that the model did something, or changed.
-    pub(crate) fn touch(self: &Arc<Self>) {
-        if !self.is_touched.swap(true, Ordering::AcqRel) {
-            self.touched.add(Arc::downgrade(self));
-        }
+    pub(crate) fn touch(&self) {
+        self.touched.add(&self.name, &self.mark);
     }
 
-    /// Begins to notice anew whether the model does something, or changes.
-    #[cfg(feature = "gateway")]
-    pub(crate) fn untouch(&self) {
-        self.is_touched.store(false, Ordering::Release);
-    }
-
-    /// Shows the model as it is before its first request; `memory` is what its routes begin with.
-    pub(crate) fn show_resting(self: &Arc<Self>, memory: impl Fn(&RouteSettings) -> Memory) {
+    /// Shows the model as it is before its first request; `memory` is what its routes begin with. Windows that differ
+    /// from those that it showed before are told as changed.
+    pub(crate) fn show_resting(&self, memory: impl Fn(&RouteSettings) -> Memory) {
         let settings = self.settings();
         let view = |route: &RouteSettings| {
             let view = Gates::recalled(settings.window, memory(route), Time::ZERO).view(Time::ZERO);
@@ -93,7 +87,18 @@ impl Model {
         let routes: Vec<_> = settings.routes.iter().map(view).collect();
         let window = routes.iter().map(|route| route.window).sum();
         let snapshot = ModelCapacity::new(self.name.clone(), settings.queue.capacity);
-        self.capacity.send_replace(ModelCapacity { routes, window, ..snapshot });
+        let before = self.capacity.send_replace(ModelCapacity { routes: routes.clone(), window, ..snapshot });
+        for route in &routes {
+            let same = |before: &&RouteCapacity| before.provider == route.provider && before.model == route.model;
+            let from = before.routes.iter().find(same).map(|before| before.window);
+            if let Some(from) = from.filter(|from| *from != route.window) {
+                let (kind, to) = (ChangeKind::Reconfigured, route.window);
+                self.stats.window_change(kind);
+                let provider = || route.provider.clone();
+                self.tap.decide(|| EventKind::WindowChanged { provider: provider(), kind, from, to, probe_in: None });
+            }
+        }
+        self.stats.set_retry_budget(RetryBudget::new(settings.retry_budget).remaining(Time::ZERO));
         self.touch();
     }
 

@@ -122,7 +122,7 @@ impl Drop for Lease {
 
 /// All that callers send to the dispatcher of the route that serves them.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "the mailbox boxes each message")]
+#[allow(clippy::large_enum_variant, reason = "the large one is the frequent one")]
 pub(crate) enum RouteMessage {
     Raise(Raise),
     Settle(Settle),
