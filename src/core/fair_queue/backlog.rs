@@ -46,6 +46,8 @@ impl Sums {
 pub(super) struct Backlog {
     /// Fenwick trees over a ring of buckets; empty until first used.
     tree: Vec<Sums>,
+    /// Buckets of the ring that may have tags, a bit each: where few jobs wait, a job is hundreds of empty buckets wide.
+    used: [u64; BUCKETS / 64],
     total: Sums,
     /// Tags before the window: their order no longer matters.
     past: Sums,
@@ -68,6 +70,7 @@ impl Backlog {
         let none = Sums { slope: 0, intercept: 0 };
         Self {
             tree: Vec::new(),
+            used: [0; BUCKETS / 64],
             total: none,
             past: none,
             shift: 10,
@@ -188,7 +191,13 @@ impl Backlog {
     }
 
     fn add(&mut self, bucket: u64, by: Sums) {
-        let mut at = bucket as usize % BUCKETS + 1;
+        let at = bucket as usize % BUCKETS;
+        self.used[at / 64] |= 1 << (at % 64);
+        self.add_at(at, by);
+    }
+
+    fn add_at(&mut self, at: usize, by: Sums) {
+        let mut at = at + 1;
         while at <= BUCKETS {
             self.tree[at] = self.tree[at].plus(by);
             at += at & at.wrapping_neg();
@@ -211,22 +220,34 @@ impl Backlog {
         if low <= self.low || self.tree.is_empty() {
             return;
         }
-        if low - self.low >= BUCKETS as u64 {
-            self.past = self.past.plus(self.total);
-            self.total = Sums::default();
-            self.tree.fill(Sums::default());
-        } else {
-            for bucket in self.low..low {
-                let at = bucket as usize % BUCKETS;
-                let sums = self.prefix(at + 1).minus(self.prefix(at));
-                if sums != Sums::default() {
-                    self.past = self.past.plus(sums);
-                    self.total = self.total.minus(sums);
-                    self.add(bucket, Sums::default().minus(sums));
-                }
+        let end = low.min(self.low + BUCKETS as u64);
+        let mut from = self.low;
+        while let Some(bucket) = self.next_used(from, end) {
+            let at = bucket as usize % BUCKETS;
+            let sums = self.prefix(at + 1).minus(self.prefix(at));
+            if sums != Sums::default() {
+                self.past = self.past.plus(sums);
+                self.total = self.total.minus(sums);
+                self.add_at(at, Sums::default().minus(sums));
             }
+            self.used[at / 64] &= !(1 << (at % 64));
+            from = bucket + 1;
         }
         self.low = low;
+    }
+
+    /// Returns the first bucket in `from..end`, at most once around the ring, that may have tags.
+    fn next_used(&self, mut from: u64, end: u64) -> Option<u64> {
+        while from < end {
+            let at = from as usize % BUCKETS;
+            let rest = self.used[at / 64] >> (at % 64);
+            if rest != 0 {
+                let bucket = from + u64::from(rest.trailing_zeros());
+                return (bucket < end).then_some(bucket);
+            }
+            from += 64 - (at % 64) as u64;
+        }
+        None
     }
 
     /// Returns the work, in cost units, that the members are served before virtual time `until`.
