@@ -16,7 +16,7 @@ use crate::core::verdict::{Again, Matter, Scope, Verdict};
 use crate::provider::Failure;
 
 /// How long before a connection closed a frame was written that may have closed it.
-const JUST_BEFORE: Duration = Duration::from_secs(1);
+pub(super) const JUST_BEFORE: Duration = Duration::from_secs(1);
 /// Connections that close upon a frame until that is held to be the cause.
 const ENOUGH: u32 = 2;
 /// How long a suspicion is remembered: longer than a request is tried.
@@ -38,6 +38,11 @@ impl Records {
         let all = self.all();
         let recent = all.get(name).filter(|(_, at)| now.saturating_duration_since(*at) < REMEMBERED);
         recent.map_or(0, |(count, _)| *count)
+    }
+
+    /// Returns when a connection closed upon it last.
+    pub(super) fn last(&self, name: &str) -> Option<Instant> {
+        self.all().get(name).map(|(_, at)| *at)
     }
 
     /// Returns how often connections have closed upon a task.
@@ -84,11 +89,18 @@ pub(super) fn unheard(waiters: &Waiters, now: Instant) -> Vec<String> {
 /// Begins a connection: nothing was written to it yet.
 pub(super) fn forget_writes(waiters: &Waiters) {
     waiters.all().values_mut().for_each(|waiter| waiter.unheard = None);
+    waiters.gone().clear();
 }
 
 /// Accuses the suspects of a connection that the other side closed; says whether a culprit is found, and was told.
 pub(super) fn accuse(suspects: &mut Vec<String>, waiters: &Waiters, records: &Records, now: Instant) -> bool {
     let mut all = waiters.all();
+    // Nobody waits for these any more: their tenants answer for them.
+    for (uuid, written) in waiters.gone().iter() {
+        if now.saturating_duration_since(*written) <= JUST_BEFORE {
+            records.note(uuid, ENOUGH - 1, now);
+        }
+    }
     suspects.retain(|uuid| all.contains_key(uuid));
     for uuid in &*suspects {
         if let Some(waiter) = all.get_mut(uuid) {

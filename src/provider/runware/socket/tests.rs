@@ -24,6 +24,8 @@ enum Say {
     /// A frame, after a while.
     Later(Duration, Value),
     Close,
+    /// The end, after a while.
+    CloseLater(Duration),
 }
 
 /// Plays a server: the script gets the number of the connection and one task, and returns what to do.
@@ -48,6 +50,8 @@ async fn server(
                             return;
                         }
                     }
+                    // The other side may be gone.
+                    sink.close().await.ok();
                 });
                 while let Some(Ok(Message::Text(text))) = frames.next().await {
                     let Ok(Value::Array(tasks)) = serde_json::from_str(text.as_str()) else { return };
@@ -64,6 +68,13 @@ async fn server(
                                         tokio::time::sleep(span).await;
                                         // The connection may have ended meanwhile.
                                         say.send(Some(frame.to_string())).ok();
+                                    });
+                                    None
+                                }
+                                Say::CloseLater(span) => {
+                                    tokio::spawn(async move {
+                                        tokio::time::sleep(span).await;
+                                        say.send(None).ok();
                                     });
                                     None
                                 }

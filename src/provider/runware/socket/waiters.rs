@@ -1,6 +1,6 @@
 //! Callers that wait for their tasks on a connection, and the one that an answer belongs to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::header::HeaderMap;
@@ -16,6 +16,8 @@ use crate::provider::{Failure, Outcome};
 
 /// Most tasks under way on one connection.
 const MOST_TASKS: usize = 10_000;
+/// Most tasks that are remembered of callers that left; the oldest is forgotten first.
+const MOST_GONE: usize = 256;
 /// Answers to one task that its caller has not looked at yet.
 const INBOX: usize = 64;
 
@@ -66,7 +68,11 @@ impl Waiter {
 
 /// All callers, by the UUIDs of their tasks.
 #[derive(Debug, Default)]
-pub(super) struct Waiters(Mutex<HashMap<String, Waiter>>);
+pub(super) struct Waiters {
+    all: Mutex<HashMap<String, Waiter>>,
+    /// Tasks that were written to this connection and not heard of when their callers left, the latest last.
+    gone: Mutex<VecDeque<(String, Instant)>>,
+}
 
 /// A caller's place; given up on drop.
 #[derive(Debug)]
@@ -85,13 +91,25 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.waiters.all().remove(&self.uuid);
+        let left = self.waiters.all().remove(&self.uuid);
+        if let Some(written) = left.and_then(|waiter| waiter.unheard) {
+            let mut gone = self.waiters.gone();
+            if gone.len() >= MOST_GONE {
+                gone.pop_front();
+            }
+            gone.push_back((std::mem::take(&mut self.uuid), written));
+        }
     }
 }
 
 impl Waiters {
+    /// Locks the tasks whose callers have left; never before [`all`](Self::all).
+    pub(super) fn gone(&self) -> MutexGuard<'_, VecDeque<(String, Instant)>> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn all(&self) -> MutexGuard<'_, HashMap<String, Waiter>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives a caller its place, for the task `uuid`.

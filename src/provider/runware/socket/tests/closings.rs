@@ -50,8 +50,8 @@ async fn a_tenant_whose_task_closed_the_connection_has_one_of_its_own() {
     let (endpoint, poll) = settings(&url, "k");
     let both = Connections::new(&endpoint, &poll).expect("sets up");
     let ask = async |tenant: &str, uuid: &str| {
-        let ended = run(both.of(tenant), &task(uuid, "sync", 1), false).await;
-        both.note(tenant, uuid);
+        let task = task(uuid, "sync", 1);
+        let ended = both.follow(tenant, uuid, run(both.of(tenant), &task, false)).await;
         ended.map(|items| text(&items[0], "imageUUID").to_owned())
     };
     ask("odd", "killer-1").await.expect_err("a culprit");
@@ -63,6 +63,48 @@ async fn a_tenant_whose_task_closed_the_connection_has_one_of_its_own() {
     assert_ne!(ask("odd", "c").await.expect("made"), common);
     ask("odd", "killer-1").await.expect_err("known on both");
     assert_eq!(sends(&seen, "killer-1"), 2);
+}
+
+#[tokio::test]
+async fn a_tenant_whose_callers_leave_before_their_culprits_are_found_has_one_of_its_own() {
+    // Some leave after the connection has closed, others before.
+    for delay in [0, 60] {
+        let (url, _) = server(move |connection, task| {
+            let uuid = &task["taskUUID"];
+            match task["taskType"].as_str() {
+                Some("authentication") => welcome(&format!("s{connection}")),
+                Some("imageInference") if begins(uuid, "killer") => vec![Say::CloseLater(Duration::from_millis(delay))],
+                Some("imageInference") => data(json!([image(uuid, &format!("{connection}"))])),
+                _ => Vec::new(),
+            }
+        })
+        .await;
+        let (endpoint, poll) = settings(&url, "k");
+        let both = Connections::new(&endpoint, &poll).expect("sets up");
+        let good = async |uuid: String| {
+            let task = task(&uuid, "sync", 1);
+            let made = both.follow("good", &uuid, run(both.of("good"), &task, false)).await.expect("made");
+            text(&made[0], "imageUUID").to_owned()
+        };
+        let killed = async |n: u32| {
+            let uuid = format!("killer-{n}");
+            let killer = task(&uuid, "sync", 1);
+            let asked = both.follow("odd", &uuid, run(both.of("odd"), &killer, false));
+            // Its caller leaves soon, unless it is told at once that nothing can be sent.
+            let (Ok(_) | Err(_)) = tokio::time::timeout(Duration::from_millis(30), asked).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        good("first".to_owned()).await;
+        for n in 0..10 {
+            killed(n).await;
+            good(format!("a-{n}")).await;
+        }
+        let common = good("b".to_owned()).await;
+        for n in 10..15 {
+            killed(n).await;
+            assert_eq!(good(format!("b-{n}")).await, common, "its connection stands, {delay} ms");
+        }
+    }
 }
 
 #[tokio::test]
@@ -130,9 +172,8 @@ async fn a_tenant_of_many_culprits_stops_nobody_for_long() {
     let both = Connections::new(&endpoint, &poll).expect("sets up");
     let (is_over, lost) = (AtomicBool::new(false), AtomicUsize::new(0));
     let ask = async |tenant: &str, uuid: String| {
-        let ended = run(both.of(tenant), &task(&uuid, "sync", 1), false).await;
-        both.note(tenant, &uuid);
-        match ended {
+        let task = task(&uuid, "sync", 1);
+        match both.follow(tenant, &uuid, run(both.of(tenant), &task, false)).await {
             Ok(_) => true,
             Err(failure) => {
                 tokio::time::sleep(failure.retry_after.unwrap_or(Duration::from_millis(50))).await;
