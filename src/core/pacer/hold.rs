@@ -9,11 +9,15 @@ use std::time::Duration;
 
 use crate::core::estimate::Ewma;
 use crate::core::outcome::Outcome;
+use crate::core::report::Report;
 use crate::core::retry::Backoff;
 use crate::core::time::Time;
 
-/// Hold after a canary was refused without a stated wait: doubles from one second per refusal in a row.
+/// Hold after a canary was refused without a stated wait that is believed: doubles from one second per refusal in a row.
 const REST: Backoff = Backoff { base: Duration::from_secs(1), max: Duration::from_secs(30) };
+/// Canaries in a row whose stated waits are believed: who states a moment and refuses again and again is not waited for by
+/// the moment.
+const BELIEVED: u32 = 3;
 /// Share of a hold that jitter adds at most.
 const JITTER: f64 = 0.1;
 /// Longest time that jitter adds to a hold, however long the hold is.
@@ -136,8 +140,9 @@ impl Hold {
     }
 
     /// Notes the end of the attempt that `take` stands for. Returns how long the pause was, from its
-    /// beginning to the end of the ramp, when that is reached.
-    pub(super) fn settle(&mut self, now: Time, take: Take, outcome: Outcome, random: f64) -> Option<Duration> {
+    /// beginning to the end of the ramp, when that is reached. A canary whose answer states a wait needs no other.
+    pub(super) fn settle(&mut self, now: Time, take: Take, report: &Report, random: f64) -> Option<Duration> {
+        let outcome = report.outcome;
         let refused = matches!(outcome, Outcome::RateLimited | Outcome::Throttled);
         if refused {
             let delay = now.seconds_since(take.at);
@@ -156,7 +161,11 @@ impl Hold {
         match outcome {
             Outcome::RateLimited | Outcome::Throttled | Outcome::Overloaded | Outcome::Failed if most == 1 => {
                 self.refused = self.refused.saturating_add(1);
-                self.begin(now, now + REST.none(self.refused), random);
+                let is_stated = report.retry_after.is_some_and(|wait| !wait.is_zero());
+                let unbelieved = if is_stated { self.refused.saturating_sub(BELIEVED) } else { self.refused };
+                if unbelieved > 0 {
+                    self.begin(now, now + REST.none(unbelieved), random);
+                }
             }
             Outcome::RateLimited | Outcome::Throttled | Outcome::Overloaded | Outcome::Failed => {
                 *ramp = Ramp { most: most / 2, since: Some(now) };

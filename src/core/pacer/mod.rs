@@ -205,7 +205,7 @@ impl Pacer {
     /// `random` from [0, 1) spreads holds.
     pub fn settle(&mut self, now: Time, ticket: Ticket, report: &Report, random: f64) {
         let Report { outcome, hints, retry_after: hold, .. } = *report;
-        if let Some(pause) = self.hold.settle(now, ticket.hold, outcome, random) {
+        if let Some(pause) = self.hold.settle(now, ticket.hold, report, random) {
             self.learned.paused(pause);
         }
         if let Some(hold) = hold {

@@ -147,6 +147,24 @@ fn one_canary_goes_first_and_successes_double() {
 }
 
 #[test]
+fn a_canary_that_is_told_a_moment_waits_for_that_moment_unless_it_is_told_so_again_and_again() {
+    for outcome in [Outcome::RateLimited, Outcome::Overloaded] {
+        let mut pacer = Pacer::default();
+        let stated = Report { retry_after: Some(secs(0.2)), ..Report::new(outcome) };
+        let mut now = Time::ZERO;
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            let ticket = pacer.take(now, 1.0);
+            pacer.settle(now, ticket, &stated, 0.0);
+            waits.push(pacer.hold_until().seconds_since(now));
+            now = pacer.hold_until();
+        }
+        // The first was no canary yet.
+        assert_eq!(waits, [0.2, 0.2, 0.2, 0.2, 1.0, 2.0, 4.0], "{outcome:?}");
+    }
+}
+
+#[test]
 fn headers_teach_a_rate_and_an_empty_bucket_waits() {
     let mut pacer = Pacer::default();
     let ticket = pacer.take(Time::ZERO, 1.0);
