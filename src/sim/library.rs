@@ -69,6 +69,7 @@ scenarios![
     "fast-failing-route",
     "route-returns",
     "account-cap",
+    "suspended-route",
 ];
 
 /// The names of all.

@@ -47,6 +47,7 @@ const SHORT: [&str; 40] = [
     "fast-failing-route",
     "route-returns",
     "account-cap",
+    "suspended-route",
 ];
 
 fn find(name: &str) -> Scenario {

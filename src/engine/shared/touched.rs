@@ -51,7 +51,7 @@ mod tests {
         for _ in 0..2 {
             touched.add(&name, &mark);
             touched.add(&name, &mark);
-            assert_eq!(touched.take(), [name.clone()]);
+            assert_eq!(touched.take(), std::slice::from_ref(&name));
             assert!(touched.take().is_empty());
         }
         for _ in 0..1_000 {
