@@ -1,7 +1,8 @@
 //! What one decision of the fair queue costs, beside three rivals in the same run.
 //!
 //! `cargo bench --bench fair_queue`. A million jobs wait (or one per tenant, where that is more); a lifecycle is
-//! enqueue (with admission and forecast) + dispatch + complete. `FAIRFLOW_BENCH_MILLIS` sets the length of each row.
+//! enqueue (with admission and forecast) + dispatch + complete. `FAIRFLOW_BENCH_MILLIS` sets the length of each row,
+//! `FAIRFLOW_BENCH_BATCHES` its number of batches instead; a number as argument runs the fair queue alone at so many tenants.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
@@ -157,6 +158,27 @@ impl Queue for OneHeap {
     }
 }
 
+/// The three parts of a batch, each a function of its own: `callgrind --toggle-collect='*fair_queue*complete_batch*'`
+/// counts one of them alone.
+#[inline(never)]
+fn pop_batch(queue: &mut dyn Queue, flying: &mut Vec<u64>) {
+    flying.extend((0..BATCH).filter_map(|_| queue.pop()));
+}
+
+#[inline(never)]
+fn complete_batch(queue: &mut dyn Queue, flying: &mut Vec<u64>) {
+    flying.drain(..).for_each(|job| queue.complete(job));
+}
+
+#[inline(never)]
+fn push_batch(queue: &mut dyn Queue, arrivals: &[(usize, u32)]) {
+    arrivals.iter().for_each(|&(tenant, cost)| queue.push(tenant, cost));
+}
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
 fn measure(name: &str, tenants: usize, queue: &mut dyn Queue) {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let cost = |random: &mut Random| 100 + random.below(900) as u32;
@@ -165,21 +187,21 @@ fn measure(name: &str, tenants: usize, queue: &mut dyn Queue) {
         let tenant = if n < tenants { n } else { random.below(tenants) };
         queue.push(tenant, cost(&mut random));
     }
-    let millis = std::env::var("FAIRFLOW_BENCH_MILLIS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000);
+    let batches = setting("FAIRFLOW_BENCH_BATCHES");
+    let length = Duration::from_millis(setting("FAIRFLOW_BENCH_MILLIS").unwrap_or(1_000));
     let mut spent: [Vec<Duration>; 3] = Default::default();
     let mut flying = Vec::with_capacity(BATCH);
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_millis(millis) {
+    let goes_on = |done: usize| batches.map_or_else(|| begin.elapsed() < length, |batches| (done as u64) < batches);
+    while goes_on(spent[0].len()) {
         let arrivals: Vec<_> = (0..BATCH).map(|_| (random.below(tenants), cost(&mut random))).collect();
         queue.prepare(&arrivals);
         let start = Instant::now();
-        flying.extend((0..BATCH).filter_map(|_| queue.pop()));
+        pop_batch(queue, &mut flying);
         let popped = Instant::now();
-        flying.drain(..).for_each(|job| queue.complete(job));
+        complete_batch(queue, &mut flying);
         let completed = Instant::now();
-        for (tenant, cost) in arrivals {
-            queue.push(tenant, cost);
-        }
+        push_batch(queue, &arrivals);
         spent[0].push(popped - start);
         spent[1].push(completed - popped);
         spent[2].push(completed.elapsed());
@@ -187,7 +209,7 @@ fn measure(name: &str, tenants: usize, queue: &mut dyn Queue) {
     // The median batch: on a shared machine a mean measures the neighbours.
     let each = |mut spans: Vec<Duration>| {
         spans.sort();
-        spans[spans.len() / 2].as_secs_f64() * 1e9 / BATCH as f64
+        spans.get(spans.len() / 2).map_or(f64::NAN, |span| span.as_secs_f64() * 1e9 / BATCH as f64)
     };
     let [pop, complete, push] = spent.map(each);
     let rate = 1e3 / (pop + complete + push);
