@@ -1,15 +1,18 @@
-//! How much work a level does before a given virtual time, in O(log buckets).
+//! How much work a level does before a given virtual time.
 //!
 //! Until virtual time v a member j of weight w is served min(backlog, w · (v − start))⁺: a line that begins at its start
 //! tag and bends flat at its end tag, the start tag plus backlog ÷ w. The sum over all members is slope · v − intercept,
-//! where slope and intercept are sums of ±w and ±w · tag over the tags before v. Two Fenwick trees (in one array) over
-//! buckets of tags hold those sums.
+//! where slope and intercept are sums of ±w and ±w · tag over the tags before v. They are kept for each bucket of tags and
+//! for each block of buckets.
 
 use super::share::Share;
 use crate::core::cost::{VIRTUAL_PER_UNIT_MILLI, Weight};
 
 /// Buckets of the window of tags.
 const BUCKETS: usize = 512;
+/// Buckets of a block. A change writes two sums, where a Fenwick tree writes up to ten; a question, which comes once in
+/// some eight changes, reads up to sixty, in rows.
+const BLOCK: usize = 16;
 /// Multiple of the mean backlog that the window spans: most ends fall inside, and a bucket stays well below a backlog.
 const SPAN: u64 = 4;
 
@@ -44,11 +47,10 @@ impl Sums {
 /// The tags of one level's members with a backlog.
 #[derive(Debug, Clone)]
 pub(super) struct Backlog {
-    /// Fenwick trees over a ring of buckets; empty until first used.
-    tree: Vec<Sums>,
+    /// The sums of the blocks, then those of the buckets, both rings; empty until first used.
+    sums: Vec<Sums>,
     /// Buckets of the ring that may have tags, a bit each: where few jobs wait, a job is hundreds of empty buckets wide.
     used: [u64; BUCKETS / 64],
-    total: Sums,
     /// Tags before the window: their order no longer matters.
     past: Sums,
     /// Width of a bucket as a power of two.
@@ -67,12 +69,10 @@ pub(super) struct Backlog {
 
 impl Backlog {
     pub(super) const fn new() -> Self {
-        let none = Sums { slope: 0, intercept: 0 };
         Self {
-            tree: Vec::new(),
+            sums: Vec::new(),
             used: [0; BUCKETS / 64],
-            total: none,
-            past: none,
+            past: Sums { slope: 0, intercept: 0 },
             shift: 10,
             low: 0,
             beyond: 0,
@@ -110,8 +110,8 @@ impl Backlog {
 
     /// Counts a member with a backlog in; [`take`](Self::take) it out before its weight changes.
     pub(super) fn put(&mut self, weight: Weight, share: Share) -> Beyond {
-        if self.tree.is_empty() {
-            self.tree = vec![Sums::default(); BUCKETS + 1];
+        if self.sums.is_empty() {
+            self.sums = vec![Sums::default(); BUCKETS / BLOCK + BUCKETS];
         }
         let (milli, Share { start, end, .. }) = (weight.milli(), share);
         self.members += 1;
@@ -185,7 +185,6 @@ impl Backlog {
         } else if bucket < self.low {
             self.past = self.past.plus(by);
         } else {
-            self.total = self.total.plus(by);
             self.add(bucket, by);
         }
     }
@@ -193,42 +192,36 @@ impl Backlog {
     fn add(&mut self, bucket: u64, by: Sums) {
         let at = bucket as usize % BUCKETS;
         self.used[at / 64] |= 1 << (at % 64);
-        self.add_at(at, by);
-    }
-
-    fn add_at(&mut self, at: usize, by: Sums) {
-        let mut at = at + 1;
-        while at <= BUCKETS {
-            self.tree[at] = self.tree[at].plus(by);
-            at += at & at.wrapping_neg();
+        for at in [at / BLOCK, BUCKETS / BLOCK + at] {
+            self.sums[at] = self.sums[at].plus(by);
         }
     }
 
-    /// Sums the ring's first `count` buckets.
-    fn prefix(&self, count: usize) -> Sums {
-        let (mut at, mut sums) = (count, Sums::default());
-        while at > 0 {
-            sums = sums.plus(self.tree[at]);
-            at &= at - 1;
+    /// Sums the buckets of the ring from one up to another.
+    fn range(&self, from: usize, to: usize) -> Sums {
+        let (blocks, buckets) = self.sums.split_at(BUCKETS / BLOCK);
+        let sum = |sums: &[Sums]| sums.iter().fold(Sums::default(), |all, sums| all.plus(*sums));
+        let (first, last) = (from.div_ceil(BLOCK), to / BLOCK);
+        if first >= last {
+            return sum(&buckets[from..to]);
         }
-        sums
+        sum(&buckets[from..first * BLOCK]).plus(sum(&blocks[first..last])).plus(sum(&buckets[last * BLOCK..to]))
     }
 
     /// Moves the window so that it begins at virtual time `now`.
     pub(super) fn follow(&mut self, now: u64) {
         let low = now >> self.shift;
-        if low <= self.low || self.tree.is_empty() {
+        if low <= self.low || self.sums.is_empty() {
             return;
         }
         let end = low.min(self.low + BUCKETS as u64);
         let mut from = self.low;
         while let Some(bucket) = self.next_used(from, end) {
             let at = bucket as usize % BUCKETS;
-            let sums = self.prefix(at + 1).minus(self.prefix(at));
+            let sums = self.sums[BUCKETS / BLOCK + at];
             if sums != Sums::default() {
                 self.past = self.past.plus(sums);
-                self.total = self.total.minus(sums);
-                self.add_at(at, Sums::default().minus(sums));
+                self.add(bucket, Sums::default().minus(sums));
             }
             self.used[at / 64] &= !(1 << (at % 64));
             from = bucket + 1;
@@ -262,8 +255,10 @@ impl Backlog {
         let mut sums = self.past;
         if bucket >= self.low {
             let (from, to) = (self.low as usize % BUCKETS, bucket as usize % BUCKETS);
-            let within = self.prefix(to + 1).minus(self.prefix(from));
-            sums = sums.plus(if from <= to { within } else { within.plus(self.total) });
+            let wraps = from > to;
+            let ahead = self.range(from, if wraps { BUCKETS } else { to + 1 });
+            let rest = if wraps { self.range(0, to + 1) } else { Sums::default() };
+            sums = sums.plus(ahead).plus(rest);
         }
         let work = sums.slope.wrapping_mul(until).wrapping_sub(sums.intercept).cast_signed().max(0);
         let between = sums.slope.cast_signed().max(0) as f64 * f64::from(self.members) / self.weight as f64;
@@ -285,8 +280,8 @@ impl Backlog {
     /// Empties the window and fits it to the members' mean backlog; every member is to be put anew.
     pub(super) fn refit(&mut self, now: u64) {
         let shift = self.fitting();
-        *self = Self { tree: std::mem::take(&mut self.tree), shift, low: now >> shift, ..Self::new() };
-        self.tree.fill(Sums::default());
+        *self = Self { sums: std::mem::take(&mut self.sums), shift, low: now >> shift, ..Self::new() };
+        self.sums.fill(Sums::default());
     }
 
     /// Takes note that every member has been put anew.
@@ -342,7 +337,7 @@ mod tests {
             for (weight, share, beyond) in put {
                 backlog.take(weight, share, beyond);
             }
-            prop_assert_eq!(backlog.total.plus(backlog.past), Sums::default());
+            prop_assert_eq!(backlog.range(0, BUCKETS).plus(backlog.past), Sums::default());
             prop_assert_eq!((backlog.members, backlog.weight, backlog.beyond, backlog.depth), (0, 0, 0, 0));
         }
     }
