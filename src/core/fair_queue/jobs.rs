@@ -38,7 +38,8 @@ pub(super) struct Job {
     pub(super) sequence: u32,
     /// Predicted wait at admission in seconds; zero where none was predicted or it no longer counts.
     pub(super) predicted: f32,
-    /// The job before this one in the FIFO, while ready.
+    /// The job before this one in the FIFO, while ready; of no meaning in the first job, so that a dispatch need not
+    /// write to the second, which no cache holds.
     previous: u32,
     /// The job after this one in the FIFO, while ready; else see [`holder`](Self::holder),
     /// [`held_until`](Self::held_until) and [`next_free`](Self::next_free).
@@ -227,7 +228,14 @@ impl Fifo {
     /// Unlinks a job that is in this list.
     pub(super) fn remove(&mut self, jobs: &mut Chunks<Job>, index: u32) {
         let Job { previous, next, .. } = jobs[index];
-        self.join(jobs, previous, next);
+        if self.head != index {
+            self.join(jobs, previous, next);
+            return;
+        }
+        self.head = next;
+        if next == NONE {
+            self.tail = NONE;
+        }
     }
 
     fn join(&mut self, jobs: &mut Chunks<Job>, left: u32, right: u32) {
