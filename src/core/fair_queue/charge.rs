@@ -16,12 +16,10 @@ impl Flows {
     /// Changes a member's tags and keeps its level's sums.
     pub(super) fn update(&mut self, id: u32, change: impl FnOnce(&mut Share)) {
         let member = &mut self.members[id];
+        let number = member.level();
         let before = member.share;
         change(&mut member.share);
-        let (number, after, weight) = (member.level(), member.share, member.weight);
-        let level = &mut self.levels[number];
-        level.top = level.top.max(after.rests_until());
-        if level.backlog.update(weight, before, after, &mut member.beyond) {
+        if self.levels[number].follow(member, before) {
             self.refit(number);
         }
     }
@@ -36,16 +34,35 @@ impl Flows {
         backlog.fitted();
     }
 
+    /// Changes a flow and the group that it is in, each with its level, and keeps the levels' sums; returns the class.
+    ///
+    /// All that an event changes is best changed in one walk: to find a record costs more than to change it.
+    fn each(&mut self, id: u32, mut change: impl FnMut(&mut Member, &mut Level)) -> usize {
+        let mut next = id;
+        loop {
+            let member = &mut self.members[next];
+            let number = member.level();
+            let level = &mut self.levels[number];
+            let before = member.share;
+            change(member, level);
+            let (group, class) = (level.group(), level.class);
+            if member.share != before && level.follow(member, before) {
+                self.refit(number);
+            }
+            match group {
+                Some(group) => next = group,
+                None => return class,
+            }
+        }
+    }
+
     /// Applies a change to the tags of a flow, of its group and of its class, each with its own weight and level time.
     fn change(&mut self, id: u32, change: impl Fn(&mut Share, &Step)) {
         let largest = self.largest.cost();
-        for at in self.path(id) {
-            let member = &self.members[at];
-            let (weight, runs) = (member.weight, member.state == State::Ready);
-            let step = Step { weight, time: self.levels[member.level()].time, runs, largest };
-            self.update(at, |share| change(share, &step));
-        }
-        let class = self.class_of(id);
+        let class = self.each(id, |member, level| {
+            let step = Step { weight: member.weight, time: level.time, runs: member.state == State::Ready, largest };
+            change(&mut member.share, &step);
+        });
         let Root { time, classes, .. } = &mut self.root;
         let class = &mut classes[class];
         let step = Step { weight: class.weight, time: *time, runs: class.ready, largest };
@@ -54,13 +71,22 @@ impl Flows {
 
     /// Counts a job that joins a flow's queue; `billed` unless it has been paid for.
     pub(super) fn joined(&mut self, id: u32, cost: Cost, billed: bool) {
-        if billed {
-            self.change(id, |share, step| share.append(step.weight.charge(cost)));
-        }
-        self.root.classes[self.class_of(id)].queued += 1;
-        self.each(id, |member| member.queued += 1);
-        self.tenants.count(self.members[id].tenant(), Tenant::joined);
-        if self.members[id].state == State::Resting {
+        let append = |share: &mut Share, weight: Weight| {
+            if billed {
+                share.append(weight.charge(cost));
+            }
+        };
+        let class = self.each(id, |member, _| {
+            member.queued += 1;
+            append(&mut member.share, member.weight);
+        });
+        let band = &mut self.root.classes[class];
+        band.queued += 1;
+        append(&mut band.share, band.weight);
+        let member = &self.members[id];
+        let resting = member.state == State::Resting;
+        self.tenants.count(member.tenant(), Tenant::joined);
+        if resting {
             self.leave_heaps(id, State::Resting);
         }
     }
@@ -70,62 +96,64 @@ impl Flows {
         self.change(id, |share, step| share.withdraw(step.weight.charge(cost)));
     }
 
-    /// Counts a job that leaves a flow's queue.
+    /// Counts a job that leaves a flow's queue without a dispatch.
     pub(super) fn left(&mut self, id: u32) {
-        self.root.classes[self.class_of(id)].queued -= 1;
-        self.each(id, |member| member.queued -= 1);
+        let class = self.each(id, |member, _| member.queued -= 1);
+        self.root.classes[class].queued -= 1;
         self.tenants.count(self.members[id].tenant(), Tenant::left);
     }
 
     /// Counts a job that begins to exist.
     pub(super) fn born(&mut self, id: u32) {
-        for at in self.path(id) {
-            self.levels[self.members[at].level()].live += 1;
-        }
+        self.each(id, |_, level| level.live += 1);
     }
 
     /// Counts a job that exists no longer.
     pub(super) fn gone(&mut self, id: u32) {
-        for at in self.path(id) {
-            self.levels[self.members[at].level()].live -= 1;
-        }
+        self.each(id, |_, level| level.live -= 1);
     }
 
-    /// Changes a flow and the group that it is in.
-    fn each(&mut self, id: u32, change: impl Fn(&mut Member)) {
-        for at in self.path(id) {
-            change(&mut self.members[at]);
-        }
-    }
-
-    /// Takes note of a dispatch from a flow, charging it unless it has paid before.
+    /// Takes note of a dispatch out of a flow's queue, charging it unless it has paid before.
     pub(super) fn dispatched(&mut self, id: u32, cost: Cost, charged: bool, by_reservation: bool) {
         if !charged && self.largest.see(cost) {
             self.root.scale(self.largest.cost());
         }
-        if by_reservation {
-            self.reserves.served(self.tenants.get(self.members[id].tenant()).reserve);
-        } else {
-            // A level's time follows those served in turn; a reservation's tags may be far from it.
-            for at in self.path(id) {
-                let member = &self.members[at];
-                let (work, charge) = if charged { (0, 0) } else { (cost.units(), member.weight.charge(cost)) };
-                self.levels[member.level()].serve(member.share.start, work, charge);
+        let largest = self.largest.cost();
+        let pay = |share: &mut Share, weight: Weight, time: u64| {
+            if charged {
+                return;
             }
-            self.root.follow(self.class_of(id));
+            let before = share.start;
+            share.charge(weight.charge(cost));
+            if by_reservation {
+                let bound = RESERVED_DEBT * weight.charge(largest);
+                share.forgive(time.saturating_add(bound).max(before));
+            }
+        };
+        let class = self.each(id, |member, level| {
+            if !by_reservation {
+                // A level's time follows those served in turn; a reservation's tags may be far from it.
+                let (work, charge) = if charged { (0, 0) } else { (cost.units(), member.weight.charge(cost)) };
+                level.serve(member.share.start, work, charge);
+            }
+            pay(&mut member.share, member.weight, level.time);
+            member.queued -= 1;
+            member.in_flight += 1;
+        });
+        let tenant = self.members[id].tenant();
+        if by_reservation {
+            self.reserves.served(self.tenants.get(tenant).reserve);
+        } else {
+            self.root.follow(class);
         }
-        if !charged {
-            self.change(id, |share, step| {
-                let before = share.start;
-                share.charge(step.weight.charge(cost));
-                if by_reservation {
-                    let bound = RESERVED_DEBT * step.weight.charge(step.largest);
-                    share.forgive(step.time.saturating_add(bound).max(before));
-                }
-            });
-        }
-        self.each(id, |member| member.in_flight += 1);
-        self.count_in_flight(self.members[id].tenant(), Tenant::dispatched);
+        let Root { time, classes, .. } = &mut self.root;
+        let band = &mut classes[class];
+        pay(&mut band.share, band.weight, *time);
+        band.queued -= 1;
+        self.count_in_flight(tenant, |tenant| {
+            tenant.left();
+            tenant.dispatched();
+        });
         self.refresh(id);
         for at in self.path(id) {
             let level = self.members[at].level();
@@ -137,7 +165,7 @@ impl Flows {
 
     /// Takes note that a dispatched job of a flow is with its dispatcher no longer.
     pub(super) fn landed(&mut self, id: u32) {
-        self.each(id, |member| member.in_flight -= 1);
+        self.each(id, |member, _| member.in_flight -= 1);
         self.count_in_flight(self.members[id].tenant(), Tenant::landed);
     }
 

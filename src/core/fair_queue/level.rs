@@ -3,6 +3,7 @@
 use super::backlog::Backlog;
 use super::chunks::NONE;
 use super::heap::Heap;
+use super::members::Member;
 use super::share::Share;
 use crate::core::cost::{Cost, VIRTUAL_PER_UNIT_MILLI, Weight};
 
@@ -61,6 +62,12 @@ impl Level {
     pub(super) fn serve(&mut self, tag: u64, work: u32, charge: u64) {
         let fluid = self.time.max(tag).saturating_add(self.step(work));
         self.pass(fluid.min(tag.saturating_add(charge)).max(tag));
+    }
+
+    /// Follows a change of a member's share; returns whether the window of backlogs should be fitted anew.
+    pub(super) fn follow(&mut self, member: &mut Member, before: Share) -> bool {
+        self.top = self.top.max(member.share.rests_until());
+        self.backlog.update(member.weight, before, member.share, &mut member.beyond)
     }
 
     /// Corrects virtual time for work that was more or less than charged.

@@ -57,7 +57,6 @@ impl<P> FairQueue<P> {
         let jobs = &mut self.jobs.records;
         self.wheel.stop(jobs, index);
         self.flows.pull(flow, |fifo| fifo.remove(jobs, index));
-        self.flows.left(flow);
         let job = &mut self.jobs.records[index];
         let charged = job.has(CHARGED);
         job.give_to(holder);

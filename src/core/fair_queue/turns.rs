@@ -186,6 +186,9 @@ impl Flows {
     pub(super) fn forget_idle(&mut self, level: u32) {
         for _ in 0..FORGET_PER_STEP {
             let at = &self.levels[level];
+            if at.idle.is_empty() {
+                return;
+            }
             let Some((_, id)) = at.idle.first().filter(|(until, _)| *until <= at.time) else { return };
             self.forget(id);
         }
