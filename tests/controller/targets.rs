@@ -6,7 +6,7 @@ use fairflow::core::window::ChangeKind;
 use fairflow::sim::{Controller, Measure, Run, Scenario, ScenarioError, library, run, summarize};
 
 /// Scenarios that take moments, also in a debug build.
-const SHORT: [&str; 40] = [
+const SHORT: [&str; 41] = [
     "cap-24",
     "cap-steps",
     "cap-replicas",
