@@ -40,6 +40,8 @@ pub struct Pool {
     pub name: &'static str,
     begun: Instant,
     phases: Vec<Phase>,
+    /// Share of the slots that is the odd tenants' by fairness.
+    share: f64,
     state: Mutex<State>,
 }
 
@@ -49,6 +51,8 @@ struct State {
     metered: bool,
     good: usize,
     poisoned: usize,
+    /// Attempts of the odd tenants that the gateway had in flight when it was asked last.
+    under_way: usize,
     seen: Meter,
 }
 
@@ -60,6 +64,12 @@ pub struct Meter {
     /// What they used of it.
     pub used: f64,
     pub held: f64,
+    /// Of what was offered, that which a fair scheduler can give to the well-behaved: it sees an attempt in flight and not
+    /// whether that holds a slot, and may not take from the odd the slots of theirs before they exceed their share. Beyond
+    /// it, what holds nothing here counts as offered, and so does a slot of theirs with nothing in flight.
+    pub fair: f64,
+    /// What they used of that; more at one moment makes up for less at no other.
+    pub fairly_used: f64,
     pub served: u64,
     pub full: u64,
 }
@@ -79,8 +89,12 @@ pub struct Slot {
 }
 
 impl Pool {
-    pub fn new(name: &'static str, begun: Instant, phases: Vec<Phase>) -> Arc<Self> {
-        Arc::new(Self { name, begun, phases, state: Mutex::default() })
+    pub fn new(name: &'static str, begun: Instant, phases: Vec<Phase>, share: f64) -> Arc<Self> {
+        Arc::new(Self { name, begun, phases, share, state: Mutex::default() })
+    }
+
+    pub fn model(&self) -> &'static str {
+        self.name.split_once('/').unwrap().1
     }
 
     fn phase(&self, at: Duration) -> Phase {
@@ -101,6 +115,9 @@ impl Pool {
                 state.seen.offered += (cap - held) * span;
                 state.seen.held += held * span;
                 state.seen.used += (state.good as f64).min(cap - held) * span;
+                let theirs = (state.under_way as f64).min(self.share * cap).max(held);
+                state.seen.fair += (cap - theirs) * span;
+                state.seen.fairly_used += (state.good as f64).min(cap - theirs) * span;
             }
             state.now = until;
         }
@@ -120,6 +137,11 @@ impl Pool {
                 Entry::Slot(Slot { pool: self.clone(), poisoned })
             }
         })
+    }
+
+    /// Takes what the gateway has in flight of the odd tenants.
+    pub fn under_way(&self, attempts: usize) {
+        self.advance(|state, _| state.under_way = attempts);
     }
 
     /// Begins to count: what was before was warming up.
@@ -159,4 +181,37 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.pool.advance(|state, _| *(if self.poisoned { &mut state.poisoned } else { &mut state.good }) -= 1);
     }
+}
+
+/// What the odd have in flight and not at the provider counts for them up to their share and no further, and slots that
+/// the well-behaved had of it make up for none that they did not use.
+#[tokio::test(start_paused = true)]
+async fn a_share_is_left_to_the_odd_and_no_more() {
+    let phase = Phase { until: Duration::from_secs(9), cap: 6, sky: Sky::Clear };
+    let pool = Pool::new("lab/m", Instant::now(), vec![phase], 1.0 / 3.0);
+    let mut dice = Dice::new(1);
+    let mut enter = |poisoned| match pool.enter(poisoned, &mut dice) {
+        Entry::Slot(slot) => slot,
+        _ => panic!("there is room"),
+    };
+    pool.meter();
+    let mut good = vec![enter(false), enter(false), enter(false)];
+    let mut fair = 0.0;
+    // In flight at the gateway, slots of theirs at the provider, and what is left to the well-behaved.
+    for (under_way, held, left) in [(0, 0, 6.0), (1, 0, 5.0), (3, 0, 4.0), (0, 1, 5.0), (3, 3, 3.0)] {
+        let odd: Vec<_> = (0..held).map(|_| enter(true)).collect();
+        pool.under_way(under_way);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(odd);
+        pool.under_way(0);
+        fair += left;
+    }
+    pool.under_way(2);
+    good.extend([enter(false), enter(false)]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let meter = pool.stop();
+    let near = |seen: f64, wanted: f64| assert!((seen - wanted).abs() < 0.01, "{seen}, not {wanted}: {meter:?}");
+    near(meter.fair, fair + 4.0);
+    near(meter.fairly_used, 5.0 * 3.0 + 4.0);
+    near(meter.used, 5.0 * 3.0 + 5.0);
 }

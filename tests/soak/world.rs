@@ -6,15 +6,19 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::load::{ATTEMPTS, Crowd, Site, TIMEOUT};
 use crate::plan::Plan;
 use crate::pool::{Meter, Pool};
 use crate::provider::Provider;
 use crate::socket;
-use crate::support::{Beside, Gateway, client};
+use crate::support::{Beside, Gateway, client, json};
 use crate::tally::Tally;
+
+/// Time between two looks at what the gateway has in flight.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub struct World {
     gateway: Gateway,
@@ -35,7 +39,14 @@ pub struct Report {
 
 impl World {
     pub async fn start(plan: &Plan, honest: bool, begun: Instant) -> Self {
-        let pools: Vec<_> = plan.pools().into_iter().map(|(name, phases)| Pool::new(name, begun, phases)).collect();
+        let crowds = plan.crowds();
+        let pools = plan.pools().into_iter().map(|(name, phases)| {
+            let asking = crowds.iter().filter(|crowd| name.ends_with(&format!("/{}", crowd.model)));
+            // Each crowd is a tenant, and all weigh the same.
+            let (odd, all) = asking.fold((0, 0), |(odd, all), crowd| (odd + u32::from(crowd.odd), all + 1));
+            Pool::new(name, begun, phases, f64::from(odd) / f64::from(all))
+        });
+        let pools: Vec<_> = pools.collect();
         let provider = Provider::start(plan.seed, honest, pools.clone()).await;
         let log = Beside::new("soak.log");
         let file = File::create(&log.0).unwrap();
@@ -60,12 +71,14 @@ impl World {
         };
         let crowds: Vec<_> =
             plan.crowds().into_iter().map(|crowd: Crowd| tokio::spawn(crowd.run(site.clone()))).collect();
+        let watching = self.watch(plan);
         tokio::time::sleep_until(begun + plan.warm).await;
         self.pools.iter().for_each(|pool| pool.meter());
         tokio::time::sleep_until(begun + plan.warm + (plan.length - plan.warm) / 3).await;
         let third = self.gateway.resident();
         tokio::time::sleep_until(ends).await;
         let meters = self.pools.iter().map(|pool| (pool.name, pool.stop())).collect();
+        watching.iter().for_each(JoinHandle::abort);
         let resident = (third, self.gateway.resident());
         for crowd in crowds {
             crowd.await.unwrap();
@@ -73,11 +86,38 @@ impl World {
         Report { meters, tally: self.tally.clone(), resident, met: self.provider.met() }
     }
 
+    /// Asks the gateway all the time what it has in flight of the odd tenants, and tells the pools.
+    fn watch(&self, plan: &Plan) -> Vec<JoinHandle<()>> {
+        let watch = |pool: &Arc<Pool>| {
+            let of_model = |crowd: &Crowd| crowd.odd && crowd.model == pool.model();
+            let odd: Vec<_> = plan.crowds().into_iter().filter(of_model).collect();
+            let (pool, url) = (pool.clone(), format!("{}/v1/capacity/{}", self.gateway.public, pool.model()));
+            let http = client();
+            (!odd.is_empty()).then(|| {
+                tokio::spawn(async move {
+                    let mut ticks = tokio::time::interval(LOOK_EVERY);
+                    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                    loop {
+                        ticks.tick().await;
+                        let mut under_way = 0;
+                        for crowd in &odd {
+                            let asked = http.get(&url).header("x-fairflow-tenant", &crowd.tenant).send().await;
+                            let told = json(asked.unwrap()).await;
+                            under_way += told["models"][0]["you"]["inFlight"].as_u64().unwrap();
+                        }
+                        pool.under_way(under_way as usize);
+                    }
+                })
+            })
+        };
+        self.pools.iter().filter_map(watch).collect()
+    }
+
     /// Fails where anything is left: work, a slot, a connection, a panic.
     pub async fn leaves_nothing(mut self) {
         let side = if self.provider.honest { "control" } else { "odd" };
         let kept = std::env::var("FAIRFLOW_SOAK_LOG").map(|path| format!("{path}.{side}"));
-        let models: Vec<_> = self.pools.iter().map(|pool| pool.name.split_once('/').unwrap().1).collect();
+        let models: Vec<_> = self.pools.iter().map(|pool| pool.model()).collect();
         for model in models {
             self.gateway.at_rest(model).await;
         }
