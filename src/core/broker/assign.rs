@@ -22,9 +22,14 @@ impl<J: Ride> Broker<J> {
                 continue;
             }
             let Some((route, dispatch)) = self.steer(now, route, dispatch) else { continue };
-            let Dispatch { key, cost, deadline, waited, payload: job } = dispatch;
+            let Dispatch { key, mut cost, deadline, waited, payload: job } = dispatch;
             let known = &self.known[key.index()];
             let (payer, promised) = (known.expected.payer(), known.promised());
+            let priced = self.costs.price(known.expected);
+            if priced != cost && job.past().attempts == 0 {
+                cost = priced;
+                self.queue.reprice(key, cost);
+            }
             self.routes.all[route].assign(Assigned { key, cost, deadline, payer, waited, promised, job });
         }
         self.outputs.extend(self.routes.flush());

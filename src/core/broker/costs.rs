@@ -42,8 +42,14 @@ impl Costs {
     /// Corrects what a request of `tenant` says it costs; the second is what [`learn`](Self::learn) wants back.
     pub(super) fn predict(&mut self, tenant: &Arc<str>, cost: Cost) -> (Cost, Expected) {
         let payer = self.payers.get(tenant).copied().unwrap_or_else(|| self.place(tenant));
-        let ratio = self.ratios.get(payer as usize).copied().unwrap_or_default();
-        (self.model.predict(&ratio, cost), Expected { cost, payer })
+        let expected = Expected { cost, payer };
+        (self.price(expected), expected)
+    }
+
+    /// Corrects an expected cost by what is known by now.
+    pub(super) fn price(&self, expected: Expected) -> Cost {
+        let ratio = self.ratios.get(expected.payer as usize).copied().unwrap_or_default();
+        self.model.predict(&ratio, expected.cost)
     }
 
     /// Gives a tenant that is not known a place of its own, if there is one.

@@ -330,6 +330,24 @@ fn a_new_life_of_a_route_begins_anew_and_an_old_ones_word_is_void() {
 }
 
 #[test]
+fn a_job_is_priced_when_it_goes_by_what_was_learned_while_it_waited() {
+    let mut bench = Bench::new(1);
+    let jobs: Vec<_> = (0..40).map(|name| Job { name, ..Job::default() }).collect();
+    jobs.iter().for_each(|job| bench.submit_job(job, 100, Duration::from_secs(60)));
+    let mut costs = Vec::new();
+    for _ in &jobs {
+        bench.credit(0, 1, Vec::new());
+        let (_, Assigned { key, cost, .. }) = bench.assigned.pop().expect("there is credit");
+        let service = Duration::from_secs(1);
+        let (outcome, actual) = (Outcome::Success, Some(Cost::new(400)));
+        bench.update(0, RouteView::new(), vec![Ended::Done { key, outcome, charged: cost, cost: actual, service }]);
+        costs.push(cost.units());
+    }
+    assert_eq!(costs[0], 100, "as it says, at first");
+    assert!(costs[39] > 350, "all were pushed at the first price: {costs:?}");
+}
+
+#[test]
 fn followed_snapshots_keep_up_with_changes_and_what_fades() {
     let mut bench = Bench::new(1);
     bench.broker = Broker::new(BrokerConfig::default(), Time::ZERO).publishing();

@@ -112,16 +112,22 @@ impl<P> FairQueue<P> {
         true
     }
 
+    /// Charges a dispatched job `cost` in place of what it was charged, by what has been learned since it was pushed: a
+    /// backlog of minutes would be served at the prices of its beginning.
+    pub fn reprice(&mut self, key: Key, cost: Cost) {
+        let Some(index) = self.jobs.find(key, |place| place == Place::InFlight) else { return };
+        let job = &mut self.jobs.records[index];
+        let (flow, before) = (job.flow, std::mem::replace(&mut job.cost, cost));
+        self.flows.reconcile(flow, before, cost);
+    }
+
     /// Charges a dispatched job for work beyond what was predicted, as it occurs: a stream that goes on.
     ///
     /// [`complete`](Self::complete) corrects from the raised cost to the actual one.
     pub fn charge_more(&mut self, key: Key, more: Cost) {
         let Some(index) = self.jobs.find(key, |place| place == Place::InFlight) else { return };
-        let job = &mut self.jobs.records[index];
-        let before = job.cost;
-        job.cost = Cost::new(u64::from(before.units()) + u64::from(more.units()));
-        let (flow, after) = (job.flow, job.cost);
-        self.flows.reconcile(flow, before, after);
+        let cost = self.jobs.records[index].cost;
+        self.reprice(key, Cost::new(u64::from(cost.units()) + u64::from(more.units())));
     }
 
     /// Charges a flow for the time by which an attempt held its slot too long. The job's own cost stays, so that a later

@@ -26,9 +26,9 @@ fn flood(fairflow: &Fairflow, tenant: &'static str) -> Arc<AtomicU32> {
                     tokio::time::sleep(STEP).await;
                     Ok::<_, Infallible>(())
                 });
-                if call.tenant(tenant).cost(UNITS).await.is_err() {
-                    return;
-                }
+                // It says what it did cost: the stream's excess is no experience of short calls.
+                let Ok(Leased { lease, .. }) = call.tenant(tenant).cost(UNITS).with_lease().await else { return };
+                lease.settle_with(UNITS, Usage::default());
                 served.fetch_add(1, Ordering::Relaxed);
             }
         });
