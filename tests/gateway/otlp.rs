@@ -149,6 +149,8 @@ async fn each_request_is_a_tree_of_spans() {
     ask("five", &chat("down"), None).await;
     let told_quietly = ask("six", &chat("quick"), Some(&not_sampled)).await;
     gateway.at_rest("drip").await;
+    // A snapshot that is read may be 50 ms old, and so from before the last end.
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     let page = client().get(format!("{}/metrics", gateway.admin)).send().await.unwrap().text().await.unwrap();
     gateway.terminate();
     assert!(gateway.ended().await);

@@ -55,6 +55,9 @@ impl Supervisor {
                 }
                 None => self.start_model(model, None, ctx),
             }
+            if self.has_to_show(model) {
+                self.start_actors(name, ctx);
+            }
         }
         for entry in self.models.values() {
             // One without actors has no tenants.
@@ -137,8 +140,15 @@ impl Supervisor {
         }
     }
 
-    /// Offers a model. Its actors begin with its first request; at once where that is why it is offered, and where it has
-    /// something to show before: reservations, or an account that holds it.
+    /// Says whether a model has something to show before its first request: reservations, or an account that is
+    /// suspended.
+    fn has_to_show(&self, settings: &ModelSettings) -> bool {
+        let is_suspended =
+            |route: &RouteSettings| self.accounts.get(&route.provider).is_some_and(|account| account.was_suspended);
+        !settings.reserve.is_empty() || settings.routes.iter().any(is_suspended)
+    }
+
+    /// Offers a model. Its actors begin with its first request; at once where that is why it is offered.
     pub(super) fn start_model(
         &mut self,
         settings: &Arc<ModelSettings>,
@@ -147,9 +157,7 @@ impl Supervisor {
     ) {
         let model = Arc::new(self.shared.new_model(settings.clone()));
         let name = model.name.clone();
-        let is_suspended =
-            |route: &RouteSettings| self.accounts.get(&route.provider).is_some_and(|account| account.was_suspended);
-        let at_once = on_demand.is_some() || !settings.reserve.is_empty() || settings.routes.iter().any(is_suspended);
+        let at_once = on_demand.is_some();
         self.show_resting(&model);
         let entry = ModelEntry { model: model.clone(), actors: None, on_demand, restarts: 0 };
         entry.rest(ctx.address().recipient());

@@ -84,3 +84,13 @@ fn a_first_request_of_a_model_that_goes_meanwhile_is_told_so() {
         assert!(matches!(called, Err(Error::UnknownModel { .. })), "{called:?}");
     });
 }
+
+#[test]
+fn a_reload_that_reserves_slots_shows_them_before_the_first_request() {
+    paused(async {
+        let fairflow = engine(Learned::default()).await;
+        fairflow.reload(config(&format!("{TOML}[tenants.t]\nreserve = {{ m = 2 }}\n"))).await.expect("valid");
+        let you = fairflow.capacity_of("m", Some("t")).await.expect("known").you.expect("asked for");
+        assert_eq!(you.reserve.map(|reserve| reserve.slots), Some(2));
+    });
+}
